@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xxHash lives here. Hashes that decide identity against hostile input are keyed or verified. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* XXH3-64 with a seed. The same on every machine and in every run. */
+uint64_t hash64(const void *ptr, size_t len, uint64_t seed);
+
+/* FNV-1a 64, continued from `state`; start with FNV1A64_START. */
+#define FNV1A64_START UINT64_C(0xcbf29ce484222325)
+uint64_t hash_fnv1a64(uint64_t state, const void *ptr, size_t len);
+
+#endif

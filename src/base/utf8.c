@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/utf8.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static bool is_tail(unsigned char c)
+{
+    return (c & 0xc0) == 0x80;
+}
+
+static size_t three_bytes(const unsigned char *c, size_t len)
+{
+    if (len < 3 || !is_tail(c[1]) || !is_tail(c[2]))
+        return 0;
+    if (c[0] == 0xe0 && c[1] < 0xa0) /* overlong */
+        return 0;
+    if (c[0] == 0xed && c[1] >= 0xa0) /* surrogates */
+        return 0;
+    return 3;
+}
+
+static size_t four_bytes(const unsigned char *c, size_t len)
+{
+    if (len < 4 || !is_tail(c[1]) || !is_tail(c[2]) || !is_tail(c[3]))
+        return 0;
+    if (c[0] == 0xf0 && c[1] < 0x90) /* overlong */
+        return 0;
+    if (c[0] > 0xf4 || (c[0] == 0xf4 && c[1] >= 0x90)) /* beyond U+10FFFF */
+        return 0;
+    return 4;
+}
+
+size_t utf8_sequence(const char *text, size_t len)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    if (c[0] < 0x80)
+        return 1;
+    if (c[0] < 0xc2)
+        return 0;
+    if (c[0] < 0xe0)
+        return len >= 2 && is_tail(c[1]) ? 2 : 0;
+    if (c[0] < 0xf0)
+        return three_bytes(c, len);
+    return four_bytes(c, len);
+}
+
+bool utf8_valid(const char *text, size_t len)
+{
+    size_t i = 0;
+    while (i < len) {
+        /* Eight ASCII bytes at a time: nearly every label value is plain ASCII. */
+        uint64_t word;
+        while (len - i >= sizeof(word)) {
+            memcpy(&word, text + i, sizeof(word));
+            if ((word & UINT64_C(0x8080808080808080)) != 0)
+                break;
+            i += sizeof(word);
+        }
+        if (i == len)
+            break;
+        size_t step = utf8_sequence(text + i, len - i);
+        if (step == 0)
+            return false;
+        i += step;
+    }
+    return true;
+}

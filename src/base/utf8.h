@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* UTF-8 as RFC 3629 defines it: no surrogates, no overlong forms, at most U+10FFFF. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The length (1-4) of the valid sequence at the start of len >= 1 bytes, 0 if there is none. */
+size_t utf8_sequence(const char *text, size_t len);
+
+/* Whether all of it is valid; the empty text is. */
+bool utf8_valid(const char *text, size_t len);
+
+#endif
