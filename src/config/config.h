@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration as plain structs: what Prometheus' file says after defaults and inheritance,
+ * plus limpet's own block. The supervisor loads it (config_load), hands it to the children as a
+ * sealed snapshot (config/freeze.h), and they read it; nobody changes it.
+ *
+ * Everything hangs on one arena and lives until config_free. Durations are milliseconds, sizes
+ * bytes. Strings are never NULL ("" is "not given"), contain no NUL byte and are valid UTF-8.
+ * Members exist for keys that do something or are accepted; a key whose function is missing stands
+ * in the schema table (config/schema.c) only, and giving it is an error.
+ * The rules are those of Prometheus 3.14 in agent mode.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+/* Lists and maps: `items` may be NULL when `len` is 0. */
+struct config_strings {
+    const char *const *items;
+    size_t len;
+};
+
+struct config_ints {
+    const int64_t *items;
+    size_t len;
+};
+
+struct config_pair {
+    const char *name;
+    const char *value;
+};
+
+/* Sorted by name (bytes), names unique. */
+struct config_map {
+    const struct config_pair *items;
+    size_t len;
+};
+
+struct config_param {
+    const char *name;
+    struct config_strings values;
+};
+
+/* Sorted by name (bytes), names unique. */
+struct config_params {
+    const struct config_param *items;
+    size_t len;
+};
+
+enum config_scheme { CONFIG_SCHEME_HTTP, CONFIG_SCHEME_HTTPS };
+
+enum config_protocol {
+    CONFIG_PROTOCOL_NONE, /* fallback_scrape_protocol not given */
+    CONFIG_PROTOCOL_PROTO,
+    CONFIG_PROTOCOL_TEXT_0_0_4,
+    CONFIG_PROTOCOL_TEXT_1_0_0,
+    CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
+    CONFIG_PROTOCOL_OPENMETRICS_1_0_0
+};
+
+struct config_protocols {
+    const enum config_protocol *items;
+    size_t len;
+};
+
+enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2 };
+
+enum config_pinning { CONFIG_PINNING_AUTO, CONFIG_PINNING_ON, CONFIG_PINNING_OFF };
+
+/* `global` */
+struct config_global {
+    int64_t scrape_interval;
+    int64_t scrape_timeout;
+    struct config_protocols scrape_protocols; /* empty: not given */
+    struct config_map external_labels;        /* environment variables already expanded */
+    int64_t evaluation_interval;              /* accepted, unused */
+    int64_t rule_query_offset;                /* accepted, unused */
+    const char *query_log_file;               /* accepted, unused */
+};
+
+/* An entry of static_configs or of a file_sd file. */
+struct config_target_group {
+    struct config_strings targets; /* each becomes __address__ */
+    struct config_map labels;
+};
+
+struct config_target_groups {
+    const struct config_target_group *items;
+    size_t len;
+};
+
+/* An entry of file_sd_configs. */
+struct config_file_sd {
+    struct config_strings files; /* paths or patterns with one '*' in the last element */
+    int64_t refresh_interval;
+};
+
+struct config_file_sds {
+    const struct config_file_sd *items;
+    size_t len;
+};
+
+/* An entry of `scrape_configs`, after inheritance from `global`. */
+struct config_job {
+    const char *job_name;
+    int64_t scrape_interval;
+    int64_t scrape_timeout; /* at most the interval */
+    struct config_protocols scrape_protocols;      /* never empty */
+    enum config_protocol fallback_scrape_protocol; /* CONFIG_PROTOCOL_NONE: no fallback */
+    bool honor_labels;
+    bool honor_timestamps;
+    bool track_timestamps_staleness;
+    bool enable_compression; /* accepted; identity is asked for in any case */
+    bool follow_redirects;   /* accepted, unused */
+    bool enable_http2;       /* accepted; limpet speaks HTTP/1.1 */
+    const char *metrics_path;
+    enum config_scheme scheme;
+    struct config_params params;
+    struct config_target_groups static_configs;
+    struct config_file_sds file_sd_configs;
+};
+
+struct config_jobs {
+    const struct config_job *items;
+    size_t len;
+};
+
+/* `queue_config` of a remote. */
+struct config_queue {
+    int64_t capacity;
+    int64_t max_shards;
+    int64_t min_shards;
+    int64_t max_samples_per_send;
+    int64_t batch_send_deadline;
+    int64_t min_backoff;
+    int64_t max_backoff;
+    bool retry_on_http_429;
+    int64_t sample_age_limit; /* 0: none */
+};
+
+/* `metadata_config` of a remote; accepted, unused. */
+struct config_metadata {
+    bool send;
+    int64_t send_interval;
+    int64_t max_samples_per_send;
+};
+
+/* An entry of `remote_write`. */
+struct config_remote {
+    const char *url;
+    const char *name; /* given, or six hex digits that depend on this entry only; unique */
+    int64_t remote_timeout;
+    enum config_message protobuf_message;
+    struct config_map headers; /* sent with each request */
+    bool follow_redirects;     /* accepted, unused */
+    bool enable_http2;         /* accepted; limpet speaks HTTP/1.1 */
+    struct config_queue queue_config;
+    struct config_metadata metadata_config;
+};
+
+struct config_remotes {
+    const struct config_remote *items;
+    size_t len;
+};
+
+/* `storage`; accepted, unused. */
+struct config_storage {
+    int64_t out_of_order_time_window;
+    int64_t max_exemplars;
+};
+
+/* `limpet`: what Prometheus has no key for. */
+struct config_limpet {
+    int64_t scrapers;        /* scraper processes */
+    struct config_ints cpus; /* CPUs for scrapers, ascending; empty: not given */
+    uint64_t ring_size;      /* of each scraper; a power of two */
+    int64_t tick_max;        /* scrapes due within this time may share a tick */
+    enum config_pinning pinning;
+};
+
+/* Something valid that the operator should look at. */
+struct config_warnings {
+    const char *const *items; /* "file:line:column: text" */
+    size_t len;
+};
+
+struct config {
+    struct config_global global;
+    struct config_jobs scrape_configs;
+    struct config_remotes remote_write;
+    struct config_storage storage;
+    struct config_limpet limpet;
+
+    /* Not keys of the file. */
+    const char *path;    /* the file it came from, as given */
+    uint64_t generation; /* set by the supervisor; 0 after loading */
+    struct config_warnings warnings; /* of loading; not in snapshots */
+    struct arena arena;  /* owns everything above */
+};
+
+/*
+ * Reads and validates the file. On failure the error text is one line
+ * "file:line:column: what is wrong, what is allowed" (or "file: why it cannot be read"), and the
+ * result is ERR_CONFIG or -errno. The caller frees *ret_config with config_free.
+ */
+int config_load(const char *path, struct config **ret_config, struct errctx *reterr) MUST_USE;
+
+/* The same for text in memory; `name` stands for the path, also for relative file names in it. */
+int config_parse(const char *name, const char *text, size_t len, struct config **ret_config,
+                 struct errctx *reterr) MUST_USE;
+
+/* NULL is allowed. */
+void config_free(struct config *config);
+
+#endif

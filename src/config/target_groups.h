@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The content of one file_sd file: a YAML or JSON list of {targets: [...], labels: {...}}, read as
+ * strictly as Prometheus does: unknown keys, duplicate keys and null entries are errors.
+ * Called by discovery for each file; the groups live in the caller's arena.
+ */
+#ifndef CONFIG_TARGET_GROUPS_H
+#define CONFIG_TARGET_GROUPS_H
+
+#include "config/config.h"
+
+/* An empty file is an empty list. Error texts are "name:line:column: what is wrong". */
+int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
+                        struct config_target_groups *ret_groups, struct errctx *reterr) MUST_USE;
+
+#endif
