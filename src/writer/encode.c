@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "writer/encode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <snappy-c.h>
+
+/* Tags: field number << 3 | wire type (0 varint, 1 eight bytes, 2 length and bytes). */
+enum {
+    TAG_REQUEST_TIMESERIES = 1 << 3 | 2,
+    TAG_SERIES_LABEL = 1 << 3 | 2,
+    TAG_SERIES_SAMPLE = 2 << 3 | 2,
+    TAG_LABEL_NAME = 1 << 3 | 2,
+    TAG_LABEL_VALUE = 2 << 3 | 2,
+    TAG_SAMPLE_VALUE = 1 << 3 | 1,
+    TAG_SAMPLE_MS = 2 << 3 | 0
+};
+
+enum {
+    VARINT_MAX = 10,
+    /* Tag and length of a series are guessed to take 3 bytes: right for 128 to 16383 bytes. */
+    SERIES_HEAD_GUESS = 3,
+    SERIES_HEAD_MAX = 1 + VARINT_MAX,
+    SAMPLE_MAX = 2 + 9 + 1 + VARINT_MAX,
+    LABEL_HEAD_MAX = 3 * (1 + VARINT_MAX)
+};
+
+static int reserve(uint8_t **ret_bytes, size_t len)
+{
+    void *bytes =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes == MAP_FAILED)
+        return -errno;
+    *ret_bytes = bytes;
+    return 0;
+}
+
+int encoder_init(struct encoder *encoder, size_t max_bytes)
+{
+    *encoder = (struct encoder){.raw_room = max_bytes,
+                                .packed_room = snappy_max_compressed_length(max_bytes)};
+    int err = reserve(&encoder->raw, encoder->raw_room);
+    if (err == 0)
+        err = reserve(&encoder->packed, encoder->packed_room);
+    if (err != 0)
+        encoder_fini(encoder);
+    return err;
+}
+
+void encoder_fini(struct encoder *encoder)
+{
+    if (encoder->raw != NULL)
+        munmap(encoder->raw, encoder->raw_room);
+    if (encoder->packed != NULL)
+        munmap(encoder->packed, encoder->packed_room);
+    free(encoder->shared);
+    free(encoder->wire);
+    *encoder = (struct encoder){0};
+}
+
+void encoder_start(struct encoder *encoder)
+{
+    encoder->raw_len = 0;
+    encoder->samples = 0;
+    encoder->shared_count = 0;
+    encoder->wire_len = 0;
+}
+
+static uint8_t *put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+    while (value >= 0x80) {
+        size++;
+        value >>= 7;
+    }
+    return size;
+}
+
+static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t len)
+{
+    memcpy(at, bytes, len);
+    return at + len;
+}
+
+static uint8_t *put_text(uint8_t *at, uint8_t tag, struct slice text)
+{
+    *at++ = tag;
+    at = put_varint(at, text.len);
+    return put_bytes(at, text.ptr, text.len);
+}
+
+static size_t label_size_max(const struct label *label)
+{
+    return label->name.len + label->value.len + LABEL_HEAD_MAX;
+}
+
+/* At most label_size_max() bytes. */
+static uint8_t *put_label(uint8_t *at, const struct label *label)
+{
+    size_t inner = 2 + varint_size(label->name.len) + label->name.len +
+                   varint_size(label->value.len) + label->value.len;
+    *at++ = TAG_SERIES_LABEL;
+    at = put_varint(at, inner);
+    at = put_text(at, TAG_LABEL_NAME, label->name);
+    return put_text(at, TAG_LABEL_VALUE, label->value);
+}
+
+/* Out of memory ends the process: the supervisor starts another, which goes on where this was. */
+static void *grow(void *array, size_t size)
+{
+    void *grown = realloc(array, size);
+    check(grown != NULL);
+    return grown;
+}
+
+static struct encode_shared *add_shared(struct encoder *encoder, struct slice name)
+{
+    if (encoder->shared_count == encoder->shared_room) {
+        encoder->shared_room = encoder->shared_room == 0 ? 32 : 2 * encoder->shared_room;
+        encoder->shared = grow(encoder->shared, encoder->shared_room * sizeof *encoder->shared);
+    }
+    struct encode_shared *shared = &encoder->shared[encoder->shared_count++];
+    *shared = (struct encode_shared){.name = name};
+    return shared;
+}
+
+/* Appends the label's message to encoder->wire; an empty label has none. */
+static void prepare_label(struct encoder *encoder, const struct label *label, uint32_t *ret_at,
+                          uint32_t *ret_len)
+{
+    if (label->value.len == 0)
+        return;
+    size_t needed = encoder->wire_len + label_size_max(label);
+    check(needed <= UINT32_MAX);
+    if (needed > encoder->wire_room) {
+        encoder->wire_room = 2 * needed;
+        encoder->wire = grow(encoder->wire, encoder->wire_room);
+    }
+    uint8_t *start = encoder->wire + encoder->wire_len;
+    size_t len = (size_t)(put_label(start, label) - start);
+    *ret_at = (uint32_t)encoder->wire_len;
+    *ret_len = (uint32_t)len;
+    encoder->wire_len += len;
+}
+
+void encoder_set_target(struct encoder *encoder, const struct label *target, size_t target_count,
+                        const struct label *external, size_t external_count)
+{
+    encoder->shared_count = 0;
+    encoder->wire_len = 0;
+    size_t t = 0;
+    size_t e = 0;
+    while (t < target_count || e < external_count) {
+        int order = t == target_count     ? 1
+                    : e == external_count ? -1
+                                          : slice_compare(target[t].name, external[e].name);
+        struct encode_shared *shared =
+            add_shared(encoder, order <= 0 ? target[t].name : external[e].name);
+        if (order >= 0) {
+            prepare_label(encoder, &external[e], &shared->external_at, &shared->external_len);
+            e++;
+        }
+        if (order <= 0) {
+            prepare_label(encoder, &target[t], &shared->target_at, &shared->target_len);
+            t++;
+        }
+    }
+}
+
+static uint8_t *put_external(const struct encoder *encoder, uint8_t *at,
+                             const struct encode_shared *shared)
+{
+    return put_bytes(at, encoder->wire + shared->external_at, shared->external_len);
+}
+
+static uint8_t *put_shared(const struct encoder *encoder, uint8_t *at,
+                           const struct encode_shared *shared)
+{
+    if (shared->target_len == 0)
+        return put_external(encoder, at, shared);
+    return put_bytes(at, encoder->wire + shared->target_at, shared->target_len);
+}
+
+/* The two sorted lists as one; where both have a name, the series' own label decides. */
+static uint8_t *put_merged(const struct encoder *encoder, uint8_t *at, const struct label *labels,
+                           size_t count)
+{
+    const struct encode_shared *shared = encoder->shared;
+    const struct encode_shared *end = shared + encoder->shared_count;
+    for (size_t i = 0; i < count; i++) {
+        int order = 1;
+        while (shared < end && (order = slice_compare(shared->name, labels[i].name)) < 0)
+            at = put_shared(encoder, at, shared++);
+        bool both = shared < end && order == 0;
+        if (labels[i].value.len > 0)
+            at = put_label(at, &labels[i]);
+        else if (both)
+            at = put_external(encoder, at, shared);
+        if (both)
+            shared++;
+    }
+    while (shared < end)
+        at = put_shared(encoder, at, shared++);
+    return at;
+}
+
+/* Little-endian whatever the machine is. */
+static uint8_t *put_fixed64(uint8_t *at, uint64_t bits)
+{
+    for (int i = 0; i < 8; i++)
+        *at++ = (uint8_t)(bits >> (8 * i));
+    return at;
+}
+
+static uint8_t *put_sample(uint8_t *at, uint64_t bits, int64_t ms)
+{
+    *at++ = TAG_SERIES_SAMPLE;
+    *at++ = (uint8_t)(1 + 8 + 1 + varint_size((uint64_t)ms));
+    *at++ = TAG_SAMPLE_VALUE;
+    at = put_fixed64(at, bits);
+    *at++ = TAG_SAMPLE_MS;
+    return put_varint(at, (uint64_t)ms);
+}
+
+/* Puts tag and length before the series, which was written where they would end if 2 bytes hold the
+   length; returns the size of all of it. */
+static size_t close_series(uint8_t *start, size_t len)
+{
+    size_t head = 1 + varint_size(len);
+    if (head != SERIES_HEAD_GUESS)
+        memmove(start + head, start + SERIES_HEAD_GUESS, len);
+    *start = TAG_REQUEST_TIMESERIES;
+    put_varint(start + 1, len);
+    return head + len;
+}
+
+int encoder_add(struct encoder *encoder, const struct label *labels, size_t count, uint64_t bits,
+                int64_t ms)
+{
+    size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + SAMPLE_MAX;
+    for (size_t i = 0; i < count; i++)
+        size_max += label_size_max(&labels[i]);
+    if (size_max > encoder->raw_room - encoder->raw_len)
+        return ERR_FULL;
+
+    uint8_t *start = encoder->raw + encoder->raw_len;
+    uint8_t *body = start + SERIES_HEAD_GUESS;
+    uint8_t *end = put_sample(put_merged(encoder, body, labels, count), bits, ms);
+    encoder->raw_len += close_series(start, (size_t)(end - body));
+    encoder->samples++;
+    check(encoder->raw_len <= encoder->raw_room);
+    return 0;
+}
+
+size_t encoder_samples(const struct encoder *encoder)
+{
+    return encoder->samples;
+}
+
+size_t encoder_bytes(const struct encoder *encoder)
+{
+    return encoder->raw_len;
+}
+
+struct slice encoder_finish(struct encoder *encoder)
+{
+    size_t len = encoder->packed_room;
+    snappy_status status = snappy_compress((const char *)encoder->raw, encoder->raw_len,
+                                           (char *)encoder->packed, &len);
+    check(status == SNAPPY_OK);
+    return slice_make(encoder->packed, len);
+}
