@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "sim/farm_targets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/strbuf.h"
+
+#define NAMESPACES 10
+
+void farm_targets_init(struct farm_targets *ret_targets, uint32_t count, bool with_arrivals)
+{
+    *ret_targets = (struct farm_targets){.count = count, .with_arrivals = with_arrivals};
+    ret_targets->targets = calloc(count, sizeof(*ret_targets->targets));
+    check(ret_targets->targets != NULL);
+}
+
+void farm_targets_fini(struct farm_targets *targets)
+{
+    for (uint32_t i = 0; i < targets->count; i++) {
+        free(targets->targets[i].ranges);
+        free(targets->targets[i].arrivals_ns);
+    }
+    free(targets->targets);
+}
+
+uint32_t farm_targets_count_request(struct farm_targets *targets, uint32_t index,
+                                    int64_t arrival_ns)
+{
+    check(index < targets->count);
+    struct farm_target *target = &targets->targets[index];
+    uint32_t n = ++target->requests;
+    if (!targets->with_arrivals)
+        return n;
+    if (n > target->arrival_cap) {
+        target->arrival_cap = target->arrival_cap == 0 ? 16 : 2 * target->arrival_cap;
+        target->arrivals_ns =
+            realloc(target->arrivals_ns, target->arrival_cap * sizeof(*target->arrivals_ns));
+        check(target->arrivals_ns != NULL);
+    }
+    target->arrivals_ns[n - 1] = arrival_ns;
+    return n;
+}
+
+void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n)
+{
+    check(index < targets->count);
+    struct farm_target *target = &targets->targets[index];
+    check(n >= 1 && n <= target->requests);
+    target->complete++;
+    if (target->range_count > 0 && target->ranges[target->range_count - 1].last + 1 == n) {
+        target->ranges[target->range_count - 1].last = n;
+        return;
+    }
+    if (target->range_count == target->range_cap) {
+        target->range_cap = target->range_cap == 0 ? 1 : 2 * target->range_cap;
+        target->ranges = realloc(target->ranges, target->range_cap * sizeof(*target->ranges));
+        check(target->ranges != NULL);
+    }
+    target->ranges[target->range_count++] = (struct farm_range){n, n};
+}
+
+/* Writes beside the file and renames: a reader sees the old text or the new one. */
+static int replace_file(const char *path, const struct strbuf *text, struct errctx *errctx)
+{
+    struct strbuf temporary = STRBUF_GROWING;
+    strbuf_addf(&temporary, "%s.new", path);
+    FILE *file = fopen(temporary.text, "w");
+    int err = file == NULL ? -errno : 0;
+    if (err == 0 && fwrite(text->text, 1, text->len, file) != text->len)
+        err = -EIO;
+    if (file != NULL && fclose(file) != 0 && err == 0)
+        err = -errno;
+    if (err == 0 && rename(temporary.text, path) < 0)
+        err = -errno;
+    strbuf_fini(&temporary);
+    if (err < 0)
+        return err_set(errctx, err, "cannot write %s: %s", path, err_text(err));
+    return 0;
+}
+
+int farm_targets_write_file_sd(const struct farm_targets *targets, const char *path,
+                               struct errctx *errctx)
+{
+    struct strbuf text = STRBUF_GROWING;
+    for (uint32_t i = 0; i < targets->count; i++)
+        strbuf_addf(&text,
+                    "%s{\"targets\":[\"%s\"],\"labels\":{\"namespace\":\"farm-%u\","
+                    "\"pod\":\"pod-%06u\"}}",
+                    i == 0 ? "[\n" : ",\n", targets->targets[i].address, i % NAMESPACES, i);
+    strbuf_adds(&text, "\n]\n");
+    int err = replace_file(path, &text, errctx);
+    strbuf_fini(&text);
+    return err;
+}
+
+static void add_target(struct strbuf *text, const struct farm_target *target, bool with_arrivals)
+{
+    strbuf_addf(text, "{\"instance\":\"%s\",\"requests\":%u,\"complete\":%u,\"numbers\":[",
+                target->address, target->requests, target->complete);
+    for (uint32_t i = 0; i < target->range_count; i++)
+        strbuf_addf(text, "%s[%u,%u]", i == 0 ? "" : ",", target->ranges[i].first,
+                    target->ranges[i].last);
+    strbuf_adds(text, "]");
+    if (with_arrivals && target->requests > 0) {
+        int64_t first_ns = target->arrivals_ns[0];
+        strbuf_addf(text, ",\"first_arrival_ns\":%lld,\"arrivals_us\":[", (long long)first_ns);
+        for (uint32_t i = 0; i < target->requests; i++)
+            strbuf_addf(text, "%s%lld", i == 0 ? "" : ",",
+                        (long long)((target->arrivals_ns[i] - first_ns) / NS_PER_US));
+        strbuf_adds(text, "]");
+    }
+    strbuf_adds(text, "}");
+}
+
+int farm_targets_write_ledger(const struct farm_targets *targets, const char *path,
+                              struct errctx *errctx)
+{
+    struct strbuf text = STRBUF_GROWING;
+    for (uint32_t i = 0; i < targets->count; i++) {
+        strbuf_adds(&text, i == 0 ? "{\"targets\":[\n" : ",\n");
+        add_target(&text, &targets->targets[i], targets->with_arrivals);
+    }
+    strbuf_adds(&text, "\n]}\n");
+    int err = replace_file(path, &text, errctx);
+    strbuf_fini(&text);
+    return err;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The plan of a body: its lines in order, each the text up to its number and the rule of the
+ * number. The farm renders plans; the sink looks series up in them. Built once at start.
+ *
+ * All kinds begin with the same lines at the same places (the scrape number, the parameters of the
+ * farm, a Go program's own metrics), and no other series occurs in two kinds. So a series' index
+ * is known from its labels alone, before its target's kind is.
+ */
+#ifndef SIM_PLAN_H
+#define SIM_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/strbuf.h"
+#include "sim/value.h"
+
+enum plan_kind { PLAN_TINY, PLAN_NODE, PLAN_BIG, PLAN_KINDS };
+
+/* Lines with a part of their own in every plan. */
+enum { PLAN_LINE_NUMBER, PLAN_LINE_PARAMS };
+
+struct plan_line {
+    size_t start;  /* of this line's text in plan.text: comments, then the series and a space */
+    size_t series; /* where the series begins, after the comments */
+    size_t end;
+    struct value_rule rule;
+};
+
+struct plan {
+    enum plan_kind kind;
+    struct strbuf text;
+    struct plan_line *lines;
+    uint32_t count;
+    uint32_t cap;
+};
+
+/* tiny: 66 series, 7.7 kB; node: 1573, 134 kB; big: 50000, 6.5 MB. */
+void plan_init(struct plan *ret_plan, enum plan_kind kind);
+void plan_fini(struct plan *plan);
+
+bool plan_kind_parse(const char *word, enum plan_kind *ret_kind);
+const char *plan_kind_name(enum plan_kind kind);
+
+/* name{a="b",c="d"} of a line, labels sorted. The line of the parameters has only its name. */
+struct slice plan_series(const struct plan *plan, uint32_t index);
+
+/* How many lines of the plan a target shows in scrape n, and how many of those of n - 1 are gone
+ * (each of them needs a staleness marker); the churn is not counted. */
+uint32_t plan_present(const struct plan *plan, const struct value_params *params, uint32_t target,
+                      uint64_t n);
+uint32_t plan_vanished(const struct plan *plan, const struct value_params *params, uint32_t target,
+                       uint64_t n);
+
+#endif
