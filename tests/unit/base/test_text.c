@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* strbuf, utf8, err and arena: the small things everything else is made of. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+
+static void a_fixed_buffer_cuts_what_does_not_fit(void **state)
+{
+    (void)state;
+    char room[8];
+    struct strbuf buf = STRBUF_FIXED(room);
+    strbuf_adds(&buf, "12345");
+    assert_false(buf.cut);
+    strbuf_addf(&buf, "%d", 67890);
+    assert_true(buf.cut);
+    assert_string_equal(room, "1234567");
+    strbuf_addc(&buf, 'x');
+    assert_string_equal(room, "1234567");
+}
+
+static void a_growing_buffer_takes_everything(void **state)
+{
+    (void)state;
+    struct strbuf buf = STRBUF_GROWING;
+    for (int i = 0; i < 10000; i++)
+        strbuf_addf(&buf, "%d,", i);
+    assert_int_equal(buf.len, 48890);
+    assert_int_equal(strlen(buf.text), buf.len);
+    assert_false(buf.cut);
+    strbuf_fini(&buf);
+}
+
+static void json_strings_are_escaped(void **state)
+{
+    (void)state;
+    struct strbuf buf = STRBUF_GROWING;
+    static const char text[] = "a\"b\\c\n\t\x01\xc3\xa9\xff\0z";
+    strbuf_add_json(&buf, text, sizeof(text) - 1);
+    assert_string_equal(buf.text, "\"a\\\"b\\\\c\\n\\t\\u0001\xc3\xa9\\ufffd\\u0000z\"");
+    strbuf_fini(&buf);
+}
+
+static void utf8_follows_rfc_3629(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"",         "plain ascii text", "\xc2\x80", "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",
+                                      "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3",
+                                      "12345678\xff", "\xe2\x82"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(utf8_valid(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(utf8_valid(bad[i], strlen(bad[i])));
+}
+
+static void errors_have_texts_and_contexts(void **state)
+{
+    (void)state;
+    struct errctx ctx;
+    assert_string_equal(err_text(0), "success");
+    assert_string_equal(err_text(-ENOENT), strerror(ENOENT));
+    assert_string_equal(err_text(ERR_TIMEOUT), "context deadline exceeded");
+    assert_string_equal(err_text(-5000), "unknown error");
+    assert_int_equal(err_set(&ctx, ERR_SYNTAX, "line %d", 3), ERR_SYNTAX);
+    assert_int_equal(err_prefix(&ctx, ERR_SYNTAX, "file %s", "x"), ERR_SYNTAX);
+    assert_string_equal(ctx.text, "file x: line 3");
+    assert_int_equal(err_set(NULL, -EPERM, "nobody listens"), -EPERM);
+}
+
+static void arenas_hand_out_aligned_zeroed_memory(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    for (size_t size = 1; size < 40000; size = size * 3 + 1) {
+        unsigned char *piece = arena_alloc(&arena, size);
+        assert_int_equal((uintptr_t)piece % 16, 0);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(piece[i], 0);
+        memset(piece, 0xff, size);
+    }
+    assert_string_equal(arena_strdup(&arena, "text"), "text");
+    arena_fini(&arena);
+    assert_int_equal(arena.total, 0);
+}
+
+static void milliseconds_round_down(void **state)
+{
+    (void)state;
+    assert_int_equal(clock_ms_of_ns(1999999), 1);
+    assert_int_equal(clock_ms_of_ns(0), 0);
+    assert_int_equal(clock_ms_of_ns(-1), -1);
+    assert_int_equal(clock_ms_of_ns(-1000000), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fixed_buffer_cuts_what_does_not_fit),
+        cmocka_unit_test(a_growing_buffer_takes_everything),
+        cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(utf8_follows_rfc_3629),
+        cmocka_unit_test(errors_have_texts_and_contexts),
+        cmocka_unit_test(arenas_hand_out_aligned_zeroed_memory),
+        cmocka_unit_test(milliseconds_round_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
