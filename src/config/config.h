@@ -78,7 +78,7 @@ struct config_global {
     int64_t scrape_interval;
     int64_t scrape_timeout;
     struct config_protocols scrape_protocols; /* empty: not given */
-    struct config_map external_labels;        /* environment variables already expanded */
+    struct config_map external_labels;        /* expanded; no empty values */
     int64_t evaluation_interval;              /* accepted, unused */
     int64_t rule_query_offset;                /* accepted, unused */
     const char *query_log_file;               /* accepted, unused */
@@ -97,12 +97,12 @@ struct config_target_groups {
 
 /* An entry of file_sd_configs. */
 struct config_file_sd {
-    struct config_strings files; /* paths or patterns with one '*' in the last element */
+    struct config_strings files; /* patterns as glob(3) takes them, relative to the working directory */
     int64_t refresh_interval;
 };
 
 struct config_file_sds {
-    const struct config_file_sd *items;
+    struct config_file_sd *items;
     size_t len;
 };
 
@@ -127,7 +127,7 @@ struct config_job {
 };
 
 struct config_jobs {
-    const struct config_job *items;
+    struct config_job *items;
     size_t len;
 };
 
@@ -165,14 +165,8 @@ struct config_remote {
 };
 
 struct config_remotes {
-    const struct config_remote *items;
+    struct config_remote *items;
     size_t len;
-};
-
-/* `storage`; accepted, unused. */
-struct config_storage {
-    int64_t out_of_order_time_window;
-    int64_t max_exemplars;
 };
 
 /* `limpet`: what Prometheus has no key for. */
@@ -194,7 +188,6 @@ struct config {
     struct config_global global;
     struct config_jobs scrape_configs;
     struct config_remotes remote_write;
-    struct config_storage storage;
     struct config_limpet limpet;
 
     /* Not keys of the file. */

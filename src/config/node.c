@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/node.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/strbuf.h"
+
+void node_format(struct node_message *message, const struct source *source, const struct node *at,
+                 const char *format, va_list args)
+{
+    char text[sizeof(message->text)];
+    vsnprintf(text, sizeof(text), format, args);
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20)
+            *c = ' ';
+    }
+    struct strbuf out = STRBUF_FIXED(message->text);
+    strbuf_addf(&out, "%s:%u:%u: %s", source->name, at ? at->line : 1, at ? at->column : 1, text);
+}
+
+int node_fail(const struct source *source, const struct node *at, const char *format, ...)
+{
+    struct node_message message;
+    va_list args;
+    va_start(args, format);
+    node_format(&message, source, at, format, args);
+    va_end(args);
+    return err_set(source->err, ERR_CONFIG, "%s", message.text);
+}
+
+bool node_is_null(const struct node *node)
+{
+    if (node == NULL)
+        return true;
+    if (node->kind != NODE_SCALAR || !node->plain)
+        return false;
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (slice_is(node->text, words[i]))
+            return true;
+    }
+    return false;
+}
+
+const struct node *node_get(const struct node *map, const char *key)
+{
+    if (map == NULL || map->kind != NODE_MAP)
+        return NULL;
+    for (size_t i = 0; i < map->len; i++) {
+        if (slice_is(map->pairs[i].key->text, key))
+            return map->pairs[i].value;
+    }
+    return NULL;
+}
+
+const struct node *node_at(const struct node *list, size_t index)
+{
+    if (list == NULL || list->kind != NODE_LIST || index >= list->len)
+        return NULL;
+    return list->items[index];
+}
+
+const struct node *node_or(const struct node *first, const struct node *second)
+{
+    return first != NULL ? first : second;
+}
+
+struct node_text node_describe(const struct node *node)
+{
+    struct node_text result = {""};
+    struct strbuf out = STRBUF_FIXED(result.text);
+    if (node_is_null(node)) {
+        strbuf_adds(&out, "empty");
+    } else if (node->kind != NODE_SCALAR) {
+        strbuf_adds(&out, node->kind == NODE_LIST ? "a list" : "a mapping");
+    } else {
+        bool all = node->text.len <= 40;
+        size_t len = all ? node->text.len : 40;
+        /* Do not cut a character in two. */
+        while (!all && len > 0 && ((unsigned char)node->text.ptr[len] & 0xc0) == 0x80)
+            len--;
+        strbuf_add_json(&out, node->text.ptr, len);
+        strbuf_adds(&out, all ? "" : "...");
+    }
+    return result;
+}

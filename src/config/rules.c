@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/rules.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+#include "config/codec.h"
+#include "config/duration.h"
+#include "config/expand.h"
+#include "config/schema.h"
+
+#define DEFAULT_INTERVAL (60 * 1000)
+#define DEFAULT_TIMEOUT  (10 * 1000)
+
+/* One pass over a file. */
+struct rules {
+    const struct source *source;
+    struct config *config;
+    struct strbuf warnings; /* lines */
+};
+
+static void warn(struct rules *rules, const struct node *at, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+static void warn(struct rules *rules, const struct node *at, const char *format, ...)
+{
+    struct node_message message;
+    va_list args;
+    va_start(args, format);
+    node_format(&message, rules->source, at, format, args);
+    va_end(args);
+    strbuf_addf(&rules->warnings, "%s\n", message.text);
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Fills in what is 0, which means "not given", and compares. */
+static int settle_times(struct rules *rules, const struct node *block, int64_t default_interval,
+                        int64_t default_timeout, int64_t *interval, int64_t *timeout)
+{
+    char text[CONFIG_DURATION_SIZE];
+    if (*interval == 0)
+        *interval = default_interval;
+    if (*timeout > *interval)
+        return node_fail(rules->source, node_get(block, "scrape_timeout"),
+                         "`scrape_timeout` must not be greater than `scrape_interval`, which is %s",
+                         config_duration_format(*interval, text));
+    if (*timeout == 0)
+        *timeout = min64(default_timeout, *interval);
+    return 0;
+}
+
+struct lookup {
+    struct rules *rules;
+    const struct node *at;
+};
+
+static void look_up_variable(void *context, struct slice name, struct strbuf *out)
+{
+    const struct lookup *lookup = context;
+    char *key = strndup(name.ptr, name.len);
+    check(key != NULL);
+    const char *value = getenv(key);
+    if (value == NULL || value[0] == '\0')
+        warn(lookup->rules, lookup->at, "the environment variable %.100s is empty or not set", key);
+    else
+        strbuf_adds(out, value);
+    free(key);
+}
+
+/* A label with an empty value is no label: it is left out. */
+static int expand_labels(struct rules *rules, const struct node *labels, struct config_map *map)
+{
+    struct arena *arena = rules->source->arena;
+    struct config_pair *pairs = arena_alloc(arena, map->len * sizeof(*pairs));
+    size_t len = 0;
+    for (size_t i = 0; i < map->len; i++) {
+        const struct config_pair *pair = &map->items[i];
+        struct lookup lookup = {rules, node_get(labels, pair->name)};
+        struct strbuf value = STRBUF_GROWING;
+        expand_text(pair->value, look_up_variable, &lookup, &value);
+        bool valid = utf8_valid(value.text, value.len);
+        if (value.len > 0)
+            pairs[len++] = (struct config_pair){
+                pair->name, arena_copy(arena, value.text, value.len)};
+        strbuf_fini(&value);
+        if (!valid)
+            return node_fail(rules->source, lookup.at,
+                             "the value of the label \"%.200s\" must be UTF-8, also after "
+                             "environment variables are put in",
+                             pair->name);
+    }
+    *map = (struct config_map){pairs, len};
+    return 0;
+}
+
+static int apply_global(struct rules *rules, const struct node *block)
+{
+    struct config_global *global = &rules->config->global;
+    if (global->evaluation_interval == 0)
+        global->evaluation_interval = DEFAULT_INTERVAL;
+    int r = settle_times(rules, block, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, &global->scrape_interval,
+                         &global->scrape_timeout);
+    if (r < 0)
+        return r;
+    return expand_labels(rules, node_get(block, "external_labels"), &global->external_labels);
+}
+
+static void settle_protocols(struct rules *rules, const struct node *at, struct config_job *job)
+{
+    static const enum config_protocol usual[] = {
+        CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
+        CONFIG_PROTOCOL_TEXT_1_0_0, CONFIG_PROTOCOL_TEXT_0_0_4};
+    if (job->scrape_protocols.len == 0)
+        job->scrape_protocols = rules->config->global.scrape_protocols;
+    if (job->scrape_protocols.len == 0)
+        job->scrape_protocols = (struct config_protocols){usual, sizeof(usual) / sizeof(usual[0])};
+    for (size_t i = 0; i < job->scrape_protocols.len; i++) {
+        enum config_protocol protocol = job->scrape_protocols.items[i];
+        if (protocol == CONFIG_PROTOCOL_TEXT_0_0_4 || protocol == CONFIG_PROTOCOL_TEXT_1_0_0)
+            return;
+    }
+    warn(rules, at,
+         "`scrape_protocols` of the job \"%.200s\" names no PrometheusText format, which is all "
+         "that this version of limpet asks for",
+         job->job_name);
+}
+
+/* As Prometheus does it, which sees no host name in it; a colon and a port are not required. */
+static int check_targets(struct rules *rules, const struct node *groups,
+                         const struct config_target_groups *static_configs)
+{
+    for (size_t i = 0; i < static_configs->len; i++) {
+        const struct config_strings *targets = &static_configs->items[i].targets;
+        const struct node *list = node_get(node_at(groups, i), "targets");
+        for (size_t j = 0; j < targets->len; j++) {
+            if (strchr(targets->items[j], '/') != NULL)
+                return node_fail(rules->source, node_at(list, j),
+                                 "\"%.200s\" is not a valid hostname; a target is host:port, "
+                                 "without scheme and path",
+                                 targets->items[j]);
+        }
+    }
+    return 0;
+}
+
+/* Relative names count from the directory of the configuration file. */
+static const char *resolve_path(const struct rules *rules, const char *path)
+{
+    const char *slash = strrchr(rules->source->name, '/');
+    if (path[0] == '/' || slash == NULL)
+        return path;
+    struct strbuf joined = STRBUF_GROWING;
+    strbuf_add(&joined, rules->source->name, (size_t)(slash - rules->source->name) + 1);
+    strbuf_adds(&joined, path);
+    path = arena_copy(rules->source->arena, joined.text, joined.len);
+    strbuf_fini(&joined);
+    return path;
+}
+
+static void resolve_files(const struct rules *rules, const struct config_file_sds *file_sds)
+{
+    for (size_t i = 0; i < file_sds->len; i++) {
+        struct config_strings *files = &file_sds->items[i].files;
+        const char **items = arena_alloc(rules->source->arena, files->len * sizeof(*items));
+        for (size_t j = 0; j < files->len; j++)
+            items[j] = resolve_path(rules, files->items[j]);
+        files->items = items;
+    }
+}
+
+static int apply_job(struct rules *rules, const struct node *block, struct config_job *job)
+{
+    const struct config_global *global = &rules->config->global;
+    int r = settle_times(rules, block, global->scrape_interval, global->scrape_timeout,
+                         &job->scrape_interval, &job->scrape_timeout);
+    if (r < 0)
+        return r;
+    settle_protocols(rules, block, job);
+    r = check_targets(rules, node_get(block, "static_configs"), &job->static_configs);
+    if (r < 0)
+        return r;
+    resolve_files(rules, &job->file_sd_configs);
+    if (job->static_configs.len == 0 && job->file_sd_configs.len == 0)
+        warn(rules, block, "the job \"%.200s\" has no targets: neither `static_configs` nor "
+                           "`file_sd_configs`",
+             job->job_name);
+    return 0;
+}
+
+static int apply_queue(struct rules *rules, const struct node *block,
+                       const struct config_queue *queue)
+{
+    char text[CONFIG_DURATION_SIZE];
+    if (queue->min_shards > queue->max_shards)
+        return node_fail(rules->source,
+                         node_or(node_get(block, "min_shards"), node_get(block, "max_shards")),
+                         "`min_shards` must not be greater than `max_shards`, which is %lld",
+                         (long long)queue->max_shards);
+    if (queue->max_backoff < queue->min_backoff)
+        return node_fail(rules->source,
+                         node_or(node_get(block, "max_backoff"), node_get(block, "min_backoff")),
+                         "`max_backoff` must not be less than `min_backoff`, which is %s",
+                         config_duration_format(queue->min_backoff, text));
+    return 0;
+}
+
+/* Six hex digits that change with everything the entry says, so that equal names are equal. */
+static const char *make_name(const struct rules *rules, const struct config_remote *remote)
+{
+    struct strbuf bytes = STRBUF_GROWING;
+    char name[8];
+    codec_encode(&schema_remote, remote, &bytes);
+    unsigned hash = (unsigned)(hash64(bytes.text, bytes.len, 0) & 0xffffff);
+    strbuf_fini(&bytes);
+    snprintf(name, sizeof(name), "%06x", hash);
+    return arena_strdup(rules->source->arena, name);
+}
+
+struct named {
+    const char *name;
+    size_t index;
+};
+
+static int compare_named(const void *a, const void *b)
+{
+    const struct named *left = a;
+    const struct named *right = b;
+    int order = strcmp(left->name, right->name);
+    return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
+}
+
+/* The first entry in the file whose name an earlier one has already; n if there is none. */
+static size_t find_repeat(struct named *names, size_t n)
+{
+    size_t first = n;
+    qsort(names, n, sizeof(*names), compare_named);
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(names[i - 1].name, names[i].name) == 0 && names[i].index < first)
+            first = names[i].index;
+    }
+    return first;
+}
+
+static int check_job_names(struct rules *rules, const struct node *list)
+{
+    const struct config_jobs *jobs = &rules->config->scrape_configs;
+    struct named *names = calloc(jobs->len + 1, sizeof(*names));
+    check(names != NULL);
+    for (size_t i = 0; i < jobs->len; i++)
+        names[i] = (struct named){jobs->items[i].job_name, i};
+    size_t repeat = find_repeat(names, jobs->len);
+    free(names);
+    if (repeat == jobs->len)
+        return 0;
+    return node_fail(rules->source, node_get(node_at(list, repeat), "job_name"),
+                     "the job name \"%.200s\" is given twice; it must be unique",
+                     jobs->items[repeat].job_name);
+}
+
+static int check_remote_names(struct rules *rules, const struct node *list)
+{
+    const struct config_remotes *remotes = &rules->config->remote_write;
+    struct named *names = calloc(remotes->len + 1, sizeof(*names));
+    check(names != NULL);
+    for (size_t i = 0; i < remotes->len; i++)
+        names[i] = (struct named){remotes->items[i].name, i};
+    size_t repeat = find_repeat(names, remotes->len);
+    free(names);
+    if (repeat == remotes->len)
+        return 0;
+    const struct node *at = node_at(list, repeat);
+    if (node_is_null(node_get(at, "name")))
+        return node_fail(rules->source, at,
+                         "this entry of `remote_write` repeats an earlier one; change it, or tell "
+                         "them apart by `name`");
+    return node_fail(rules->source, node_get(at, "name"),
+                     "the remote name \"%.200s\" is given twice; it must be unique",
+                     remotes->items[repeat].name);
+}
+
+static int apply_jobs(struct rules *rules, const struct node *list)
+{
+    struct config_jobs *jobs = &rules->config->scrape_configs;
+    for (size_t i = 0; i < jobs->len; i++) {
+        int r = apply_job(rules, node_at(list, i), &jobs->items[i]);
+        if (r < 0)
+            return r;
+    }
+    return check_job_names(rules, list);
+}
+
+static int apply_remotes(struct rules *rules, const struct node *list)
+{
+    struct config_remotes *remotes = &rules->config->remote_write;
+    for (size_t i = 0; i < remotes->len; i++) {
+        struct config_remote *remote = &remotes->items[i];
+        const struct node *queue = node_get(node_at(list, i), "queue_config");
+        int r = apply_queue(rules, queue, &remote->queue_config);
+        if (r < 0)
+            return r;
+        if (remote->name[0] == '\0')
+            remote->name = make_name(rules, remote);
+    }
+    return check_remote_names(rules, list);
+}
+
+static int apply_all(struct rules *rules, const struct node *root)
+{
+    int r = apply_global(rules, node_get(root, "global"));
+    if (r == 0)
+        r = apply_jobs(rules, node_get(root, "scrape_configs"));
+    if (r == 0)
+        r = apply_remotes(rules, node_get(root, "remote_write"));
+    return r;
+}
+
+static void keep_warnings(struct rules *rules)
+{
+    struct config_warnings *warnings = &rules->config->warnings;
+    size_t len = 0;
+    for (size_t i = 0; i < rules->warnings.len; i++)
+        len += rules->warnings.text[i] == '\n';
+    const char **items = arena_alloc(rules->source->arena, len * sizeof(*items));
+    char *line = rules->warnings.text;
+    for (size_t i = 0; i < len; i++) {
+        char *end = strchr(line, '\n');
+        items[i] = arena_copy(rules->source->arena, line, (size_t)(end - line));
+        line = end + 1;
+    }
+    *warnings = (struct config_warnings){items, len};
+}
+
+int rules_apply(const struct source *source, const struct node *root, struct config *config)
+{
+    struct rules rules = {.source = source, .config = config, .warnings = STRBUF_GROWING};
+    int r = apply_all(&rules, root);
+    if (r == 0)
+        keep_warnings(&rules);
+    strbuf_fini(&rules.warnings);
+    return r;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What concerns more than one value: inheritance, limits between keys, unique names, environment
+ * variables and file names. Called by config/config.c after decoding.
+ */
+#ifndef CONFIG_RULES_H
+#define CONFIG_RULES_H
+
+#include "config/config.h"
+#include "config/node.h"
+
+/* `root` is the file that `config` was decoded from (or NULL): it knows the positions. */
+int rules_apply(const struct source *source, const struct node *root,
+                struct config *config) MUST_USE;
+
+#endif

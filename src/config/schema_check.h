@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Checks of single values, named by rows of the schema table: each gets the decoded member, and its
+ * error text goes on after the key's name ("must not be empty").
+ */
+#ifndef CONFIG_SCHEMA_CHECK_H
+#define CONFIG_SCHEMA_CHECK_H
+
+#include "base/err.h"
+
+/* const char *: at least one character. */
+int check_not_empty(const void *member, struct errctx *reterr);
+
+/* struct config_protocols: not empty, no repeats. */
+int check_protocols(const void *member, struct errctx *reterr);
+
+/* struct config_map: valid label names (not empty; UTF-8 is given). */
+int check_label_names(const void *member, struct errctx *reterr);
+
+/* struct config_strings: at least one, each as file_sd takes it. */
+int check_file_patterns(const void *member, struct errctx *reterr);
+
+/* const char *: an http URL with a host, without credentials and fragment. */
+int check_url(const void *member, struct errctx *reterr);
+
+/* struct config_map: field names of HTTP that remote write does not set itself, values in one line. */
+int check_headers(const void *member, struct errctx *reterr);
+
+/* uint64_t */
+int check_power_of_two(const void *member, struct errctx *reterr);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rows. How to read one: config/schema.h. The order is that of the documentation. */
+#include "config/schema.h"
+
+#include "config/config.h"
+#include "config/schema_check.h"
+
+#define MEMBER(key)  .name = #key, .offset = offsetof(BLOCK, key)
+#define NOWHERE(key) .name = #key, .offset = SCHEMA_NO_MEMBER
+#define UNUSED(text) .state = SCHEMA_UNUSED, .note = text
+
+#define LATER(key, kind, ...) {NOWHERE(key), .type = (kind), .state = SCHEMA_LATER, __VA_ARGS__}
+
+#define REFUSED(key, text, ...)                                                                    \
+    {NOWHERE(key), .type = SCHEMA_OPAQUE, .state = SCHEMA_REFUSED, .note = text, __VA_ARGS__}
+
+#define LIMIT(key, text) LATER(key, SCHEMA_INT, .help = text)
+
+/* Limits and switches that stand in `global` and again in each job. */
+#define SHARED_LATER                                                                               \
+    LATER(body_size_limit, SCHEMA_SIZE, .help = "Largest uncompressed body of a scrape; 0: any."), \
+        LIMIT(sample_limit, "Most samples of a scrape; 0: any number."),                           \
+        LIMIT(target_limit, "Most targets of a job; 0: any number."),                              \
+        LIMIT(label_limit, "Most labels of a sample; 0: any number."),                             \
+        LIMIT(label_name_length_limit, "Longest label name in bytes; 0: any."),                    \
+        LIMIT(label_value_length_limit, "Longest label value in bytes; 0: any."),                  \
+        LIMIT(keep_dropped_targets, "Most dropped targets that are remembered; 0: all."),          \
+        LATER(metric_name_validation_scheme, SCHEMA_ENUM, .words = validation_words,               \
+              .fallback = "utf8", .help = "Which metric and label names are valid."),              \
+        LATER(metric_name_escaping_scheme, SCHEMA_ENUM, .words = escaping_words,                   \
+              .fallback = "allow-utf-8", .help = "How a target is asked to escape names."),        \
+        LATER(scrape_native_histograms, SCHEMA_BOOL, .fallback = "false",                          \
+              .help = "Ask for and take native histograms."),                                      \
+        LATER(convert_classic_histograms_to_nhcb, SCHEMA_BOOL, .fallback = "false",                \
+              .help = "Make native histograms with custom buckets of classic ones."),              \
+        LATER(always_scrape_classic_histograms, SCHEMA_BOOL, .fallback = "false",                  \
+              .help = "Take the classic histogram too where there is a native one."),              \
+        LATER(extra_scrape_metrics, SCHEMA_BOOL, .fallback = "false",                              \
+              .help = "Report time-out, sample limit and body size of each scrape."),              \
+        LATER(scrape_failure_log_file, SCHEMA_STRING, .help = "Where failed scrapes are logged.")
+
+/* HTTP client options that jobs and remotes share. */
+#define HTTP_CLIENT(http2)                                                                         \
+    LATER(basic_auth, SCHEMA_OPAQUE, .help = "User name and password."),                           \
+        LATER(authorization, SCHEMA_OPAQUE, .help = "An Authorization header."),                   \
+        LATER(oauth2, SCHEMA_OPAQUE, .help = "A token from an OAuth 2.0 server."),                 \
+        LATER(bearer_token, SCHEMA_STRING, .help = "The old spelling of `authorization`."),        \
+        LATER(bearer_token_file, SCHEMA_STRING, .help = "The old spelling of `authorization`."),   \
+        LATER(tls_config, SCHEMA_OPAQUE, .help = "Certificates and TLS versions."),                \
+        LATER(proxy_url, SCHEMA_STRING, .help = "An HTTP proxy."),                                 \
+        LATER(no_proxy, SCHEMA_STRING, .help = "Hosts that are reached without the proxy."),       \
+        LATER(proxy_from_environment, SCHEMA_BOOL, .fallback = "false",                            \
+              .help = "Take the proxy from HTTP_PROXY and its like."),                             \
+        LATER(proxy_connect_header, SCHEMA_OPAQUE, .help = "Headers for the proxy."),              \
+        LATER(http_headers, SCHEMA_OPAQUE, .help = "More request headers."),                       \
+        {MEMBER(follow_redirects), .type = SCHEMA_BOOL, .fallback = "true",                        \
+         UNUSED("redirects are not followed yet"), .help = "Follow redirects."},                   \
+    {                                                                                              \
+        MEMBER(enable_http2), .type = SCHEMA_BOOL, .fallback = (http2),                            \
+                              UNUSED("limpet speaks HTTP/1.1"), .help = "Allow HTTP/2."            \
+    }
+
+static const struct schema_word protocol_words[] = {
+    {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_WORKS},
+    {"PrometheusText0.0.4", CONFIG_PROTOCOL_TEXT_0_0_4, SCHEMA_WORKS},
+    {"PrometheusText1.0.0", CONFIG_PROTOCOL_TEXT_1_0_0, SCHEMA_WORKS},
+    {"OpenMetricsText0.0.1", CONFIG_PROTOCOL_OPENMETRICS_0_0_1, SCHEMA_WORKS},
+    {"OpenMetricsText1.0.0", CONFIG_PROTOCOL_OPENMETRICS_1_0_0, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word fallback_words[] = {
+    {"", CONFIG_PROTOCOL_NONE, SCHEMA_WORKS},
+    {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_LATER},
+    {"PrometheusText0.0.4", CONFIG_PROTOCOL_TEXT_0_0_4, SCHEMA_WORKS},
+    {"PrometheusText1.0.0", CONFIG_PROTOCOL_TEXT_1_0_0, SCHEMA_WORKS},
+    {"OpenMetricsText0.0.1", CONFIG_PROTOCOL_OPENMETRICS_0_0_1, SCHEMA_LATER},
+    {"OpenMetricsText1.0.0", CONFIG_PROTOCOL_OPENMETRICS_1_0_0, SCHEMA_LATER},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word scheme_words[] = {
+    {"http", CONFIG_SCHEME_HTTP, SCHEMA_WORKS},
+    {"https", CONFIG_SCHEME_HTTPS, SCHEMA_LATER},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word message_words[] = {
+    {"prometheus.WriteRequest", CONFIG_MESSAGE_V1, SCHEMA_WORKS},
+    {"io.prometheus.write.v2.Request", CONFIG_MESSAGE_V2, SCHEMA_LATER},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word pinning_words[] = {
+    {"auto", CONFIG_PINNING_AUTO, SCHEMA_WORKS},
+    {"on", CONFIG_PINNING_ON, SCHEMA_WORKS},
+    {"off", CONFIG_PINNING_OFF, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word validation_words[] = {
+    {"utf8", 0, SCHEMA_WORKS},
+    {"legacy", 1, SCHEMA_LATER},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word escaping_words[] = {
+    {"allow-utf-8", 0, SCHEMA_WORKS},
+    {"underscores", 1, SCHEMA_LATER},
+    {"dots", 2, SCHEMA_LATER},
+    {"values", 3, SCHEMA_LATER},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+#define BLOCK struct config_global
+static const struct schema_key global_keys[] = {
+    {MEMBER(scrape_interval), .type = SCHEMA_DURATION, .fallback = "1m",
+     .help = "How often targets are scraped; 0 means the default."},
+    {MEMBER(scrape_timeout), .type = SCHEMA_DURATION,
+     .fallback_help = "10s, but at most `scrape_interval`",
+     .help = "How long a scrape may take; at most `scrape_interval`."},
+    {MEMBER(scrape_protocols), .type = SCHEMA_ENUMS, .words = protocol_words,
+     .verify = check_protocols, .fallback_help = "that of the jobs",
+     .help = "The formats that targets are asked for, the most wanted first. This version asks "
+             "for the PrometheusText formats among them only."},
+    {MEMBER(external_labels), .type = SCHEMA_MAP, .verify = check_label_names,
+     .help = "Labels that every series gets on its way out, unless it has them. `$NAME` and "
+             "`${NAME}` in values are environment variables, `$$` is a dollar sign."},
+    {MEMBER(evaluation_interval), .type = SCHEMA_DURATION, .fallback = "1m",
+     UNUSED("limpet evaluates no rules"), .help = "How often rules are evaluated."},
+    {MEMBER(rule_query_offset), .type = SCHEMA_DURATION, .fallback = "0s",
+     UNUSED("limpet evaluates no rules"), .help = "How far rules look back."},
+    {MEMBER(query_log_file), .type = SCHEMA_STRING, UNUSED("limpet answers no queries"),
+     .help = "Where queries are logged."},
+    SHARED_LATER,
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block global_block = {
+    "global", "What holds for every job that does not say otherwise.",
+    sizeof(struct config_global), global_keys};
+
+#define BLOCK struct config_target_group
+static const struct schema_key target_group_keys[] = {
+    {MEMBER(targets), .type = SCHEMA_STRINGS,
+     .help = "`host:port` of each target; no scheme and no path."},
+    {MEMBER(labels), .type = SCHEMA_MAP, .verify = check_label_names,
+     .help = "Labels of all targets of the group."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+const struct schema_block schema_target_group = {
+    "static_configs", "Targets by name. The files of `file_sd_configs` hold lists of these too.",
+    sizeof(struct config_target_group), target_group_keys};
+
+#define BLOCK struct config_file_sd
+static const struct schema_key file_sd_keys[] = {
+    {MEMBER(files), .type = SCHEMA_STRINGS, .required = true, .verify = check_file_patterns,
+     .help = "Paths, relative to this file's directory; `*` may stand in the last element. They "
+             "end in .json, .yml or .yaml."},
+    {MEMBER(refresh_interval), .type = SCHEMA_DURATION, .fallback = "5m", .min = 1,
+     .help = "The files are read again after this time even if no change was noticed."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block file_sd_block = {
+    "file_sd_configs", "Targets from files, which are watched for changes.",
+    sizeof(struct config_file_sd), file_sd_keys};
+
+#define OTHER_SD(kind)                                                                             \
+    REFUSED(kind##_sd_configs, "`" #kind "_sd_configs` is not supported: limpet scrapes what is "  \
+                               "on its own node; give the targets by file_sd_configs",             \
+            .help = "Not part of limpet.")
+
+#define BLOCK struct config_job
+static const struct schema_key job_keys[] = {
+    {MEMBER(job_name), .type = SCHEMA_STRING, .required = true, .verify = check_not_empty,
+     .help = "The label `job` of the targets; unique in the file."},
+    {MEMBER(scrape_interval), .type = SCHEMA_DURATION, .fallback_help = "that of `global`",
+     .help = "How often targets are scraped; 0 means the default."},
+    {MEMBER(scrape_timeout), .type = SCHEMA_DURATION,
+     .fallback_help = "that of `global`, but at most `scrape_interval`",
+     .help = "How long a scrape may take; at most `scrape_interval`."},
+    {MEMBER(scrape_protocols), .type = SCHEMA_ENUMS, .words = protocol_words,
+     .verify = check_protocols,
+     .fallback_help = "that of `global`, else OpenMetricsText1.0.0, OpenMetricsText0.0.1, "
+                      "PrometheusText1.0.0, PrometheusText0.0.4",
+     .help = "The formats that targets are asked for, the most wanted first. This version asks "
+             "for the PrometheusText formats among them only."},
+    {MEMBER(fallback_scrape_protocol), .type = SCHEMA_ENUM, .words = fallback_words,
+     .fallback = "", .help = "The format of an answer whose Content-Type does not say it."},
+    {MEMBER(honor_labels), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "Where a target's label and an exposed one have the same name, keep the exposed one."},
+    {MEMBER(honor_timestamps), .type = SCHEMA_BOOL, .fallback = "true",
+     .help = "Take the timestamps that targets expose."},
+    {MEMBER(track_timestamps_staleness), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "Send staleness markers also for series with timestamps of their own."},
+    {MEMBER(metrics_path), .type = SCHEMA_STRING, .fallback = "/metrics",
+     .help = "The path that is asked for."},
+    {MEMBER(scheme), .type = SCHEMA_ENUM, .words = scheme_words, .fallback = "http",
+     .help = "How targets are spoken to."},
+    {MEMBER(params), .type = SCHEMA_PARAMS, .help = "The query of the URL."},
+    {MEMBER(enable_compression), .type = SCHEMA_BOOL, .fallback = "true",
+     UNUSED("uncompressed answers are asked for in any case"), .help = "Ask for gzip."},
+    {MEMBER(static_configs), .type = SCHEMA_STRUCTS, .block = &schema_target_group,
+     .help = "Targets by name."},
+    {MEMBER(file_sd_configs), .type = SCHEMA_STRUCTS, .block = &file_sd_block,
+     .help = "Targets from files."},
+    LATER(http_sd_configs, SCHEMA_OPAQUE, .help = "Targets from an HTTP server."),
+    LATER(dns_sd_configs, SCHEMA_OPAQUE, .help = "Targets from DNS."),
+    LATER(kubernetes_sd_configs, SCHEMA_OPAQUE, .help = "Targets from Kubernetes."),
+    LATER(relabel_configs, SCHEMA_OPAQUE, .help = "Rules that change or drop targets."),
+    LATER(metric_relabel_configs, SCHEMA_OPAQUE, .help = "Rules that change or drop samples."),
+    SHARED_LATER,
+    LIMIT(native_histogram_bucket_limit, "Most buckets of a native histogram; 0: any number."),
+    LATER(native_histogram_min_bucket_factor, SCHEMA_INT,
+          .help = "Coarsest resolution that a native histogram is reduced to; 0: none."),
+    HTTP_CLIENT("true"),
+    OTHER_SD(aws),
+    OTHER_SD(azure),
+    OTHER_SD(consul),
+    OTHER_SD(digitalocean),
+    OTHER_SD(docker),
+    OTHER_SD(dockerswarm),
+    OTHER_SD(ec2),
+    OTHER_SD(eureka),
+    OTHER_SD(gce),
+    OTHER_SD(hetzner),
+    OTHER_SD(ionos),
+    OTHER_SD(kuma),
+    OTHER_SD(lightsail),
+    OTHER_SD(linode),
+    OTHER_SD(marathon),
+    OTHER_SD(nerve),
+    OTHER_SD(nomad),
+    OTHER_SD(openstack),
+    OTHER_SD(ovhcloud),
+    OTHER_SD(puppetdb),
+    OTHER_SD(scaleway),
+    OTHER_SD(serverset),
+    OTHER_SD(stackit),
+    OTHER_SD(triton),
+    OTHER_SD(uyuni),
+    OTHER_SD(vultr),
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block job_block = {
+    "scrape_configs", "The jobs: which targets are scraped, and how.", sizeof(struct config_job),
+    job_keys};
+
+#define BLOCK struct config_queue
+static const struct schema_key queue_keys[] = {
+    {MEMBER(capacity), .type = SCHEMA_INT, .fallback = "10000", .min = 1,
+     .help = "Samples that may wait in a shard."},
+    {MEMBER(max_shards), .type = SCHEMA_INT, .fallback = "50", .min = 1,
+     .help = "Most requests at a time."},
+    {MEMBER(min_shards), .type = SCHEMA_INT, .fallback = "1", .min = 1,
+     .help = "Shards to start with; at most `max_shards`."},
+    {MEMBER(max_samples_per_send), .type = SCHEMA_INT, .fallback = "2000", .min = 1,
+     .help = "Most samples of a request."},
+    {MEMBER(batch_send_deadline), .type = SCHEMA_DURATION, .fallback = "5s", .min = 1,
+     .help = "A sample waits no longer than this for its request to fill."},
+    {MEMBER(min_backoff), .type = SCHEMA_DURATION, .fallback = "30ms", .min = 1,
+     .help = "The pause before the first repeat; it doubles each time."},
+    {MEMBER(max_backoff), .type = SCHEMA_DURATION, .fallback = "5s", .min = 1,
+     .help = "The longest pause before a repeat; at least `min_backoff`."},
+    {MEMBER(retry_on_http_429), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "Repeat a request that was answered with 429."},
+    {MEMBER(sample_age_limit), .type = SCHEMA_DURATION, .fallback = "0s",
+     .help = "Older samples are dropped instead of sent; 0: none are."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block queue_block = {
+    "queue_config", "How samples are gathered into requests and repeated.",
+    sizeof(struct config_queue), queue_keys};
+
+#define NO_METADATA "this version sends no metadata"
+
+#define BLOCK struct config_metadata
+static const struct schema_key metadata_keys[] = {
+    {MEMBER(send), .type = SCHEMA_BOOL, .fallback = "true", UNUSED(NO_METADATA),
+     .help = "Send type, help and unit of metrics."},
+    {MEMBER(send_interval), .type = SCHEMA_DURATION, .fallback = "1m", .min = 1,
+     UNUSED(NO_METADATA), .help = "How often."},
+    {MEMBER(max_samples_per_send), .type = SCHEMA_INT, .fallback = "2000", .min = 1,
+     UNUSED(NO_METADATA), .help = "Most entries of a request."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block metadata_block = {
+    "metadata_config", "Metadata of metrics.", sizeof(struct config_metadata), metadata_keys};
+
+#define CLOUD_AUTH(kind)                                                                           \
+    REFUSED(kind, "`" #kind "` is not supported: limpet does not sign requests for cloud "         \
+                  "vendors; send through a proxy that does",                                       \
+            .help = "Not part of limpet.")
+
+#define BLOCK struct config_remote
+static const struct schema_key remote_keys[] = {
+    {MEMBER(url), .type = SCHEMA_STRING, .required = true, .verify = check_url,
+     .help = "Where samples are sent."},
+    {MEMBER(name), .type = SCHEMA_STRING, .fallback_help = "six hex digits made of this entry",
+     .help = "The remote's name in metrics and logs; unique in the file."},
+    {MEMBER(remote_timeout), .type = SCHEMA_DURATION, .fallback = "30s", .min = 1,
+     .help = "How long a request may take."},
+    {MEMBER(protobuf_message), .type = SCHEMA_ENUM, .words = message_words,
+     .fallback = "prometheus.WriteRequest", .help = "The remote write version: 1.0 or 2.0."},
+    {MEMBER(headers), .type = SCHEMA_MAP, .verify = check_headers,
+     .help = "Headers of each request, besides those of the protocol."},
+    {MEMBER(queue_config), .type = SCHEMA_STRUCT, .block = &queue_block,
+     .help = "How samples are gathered into requests and repeated."},
+    {MEMBER(metadata_config), .type = SCHEMA_STRUCT, .block = &metadata_block,
+     UNUSED(NO_METADATA), .help = "Metadata of metrics."},
+    LATER(write_relabel_configs, SCHEMA_OPAQUE,
+          .help = "Rules that change or drop samples on their way to this remote."),
+    LATER(send_exemplars, SCHEMA_BOOL, .fallback = "false", .help = "Send exemplars."),
+    LATER(send_native_histograms, SCHEMA_BOOL, .fallback = "false",
+          .help = "Send native histograms."),
+    LATER(round_robin_dns, SCHEMA_BOOL, .fallback = "false",
+          .help = "Spread requests over all addresses of the host."),
+    LATER(failed_request_logging, SCHEMA_BOOL, .fallback = "false",
+          .help = "Log requests that failed."),
+    HTTP_CLIENT("false"),
+    CLOUD_AUTH(sigv4),
+    CLOUD_AUTH(azuread),
+    CLOUD_AUTH(google_iam),
+    {.name = NULL},
+};
+#undef BLOCK
+
+const struct schema_block schema_remote = {
+    "remote_write", "The receivers; each gets every sample.", sizeof(struct config_remote),
+    remote_keys};
+
+static const struct schema_key tsdb_keys[] = {
+    {NOWHERE(out_of_order_time_window), .type = SCHEMA_DURATION, .fallback = "0s",
+     UNUSED("limpet keeps no database"), .help = "How old samples of a database may be."},
+    {NOWHERE(retention), .type = SCHEMA_OPAQUE, UNUSED("limpet keeps no database"),
+     .help = "How long a database keeps samples."},
+    {NOWHERE(stale_series_compaction_threshold), .type = SCHEMA_STRING,
+     UNUSED("limpet keeps no database"), .help = "When a database compacts early."},
+    {.name = NULL},
+};
+
+static const struct schema_block tsdb_block = {"tsdb", "The database that limpet does not have.",
+                                               0, tsdb_keys};
+
+static const struct schema_key exemplars_keys[] = {
+    {NOWHERE(max_exemplars), .type = SCHEMA_INT, .fallback = "100000",
+     UNUSED("limpet keeps no database"), .help = "Exemplars that a database keeps."},
+    {.name = NULL},
+};
+
+static const struct schema_block exemplars_block = {
+    "exemplars", "Exemplars in the database that limpet does not have.", 0, exemplars_keys};
+
+static const struct schema_key storage_keys[] = {
+    {NOWHERE(tsdb), .type = SCHEMA_STRUCT, .block = &tsdb_block,
+     UNUSED("limpet keeps no database"), .help = "A database's settings."},
+    {NOWHERE(exemplars), .type = SCHEMA_STRUCT, .block = &exemplars_block,
+     UNUSED("limpet keeps no database"), .help = "A database's settings for exemplars."},
+    {.name = NULL},
+};
+
+static const struct schema_block storage_block = {
+    "storage", "Settings of a database, accepted so that files can be shared.", 0, storage_keys};
+
+static const struct schema_key runtime_keys[] = {
+    {NOWHERE(gogc), .type = SCHEMA_INT, .fallback = "75", UNUSED("limpet collects no garbage"),
+     .help = "How often Go collects garbage."},
+    {.name = NULL},
+};
+
+static const struct schema_block runtime_block = {
+    "runtime", "Settings of Go, accepted so that files can be shared.", 0, runtime_keys};
+
+#define BLOCK struct config_limpet
+static const struct schema_key limpet_keys[] = {
+    {MEMBER(scrapers), .type = SCHEMA_INT, .fallback = "1", .min = 1, .max = 64,
+     .help = "Scraper processes. One is enough for tens of thousands of small targets."},
+    {MEMBER(cpus), .type = SCHEMA_CPUS, .fallback_help = "the kernel decides",
+     .help = "CPUs for the scrapers, from the lowest on; as `0-3,5`."},
+    {MEMBER(pinning), .type = SCHEMA_ENUM, .words = pinning_words, .fallback = "auto",
+     .help = "Whether scrapers are bound to their CPUs. `auto`: when `cpus` is given or limpet "
+             "has CPUs of its own."},
+    {MEMBER(ring_size), .type = SCHEMA_SIZE, .fallback = "64MiB", .min = 1 << 20,
+     .max = INT64_C(1) << 36, .verify = check_power_of_two,
+     .help = "What each scraper may have waiting for delivery; a power of two. Memory is taken "
+             "as it is needed."},
+    {MEMBER(tick_max), .type = SCHEMA_DURATION, .fallback = "50ms", .min = 1, .max = 1000,
+     .help = "Scrapes that are due within this time may start together, which saves CPU."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block limpet_block = {
+    "limpet", "What Prometheus has no key for.", sizeof(struct config_limpet), limpet_keys};
+
+#define AGENT_MODE(key)                                                                            \
+    REFUSED(key, "field " #key " is not allowed in agent mode; remove it",                         \
+            .help = "Not part of an agent.")
+
+#define BLOCK struct config
+static const struct schema_key root_keys[] = {
+    {MEMBER(global), .type = SCHEMA_STRUCT, .block = &global_block,
+     .help = "What holds for every job that does not say otherwise."},
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
+    {MEMBER(remote_write), .type = SCHEMA_STRUCTS, .block = &schema_remote,
+     .help = "The receivers; each gets every sample."},
+    {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &limpet_block,
+     .help = "What Prometheus has no key for."},
+    LATER(scrape_config_files, SCHEMA_OPAQUE, .help = "Files with more jobs."),
+    {NOWHERE(storage), .type = SCHEMA_STRUCT, .block = &storage_block,
+     UNUSED("limpet keeps no database"), .help = "Settings of a database."},
+    {NOWHERE(runtime), .type = SCHEMA_STRUCT, .block = &runtime_block,
+     UNUSED("limpet does not run on Go"), .help = "Settings of Go."},
+    AGENT_MODE(alerting),
+    AGENT_MODE(rule_files),
+    AGENT_MODE(remote_read),
+    REFUSED(otlp, "`otlp` is not supported: limpet receives nothing, it scrapes; remove it",
+            .help = "Not part of limpet."),
+    REFUSED(tracing, "`tracing` is not supported: limpet sends no traces of itself; remove it",
+            .help = "Not part of limpet."),
+    {.name = NULL},
+};
+#undef BLOCK
+
+const struct schema_block schema_root = {"the file", "The keys of the top level.",
+                                         sizeof(struct config), root_keys};

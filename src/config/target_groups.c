@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/target_groups.h"
+
+#include "config/decode.h"
+#include "config/schema.h"
+#include "config/yaml.h"
+
+int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
+                        struct config_target_groups *ret_groups, struct errctx *reterr)
+{
+    struct errctx ignored;
+    struct arena nodes = {0};
+    struct source source = {name, &nodes, reterr != NULL ? reterr : &ignored};
+    const struct node *root;
+    struct schema_list list;
+    int r = yaml_read(&source, text, len, &root);
+    if (r == 0) {
+        source.arena = arena;
+        r = decode_list(&source, root, "the file", &schema_target_group, &list);
+    }
+    if (r == 0)
+        schema_list_set(ret_groups, list);
+    arena_fini(&nodes);
+    return r;
+}
