@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "discovery/file_sd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "config/target_groups.h"
+
+/* Larger than any sensible list: a hundred thousand targets take some 20 MB. */
+#define FILE_SIZE_MAX ((size_t)256 << 20)
+
+void file_sd_init(struct file_sd *sd, const struct config_file_sd *config)
+{
+    *sd = (struct file_sd){.config = config};
+}
+
+static void file_free(struct file_sd_file *file)
+{
+    arena_fini(&file->arena);
+    free(file);
+}
+
+void file_sd_fini(struct file_sd *sd)
+{
+    while (sd->files != NULL) {
+        struct file_sd_file *file = sd->files;
+        sd->files = file->next;
+        file_free(file);
+    }
+}
+
+static void watch_directory_of(const char *pattern, int inotify_fd)
+{
+    const char *slash = strrchr(pattern, '/');
+    char *directory = slash == NULL   ? strdup(".")
+                      : slash == pattern ? strdup("/")
+                                         : strndup(pattern, (size_t)(slash - pattern));
+    check(directory != NULL);
+    uint32_t events = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
+                      IN_DELETE_SELF | IN_ATTRIB;
+    if (inotify_add_watch(inotify_fd, directory, events) < 0)
+        log_debug(MSG("cannot watch the directory of a file_sd pattern; it is read on its refresh "
+                      "interval"),
+                  STR("directory", directory), STR("err", strerror(errno)));
+    free(directory);
+}
+
+void file_sd_watch(const struct file_sd *sd, int inotify_fd)
+{
+    for (size_t i = 0; i < sd->config->files.len; i++)
+        watch_directory_of(sd->config->files.items[i], inotify_fd);
+}
+
+static int read_open_file(int fd, struct strbuf *content, struct errctx *reterr)
+{
+    char piece[65536];
+    ssize_t got;
+    while ((got = read(fd, piece, sizeof(piece))) > 0) {
+        strbuf_add(content, piece, (size_t)got);
+        if (content->len > FILE_SIZE_MAX)
+            return err_set(reterr, ERR_LIMIT, "the file is larger than %zu MiB",
+                           FILE_SIZE_MAX >> 20);
+    }
+    return got == 0 ? 0 : err_set(reterr, -errno, "%s", strerror(errno));
+}
+
+static int read_file(const char *path, struct strbuf *content, struct errctx *reterr)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_set(reterr, -errno, "%s: %s", path, strerror(errno));
+    struct stat status;
+    int err = 0;
+    if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+        err = err_set(reterr, -EINVAL, "%s: not a regular file", path);
+    if (err == 0 && (err = read_open_file(fd, content, reterr)) != 0)
+        err = err_prefix(reterr, err, "%s", path);
+    close(fd);
+    return err;
+}
+
+/* Takes the new content when it is valid; true when that changed the groups. */
+static int take_content(struct file_sd_file *file, const struct strbuf *content, bool *ret_changed,
+                        struct errctx *reterr)
+{
+    const char *text = content->text != NULL ? content->text : "";
+    uint64_t hash = hash64(text, content->len, 0);
+    if (file->good && hash == file->content_hash)
+        return 0;
+    struct arena arena = {0};
+    struct config_target_groups groups;
+    int err = target_groups_parse(file->path, text, content->len, &arena, &groups, reterr);
+    if (err != 0) {
+        arena_fini(&arena);
+        return err;
+    }
+    arena_fini(&file->arena);
+    file->arena = arena;
+    file->groups = groups;
+    file->content_hash = hash;
+    file->good = true;
+    *ret_changed = true;
+    return 0;
+}
+
+static bool refresh_file(struct file_sd *sd, struct file_sd_file *file)
+{
+    struct strbuf content = STRBUF_GROWING;
+    struct errctx ctx;
+    bool changed = false;
+    int err = read_file(file->path, &content, &ctx);
+    if (err == 0)
+        err = take_content(file, &content, &changed, &ctx);
+    if (err != 0) {
+        sd->read_errors++;
+        log_error(MSG("file_sd: cannot use this file; the targets it had stay"),
+                  STR("err", ctx.text));
+    }
+    strbuf_fini(&content);
+    return changed;
+}
+
+/* The file's entry, made where it is missing; the list stays sorted. */
+static struct file_sd_file *find_or_add(struct file_sd *sd, const char *path)
+{
+    struct file_sd_file **link = &sd->files;
+    while (*link != NULL && strcmp((*link)->path, path) < 0)
+        link = &(*link)->next;
+    if (*link != NULL && strcmp((*link)->path, path) == 0)
+        return *link;
+    struct file_sd_file *file = calloc(1, sizeof(*file) + strlen(path) + 1);
+    check(file != NULL);
+    memcpy(file->path, path, strlen(path));
+    file->next = *link;
+    *link = file;
+    return file;
+}
+
+static bool drop_unmatched(struct file_sd *sd)
+{
+    bool changed = false;
+    struct file_sd_file **link = &sd->files;
+    while (*link != NULL) {
+        struct file_sd_file *file = *link;
+        if (file->matched) {
+            file->matched = false;
+            link = &file->next;
+            continue;
+        }
+        changed = changed || file->groups.len > 0;
+        *link = file->next;
+        file_free(file);
+    }
+    return changed;
+}
+
+static bool refresh_pattern(struct file_sd *sd, const char *pattern)
+{
+    glob_t found;
+    bool changed = false;
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return false;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct file_sd_file *file = find_or_add(sd, found.gl_pathv[i]);
+        if (!file->matched) {
+            file->matched = true;
+            changed = refresh_file(sd, file) || changed;
+        }
+    }
+    globfree(&found);
+    return changed;
+}
+
+bool file_sd_refresh(struct file_sd *sd, int64_t now_mono_ns)
+{
+    bool changed = false;
+    sd->next_refresh = now_mono_ns + sd->config->refresh_interval * NS_PER_MS;
+    for (size_t i = 0; i < sd->config->files.len; i++)
+        changed = refresh_pattern(sd, sd->config->files.items[i]) || changed;
+    return drop_unmatched(sd) || changed;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * file_sd_configs: the files behind a list of patterns, re-read when their directories change
+ * (inotify) and on each refresh interval. An unreadable or invalid file keeps the groups it had;
+ * a file that no longer matches loses them. Rules: Prometheus 3.14, file service discovery.
+ */
+#ifndef DISCOVERY_FILE_SD_H
+#define DISCOVERY_FILE_SD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/* One file as it was last read well. */
+struct file_sd_file {
+    struct file_sd_file *next;
+    struct config_target_groups groups; /* in `arena` */
+    struct arena arena;
+    uint64_t content_hash;
+    bool matched; /* private: by the refresh under way */
+    bool good;    /* has been read well at least once */
+    char path[];
+};
+
+struct file_sd {
+    const struct config_file_sd *config;
+    struct file_sd_file *files; /* sorted by path */
+    int64_t next_refresh;       /* CLOCK_MONOTONIC ns */
+    uint64_t read_errors;       /* since the start */
+};
+
+void file_sd_init(struct file_sd *sd, const struct config_file_sd *config);
+void file_sd_fini(struct file_sd *sd);
+
+/* Adds inotify watches for the directories of all patterns; again is harmless. */
+void file_sd_watch(const struct file_sd *sd, int inotify_fd);
+
+/* Reads what is there now. True when the groups differ from before. */
+bool file_sd_refresh(struct file_sd *sd, int64_t now_mono_ns);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "discovery/resolver.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+#define THREADS 4
+#define BUCKETS 1024u
+
+/*
+ * A name belongs to the main thread, but for `fresh`, which belongs to the thread that asks while
+ * the name stands in the queue or is being asked for (in_flight).
+ */
+struct name {
+    struct name *next_in_bucket;
+    struct name *next_in_queue;
+    struct resolver_answer answer;
+    struct resolver_answer fresh;
+    int64_t asked_at;
+    bool in_flight;
+    bool used;
+    char host[];
+};
+
+struct resolver {
+    struct name *buckets[BUCKETS];
+    int event_fd;
+    int pending;
+    uint64_t failures;
+    pthread_t threads[THREADS];
+    int threads_started;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t work;
+    struct name *queue_first;
+    struct name **queue_last;
+    struct name *done;
+    bool stopping;
+};
+
+static void copy_addresses(const struct addrinfo *list, struct resolver_answer *answer)
+{
+    for (; list != NULL && answer->count < RESOLVER_ADDRESSES; list = list->ai_next) {
+        if (list->ai_addrlen > sizeof(answer->addresses[0]))
+            continue;
+        memcpy(&answer->addresses[answer->count++], list->ai_addr, list->ai_addrlen);
+    }
+}
+
+static struct resolver_answer ask(const char *host, int flags)
+{
+    struct resolver_answer answer = {.state = RESOLVER_FAILED};
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+    struct addrinfo *list = NULL;
+    int status = getaddrinfo(host, NULL, &hints, &list);
+    if (status == 0)
+        copy_addresses(list, &answer);
+    if (answer.count > 0)
+        answer.state = RESOLVER_KNOWN;
+    else
+        answer.error = status == EAI_NONAME || status == 0 ? "no such host" : gai_strerror(status);
+    if (list != NULL)
+        freeaddrinfo(list);
+    return answer;
+}
+
+static struct name *take_work(struct resolver *resolver)
+{
+    struct name *name = NULL;
+    pthread_mutex_lock(&resolver->lock);
+    while (resolver->queue_first == NULL && !resolver->stopping)
+        pthread_cond_wait(&resolver->work, &resolver->lock);
+    if (!resolver->stopping) {
+        name = resolver->queue_first;
+        resolver->queue_first = name->next_in_queue;
+        if (resolver->queue_first == NULL)
+            resolver->queue_last = &resolver->queue_first;
+    }
+    pthread_mutex_unlock(&resolver->lock);
+    return name;
+}
+
+static void hand_back(struct resolver *resolver, struct name *name)
+{
+    pthread_mutex_lock(&resolver->lock);
+    name->next_in_queue = resolver->done;
+    resolver->done = name;
+    pthread_mutex_unlock(&resolver->lock);
+    check(eventfd_write(resolver->event_fd, 1) == 0);
+}
+
+static void *run_thread(void *argument)
+{
+    struct resolver *resolver = argument;
+    struct name *name;
+    while ((name = take_work(resolver)) != NULL) {
+        name->fresh = ask(name->host, AI_ADDRCONFIG);
+        hand_back(resolver, name);
+    }
+    return NULL;
+}
+
+static void enqueue(struct resolver *resolver, struct name *name)
+{
+    check(!name->in_flight);
+    name->in_flight = true;
+    name->asked_at = clock_mono_ns();
+    name->next_in_queue = NULL;
+    pthread_mutex_lock(&resolver->lock);
+    *resolver->queue_last = name;
+    resolver->queue_last = &name->next_in_queue;
+    pthread_cond_signal(&resolver->work);
+    pthread_mutex_unlock(&resolver->lock);
+}
+
+int resolver_new(struct resolver **ret, struct errctx *reterr)
+{
+    struct resolver *resolver = calloc(1, sizeof(*resolver));
+    check(resolver != NULL);
+    resolver->queue_last = &resolver->queue_first;
+    pthread_mutex_init(&resolver->lock, NULL);
+    pthread_cond_init(&resolver->work, NULL);
+    resolver->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    check(resolver->event_fd >= 0);
+    for (; resolver->threads_started < THREADS; resolver->threads_started++) {
+        int err = pthread_create(&resolver->threads[resolver->threads_started], NULL, run_thread,
+                                 resolver);
+        if (err != 0) {
+            resolver_free(resolver);
+            return err_set(reterr, -err, "cannot start a resolver thread: %s", strerror(err));
+        }
+    }
+    *ret = resolver;
+    return 0;
+}
+
+static void free_names(struct resolver *resolver)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (resolver->buckets[i] != NULL) {
+            struct name *name = resolver->buckets[i];
+            resolver->buckets[i] = name->next_in_bucket;
+            free(name);
+        }
+    }
+}
+
+void resolver_free(struct resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->lock);
+    resolver->stopping = true;
+    pthread_cond_broadcast(&resolver->work);
+    pthread_mutex_unlock(&resolver->lock);
+    for (int i = 0; i < resolver->threads_started; i++)
+        pthread_join(resolver->threads[i], NULL);
+    free_names(resolver);
+    close(resolver->event_fd);
+    pthread_cond_destroy(&resolver->work);
+    pthread_mutex_destroy(&resolver->lock);
+    free(resolver);
+}
+
+int resolver_fd(const struct resolver *resolver)
+{
+    return resolver->event_fd;
+}
+
+static bool parse_numeric(const char *host, struct resolver_answer *ret)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    *ret = (struct resolver_answer){.state = RESOLVER_KNOWN, .count = 1};
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
+        memcpy(&ret->addresses[0], &v4, sizeof(v4));
+    else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
+        ret->addresses[0] = v6;
+    else
+        return false;
+    return true;
+}
+
+static struct name **bucket_of(struct resolver *resolver, struct slice host)
+{
+    return &resolver->buckets[hash64(host.ptr, host.len, 0) % BUCKETS];
+}
+
+static struct name *add_name(struct resolver *resolver, struct slice host)
+{
+    struct name *name = calloc(1, sizeof(*name) + host.len + 1);
+    check(name != NULL);
+    memcpy(name->host, host.ptr, host.len);
+    struct name **bucket = bucket_of(resolver, host);
+    name->next_in_bucket = *bucket;
+    *bucket = name;
+    resolver->pending++;
+    enqueue(resolver, name);
+    return name;
+}
+
+struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host)
+{
+    char text[NI_MAXHOST];
+    struct resolver_answer numeric;
+    if (host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len) != NULL)
+        return (struct resolver_answer){.state = RESOLVER_FAILED, .error = "no such host"};
+    memcpy(text, host.ptr, host.len);
+    text[host.len] = '\0';
+    if (parse_numeric(text, &numeric))
+        return numeric;
+    struct name *name = *bucket_of(resolver, host);
+    while (name != NULL && !slice_is(host, name->host))
+        name = name->next_in_bucket;
+    if (name == NULL)
+        name = add_name(resolver, host);
+    name->used = true;
+    return name->answer;
+}
+
+static bool same_answer(const struct resolver_answer *a, const struct resolver_answer *b)
+{
+    return a->state == b->state && a->count == b->count &&
+           memcmp(a->addresses, b->addresses, sizeof(a->addresses)) == 0;
+}
+
+/* A name that once had addresses keeps them when asking fails. */
+static bool take_answer(struct resolver *resolver, struct name *name)
+{
+    name->in_flight = false;
+    if (name->answer.state == RESOLVER_PENDING)
+        resolver->pending--;
+    if (name->fresh.state == RESOLVER_FAILED) {
+        resolver->failures++;
+        if (name->answer.state == RESOLVER_KNOWN)
+            return false;
+    }
+    bool changed = !same_answer(&name->answer, &name->fresh);
+    name->answer = name->fresh;
+    return changed;
+}
+
+bool resolver_collect(struct resolver *resolver)
+{
+    eventfd_t ignored;
+    /* Not readable is fine: the answers may have been taken the last time. */
+    (void)eventfd_read(resolver->event_fd, &ignored);
+    pthread_mutex_lock(&resolver->lock);
+    struct name *name = resolver->done;
+    resolver->done = NULL;
+    pthread_mutex_unlock(&resolver->lock);
+    bool changed = false;
+    while (name != NULL) {
+        struct name *next = name->next_in_queue;
+        if (take_answer(resolver, name))
+            changed = true;
+        name = next;
+    }
+    return changed;
+}
+
+void resolver_refresh(struct resolver *resolver, int64_t now_mono_ns)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct name *name = resolver->buckets[i]; name != NULL; name = name->next_in_bucket) {
+            if (!name->in_flight && now_mono_ns - name->asked_at >= RESOLVER_REFRESH_NS)
+                enqueue(resolver, name);
+        }
+    }
+}
+
+void resolver_sweep(struct resolver *resolver)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct name **link = &resolver->buckets[i];
+        while (*link != NULL) {
+            struct name *name = *link;
+            if (name->used || name->in_flight) {
+                name->used = false;
+                link = &name->next_in_bucket;
+            } else {
+                *link = name->next_in_bucket;
+                free(name);
+            }
+        }
+    }
+}
+
+int resolver_pending(const struct resolver *resolver)
+{
+    return resolver->pending;
+}
+
+uint64_t resolver_failures(const struct resolver *resolver)
+{
+    return resolver->failures;
+}

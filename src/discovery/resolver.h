@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Host names to addresses, for the whole of limpet: no other process asks a resolver. The system's
+ * own resolver (getaddrinfo: hosts file, nsswitch, DNS) runs in a few threads, because it blocks;
+ * everything else of discovery is one thread, which is told by an eventfd that answers are there.
+ * The resolver tells no TTL, so names are asked again every RESOLVER_REFRESH_NS; a name that fails
+ * keeps the addresses it had.
+ */
+#ifndef DISCOVERY_RESOLVER_H
+#define DISCOVERY_RESOLVER_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#define RESOLVER_ADDRESSES  4
+#define RESOLVER_REFRESH_NS (30 * INT64_C(1000000000))
+
+enum resolver_state { RESOLVER_PENDING, RESOLVER_KNOWN, RESOLVER_FAILED };
+
+struct resolver_answer {
+    enum resolver_state state;
+    int count; /* of addresses, when known; ports are 0 */
+    struct sockaddr_in6 addresses[RESOLVER_ADDRESSES]; /* or sockaddr_in, by family */
+    const char *error;                                 /* when failed; "no such host" and so on */
+};
+
+struct resolver;
+
+/* Starts the threads. *ret is freed with resolver_free. */
+int resolver_new(struct resolver **ret, struct errctx *reterr) MUST_USE;
+void resolver_free(struct resolver *resolver);
+
+/* Readable when resolver_collect has something to do. */
+int resolver_fd(const struct resolver *resolver);
+
+/*
+ * What is known about the host now. Numeric addresses answer at once; a name not seen before is
+ * asked for and is pending. Marks the name as used until the next resolver_sweep.
+ */
+struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host);
+
+/* Takes in the answers that have come. True when one differs from what was known. */
+bool resolver_collect(struct resolver *resolver);
+
+/* Asks again for the names whose answers are old, and forgets those not used since last time. */
+void resolver_refresh(struct resolver *resolver, int64_t now_mono_ns);
+void resolver_sweep(struct resolver *resolver);
+
+/* How many names have no answer yet; answers that were errors, since the start. */
+int resolver_pending(const struct resolver *resolver);
+uint64_t resolver_failures(const struct resolver *resolver);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The resolver: numeric addresses at once, names by the system, failures with a text. */
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "discovery/resolver.h"
+
+static void collect_all(struct resolver *resolver)
+{
+    while (resolver_pending(resolver) > 0) {
+        struct pollfd readable = {.fd = resolver_fd(resolver), .events = POLLIN};
+        assert_int_equal(poll(&readable, 1, 30000), 1);
+        resolver_collect(resolver);
+    }
+}
+
+static void numeric_addresses_answer_at_once(void **state)
+{
+    struct resolver *resolver = *state;
+    struct resolver_answer v4 = resolver_lookup(resolver, SLICE_LITERAL("127.0.0.1"));
+    struct resolver_answer v6 = resolver_lookup(resolver, SLICE_LITERAL("::1"));
+    assert_int_equal(v4.state, RESOLVER_KNOWN);
+    assert_int_equal(v4.addresses[0].sin6_family, AF_INET);
+    assert_int_equal(v6.state, RESOLVER_KNOWN);
+    assert_int_equal(v6.addresses[0].sin6_family, AF_INET6);
+    assert_int_equal(resolver_pending(resolver), 0);
+}
+
+static void localhost_is_found_by_the_system(void **state)
+{
+    struct resolver *resolver = *state;
+    struct slice host = SLICE_LITERAL("localhost");
+    assert_int_equal(resolver_lookup(resolver, host).state, RESOLVER_PENDING);
+    collect_all(resolver);
+    struct resolver_answer answer = resolver_lookup(resolver, host);
+    assert_int_equal(answer.state, RESOLVER_KNOWN);
+    assert_true(answer.count >= 1);
+}
+
+static void a_name_that_cannot_be_is_an_error(void **state)
+{
+    struct resolver *resolver = *state;
+    /* An empty label can be no host name, so that no server needs to be asked. */
+    struct slice host = SLICE_LITERAL("no..such..name");
+    resolver_lookup(resolver, host);
+    collect_all(resolver);
+    struct resolver_answer answer = resolver_lookup(resolver, host);
+    assert_int_equal(answer.state, RESOLVER_FAILED);
+    assert_non_null(answer.error);
+    assert_int_equal(resolver_failures(resolver), 1);
+}
+
+static void unused_names_are_forgotten(void **state)
+{
+    struct resolver *resolver = *state;
+    struct slice host = SLICE_LITERAL("localhost");
+    resolver_lookup(resolver, host);
+    collect_all(resolver);
+    resolver_sweep(resolver); /* used since the last sweep: stays */
+    resolver_sweep(resolver); /* not used any more: goes */
+    assert_int_equal(resolver_lookup(resolver, host).state, RESOLVER_PENDING);
+    collect_all(resolver);
+}
+
+static void old_answers_are_asked_for_again(void **state)
+{
+    struct resolver *resolver = *state;
+    struct slice host = SLICE_LITERAL("localhost");
+    resolver_lookup(resolver, host);
+    collect_all(resolver);
+    resolver_refresh(resolver, clock_mono_ns() + RESOLVER_REFRESH_NS);
+    struct pollfd readable = {.fd = resolver_fd(resolver), .events = POLLIN};
+    assert_int_equal(poll(&readable, 1, 30000), 1);
+    assert_false(resolver_collect(resolver));
+    assert_int_equal(resolver_lookup(resolver, host).state, RESOLVER_KNOWN);
+}
+
+static int make(void **state)
+{
+    struct resolver *resolver;
+    assert_int_equal(resolver_new(&resolver, NULL), 0);
+    *state = resolver;
+    return 0;
+}
+
+static int destroy(void **state)
+{
+    resolver_free(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(numeric_addresses_answer_at_once, make, destroy),
+        cmocka_unit_test_setup_teardown(localhost_is_found_by_the_system, make, destroy),
+        cmocka_unit_test_setup_teardown(a_name_that_cannot_be_is_an_error, make, destroy),
+        cmocka_unit_test_setup_teardown(unused_names_are_forgotten, make, destroy),
+        cmocka_unit_test_setup_teardown(old_answers_are_asked_for_again, make, destroy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
