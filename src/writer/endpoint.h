@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where a remote's URL leads: addresses to connect to, and what the request says about it. The
+ * writer resolves no names: a host is an address by number, or `localhost`, which is the loopback
+ * address of both families.
+ */
+#ifndef WRITER_ENDPOINT_H
+#define WRITER_ENDPOINT_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "net/address.h"
+
+enum { ENDPOINT_ADDRESSES_MAX = 2 };
+
+struct endpoint {
+    struct net_address addresses[ENDPOINT_ADDRESSES_MAX]; /* in order of preference */
+    size_t address_count;                                 /* at least 1 */
+    struct slice host;                                    /* of the Host field; part of the URL */
+    char *target;                                         /* path and query; owned */
+};
+
+/* ERR_CONFIG, with the reason in reterr. `url` must outlive the endpoint. */
+int endpoint_parse(const char *url, struct endpoint *ret_endpoint, struct errctx *reterr) MUST_USE;
+
+void endpoint_fini(struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "receiver.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <snappy-c.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "remote_write.pb-c.h"
+
+enum { HEAD_MAX = 16384, PATIENCE_S = 10, CONNECTIONS_MAX = 128, SERIES_SLOTS = 1 << 16 };
+
+struct stored {
+    char *series;
+    int64_t ms;
+    uint64_t bits;
+};
+
+struct receiver {
+    int listener;
+    int stop[2]; /* closing the writing end wakes every thread */
+    uint16_t port;
+    receiver_script_fn *script;
+    void *context;
+    pthread_t acceptor;
+    pthread_t connections[CONNECTIONS_MAX];
+    size_t connection_count;
+
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t changed;
+    struct receiver_request *requests;
+    size_t request_count;
+    size_t done_count;
+    struct stored *samples;
+    size_t sample_count;
+    size_t repeat_count;
+    size_t newest[SERIES_SLOTS]; /* index + 1 of the newest sample of a series */
+};
+
+struct connection {
+    struct receiver *receiver;
+    int fd;
+};
+
+static void *xrealloc(void *ptr, size_t size)
+{
+    void *grown = realloc(ptr, size);
+    check(grown != NULL);
+    return grown;
+}
+
+/* The slot of a series: open addressing by the hash of its text. */
+static size_t *newest_of(struct receiver *receiver, const char *series)
+{
+    size_t at = hash64(series, strlen(series), 0) % SERIES_SLOTS;
+    while (receiver->newest[at] != 0 &&
+           strcmp(receiver->samples[receiver->newest[at] - 1].series, series) != 0)
+        at = (at + 1) % SERIES_SLOTS;
+    return &receiver->newest[at];
+}
+
+static char *series_text(const Wire__TimeSeries *series)
+{
+    size_t len = 1;
+    for (size_t i = 0; i < series->n_labels; i++)
+        len += strlen(series->labels[i]->name) + strlen(series->labels[i]->value) + 2;
+    char *text = xrealloc(NULL, len);
+    char *at = text;
+    *at = '\0';
+    for (size_t i = 0; i < series->n_labels; i++)
+        at += sprintf(at, "%s=%s,", series->labels[i]->name, series->labels[i]->value);
+    return text;
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+enum verdict { VERDICT_NEW, VERDICT_REPEATED, VERDICT_OUT_OF_ORDER, VERDICT_DUPLICATE };
+
+static enum verdict judge(struct receiver *receiver, const char *series, const Wire__Sample *sample)
+{
+    size_t newest = *newest_of(receiver, series);
+    if (newest == 0 || sample->timestamp > receiver->samples[newest - 1].ms)
+        return VERDICT_NEW;
+    if (sample->timestamp < receiver->samples[newest - 1].ms)
+        return VERDICT_OUT_OF_ORDER;
+    bool same = receiver->samples[newest - 1].bits == bits_of(sample->value);
+    return same ? VERDICT_REPEATED : VERDICT_DUPLICATE;
+}
+
+static void keep(struct receiver *receiver, char *series, const Wire__Sample *sample)
+{
+    size_t *newest = newest_of(receiver, series);
+    size_t count = receiver->sample_count;
+    if ((count & (count - 1)) == 0)
+        receiver->samples =
+            xrealloc(receiver->samples, (count == 0 ? 1 : 2 * count) * sizeof *receiver->samples);
+    receiver->samples[count] = (struct stored){series, sample->timestamp, bits_of(sample->value)};
+    *newest = ++receiver->sample_count;
+}
+
+/* All or nothing. */
+static struct receiver_reply store(struct receiver *receiver, const Wire__WriteRequest *request)
+{
+    for (size_t i = 0; i < request->n_timeseries; i++) {
+        char *series = series_text(request->timeseries[i]);
+        enum verdict verdict = judge(receiver, series, request->timeseries[i]->samples[0]);
+        free(series);
+        if (verdict == VERDICT_OUT_OF_ORDER)
+            return (struct receiver_reply){RECEIVER_STORE, 400, NULL, "out of order sample\n"};
+        if (verdict == VERDICT_DUPLICATE)
+            return (struct receiver_reply){RECEIVER_STORE, 400, NULL,
+                                           "duplicate sample for timestamp\n"};
+    }
+    for (size_t i = 0; i < request->n_timeseries; i++) {
+        char *series = series_text(request->timeseries[i]);
+        const Wire__Sample *sample = request->timeseries[i]->samples[0];
+        if (judge(receiver, series, sample) == VERDICT_NEW) {
+            keep(receiver, series, sample);
+        } else {
+            receiver->repeat_count++;
+            free(series);
+        }
+    }
+    return (struct receiver_reply){RECEIVER_STORE, 204, NULL, NULL};
+}
+
+static Wire__WriteRequest *decode(const struct receiver_request *request)
+{
+    size_t len;
+    if (snappy_uncompressed_length((const char *)request->body, request->body_len, &len) !=
+        SNAPPY_OK)
+        return NULL;
+    char *raw = xrealloc(NULL, len + 1);
+    Wire__WriteRequest *message = NULL;
+    if (snappy_uncompress((const char *)request->body, request->body_len, raw, &len) == SNAPPY_OK)
+        message = wire__write_request__unpack(NULL, len, (uint8_t *)raw);
+    free(raw);
+    return message;
+}
+
+static struct receiver_reply judge_request(struct receiver *receiver,
+                                           struct receiver_request *request)
+{
+    Wire__WriteRequest *message = decode(request);
+    if (message == NULL)
+        return (struct receiver_reply){RECEIVER_ANSWER, 400, NULL, "cannot decode\n"};
+    request->samples = message->n_timeseries;
+    struct receiver_reply reply = {RECEIVER_STORE, 0, NULL, NULL};
+    if (receiver->script != NULL)
+        reply = receiver->script(receiver->context, receiver->request_count, request);
+    bool stores = reply.action == RECEIVER_STORE || reply.action == RECEIVER_STORE_AND_CUT ||
+                  reply.action == RECEIVER_STORE_AND_ANSWER;
+    if (stores) {
+        struct receiver_reply own = store(receiver, message);
+        if (reply.action == RECEIVER_STORE)
+            reply = own;
+    }
+    wire__write_request__free_unpacked(message, NULL);
+    return reply;
+}
+
+/* Records the request; returns what to answer. */
+static struct receiver_reply take(struct receiver *receiver, struct receiver_request *request)
+{
+    pthread_mutex_lock(&receiver->lock);
+    request->at_ns = clock_mono_ns();
+    struct receiver_reply reply = judge_request(receiver, request);
+    bool answers = reply.action == RECEIVER_STORE || reply.action == RECEIVER_ANSWER ||
+                   reply.action == RECEIVER_STORE_AND_ANSWER;
+    request->status = answers ? reply.status : 0;
+    size_t count = receiver->request_count;
+    if ((count & (count - 1)) == 0)
+        receiver->requests =
+            xrealloc(receiver->requests, (count == 0 ? 1 : 2 * count) * sizeof *receiver->requests);
+    receiver->requests[receiver->request_count++] = *request;
+    pthread_mutex_unlock(&receiver->lock);
+    return reply;
+}
+
+/* False when the peer closed, or the test ends. */
+static bool read_some(struct connection *conn, uint8_t *bytes, size_t room, size_t *len)
+{
+    struct pollfd fds[2] = {{.fd = conn->fd, .events = POLLIN},
+                            {.fd = conn->receiver->stop[0], .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0 || fds[1].revents != 0)
+        return false;
+    ssize_t got = recv(conn->fd, bytes + *len, room - *len, 0);
+    if (got <= 0)
+        return false;
+    *len += (size_t)got;
+    return true;
+}
+
+static bool read_request(struct connection *conn, struct receiver_request *request)
+{
+    uint8_t bytes[HEAD_MAX + 1];
+    size_t len = 0;
+    uint8_t *end = NULL;
+    while (end == NULL) {
+        if (len == HEAD_MAX || !read_some(conn, bytes, HEAD_MAX, &len))
+            return false;
+        end = memmem(bytes, len, "\r\n\r\n", 4);
+    }
+    size_t head_len = (size_t)(end + 4 - bytes);
+    *request = (struct receiver_request){.head = strndup((char *)bytes, head_len)};
+    const char *field = strcasestr(request->head, "\r\nContent-Length:");
+    request->body_len = field == NULL ? 0 : strtoul(field + 17, NULL, 10);
+    request->body = xrealloc(NULL, request->body_len + 1);
+    size_t body_len = len - head_len;
+    check(body_len <= request->body_len);
+    memcpy(request->body, bytes + head_len, body_len);
+    while (body_len < request->body_len) {
+        if (!read_some(conn, request->body, request->body_len, &body_len)) {
+            free(request->head);
+            free(request->body);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False when the connection is to be closed. */
+static bool answer(struct connection *conn, const struct receiver_reply *reply)
+{
+    if (reply->action == RECEIVER_HANG) {
+        uint8_t byte[1];
+        size_t len = 0;
+        return read_some(conn, byte, 1, &len) && false;
+    }
+    if (reply->action == RECEIVER_CUT || reply->action == RECEIVER_STORE_AND_CUT)
+        return false;
+    char text[4096];
+    const char *body = reply->body == NULL ? "" : reply->body;
+    int len = snprintf(text, sizeof text, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s",
+                       reply->status, reply->fields == NULL ? "" : reply->fields, strlen(body),
+                       reply->status == 204 ? "" : body);
+    return send(conn->fd, text, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+static void *serve(void *arg)
+{
+    struct connection *conn = arg;
+    struct receiver *receiver = conn->receiver;
+    struct receiver_request request;
+    bool open = true;
+    while (open && read_request(conn, &request)) {
+        struct receiver_reply reply = take(receiver, &request);
+        open = answer(conn, &reply);
+        pthread_mutex_lock(&receiver->lock);
+        receiver->done_count++;
+        pthread_cond_broadcast(&receiver->changed);
+        pthread_mutex_unlock(&receiver->lock);
+    }
+    close(conn->fd);
+    free(conn);
+    return NULL;
+}
+
+static void *accept_all(void *arg)
+{
+    struct receiver *receiver = arg;
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = receiver->listener, .events = POLLIN},
+                                {.fd = receiver->stop[0], .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 || fds[1].revents != 0)
+            return NULL;
+        int fd = accept4(receiver->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+            continue;
+        check(receiver->connection_count < CONNECTIONS_MAX);
+        struct connection *conn = xrealloc(NULL, sizeof *conn);
+        *conn = (struct connection){receiver, fd};
+        check(pthread_create(&receiver->connections[receiver->connection_count++], NULL, serve,
+                             conn) == 0);
+    }
+}
+
+struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *context)
+{
+    struct receiver *receiver = calloc(1, sizeof *receiver);
+    check(receiver != NULL);
+    receiver->script = script;
+    receiver->context = context;
+    pthread_mutex_init(&receiver->lock, NULL);
+    pthread_cond_init(&receiver->changed, NULL);
+    check(pipe2(receiver->stop, O_CLOEXEC) == 0);
+    receiver->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    setsockopt(receiver->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    check(bind(receiver->listener, (struct sockaddr *)&address, len) == 0);
+    check(listen(receiver->listener, 64) == 0);
+    check(getsockname(receiver->listener, (struct sockaddr *)&address, &len) == 0);
+    receiver->port = ntohs(address.sin_port);
+    check(pthread_create(&receiver->acceptor, NULL, accept_all, receiver) == 0);
+    return receiver;
+}
+
+void receiver_free(struct receiver *receiver)
+{
+    close(receiver->stop[1]);
+    pthread_join(receiver->acceptor, NULL);
+    for (size_t i = 0; i < receiver->connection_count; i++)
+        pthread_join(receiver->connections[i], NULL);
+    close(receiver->stop[0]);
+    close(receiver->listener);
+    for (size_t i = 0; i < receiver->request_count; i++) {
+        free(receiver->requests[i].head);
+        free(receiver->requests[i].body);
+    }
+    for (size_t i = 0; i < receiver->sample_count; i++)
+        free(receiver->samples[i].series);
+    free(receiver->requests);
+    free(receiver->samples);
+    free(receiver);
+}
+
+uint16_t receiver_port(const struct receiver *receiver)
+{
+    return receiver->port;
+}
+
+static bool wait_for(struct receiver *receiver, const size_t *counter, size_t wanted)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_S;
+    pthread_mutex_lock(&receiver->lock);
+    int err = 0;
+    while (*counter < wanted && err != ETIMEDOUT)
+        err = pthread_cond_timedwait(&receiver->changed, &receiver->lock, &end);
+    bool reached = *counter >= wanted;
+    pthread_mutex_unlock(&receiver->lock);
+    return reached;
+}
+
+bool receiver_wait_requests(struct receiver *receiver, size_t count)
+{
+    return wait_for(receiver, &receiver->done_count, count);
+}
+
+bool receiver_wait_samples(struct receiver *receiver, size_t count)
+{
+    return wait_for(receiver, &receiver->sample_count, count);
+}
+
+static size_t read_locked(struct receiver *receiver, const size_t *counter)
+{
+    pthread_mutex_lock(&receiver->lock);
+    size_t value = *counter;
+    pthread_mutex_unlock(&receiver->lock);
+    return value;
+}
+
+size_t receiver_request_count(struct receiver *receiver)
+{
+    return read_locked(receiver, &receiver->request_count);
+}
+
+size_t receiver_sample_count(struct receiver *receiver)
+{
+    return read_locked(receiver, &receiver->sample_count);
+}
+
+size_t receiver_repeat_count(struct receiver *receiver)
+{
+    return read_locked(receiver, &receiver->repeat_count);
+}
+
+struct receiver_request receiver_request_at(struct receiver *receiver, size_t number)
+{
+    pthread_mutex_lock(&receiver->lock);
+    check(number < receiver->request_count);
+    struct receiver_request request = receiver->requests[number];
+    pthread_mutex_unlock(&receiver->lock);
+    return request;
+}
+
+void receiver_each_sample(struct receiver *receiver, receiver_sample_fn *call, void *context)
+{
+    pthread_mutex_lock(&receiver->lock);
+    for (size_t i = 0; i < receiver->sample_count; i++)
+        call(context, receiver->samples[i].series, receiver->samples[i].ms,
+             receiver->samples[i].bits);
+    pthread_mutex_unlock(&receiver->lock);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A remote-write receiver for tests, on an ephemeral port of 127.0.0.1 and in a thread of its own.
+ * It keeps samples as Prometheus does: a request with a sample older than the newest of its series
+ * is refused as a whole with 400 "out of order sample"; the same sample again is accepted silently.
+ * A script may answer something else instead, or lose the answer. Requests are decoded by
+ * protobuf-c's code, not by limpet's.
+ */
+#ifndef TESTS_WRITER_RECEIVER_H
+#define TESTS_WRITER_RECEIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct receiver;
+
+enum receiver_action {
+    RECEIVER_STORE,         /* as described above */
+    RECEIVER_STORE_AND_CUT, /* the same, but the connection is closed instead of an answer */
+    RECEIVER_STORE_AND_ANSWER, /* the same, but with the script's answer */
+    RECEIVER_ANSWER,           /* nothing is stored, the script's answer is given */
+    RECEIVER_CUT,              /* nothing is stored, nothing answered */
+    RECEIVER_HANG              /* nothing is answered until the peer closes */
+};
+
+struct receiver_reply {
+    enum receiver_action action;
+    int status;
+    const char *fields; /* further header lines, each with CRLF; may be NULL */
+    const char *body;   /* may be NULL */
+};
+
+/* One request as it came; kept until receiver_free. */
+struct receiver_request {
+    char *head;
+    uint8_t *body; /* compressed */
+    size_t body_len;
+    size_t samples;
+    int status; /* that was answered; 0 for none */
+    int64_t at_ns;
+};
+
+/* Called in the receiver's thread for each request; `number` counts from 0. */
+typedef struct receiver_reply receiver_script_fn(void *context, size_t number,
+                                                 const struct receiver_request *request);
+
+/* A NULL script always stores. Port 0: any free one. */
+struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *context);
+void receiver_free(struct receiver *receiver);
+
+uint16_t receiver_port(const struct receiver *receiver);
+
+/* Waits until so many requests were answered or cut; false after ten seconds. */
+bool receiver_wait_requests(struct receiver *receiver, size_t count);
+
+/* Waits until so many samples are stored (repeats not counted); false after ten seconds. */
+bool receiver_wait_samples(struct receiver *receiver, size_t count);
+
+size_t receiver_request_count(struct receiver *receiver);
+struct receiver_request receiver_request_at(struct receiver *receiver, size_t number);
+size_t receiver_sample_count(struct receiver *receiver);
+size_t receiver_repeat_count(struct receiver *receiver); /* the same sample again */
+
+/* Calls back for each sample stored, in the order of arrival. series is "name=value,...". */
+typedef void receiver_sample_fn(void *context, const char *series, int64_t ms, uint64_t bits);
+void receiver_each_sample(struct receiver *receiver, receiver_sample_fn *call, void *context);
+
+#endif
