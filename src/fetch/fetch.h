@@ -68,14 +68,16 @@ struct fetch_connection {
     struct http_response response;
     struct fetch_request request;
     struct fetch_counters counters;
-    char *failure; /* text for on_done while the stream is being closed */
+    char *failure;        /* what on_done will tell, and its code */
     int error;
+    int send_error;
+    uint64_t sent_before; /* bytes of the stream when the exchange began */
     uint32_t address; /* the one that is being tried */
     uint32_t exchange; /* number of the current one, to notice a change in a call back */
     uint8_t state;
     bool is_reused;
-    bool maybe_delivered;
-    bool in_call_back;
+    bool got_head;
+    bool in_call_back; /* of on_head or on_body */
     bool releasing;
 };
 

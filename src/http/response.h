@@ -58,10 +58,11 @@ struct http_response {
     int64_t overhead;    /* bytes of chunk framing beyond what the data excuses */
     uint32_t head_len;
     uint32_t head_cap;
-    uint32_t line_len;   /* of the trailer or chunk-size line that is being read */
+    uint32_t line_len; /* of the head or chunk-size line being read; of all trailers */
     uint8_t state;
     uint8_t informational; /* 1xx answers so far */
     uint8_t digits;        /* of the chunk size */
+    bool in_line;          /* a trailer line has begun */
     bool to_head_request;
     bool keep_alive;
     bool started;          /* a byte of the answer was seen */

@@ -38,8 +38,8 @@ void timers_clear(struct timers *timers, struct loop_timer *timer);
 int64_t timers_next_ns(const struct timers *timers);
 
 /*
- * Calls back every timer due at now_ns, earliest first. A timer that a call back sets to a time
- * already due is left to the next call. Returns how many were called.
+ * Calls back the timers due at now_ns, earliest first, at most as many as ran at the start: one
+ * that sets itself to a time already due cannot hold the loop. Returns how many were called.
  */
 size_t timers_expire(struct timers *timers, int64_t now_ns);
 

@@ -21,8 +21,8 @@ struct net_address {
     socklen_t len;
 };
 
-/* Room for "[v6%scope]:port" and its NUL. */
-#define NET_ADDRESS_TEXT 72
+/* Room for "[v6]:port" and its NUL. */
+#define NET_ADDRESS_TEXT 56
 
 /* "192.0.2.1:80", "[2001:db8::1]:80". ERR_SYNTAX for anything else, host names included. */
 int net_address_parse(struct slice text, struct net_address *ret_address) MUST_USE;

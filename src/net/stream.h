@@ -36,7 +36,7 @@ struct net_stream {
     struct loop_op out; /* connect, send */
     struct loop_op in;  /* receive */
     struct iovec iov[2];
-    uint64_t sent_bytes;     /* taken by the system since connect */
+    uint64_t sent_bytes;
     int fd;
     bool closing;
 };
@@ -62,7 +62,7 @@ bool net_stream_close(struct net_stream *stream) MUST_USE;
 bool net_stream_is_open(const struct net_stream *stream);
 bool net_stream_is_sending(const struct net_stream *stream);
 
-/* Bytes the system has taken since the stream was connected; exact once nothing is being sent. */
+/* Bytes the system has taken since init, over all connections; exact when nothing is being sent. */
 uint64_t net_stream_sent_bytes(const struct net_stream *stream);
 
 /* Whether an idle stream was closed by the peer or has unasked-for bytes: one system call. */

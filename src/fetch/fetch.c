@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of an exchange:
+ *
+ *   IDLE --start--> OPENING --connected--> EXCHANGING --answer complete--> IDLE
+ *     \--start on a kept connection---------/   \--error, deadline--> CLOSING --> IDLE
+ *
+ * What ends an exchange early cancels its operations; only when the last of them has completed is
+ * the result told (CLOSING), another try begun, or a request sent that was started after an abort
+ * (ABORTING, WAITING).
+ */
+#include "fetch/fetch.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define OWNER(member, field) \
+    ((struct fetch_connection *)(void *)((char *)(member) -                                       \
+                                         offsetof(struct fetch_connection, field)))
+
+/* A connection attempt gets an equal share of what is left, but not less than this (as Go). */
+#define MIN_ATTEMPT_NS (2 * NS_PER_S)
+
+#define FAILURE_MAX 512
+
+enum state {
+    IDLE,            /* the stream is closed or kept */
+    OPENING,         /* connecting to request.addresses[address] */
+    EXCHANGING,      /* sending and receiving */
+    CLOSING,         /* the exchange is over but for its operations in flight */
+    CLOSING_ATTEMPT, /* the attempt is over, and the next address follows */
+    ABORTING,        /* as CLOSING, but nobody waits for the result */
+    WAITING,         /* as ABORTING, but a new request follows */
+    FAILED,          /* before anything was in flight: the timer tells it */
+};
+
+static void open_stream(struct fetch_connection *conn);
+
+static void clear_failure(struct fetch_connection *conn)
+{
+    conn->error = 0;
+    free(conn->failure);
+    conn->failure = NULL;
+}
+
+/* The first error is the one that is told. */
+static void PRINTF_LIKE(3, 4)
+    set_failure(struct fetch_connection *conn, int error, const char *format, ...)
+{
+    if (conn->error != 0)
+        return;
+    char text[FAILURE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    conn->error = error;
+    conn->failure = strdup(text);
+    check(conn->failure != NULL);
+}
+
+/* "dial tcp 192.0.2.1:80: connection refused": Go's words for what the system refused. */
+static void set_system_failure(struct fetch_connection *conn, int error, const char *what)
+{
+    char address[NET_ADDRESS_TEXT];
+    const char *text = err_text(error);
+    set_failure(conn, error, "%s tcp %s: %c%s", what,
+                net_address_format(&conn->request.addresses[conn->address], address),
+                tolower((unsigned char)text[0]), text + 1);
+}
+
+/* The last thing on every path that leads here: the owner may restart or free the connection. */
+static void tell_done(struct fetch_connection *conn)
+{
+    char text[FAILURE_MAX] = "";
+    if (conn->failure != NULL)
+        snprintf(text, sizeof(text), "%s", conn->failure);
+    int error = conn->error;
+    clear_failure(conn);
+    loop_timer_clear(conn->stream.loop, &conn->timer);
+    conn->state = IDLE;
+    conn->handler->on_done(conn, error, text);
+}
+
+/*
+ * A kept connection may have been closed by the peer just before the request came. RFC 9110, 9.2.2:
+ * what is not idempotent may be repeated only if the peer certainly has not seen it.
+ */
+static bool may_retry(const struct fetch_connection *conn)
+{
+    return conn->is_reused && conn->error != 0 && conn->error != ERR_TIMEOUT &&
+           !http_response_started(&conn->response) &&
+           (conn->request.idempotent || !fetch_request_maybe_delivered(conn));
+}
+
+/* Nothing is in flight any more. */
+static void end_closed(struct fetch_connection *conn)
+{
+    if (may_retry(conn)) {
+        clear_failure(conn);
+        conn->address = 0;
+        open_stream(conn);
+        return;
+    }
+    tell_done(conn);
+}
+
+/* Ends the exchange with the failure that is set, or none. */
+static void end(struct fetch_connection *conn)
+{
+    conn->state = CLOSING;
+    loop_timer_clear(conn->stream.loop, &conn->timer);
+    if (net_stream_close(&conn->stream))
+        end_closed(conn);
+}
+
+static void time_out(struct fetch_connection *conn)
+{
+    clear_failure(conn);
+    set_failure(conn, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT));
+    end(conn);
+}
+
+static bool has_next_address(const struct fetch_connection *conn)
+{
+    return conn->address + 1 < conn->request.n_addresses;
+}
+
+static void set_attempt_timer(struct fetch_connection *conn)
+{
+    int64_t now_ns = loop_now(conn->stream.loop);
+    int64_t at_ns = conn->request.deadline_ns;
+    if (has_next_address(conn) && at_ns > now_ns) {
+        int64_t share_ns = (at_ns - now_ns) / (conn->request.n_addresses - conn->address);
+        if (share_ns < MIN_ATTEMPT_NS)
+            share_ns = MIN_ATTEMPT_NS;
+        if (share_ns < at_ns - now_ns)
+            at_ns = now_ns + share_ns;
+    }
+    loop_timer_set(conn->stream.loop, &conn->timer, at_ns);
+}
+
+/* Connects to the current address or the first one after it for which a socket can be had. */
+static void open_stream(struct fetch_connection *conn)
+{
+    conn->is_reused = false;
+    for (;;) {
+        int err = net_stream_connect(&conn->stream, &conn->request.addresses[conn->address]);
+        if (err == 0) {
+            conn->state = OPENING;
+            set_attempt_timer(conn);
+            return;
+        }
+        set_system_failure(conn, err, "dial");
+        if (!has_next_address(conn))
+            break;
+        conn->address++;
+    }
+    conn->state = FAILED;
+    loop_timer_set(conn->stream.loop, &conn->timer, loop_now(conn->stream.loop));
+}
+
+static void open_next(struct fetch_connection *conn)
+{
+    conn->address++;
+    open_stream(conn);
+}
+
+/* The receive is queued beside the send: both go to the kernel in one call with all the others. */
+static void exchange(struct fetch_connection *conn)
+{
+    const struct fetch_request *request = &conn->request;
+    conn->state = EXCHANGING;
+    conn->send_error = 0;
+    conn->got_head = false;
+    http_response_start(&conn->response, request->is_head);
+    loop_timer_set(conn->stream.loop, &conn->timer, request->deadline_ns);
+    struct iovec pieces[2] = {
+        {(char *)(uintptr_t)request->head.ptr, request->head.len},
+        {(char *)(uintptr_t)request->body.ptr, request->body.len},
+    };
+    net_stream_send(&conn->stream, pieces, request->body.len > 0 ? 2 : 1);
+    net_stream_receive(&conn->stream);
+}
+
+static void on_connected(struct net_stream *stream, int result)
+{
+    struct fetch_connection *conn = OWNER(stream, stream);
+    if (result == 0) {
+        clear_failure(conn);
+        conn->counters.opened++;
+        exchange(conn);
+        return;
+    }
+    set_system_failure(conn, result, "dial");
+    if (!has_next_address(conn)) {
+        end(conn);
+        return;
+    }
+    bool closed = net_stream_close(stream);
+    check(closed);
+    open_next(conn);
+}
+
+/*
+ * A peer may answer before it has read everything, and then stop reading: the answer counts. So a
+ * failed send only ends the exchange if the receive, which the failure ends too, finds no answer.
+ */
+static void on_sent(struct net_stream *stream, int result)
+{
+    struct fetch_connection *conn = OWNER(stream, stream);
+    conn->counters.bytes_out = net_stream_sent_bytes(stream);
+    conn->send_error = result;
+    if (result == 0 || result == -EPIPE || result == -ECONNRESET)
+        return;
+    set_system_failure(conn, result, "write");
+    end(conn);
+}
+
+/* The stream ended before the answer did. */
+static void lose(struct fetch_connection *conn, int error, const char *text)
+{
+    if (conn->send_error != 0)
+        set_system_failure(conn, conn->send_error, "write");
+    else if (error == ERR_CLOSED)
+        set_failure(conn, error, "%s", text);
+    else
+        set_system_failure(conn, error, "read");
+    end(conn);
+}
+
+/* The answer is complete, and `left` bytes that came do not belong to it. */
+static void finish(struct fetch_connection *conn, size_t left)
+{
+    bool keep = http_response_keep_alive(&conn->response) && left == 0 &&
+                conn->send_error == 0 && !net_stream_is_sending(&conn->stream);
+    http_response_fini(&conn->response);
+    if (keep)
+        tell_done(conn);
+    else
+        end(conn);
+}
+
+static void on_end_of_stream(struct fetch_connection *conn)
+{
+    struct http_event event;
+    if (http_response_eof(&conn->response, &event) == HTTP_END)
+        finish(conn, 0);
+    else
+        lose(conn, ERR_CLOSED, event.error);
+}
+
+static void reject(struct fetch_connection *conn, const char *error)
+{
+    const char *before = conn->got_head ? "" : "net/http: HTTP/1.x transport connection broken: ";
+    set_failure(conn, ERR_PROTOCOL, "%s%s", before, error);
+    end(conn);
+}
+
+/* Calls the owner. False if it has ended the exchange: then conn may not even be there any more. */
+static bool tell_event(struct fetch_connection *conn, enum http_event_kind kind,
+                       const struct http_event *event)
+{
+    uint32_t number = conn->exchange;
+    conn->in_call_back = true;
+    if (kind == HTTP_HEAD)
+        conn->handler->on_head(conn, &event->head);
+    else
+        conn->handler->on_body(conn, (const uint8_t *)event->body.ptr, event->body.len);
+    conn->in_call_back = false;
+    if (conn->exchange == number)
+        return true;
+    if (conn->releasing && conn->state == IDLE)
+        conn->handler->on_released(conn);
+    return false;
+}
+
+static void take_bytes(struct fetch_connection *conn, struct slice input)
+{
+    struct http_event event;
+    for (;;) {
+        enum http_event_kind kind = http_response_next(&conn->response, &input, &event);
+        switch (kind) {
+        case HTTP_HEAD:
+        case HTTP_BODY:
+            conn->got_head = true;
+            if (!tell_event(conn, kind, &event))
+                return;
+            break;
+        case HTTP_END:
+            finish(conn, input.len);
+            return;
+        case HTTP_ERROR:
+            reject(conn, event.error);
+            return;
+        case HTTP_MORE:
+            net_stream_receive(&conn->stream);
+            return;
+        }
+    }
+}
+
+static void on_received(struct net_stream *stream, const uint8_t *bytes, int result)
+{
+    struct fetch_connection *conn = OWNER(stream, stream);
+    if (result > 0) {
+        conn->counters.bytes_in += (uint64_t)result;
+        take_bytes(conn, slice_make(bytes, (size_t)result));
+    } else if (result == 0) {
+        on_end_of_stream(conn);
+    } else {
+        lose(conn, result, "");
+    }
+}
+
+static void on_closed(struct net_stream *stream)
+{
+    struct fetch_connection *conn = OWNER(stream, stream);
+    conn->counters.bytes_out = net_stream_sent_bytes(stream);
+    switch ((enum state)conn->state) {
+    case CLOSING:
+        end_closed(conn);
+        return;
+    case CLOSING_ATTEMPT:
+        open_next(conn);
+        return;
+    case WAITING:
+        conn->sent_before = net_stream_sent_bytes(stream);
+        open_stream(conn);
+        return;
+    default:
+        check(conn->state == ABORTING);
+        conn->state = IDLE;
+        if (conn->releasing)
+            conn->handler->on_released(conn);
+        return;
+    }
+}
+
+static const struct net_stream_events stream_events = {
+    .connected = on_connected,
+    .sent = on_sent,
+    .received = on_received,
+    .closed = on_closed,
+};
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct fetch_connection *conn = OWNER(timer, timer);
+    if (conn->state == FAILED) {
+        tell_done(conn);
+        return;
+    }
+    if (conn->state != OPENING || loop_now(conn->stream.loop) >= conn->request.deadline_ns) {
+        time_out(conn);
+        return;
+    }
+    set_system_failure(conn, -ETIMEDOUT, "dial");
+    conn->state = CLOSING_ATTEMPT;
+    loop_timer_set(conn->stream.loop, timer, conn->request.deadline_ns);
+    if (net_stream_close(&conn->stream))
+        open_next(conn);
+}
+
+void fetch_init(struct fetch_connection *conn, struct loop *loop,
+                const struct fetch_handler *handler)
+{
+    *conn = (struct fetch_connection){.handler = handler, .timer.expired = on_timer};
+    net_stream_init(&conn->stream, loop, &stream_events);
+}
+
+void fetch_start(struct fetch_connection *conn, const struct fetch_request *request)
+{
+    check(!fetch_is_running(conn) && !conn->releasing);
+    check(request->n_addresses > 0 && request->head.len > 0);
+    conn->request = *request;
+    conn->exchange++;
+    conn->address = 0;
+    conn->sent_before = net_stream_sent_bytes(&conn->stream);
+    if (conn->state == ABORTING) {
+        conn->state = WAITING;
+        loop_timer_set(conn->stream.loop, &conn->timer, request->deadline_ns);
+        return;
+    }
+    /* Asking costs a system call; an idempotent request is simply repeated if it fails. */
+    if (!request->idempotent && net_stream_is_open(&conn->stream) &&
+        net_stream_is_stale(&conn->stream))
+        fetch_close_idle(conn);
+    if (!net_stream_is_open(&conn->stream)) {
+        open_stream(conn);
+        return;
+    }
+    conn->is_reused = true;
+    conn->counters.reused++;
+    exchange(conn);
+}
+
+void fetch_abort(struct fetch_connection *conn)
+{
+    if (!fetch_is_running(conn))
+        return;
+    conn->exchange++;
+    clear_failure(conn);
+    loop_timer_clear(conn->stream.loop, &conn->timer);
+    conn->state = net_stream_close(&conn->stream) ? IDLE : ABORTING;
+}
+
+bool fetch_is_quiet(const struct fetch_connection *conn)
+{
+    return conn->state == IDLE;
+}
+
+bool fetch_is_running(const struct fetch_connection *conn)
+{
+    return conn->state != IDLE && conn->state != ABORTING;
+}
+
+void fetch_close_idle(struct fetch_connection *conn)
+{
+    if (conn->state != IDLE)
+        return;
+    bool closed = net_stream_close(&conn->stream);
+    check(closed);
+}
+
+bool fetch_fini(struct fetch_connection *conn)
+{
+    fetch_abort(conn);
+    fetch_close_idle(conn);
+    http_response_fini(&conn->response);
+    if (conn->state == IDLE && !conn->in_call_back)
+        return true;
+    check(conn->handler->on_released != NULL);
+    conn->releasing = true;
+    return false;
+}
+
+bool fetch_request_maybe_delivered(const struct fetch_connection *conn)
+{
+    return net_stream_sent_bytes(&conn->stream) > conn->sent_before;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The io_uring backend: one system call a turn submits, waits and collects. Receives take their
+ * buffer from a ring of buffers only when there are bytes, so that idle connections hold none.
+ */
+#include "loop/backend.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+
+#define MIN_ENTRIES  64u
+#define CQ_FACTOR    4u /* a send and a receive for each entry, and room for late ones */
+#define BUFFER_GROUP 0
+#define SUBMIT_TRIES 100
+
+struct uring {
+    struct io_uring ring;
+    struct io_uring_buf_ring *buffer_ring;
+    uint8_t *buffers;
+    uint32_t n_buffers;
+    uint32_t buffer_size;
+    struct msghdr *messages; /* one for each entry: read by the kernel at submission */
+    struct op_queue starved; /* receives that found no free buffer */
+};
+
+/* From the best to what any kernel takes; an unknown flag is refused with EINVAL. */
+static const unsigned setup_flags[] = {
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    0,
+};
+#define N_SETUP_FLAGS (sizeof(setup_flags) / sizeof(setup_flags[0]))
+
+static int setup_ring(struct uring *uring, uint32_t entries, struct errctx *ctx)
+{
+    int err = -EINVAL;
+    for (size_t i = 0; i < N_SETUP_FLAGS && err == -EINVAL; i++) {
+        struct io_uring_params params = {0};
+        params.flags = setup_flags[i] | IORING_SETUP_CQSIZE;
+        params.cq_entries = entries * CQ_FACTOR;
+        err = io_uring_queue_init_params(entries, &uring->ring, &params);
+    }
+    if (err != 0)
+        return err_set(ctx, err, "io_uring_setup: %s", err_text(err));
+    unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_EXT_ARG |
+                      IORING_FEAT_FAST_POLL | IORING_FEAT_CQE_SKIP;
+    if ((uring->ring.features & needed) == needed)
+        return 0;
+    io_uring_queue_exit(&uring->ring);
+    return err_set(ctx, -ENOSYS, "the kernel's io_uring is too old");
+}
+
+static void *map_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(memory != MAP_FAILED);
+    return memory;
+}
+
+static size_t buffer_ring_size(const struct uring *uring)
+{
+    return uring->n_buffers * sizeof(struct io_uring_buf);
+}
+
+static void give_buffer(struct uring *uring, uint32_t id)
+{
+    io_uring_buf_ring_add(uring->buffer_ring, uring->buffers + (size_t)id * uring->buffer_size,
+                          uring->buffer_size, (unsigned short)id,
+                          io_uring_buf_ring_mask(uring->n_buffers), 0);
+    io_uring_buf_ring_advance(uring->buffer_ring, 1);
+}
+
+static int setup_buffers(struct uring *uring, struct errctx *ctx)
+{
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uint64_t)(uintptr_t)uring->buffer_ring,
+        .ring_entries = uring->n_buffers,
+        .bgid = BUFFER_GROUP,
+    };
+    int err = io_uring_register_buf_ring(&uring->ring, &reg, 0);
+    if (err != 0)
+        return err_set(ctx, err, "io_uring_register: %s", err_text(err));
+    for (uint32_t id = 0; id < uring->n_buffers; id++)
+        give_buffer(uring, id);
+    return 0;
+}
+
+static int setup(struct uring *uring, uint32_t entries, struct errctx *ctx)
+{
+    int err = setup_ring(uring, entries, ctx);
+    if (err != 0)
+        return err;
+    err = setup_buffers(uring, ctx);
+    if (err != 0)
+        io_uring_queue_exit(&uring->ring);
+    return err;
+}
+
+static void release_memory(struct uring *uring)
+{
+    munmap(uring->buffer_ring, buffer_ring_size(uring));
+    munmap(uring->buffers, (size_t)uring->n_buffers * uring->buffer_size);
+    free(uring->messages);
+    free(uring);
+}
+
+static int uring_open(struct loop *loop, const struct loop_options *options, struct errctx *ctx)
+{
+    struct uring *uring = calloc(1, sizeof(*uring));
+    check(uring != NULL);
+    uring->n_buffers = options->buffers;
+    uring->buffer_size = options->buffer_size;
+    uring->buffers = map_memory((size_t)uring->n_buffers * uring->buffer_size);
+    uring->buffer_ring = map_memory(buffer_ring_size(uring));
+
+    /* Rings count against RLIMIT_MEMLOCK, which containers often set low. */
+    uint32_t entries = options->entries;
+    int err = setup(uring, entries, ctx);
+    while (err == -ENOMEM && entries / 2 >= MIN_ENTRIES) {
+        entries /= 2;
+        err = setup(uring, entries, ctx);
+    }
+    if (err != 0) {
+        release_memory(uring);
+        return err;
+    }
+    uring->messages = calloc(uring->ring.sq.ring_entries, sizeof(*uring->messages));
+    check(uring->messages != NULL);
+    loop->state = uring;
+    return 0;
+}
+
+static void uring_close(struct loop *loop)
+{
+    struct uring *uring = loop->state;
+    io_uring_queue_exit(&uring->ring);
+    release_memory(uring);
+}
+
+/*
+ * A free entry; a full queue is submitted first. The kernel refuses to take any only when it is
+ * out of memory, which is as fatal here as it is elsewhere.
+ */
+static struct io_uring_sqe *get_entry(struct loop *loop)
+{
+    struct uring *uring = loop->state;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+    for (int tries = 0; sqe == NULL && tries < SUBMIT_TRIES; tries++) {
+        loop->stats.system_calls++;
+        io_uring_submit(&uring->ring);
+        sqe = io_uring_get_sqe(&uring->ring);
+    }
+    check(sqe != NULL);
+    return sqe;
+}
+
+static void prepare_send(struct uring *uring, struct io_uring_sqe *sqe, const struct loop_op *op)
+{
+    const struct iovec *iov = op->target;
+    if (op->target_len == 1) {
+        io_uring_prep_send(sqe, op->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+        return;
+    }
+    struct msghdr *message = &uring->messages[sqe - uring->ring.sq.sqes];
+    *message = (struct msghdr){0};
+    message->msg_iov = (struct iovec *)(uintptr_t)iov;
+    message->msg_iovlen = op->target_len;
+    io_uring_prep_sendmsg(sqe, op->fd, message, MSG_NOSIGNAL);
+}
+
+static void prepare_receive(const struct uring *uring, struct io_uring_sqe *sqe, int fd)
+{
+    io_uring_prep_recv(sqe, fd, NULL, uring->buffer_size, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BUFFER_GROUP;
+}
+
+static void uring_queue(struct loop *loop, struct loop_op *op)
+{
+    struct uring *uring = loop->state;
+    struct io_uring_sqe *sqe = get_entry(loop);
+    switch ((enum op_kind)op->kind) {
+    case OP_CONNECT:
+        io_uring_prep_connect(sqe, op->fd, op->target, op->target_len);
+        break;
+    case OP_SEND:
+        prepare_send(uring, sqe, op);
+        break;
+    case OP_RECEIVE:
+        prepare_receive(uring, sqe, op->fd);
+        break;
+    case OP_POLL:
+        io_uring_prep_poll_add(sqe, op->fd, POLLIN);
+        break;
+    }
+    io_uring_sqe_set_data(sqe, op);
+}
+
+/*
+ * Entries are carried out in their order: if `op` has completed already and is queued anew, the
+ * new one comes behind this entry and is not hit by it.
+ */
+static void uring_cancel(struct loop *loop, struct loop_op *op)
+{
+    struct io_uring_sqe *sqe = get_entry(loop);
+    io_uring_prep_cancel(sqe, op, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data(sqe, NULL);
+}
+
+static void uring_forget(struct loop *loop, int fd)
+{
+    (void)loop;
+    (void)fd;
+}
+
+static void complete(struct loop *loop, struct loop_op *op, int result, uint32_t flags)
+{
+    struct uring *uring = loop->state;
+    if (op == NULL)
+        return; /* a cancellation that came too late */
+    if (op->kind == OP_RECEIVE && result == -ENOBUFS) {
+        loop->stats.starved++;
+        op_queue_push(&uring->starved, op);
+        return;
+    }
+    if (op->kind == OP_POLL && result > 0)
+        result = 0;
+    if ((flags & IORING_CQE_F_BUFFER) == 0) {
+        loop_complete(loop, op, result);
+        return;
+    }
+    uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
+    check(id < uring->n_buffers);
+    op->buffer = uring->buffers + (size_t)id * uring->buffer_size;
+    loop_complete(loop, op, result);
+    give_buffer(uring, id);
+}
+
+/* By now all buffers are back. */
+static void feed_starved(struct loop *loop)
+{
+    struct uring *uring = loop->state;
+    struct op_queue starved = op_queue_take(&uring->starved);
+    struct loop_op *op;
+    while ((op = op_queue_pop(&starved)) != NULL) {
+        if (op->cancelled)
+            loop_complete(loop, op, -ECANCELED);
+        else
+            uring_queue(loop, op);
+    }
+}
+
+/* What is there now; what call backs add meanwhile is left to the next turn. */
+static void complete_all(struct loop *loop)
+{
+    struct uring *uring = loop->state;
+    for (unsigned left = io_uring_cq_ready(&uring->ring); left > 0; left--) {
+        struct io_uring_cqe *next;
+        if (io_uring_peek_cqe(&uring->ring, &next) != 0)
+            break;
+        struct loop_op *op = io_uring_cqe_get_data(next);
+        int result = next->res;
+        uint32_t flags = next->flags;
+        io_uring_cqe_seen(&uring->ring, next);
+        complete(loop, op, result, flags);
+    }
+    feed_starved(loop);
+}
+
+static int uring_turn(struct loop *loop, int64_t timeout_ns)
+{
+    struct uring *uring = loop->state;
+    struct __kernel_timespec limit = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
+    struct io_uring_cqe *cqe;
+    int ret = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1,
+                                               timeout_ns < 0 ? NULL : &limit, NULL);
+    loop_woken(loop);
+    if (ret < 0 && ret != -ETIME && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
+        return ret;
+    complete_all(loop);
+    return 0;
+}
+
+const struct backend loop_uring = {
+    .name = "io_uring",
+    .open = uring_open,
+    .close = uring_close,
+    .queue = uring_queue,
+    .cancel = uring_cancel,
+    .forget = uring_forget,
+    .turn = uring_turn,
+};
