@@ -319,6 +319,8 @@ static int apply_all(struct rules *rules, const struct node *root)
         r = apply_jobs(rules, node_get(root, "scrape_configs"));
     if (r == 0)
         r = apply_remotes(rules, node_get(root, "remote_write"));
+    if (rules->config->scrape_configs.len > 0 && rules->config->remote_write.len == 0)
+        warn(rules, NULL, "there is no `remote_write`: what is scraped goes nowhere");
     return r;
 }
 

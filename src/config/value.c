@@ -153,8 +153,7 @@ bool value_parse(const struct schema_key *key, struct slice text, bool plain, st
         schema_list_set(out, list);
         return true;
     default:
-        check(!"not a scalar");
-        return false;
+        check_failed("not a scalar", __FILE__, __LINE__);
     }
 }
 

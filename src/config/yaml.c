@@ -332,8 +332,7 @@ static int read_node(struct reader *reader, const struct node **ret_node)
     case YAML_MAPPING_START_EVENT:
         return read_map(reader, ret_node);
     default:
-        check(!"libyaml sends only these where a node is due");
-        return 0;
+        check_failed("libyaml sends only these where a node is due", __FILE__, __LINE__);
     }
 }
 
