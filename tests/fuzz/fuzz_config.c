@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration file and, since it uses the same decoder, the file_sd file. What is accepted
+ * must survive a snapshot unchanged; what is refused must say so in one line.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/strbuf.h"
+#include "config/codec.h"
+#include "config/freeze.h"
+#include "config/schema.h"
+#include "config/target_groups.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void expect_one_line(const struct errctx *why)
+{
+    check(strncmp(why->text, "f:", 2) == 0);
+    check(strchr(why->text, '\n') == NULL);
+}
+
+static void expect_round_trip(const struct config *config)
+{
+    struct errctx why;
+    struct config *thawed;
+    struct strbuf before = STRBUF_GROWING;
+    struct strbuf after = STRBUF_GROWING;
+    int fd;
+    check(config_freeze(config, &fd, &why) == 0);
+    check(config_thaw(fd, &thawed, &why) == 0);
+    close(fd);
+    codec_encode(&schema_root, config, &before);
+    codec_encode(&schema_root, thawed, &after);
+    check(before.len == after.len && memcmp(before.text, after.text, before.len) == 0);
+    strbuf_fini(&before);
+    strbuf_fini(&after);
+    config_free(thawed);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct errctx why = {""};
+    struct config *config;
+    struct config_target_groups groups;
+    struct arena arena = {0};
+    if (config_parse("f", (const char *)data, size, &config, &why) == 0) {
+        expect_round_trip(config);
+        config_free(config);
+    } else {
+        expect_one_line(&why);
+    }
+    if (target_groups_parse("f", (const char *)data, size, &arena, &groups, &why) < 0)
+        expect_one_line(&why);
+    arena_fini(&arena);
+    return 0;
+}
