@@ -113,7 +113,7 @@ static void answer_account(struct farm *farm, struct serve_conn *conn)
                     i == 0 ? "\n" : ",\n", target->address, target->requests, target->complete);
     }
     strbuf_adds(&text, "\n]}\n");
-    serve_answer(conn, 200, "application/json", slice_make(text.text, text.len));
+    serve_answer(conn, 200, "", "application/json", slice_make(text.text, text.len));
     strbuf_fini(&text);
 }
 
@@ -126,7 +126,7 @@ static void on_request(void *ctx, struct serve_conn *conn, const struct serve_re
         return;
     }
     if (!slice_is(request->path, "/metrics") || conn->tag >= farm->targets.count) {
-        serve_answer(conn, 404, "text/plain", slice_of("no such target or path\n"));
+        serve_answer(conn, 404, "", "text/plain", slice_of("no such target or path\n"));
         return;
     }
     conn->sequence =

@@ -9,7 +9,7 @@
 #include "sim/families.h"
 
 #define BUCKETS  12 /* of a histogram, with +Inf */
-#define VANISHES 10 /* every tenth gauge without a comment of its own comes and goes */
+#define VANISHES 10 /* every tenth line comes and goes, if its comments belong to it alone */
 
 static const char *const kind_names[PLAN_KINDS] = {"tiny", "node", "big"};
 static const char *const type_names[] = {"counter", "gauge", "histogram", "summary"};
@@ -33,7 +33,9 @@ static struct plan_line *add_line(struct writing *w, size_t series, struct value
         plan->lines = realloc(plan->lines, plan->cap * sizeof(*plan->lines));
         check(plan->lines != NULL);
     }
-    rule.vanishes = rule.kind == VALUE_GAUGE && w->start == series && plan->count % VANISHES == 0;
+    bool loses_no_comment = w->start == series || (w->family && !w->family->labels[0].label);
+    rule.vanishes =
+        rule.kind == VALUE_GAUGE && loses_no_comment && plan->count % VANISHES == 0;
     struct plan_line *line = &plan->lines[plan->count++];
     *line = (struct plan_line){w->start, series, plan->text.len, rule};
     w->start = plan->text.len;
@@ -269,16 +271,4 @@ uint32_t plan_present(const struct plan *plan, const struct value_params *params
     for (uint32_t i = 0; i < plan->count; i++)
         present += value_present(&plan->lines[i].rule, params, target, n);
     return present;
-}
-
-uint32_t plan_vanished(const struct plan *plan, const struct value_params *params, uint32_t target,
-                       uint64_t n)
-{
-    uint32_t vanished = 0;
-    for (uint32_t i = 0; params->vanish && n > 1 && i < plan->count; i++) {
-        const struct value_rule *rule = &plan->lines[i].rule;
-        vanished += value_present(rule, params, target, n - 1) &&
-                    !value_present(rule, params, target, n);
-    }
-    return vanished;
 }

@@ -48,11 +48,8 @@ const char *plan_kind_name(enum plan_kind kind);
 /* name{a="b",c="d"} of a line, labels sorted. The line of the parameters has only its name. */
 struct slice plan_series(const struct plan *plan, uint32_t index);
 
-/* How many lines of the plan a target shows in scrape n, and how many of those of n - 1 are gone
- * (each of them needs a staleness marker); the churn is not counted. */
+/* How many lines of the plan a target shows in scrape n; the churn is not counted. */
 uint32_t plan_present(const struct plan *plan, const struct value_params *params, uint32_t target,
                       uint64_t n);
-uint32_t plan_vanished(const struct plan *plan, const struct value_params *params, uint32_t target,
-                       uint64_t n);
 
 #endif

@@ -250,7 +250,7 @@ static void refuse(struct serve_conn *conn, int status)
 {
     conn->busy = true;
     conn->close_after = true;
-    serve_answer(conn, status, "text/plain", slice_of("bad request\n"));
+    serve_answer(conn, status, "", "text/plain", slice_of("bad request\n"));
 }
 
 /* Hands out the requests that are complete; returns how many bytes they took. */

@@ -30,6 +30,7 @@ struct serve_conn {
     int fd;
     uint32_t tag;      /* the handler's own; at first that of the listener */
     uint32_t sequence; /* of the request being answered; the handler's own */
+    void *user;        /* the handler's own, at first NULL */
 
     /* private */
     struct serve *serve;
@@ -92,9 +93,9 @@ bool serve_query(const struct serve_request *request, const char *key, struct sl
 /* Sends an answer already in HTTP form, in two pieces. What the socket does not take is copied. */
 void serve_send(struct serve_conn *conn, struct slice head, struct slice body, bool close_after);
 
-/* Status line, Content-Length and body. */
-void serve_answer(struct serve_conn *conn, int status, const char *content_type,
-                  struct slice body);
+/* Status line, Content-Length and body. more_headers is "" or lines that end in CR LF. */
+void serve_answer(struct serve_conn *conn, int status, const char *more_headers,
+                  const char *content_type, struct slice body);
 
 /* Calls on_delay after so many milliseconds, instead of an answer now. */
 void serve_delay(struct serve_conn *conn, int64_t delay_ms);

@@ -153,11 +153,12 @@ static const char *reason_of(int status)
     return "Status";
 }
 
-void serve_answer(struct serve_conn *conn, int status, const char *content_type, struct slice body)
+void serve_answer(struct serve_conn *conn, int status, const char *more_headers,
+                  const char *content_type, struct slice body)
 {
-    char storage[256];
+    char storage[512];
     struct strbuf head = STRBUF_FIXED(storage);
-    strbuf_addf(&head, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
+    strbuf_addf(&head, "HTTP/1.1 %d %s\r\n%s", status, reason_of(status), more_headers);
     if (status != 204)
         strbuf_addf(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, body.len);
     strbuf_adds(&head, "\r\n");

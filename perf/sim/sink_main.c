@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sink: a remote-write 1.0 receiver that trusts nothing. It checks form, order and repeats of what
+ * it gets, and, for series of the farm, every value. Usage and output: perf/README.md.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "sim/serve.h"
+#include "sim/sink.h"
+#include "sim/sink_report.h"
+#include "sim/sink_take.h"
+
+static const char usage[] = "usage: sink [--port P] [--like prometheus|victoria] [--keep]\n"
+                            "            [--interval MS] [--any-agent] [--report FILE]\n";
+
+/* An answer that has not gone out yet. */
+struct late_answer {
+    uint64_t hash; /* of the request's body */
+    int status;    /* 0: none will be given */
+    const char *text;
+    int64_t retry_after_s;
+    bool stored;
+};
+
+static const char *const error_names[SINK_ERROR_KINDS] = {"header", "body", "labels", "value",
+                                                          "series"};
+
+const char *sink_error_name(enum sink_error kind)
+{
+    return error_names[kind];
+}
+
+void sink_add_error(struct sink *sink, enum sink_error kind, const char *format, ...)
+{
+    sink->counts.errors[kind]++;
+    if (sink->error_count == SINK_ERRORS_SHOWN)
+        return;
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    struct strbuf json = STRBUF_GROWING;
+    strbuf_addf(&json, "{\"kind\":\"%s\",\"detail\":", error_names[kind]);
+    strbuf_add_json(&json, text, strlen(text));
+    strbuf_addc(&json, '}');
+    sink->errors[sink->error_count++] = json.text;
+}
+
+/* Ends the account of a request whose answer is on its way, or will never be. */
+static void settle(struct sink *sink, struct serve_conn *conn, int status)
+{
+    struct late_answer *late = conn->user;
+    sink_repeats_settle(&sink->repeats, late->hash, status);
+    free(late);
+    conn->user = NULL;
+}
+
+static void answer_now(struct sink *sink, struct serve_conn *conn)
+{
+    const struct late_answer *late = conn->user;
+    char headers[64] = "";
+    if (late->retry_after_s > 0)
+        snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n",
+                 (long long)late->retry_after_s);
+    int status = late->status;
+    const char *text = late->text;
+    sink->counts.answered[status]++;
+    settle(sink, conn, status);
+    serve_answer(conn, status, headers, "text/plain", slice_of(text));
+}
+
+static void reset_now(struct sink *sink, struct serve_conn *conn)
+{
+    const struct late_answer *late = conn->user;
+    sink->counts.resets++;
+    sink->counts.lost_answers += late->stored;
+    settle(sink, conn, 0);
+    serve_reset(conn);
+}
+
+static void on_delay(void *ctx, struct serve_conn *conn)
+{
+    const struct late_answer *late = conn->user;
+    if (late->status == 0)
+        reset_now(ctx, conn);
+    else
+        answer_now(ctx, conn);
+}
+
+/* The client left before its answer: for it, the request may have failed. */
+static void on_close(void *ctx, struct serve_conn *conn)
+{
+    struct sink *sink = ctx;
+    const struct late_answer *late = conn->user;
+    if (late == NULL)
+        return;
+    sink->counts.gone++;
+    sink->counts.lost_answers += late->stored;
+    settle(sink, conn, 0);
+}
+
+static struct late_answer *take_request(struct sink *sink, const struct serve_request *request,
+                                        const struct sink_fault *fault)
+{
+    bool spoilt = fault->status != 0 || fault->hang || fault->reset != SINK_RESET_NONE;
+    struct slice retry;
+    struct late_answer *late = calloc(1, sizeof(*late));
+    check(late != NULL);
+    late->hash = hash64(request->body.ptr, request->body.len, 0) | 1;
+    sink->counts.requests++;
+    sink->counts.bytes += request->body.len;
+    sink_repeats_note(&sink->repeats, late->hash,
+                      serve_header(request, "Retry-Attempt", &retry) && !slice_is(retry, "0"));
+    struct sink_outcome outcome;
+    sink_take(sink, request, !spoilt || fault->store, &outcome);
+    late->status = outcome.status;
+    late->text = outcome.text;
+    late->stored = outcome.status == 204 && (!spoilt || fault->store);
+    late->retry_after_s = fault->retry_after_s;
+    if (fault->status != 0) {
+        late->status = fault->status;
+        late->text = "as told by /faults\n";
+    }
+    if (fault->reset != SINK_RESET_NONE)
+        late->status = 0;
+    return late;
+}
+
+static void take_write(struct sink *sink, struct serve_conn *conn,
+                       const struct serve_request *request)
+{
+    struct sink_fault fault;
+    struct slice type;
+    if (serve_header(request, "Content-Type", &type) && memmem(type.ptr, type.len, "proto=", 6)) {
+        sink->counts.answered[415]++;
+        serve_answer(conn, 415, "", "text/plain", slice_of("remote write 1.0 only\n"));
+        return;
+    }
+    sink_faults_draw(&sink->faults, &fault);
+    conn->user = take_request(sink, request, &fault);
+    if (fault.hang)
+        sink->counts.hung++;
+    else if (fault.delay_ms > 0)
+        serve_delay(conn, fault.delay_ms);
+    else
+        on_delay(sink, conn);
+}
+
+/* reset=after-head cuts requests off before their body is read. */
+static bool on_head(void *ctx, struct serve_conn *conn, const struct serve_request *request)
+{
+    struct sink *sink = ctx;
+    struct sink_fault fault;
+    if (sink->faults.fault.reset != SINK_RESET_AFTER_HEAD || !slice_is(request->method, "POST") ||
+        slice_is(request->path, "/faults") || !sink_faults_draw(&sink->faults, &fault))
+        return true;
+    sink->counts.requests++;
+    sink->counts.resets++;
+    serve_reset(conn);
+    return false;
+}
+
+static void set_faults(struct sink *sink, struct serve_conn *conn,
+                       const struct serve_request *request)
+{
+    struct errctx errctx = {0};
+    if (sink_faults_set(&sink->faults, request, &errctx) < 0) {
+        strcat(errctx.text, "\n");
+        serve_answer(conn, 400, "", "text/plain", slice_of(errctx.text));
+        return;
+    }
+    struct strbuf json = STRBUF_GROWING;
+    sink_faults_describe(&sink->faults, &json);
+    serve_answer(conn, 200, "", "application/json", slice_make(json.text, json.len));
+    strbuf_fini(&json);
+}
+
+static void answer_query(struct sink *sink, struct serve_conn *conn,
+                         const struct serve_request *request)
+{
+    struct strbuf json = STRBUF_GROWING;
+    struct slice name = SLICE_LITERAL("*");
+    serve_query(request, "match", &name);
+    if (slice_is(request->path, "/report"))
+        sink_report_write(sink, &json);
+    else if (slice_is(request->path, "/scrapes"))
+        sink_report_write_scrapes(sink, &json);
+    else if (slice_is(request->path, "/series") && sink->options.keep)
+        sink_report_write_series(sink, name, &json);
+    else if (slice_is(request->path, "/faults"))
+        sink_faults_describe(&sink->faults, &json);
+    if (json.len > 0)
+        serve_answer(conn, 200, "", "application/json", slice_make(json.text, json.len));
+    else
+        serve_answer(conn, 404, "", "text/plain",
+                     slice_of("/report, /scrapes, /faults; with --keep also /series?match=name\n"));
+    strbuf_fini(&json);
+}
+
+static void on_request(void *ctx, struct serve_conn *conn, const struct serve_request *request)
+{
+    struct sink *sink = ctx;
+    if (!slice_is(request->method, "POST"))
+        answer_query(sink, conn, request);
+    else if (slice_is(request->path, "/faults"))
+        set_faults(sink, conn, request);
+    else
+        take_write(sink, conn, request);
+}
+
+static int64_t parse_number(const char *name, const char *text, int64_t max)
+{
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || number < 0 || number > max) {
+        fprintf(stderr, "sink: --%s: \"%s\" is not a number from 0 to %lld\n", name, text,
+                (long long)max);
+        exit(2);
+    }
+    return number;
+}
+
+struct arguments {
+    uint16_t port;
+    const char *report;
+};
+
+static void take_option(struct sink_options *options, struct arguments *arguments, int letter,
+                        const char *value)
+{
+    switch (letter) {
+    case 'p':
+        arguments->port = (uint16_t)parse_number("port", value, UINT16_MAX);
+        break;
+    case 'l':
+        options->like_victoria = strcmp(value, "victoria") == 0;
+        if (!options->like_victoria && strcmp(value, "prometheus") != 0) {
+            fprintf(stderr, "sink: --like: \"%s\" is not prometheus or victoria\n", value);
+            exit(2);
+        }
+        break;
+    case 'k':
+        options->keep = true;
+        break;
+    case 'i':
+        options->interval_ms = parse_number("interval", value, 86400000);
+        break;
+    case 'a':
+        options->any_agent = true;
+        break;
+    case 'r':
+        arguments->report = value;
+        break;
+    default:
+        fputs(usage, stderr);
+        exit(2);
+    }
+}
+
+static void parse_options(int argc, char **argv, struct sink_options *options,
+                          struct arguments *ret_arguments)
+{
+    static const struct option known[] = {
+        {"port", required_argument, 0, 'p'},     {"like", required_argument, 0, 'l'},
+        {"keep", no_argument, 0, 'k'},           {"interval", required_argument, 0, 'i'},
+        {"any-agent", no_argument, 0, 'a'},      {"report", required_argument, 0, 'r'},
+        {0, 0, 0, 0}};
+    *ret_arguments = (struct arguments){0};
+    for (;;) {
+        int letter = getopt_long(argc, argv, "", known, NULL);
+        if (letter < 0)
+            break;
+        take_option(options, ret_arguments, letter, optarg);
+    }
+    if (optind < argc) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+}
+
+static int write_report(const struct sink *sink, const char *path)
+{
+    struct strbuf json = STRBUF_GROWING;
+    sink_report_write(sink, &json);
+    FILE *file = fopen(path, "w");
+    bool good = file != NULL && fwrite(json.text, 1, json.len, file) == json.len;
+    if (file != NULL)
+        good &= fclose(file) == 0;
+    if (!good)
+        fprintf(stderr, "sink: cannot write %s: %s\n", path, err_text(-errno));
+    strbuf_fini(&json);
+    return good ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct sink sink;
+    const struct serve_handler handler = {&sink,    NULL, on_head, on_request,
+                                          on_delay, NULL, on_close};
+    struct arguments arguments;
+    struct errctx errctx = {0};
+    struct serve *serve = NULL;
+    struct rlimit limit;
+    parse_options(argc, argv, &sink.options, &arguments);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    sink_targets_init(&sink.targets);
+    struct serve_listen listen = {"127.0.0.1", arguments.port, NULL, 0};
+    if (serve_new(&handler, &serve, &errctx) < 0 ||
+        serve_listen(serve, &listen, &arguments.port, &errctx) < 0) {
+        fprintf(stderr, "sink: %s\n", errctx.text);
+        return 1;
+    }
+    printf("{\"ready\":true,\"port\":%u,\"pid\":%d,\"url\":\"http://127.0.0.1:%u/api/v1/write\"}\n",
+           (unsigned)arguments.port, (int)getpid(), (unsigned)arguments.port);
+    fflush(stdout);
+    serve_run(serve);
+
+    int status = arguments.report != NULL ? write_report(&sink, arguments.report) : 0;
+    serve_free(serve);
+    sink_targets_fini(&sink.targets);
+    sink_series_fini(&sink.series);
+    sink_repeats_fini(&sink.repeats);
+    for (uint32_t i = 0; i < sink.error_count; i++)
+        free(sink.errors[i]);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One remote-write request: unpack, check, store or refuse as the imitated receiver would. */
+#ifndef SIM_SINK_TAKE_H
+#define SIM_SINK_TAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sim/serve.h"
+#include "sim/sink.h"
+
+struct sink_outcome {
+    int status;
+    const char *text; /* of a refusal; static */
+};
+
+/* Takes the request; `store` false checks its form only. Single-threaded, not re-entrant. */
+void sink_take(struct sink *sink, const struct serve_request *request, bool store,
+               struct sink_outcome *ret_outcome);
+
+#endif

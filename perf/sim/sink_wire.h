@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The protobuf wire format, read by hand: just enough for remote write 1.0. */
+#ifndef SIM_SINK_WIRE_H
+#define SIM_SINK_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+enum sink_wire_type { SINK_WIRE_VARINT = 0, SINK_WIRE_I64 = 1, SINK_WIRE_LEN = 2, SINK_WIRE_I32 = 5 };
+
+struct sink_field {
+    uint32_t number;
+    enum sink_wire_type type;
+    uint64_t bits;      /* of a number */
+    struct slice bytes; /* of a SINK_WIRE_LEN */
+};
+
+/* Takes the next field off the front of the message: 1, 0 at its end, -1 if it is malformed. */
+int sink_wire_next(struct slice *message, struct sink_field *ret_field);
+
+/* A Label message; false if it is malformed. Missing parts are empty. */
+bool sink_wire_label(struct slice message, struct slice *ret_name, struct slice *ret_value);
+
+/* A Sample message; false if it is malformed. Missing parts are 0. */
+bool sink_wire_sample(struct slice message, uint64_t *ret_bits, int64_t *ret_ts);
+
+#endif

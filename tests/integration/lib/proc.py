@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Processes under test: output in files, bounded waits, nothing left running."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+BUILD = os.environ.get("LIMPET_BUILD", os.getcwd())
+
+
+def built(path):
+    """A program of the build tree: LIMPET_BUILD, else the current directory."""
+    return os.path.join(BUILD, path)
+
+
+def wait_until(condition, timeout=10.0, what="the condition", step=0.02):
+    """Returns the condition's first true result; AssertionError after timeout seconds."""
+    end = time.monotonic() + timeout
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(step)
+
+
+def free_port():
+    """A port of 127.0.0.1 that was free just now, for programs that cannot choose one themselves."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def port_is_open(port, host="127.0.0.1"):
+    try:
+        socket.create_connection((host, port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Process:
+    """A program with stdout and stderr in files of `directory`. Use as a context manager: it is
+    stopped at the end, killed if it does not stop. It leads a process group of its own."""
+
+    def __init__(self, argv, directory, name=None, env=None, **options):
+        self.name = name or os.path.basename(argv[0])
+        self.argv = [str(word) for word in argv]
+        self.stdout_path = os.path.join(directory, f"{self.name}.stdout")
+        self.stderr_path = os.path.join(directory, f"{self.name}.stderr")
+        with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
+            self.popen = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+                **options,
+            )
+        self.pid = self.popen.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop_or_kill()
+
+    def stdout(self):
+        with open(self.stdout_path, errors="replace") as file:
+            return file.read()
+
+    def stderr(self):
+        with open(self.stderr_path, errors="replace") as file:
+            return file.read()
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def wait_ready(self, condition, timeout=20.0, what="ready"):
+        """Waits for the condition; fails at once, with the output, if the process ends."""
+
+        def check():
+            if not self.running():
+                raise AssertionError(f"{self.name} ended ({self.popen.returncode}): {self.stderr()}")
+            return condition()
+
+        try:
+            return wait_until(check, timeout, f"{self.name} {what}")
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}\n{self.stderr()[-4000:]}") from None
+
+    def wait_for_line(self, text, timeout=20.0, stream="stderr"):
+        """The first whole line of the output that contains the text."""
+
+        def find():
+            lines = (self.stderr() if stream == "stderr" else self.stdout()).split("\n")[:-1]
+            return next((line for line in lines if text in line), None)
+
+        return self.wait_ready(find, timeout, f"line with {text!r}")
+
+    def ready_json(self, timeout=20.0):
+        """The JSON ready line of the farm and the sink."""
+        return json.loads(self.wait_for_line('"ready":true', timeout, "stdout"))
+
+    def send(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=10.0):
+        """Exit status; negative for a signal."""
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs after {timeout} s") from None
+
+    def stop(self, timeout=10.0):
+        """SIGTERM and the exit status."""
+        if self.running():
+            self.send(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill_tree(self):
+        """SIGKILL to the whole process group, at once."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait(10)
+
+    def stop_or_kill(self, timeout=5.0):
+        if self.running():
+            self.send(signal.SIGTERM)
+            try:
+                self.popen.wait(timeout)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill_tree()
+
+
+def children_of(pid):
+    """{pid: command name} of the direct children, from /proc."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat") as file:
+                stat = file.read()
+        except OSError:
+            continue
+        name, rest = stat[stat.index("(") + 1 :].rsplit(")", 1)
+        if int(rest.split()[1]) == pid:
+            found[int(entry)] = name
+    return found
