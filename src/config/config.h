@@ -97,7 +97,7 @@ struct config_target_groups {
 
 /* An entry of file_sd_configs. */
 struct config_file_sd {
-    struct config_strings files; /* patterns as glob(3) takes them, relative to the working directory */
+    struct config_strings files; /* glob(3) patterns, resolved against the file's directory */
     int64_t refresh_interval;
 };
 
@@ -110,7 +110,7 @@ struct config_file_sds {
 struct config_job {
     const char *job_name;
     int64_t scrape_interval;
-    int64_t scrape_timeout; /* at most the interval */
+    int64_t scrape_timeout;                        /* at most the interval */
     struct config_protocols scrape_protocols;      /* never empty */
     enum config_protocol fallback_scrape_protocol; /* CONFIG_PROTOCOL_NONE: no fallback */
     bool honor_labels;
@@ -191,10 +191,10 @@ struct config {
     struct config_limpet limpet;
 
     /* Not keys of the file. */
-    const char *path;    /* the file it came from, as given */
-    uint64_t generation; /* set by the supervisor; 0 after loading */
+    const char *path;                /* the file it came from, as given */
+    uint64_t generation;             /* set by the supervisor; 0 after loading */
     struct config_warnings warnings; /* of loading; not in snapshots */
-    struct arena arena;  /* owns everything above */
+    struct arena arena;              /* owns everything above */
 };
 
 /*

@@ -80,8 +80,8 @@ static int decode_null(const struct source *source, const struct node *node,
     if (key->type == SCHEMA_STRING)
         *(const char **)out = "";
     else if (value_is_scalar(key->type) && key->type != SCHEMA_ENUM)
-        memset(out, 0, key->type == SCHEMA_CPUS ? sizeof(struct schema_list)
-                                                : schema_item_size(key));
+        memset(out, 0,
+               key->type == SCHEMA_CPUS ? sizeof(struct schema_list) : schema_item_size(key));
     return value_is_scalar(key->type) || key->required ? run_check(source, node, key, out) : 0;
 }
 
@@ -263,8 +263,8 @@ static int check_required(const struct source *source, const struct node *map,
 {
     for (const struct schema_key *key = block->keys; key->name != NULL; key++) {
         if (key->required && node_get(map, key->name) == NULL)
-            return node_fail(source, map, "`%s` is missing; each entry of `%s` needs it",
-                             key->name, block->title);
+            return node_fail(source, map, "`%s` is missing; each entry of `%s` needs it", key->name,
+                             block->title);
     }
     return 0;
 }
@@ -287,8 +287,8 @@ int decode_block(const struct source *source, const struct node *map,
                              node_describe(pair->key).text,
                              schema_nearest(block, pair->key->text.ptr)->name);
         bool nowhere = key->offset == SCHEMA_NO_MEMBER;
-        int r = decode_key(source, pair, key, nowhere ? (char *)&scratch
-                                                      : (char *)out + key->offset);
+        int r =
+            decode_key(source, pair, key, nowhere ? (char *)&scratch : (char *)out + key->offset);
         if (r < 0)
             return r;
     }

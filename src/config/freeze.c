@@ -15,7 +15,7 @@
 #include "config/schema.h"
 
 #define MAGIC    UINT64_C(0x66636574706d696c) /* "limpetcf" in memory */
-#define FORMAT  1u
+#define FORMAT   1u
 #define MAX_SIZE ((off_t)1 << 30)
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)

@@ -26,11 +26,11 @@ struct node_pair {
 
 struct node {
     enum node_kind kind;
-    bool plain;           /* a scalar without quotes: may be null or a boolean */
-    unsigned line, column; /* from 1 */
-    size_t weight;        /* nodes in it, aliases expanded */
-    struct slice text;    /* NODE_SCALAR: NUL-terminated, may contain NUL */
-    size_t len;           /* of items or pairs */
+    bool plain;                      /* a scalar without quotes: may be null or a boolean */
+    unsigned line, column;           /* from 1 */
+    size_t weight;                   /* nodes in it, aliases expanded */
+    struct slice text;               /* NODE_SCALAR: NUL-terminated, may contain NUL */
+    size_t len;                      /* of items or pairs */
     const struct node *const *items; /* NODE_LIST */
     const struct node_pair *pairs;   /* NODE_MAP: in the order of the file, keys unique */
 };

@@ -88,8 +88,8 @@ static int expand_labels(struct rules *rules, const struct node *labels, struct 
         expand_text(pair->value, look_up_variable, &lookup, &value);
         bool valid = utf8_valid(value.text, value.len);
         if (value.len > 0)
-            pairs[len++] = (struct config_pair){
-                pair->name, arena_copy(arena, value.text, value.len)};
+            pairs[len++] =
+                (struct config_pair){pair->name, arena_copy(arena, value.text, value.len)};
         strbuf_fini(&value);
         if (!valid)
             return node_fail(rules->source, lookup.at,
@@ -189,8 +189,9 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
         return r;
     resolve_files(rules, &job->file_sd_configs);
     if (job->static_configs.len == 0 && job->file_sd_configs.len == 0)
-        warn(rules, block, "the job \"%.200s\" has no targets: neither `static_configs` nor "
-                           "`file_sd_configs`",
+        warn(rules, block,
+             "the job \"%.200s\" has no targets: neither `static_configs` nor "
+             "`file_sd_configs`",
              job->job_name);
     return 0;
 }

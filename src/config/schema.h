@@ -14,28 +14,28 @@
 
 #include "base/err.h"
 
-enum schema_type {           /* the member is a */
-    SCHEMA_BOOL,             /* bool */
-    SCHEMA_INT,              /* int64_t */
-    SCHEMA_DURATION,         /* int64_t, ms */
-    SCHEMA_SIZE,             /* uint64_t, bytes */
-    SCHEMA_STRING,           /* const char *, never NULL */
-    SCHEMA_ENUM,             /* an enum */
-    SCHEMA_STRINGS,          /* struct config_strings */
-    SCHEMA_ENUMS,            /* a list of an enum */
-    SCHEMA_CPUS,             /* struct config_ints */
-    SCHEMA_MAP,              /* struct config_map */
-    SCHEMA_PARAMS,           /* struct config_params */
-    SCHEMA_STRUCT,           /* the struct of `block` */
-    SCHEMA_STRUCTS,          /* a list of the struct of `block` */
-    SCHEMA_OPAQUE            /* no member: what is in it is not known, it may only be empty */
+enum schema_type {                  /* the member is a */
+                   SCHEMA_BOOL,     /* bool */
+                   SCHEMA_INT,      /* int64_t */
+                   SCHEMA_DURATION, /* int64_t, ms */
+                   SCHEMA_SIZE,     /* uint64_t, bytes */
+                   SCHEMA_STRING,   /* const char *, never NULL */
+                   SCHEMA_ENUM,     /* an enum */
+                   SCHEMA_STRINGS,  /* struct config_strings */
+                   SCHEMA_ENUMS,    /* a list of an enum */
+                   SCHEMA_CPUS,     /* struct config_ints */
+                   SCHEMA_MAP,      /* struct config_map */
+                   SCHEMA_PARAMS,   /* struct config_params */
+                   SCHEMA_STRUCT,   /* the struct of `block` */
+                   SCHEMA_STRUCTS,  /* a list of the struct of `block` */
+                   SCHEMA_OPAQUE /* no member: what is in it is not known, it may only be empty */
 };
 
 enum schema_state {
     SCHEMA_WORKS,
-    SCHEMA_UNUSED,  /* accepted and checked, has no effect; `note` says why */
-    SCHEMA_LATER,   /* not there yet: only its default is accepted */
-    SCHEMA_REFUSED  /* never: only its default is accepted; `note` says why and what to do */
+    SCHEMA_UNUSED, /* accepted and checked, has no effect; `note` says why */
+    SCHEMA_LATER,  /* not there yet: only its default is accepted */
+    SCHEMA_REFUSED /* never: only its default is accepted; `note` says why and what to do */
 };
 
 /* The words of an enum. */
@@ -53,13 +53,13 @@ struct schema_key {
     const char *name;
     enum schema_type type;
     enum schema_state state;
-    size_t offset;               /* of the member in the block's struct, or SCHEMA_NO_MEMBER */
-    const char *fallback;        /* the default as a file would say it; NULL: zero, "", empty */
-    const char *fallback_help;   /* for the documentation, where the default is a rule */
+    size_t offset;             /* of the member in the block's struct, or SCHEMA_NO_MEMBER */
+    const char *fallback;      /* the default as a file would say it; NULL: zero, "", empty */
+    const char *fallback_help; /* for the documentation, where the default is a rule */
     bool required;
-    int64_t min, max;            /* of numbers; max 0: no bound above. Never negative. */
-    const struct schema_word *words;   /* of enums; ends with a NULL word */
-    const struct schema_block *block;  /* of SCHEMA_STRUCT and SCHEMA_STRUCTS */
+    int64_t min, max;                 /* of numbers; max 0: no bound above. Never negative. */
+    const struct schema_word *words;  /* of enums; ends with a NULL word */
+    const struct schema_block *block; /* of SCHEMA_STRUCT and SCHEMA_STRUCTS */
     /*
      * Looks at the decoded member (or an element of SCHEMA_STRUCTS); an error text continues
      * "`key` ", for example "must not be empty". May be NULL.
@@ -70,10 +70,10 @@ struct schema_key {
 };
 
 struct schema_block {
-    const char *title;              /* as the documentation calls it */
+    const char *title; /* as the documentation calls it */
     const char *help;
-    size_t size;                    /* of the struct */
-    const struct schema_key *keys;  /* ends with a NULL name */
+    size_t size;                   /* of the struct */
+    const struct schema_key *keys; /* ends with a NULL name */
 };
 
 /* struct config */

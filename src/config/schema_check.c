@@ -124,8 +124,9 @@ int check_url(const void *member, struct errctx *reterr)
                        "with a user name is not supported by this version of limpet yet; remove "
                        "it");
     if (!is_authority(authority, len))
-        return err_set(reterr, ERR_CONFIG, "must name a host, and a port from 1 to 65535 if any, "
-                                           "not \"%.*s\"",
+        return err_set(reterr, ERR_CONFIG,
+                       "must name a host, and a port from 1 to 65535 if any, "
+                       "not \"%.*s\"",
                        len > 200 ? 200 : (int)len, authority);
     if (strchr(authority, '#') != NULL)
         return err_set(reterr, ERR_CONFIG, "must not have a fragment (#...)");
@@ -136,11 +137,10 @@ int check_url(const void *member, struct errctx *reterr)
 static bool is_reserved_header(const char *name)
 {
     static const char *const reserved[] = {
-        "authorization", "host", "content-encoding", "content-length", "content-type",
-        "user-agent", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-        "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
-        "x-prometheus-remote-read-version", "x-amz-date", "x-amz-security-token",
-        "x-amz-content-sha256",
+        "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent",
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate",
+        "accept-encoding", "x-prometheus-remote-write-version", "x-prometheus-remote-read-version",
+        "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
         /* Prometheus' HTTP library would overwrite these; here they would break the framing. */
         "transfer-encoding", "trailer", "te", "upgrade", "expect"};
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {

@@ -23,7 +23,7 @@ int check_file_patterns(const void *member, struct errctx *reterr);
 /* const char *: an http URL with a host, without credentials and fragment. */
 int check_url(const void *member, struct errctx *reterr);
 
-/* struct config_map: field names of HTTP that remote write does not set itself, values in one line. */
+/* struct config_map: names of HTTP fields that remote write leaves free, values in one line. */
 int check_headers(const void *member, struct errctx *reterr);
 
 /* uint64_t */

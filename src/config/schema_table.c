@@ -9,10 +9,15 @@
 #define NOWHERE(key) .name = #key, .offset = SCHEMA_NO_MEMBER
 #define UNUSED(text) .state = SCHEMA_UNUSED, .note = text
 
-#define LATER(key, kind, ...) {NOWHERE(key), .type = (kind), .state = SCHEMA_LATER, __VA_ARGS__}
+#define LATER(key, kind, ...)                                                                      \
+    {                                                                                              \
+        NOWHERE(key), .type = (kind), .state = SCHEMA_LATER, __VA_ARGS__                           \
+    }
 
 #define REFUSED(key, text, ...)                                                                    \
-    {NOWHERE(key), .type = SCHEMA_OPAQUE, .state = SCHEMA_REFUSED, .note = text, __VA_ARGS__}
+    {                                                                                              \
+        NOWHERE(key), .type = SCHEMA_OPAQUE, .state = SCHEMA_REFUSED, .note = text, __VA_ARGS__    \
+    }
 
 #define LIMIT(key, text) LATER(key, SCHEMA_INT, .help = text)
 
@@ -105,11 +110,8 @@ static const struct schema_word validation_words[] = {
 };
 
 static const struct schema_word escaping_words[] = {
-    {"allow-utf-8", 0, SCHEMA_WORKS},
-    {"underscores", 1, SCHEMA_LATER},
-    {"dots", 2, SCHEMA_LATER},
-    {"values", 3, SCHEMA_LATER},
-    {NULL, 0, SCHEMA_WORKS},
+    {"allow-utf-8", 0, SCHEMA_WORKS}, {"underscores", 1, SCHEMA_LATER}, {"dots", 2, SCHEMA_LATER},
+    {"values", 3, SCHEMA_LATER},      {NULL, 0, SCHEMA_WORKS},
 };
 
 #define BLOCK struct config_global
@@ -138,8 +140,8 @@ static const struct schema_key global_keys[] = {
 #undef BLOCK
 
 static const struct schema_block global_block = {
-    "global", "What holds for every job that does not say otherwise.",
-    sizeof(struct config_global), global_keys};
+    "global", "What holds for every job that does not say otherwise.", sizeof(struct config_global),
+    global_keys};
 
 #define BLOCK struct config_target_group
 static const struct schema_key target_group_keys[] = {
@@ -171,8 +173,9 @@ static const struct schema_block file_sd_block = {
     sizeof(struct config_file_sd), file_sd_keys};
 
 #define OTHER_SD(kind)                                                                             \
-    REFUSED(kind##_sd_configs, "`" #kind "_sd_configs` is not supported: limpet scrapes what is "  \
-                               "on its own node; give the targets by file_sd_configs",             \
+    REFUSED(kind##_sd_configs,                                                                     \
+            "`" #kind "_sd_configs` is not supported: limpet scrapes what is "                     \
+            "on its own node; give the targets by file_sd_configs",                                \
             .help = "Not part of limpet.")
 
 #define BLOCK struct config_job
@@ -190,8 +193,8 @@ static const struct schema_key job_keys[] = {
                       "PrometheusText1.0.0, PrometheusText0.0.4",
      .help = "The formats that targets are asked for, the most wanted first. This version asks "
              "for the PrometheusText formats among them only."},
-    {MEMBER(fallback_scrape_protocol), .type = SCHEMA_ENUM, .words = fallback_words,
-     .fallback = "", .help = "The format of an answer whose Content-Type does not say it."},
+    {MEMBER(fallback_scrape_protocol), .type = SCHEMA_ENUM, .words = fallback_words, .fallback = "",
+     .help = "The format of an answer whose Content-Type does not say it."},
     {MEMBER(honor_labels), .type = SCHEMA_BOOL, .fallback = "false",
      .help = "Where a target's label and an exposed one have the same name, keep the exposed one."},
     {MEMBER(honor_timestamps), .type = SCHEMA_BOOL, .fallback = "true",
@@ -249,9 +252,9 @@ static const struct schema_key job_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block job_block = {
-    "scrape_configs", "The jobs: which targets are scraped, and how.", sizeof(struct config_job),
-    job_keys};
+static const struct schema_block job_block = {"scrape_configs",
+                                              "The jobs: which targets are scraped, and how.",
+                                              sizeof(struct config_job), job_keys};
 
 #define BLOCK struct config_queue
 static const struct schema_key queue_keys[] = {
@@ -295,12 +298,13 @@ static const struct schema_key metadata_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block metadata_block = {
-    "metadata_config", "Metadata of metrics.", sizeof(struct config_metadata), metadata_keys};
+static const struct schema_block metadata_block = {"metadata_config", "Metadata of metrics.",
+                                                   sizeof(struct config_metadata), metadata_keys};
 
 #define CLOUD_AUTH(kind)                                                                           \
-    REFUSED(kind, "`" #kind "` is not supported: limpet does not sign requests for cloud "         \
-                  "vendors; send through a proxy that does",                                       \
+    REFUSED(kind,                                                                                  \
+            "`" #kind "` is not supported: limpet does not sign requests for cloud "               \
+            "vendors; send through a proxy that does",                                             \
             .help = "Not part of limpet.")
 
 #define BLOCK struct config_remote
@@ -317,8 +321,8 @@ static const struct schema_key remote_keys[] = {
      .help = "Headers of each request, besides those of the protocol."},
     {MEMBER(queue_config), .type = SCHEMA_STRUCT, .block = &queue_block,
      .help = "How samples are gathered into requests and repeated."},
-    {MEMBER(metadata_config), .type = SCHEMA_STRUCT, .block = &metadata_block,
-     UNUSED(NO_METADATA), .help = "Metadata of metrics."},
+    {MEMBER(metadata_config), .type = SCHEMA_STRUCT, .block = &metadata_block, UNUSED(NO_METADATA),
+     .help = "Metadata of metrics."},
     LATER(write_relabel_configs, SCHEMA_OPAQUE,
           .help = "Rules that change or drop samples on their way to this remote."),
     LATER(send_exemplars, SCHEMA_BOOL, .fallback = "false", .help = "Send exemplars."),
@@ -336,9 +340,8 @@ static const struct schema_key remote_keys[] = {
 };
 #undef BLOCK
 
-const struct schema_block schema_remote = {
-    "remote_write", "The receivers; each gets every sample.", sizeof(struct config_remote),
-    remote_keys};
+const struct schema_block schema_remote = {"remote_write", "The receivers; each gets every sample.",
+                                           sizeof(struct config_remote), remote_keys};
 
 static const struct schema_key tsdb_keys[] = {
     {NOWHERE(out_of_order_time_window), .type = SCHEMA_DURATION, .fallback = "0s",
@@ -350,8 +353,8 @@ static const struct schema_key tsdb_keys[] = {
     {.name = NULL},
 };
 
-static const struct schema_block tsdb_block = {"tsdb", "The database that limpet does not have.",
-                                               0, tsdb_keys};
+static const struct schema_block tsdb_block = {"tsdb", "The database that limpet does not have.", 0,
+                                               tsdb_keys};
 
 static const struct schema_key exemplars_keys[] = {
     {NOWHERE(max_exemplars), .type = SCHEMA_INT, .fallback = "100000",
@@ -363,8 +366,8 @@ static const struct schema_block exemplars_block = {
     "exemplars", "Exemplars in the database that limpet does not have.", 0, exemplars_keys};
 
 static const struct schema_key storage_keys[] = {
-    {NOWHERE(tsdb), .type = SCHEMA_STRUCT, .block = &tsdb_block,
-     UNUSED("limpet keeps no database"), .help = "A database's settings."},
+    {NOWHERE(tsdb), .type = SCHEMA_STRUCT, .block = &tsdb_block, UNUSED("limpet keeps no database"),
+     .help = "A database's settings."},
     {NOWHERE(exemplars), .type = SCHEMA_STRUCT, .block = &exemplars_block,
      UNUSED("limpet keeps no database"), .help = "A database's settings for exemplars."},
     {.name = NULL},
@@ -401,8 +404,8 @@ static const struct schema_key limpet_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block limpet_block = {
-    "limpet", "What Prometheus has no key for.", sizeof(struct config_limpet), limpet_keys};
+static const struct schema_block limpet_block = {"limpet", "What Prometheus has no key for.",
+                                                 sizeof(struct config_limpet), limpet_keys};
 
 #define AGENT_MODE(key)                                                                            \
     REFUSED(key, "field " #key " is not allowed in agent mode; remove it",                         \

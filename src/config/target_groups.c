@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/target_groups.h"
 
+#include <strings.h>
+
 #include "config/decode.h"
+#include "config/json.h"
 #include "config/schema.h"
 #include "config/yaml.h"
+
+static bool is_json(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL && strcasecmp(dot, ".json") == 0;
+}
 
 int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
                         struct config_target_groups *ret_groups, struct errctx *reterr)
@@ -13,7 +22,8 @@ int target_groups_parse(const char *name, const char *text, size_t len, struct a
     struct source source = {name, &nodes, reterr != NULL ? reterr : &ignored};
     const struct node *root;
     struct schema_list list;
-    int r = yaml_read(&source, text, len, &root);
+    int r =
+        is_json(name) ? json_read(&source, text, len, &root) : yaml_read(&source, text, len, &root);
     if (r == 0) {
         source.arena = arena;
         r = decode_list(&source, root, "the file", &schema_target_group, &list);

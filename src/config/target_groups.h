@@ -9,7 +9,11 @@
 
 #include "config/config.h"
 
-/* An empty file is an empty list. Error texts are "name:line:column: what is wrong". */
+/*
+ * The ending of the name (.json or another) says whether it is JSON or YAML. An empty YAML file is
+ * an empty list; an empty JSON file is an error, probably being written just now.
+ * Error texts are "name:line:column: what is wrong".
+ */
 int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
                         struct config_target_groups *ret_groups, struct errctx *reterr) MUST_USE;
 

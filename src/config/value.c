@@ -52,8 +52,8 @@ static bool parse_int(struct slice text, int64_t *ret)
     char *end;
     bool prefixed = copy[0] == '0' && (copy[1] == 'b' || copy[1] == 'o') && copy[2] != '\0';
     errno = 0;
-    long long number = prefixed ? strtoll(copy + 2, &end, copy[1] == 'b' ? 2 : 8)
-                                : strtoll(copy, &end, 0);
+    long long number =
+        prefixed ? strtoll(copy + 2, &end, copy[1] == 'b' ? 2 : 8) : strtoll(copy, &end, 0);
     if (*end == '\0' && end != copy && errno == 0) {
         *ret = number;
         return true;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/yaml.h"
 
-#include <stdlib.h>
 #include <yaml.h>
+
+#include "config/pile.h"
 
 struct anchor {
     struct anchor *next;
@@ -20,24 +21,6 @@ struct reader {
     size_t expanded;        /* nodes that aliases and merge keys added */
     unsigned depth;
 };
-
-/* Nodes in the making; the array becomes arena memory when its length is known. */
-struct pile {
-    const struct node **items;
-    size_t len;
-    size_t cap;
-};
-
-static void pile_add(struct pile *pile, const struct node *node)
-{
-    if (pile->len == pile->cap) {
-        pile->cap = pile->cap == 0 ? 16 : pile->cap * 2;
-        const struct node **items = realloc(pile->items, pile->cap * sizeof(struct node *));
-        check(items != NULL);
-        pile->items = items;
-    }
-    pile->items[pile->len++] = node;
-}
 
 static int read_node(struct reader *reader, const struct node **ret_node);
 
@@ -115,7 +98,7 @@ static int read_alias(struct reader *reader, const struct node **ret_node)
 /* Tags that say what the node is anyway; a type of their own has no meaning here. */
 static int check_tag(struct reader *reader, const yaml_char_t *tag, const struct node *at)
 {
-    static const char *const known[] = {"!",         YAML_NULL_TAG,  YAML_BOOL_TAG, YAML_STR_TAG,
+    static const char *const known[] = {"!",          YAML_NULL_TAG,  YAML_BOOL_TAG, YAML_STR_TAG,
                                         YAML_INT_TAG, YAML_FLOAT_TAG, YAML_SEQ_TAG,  YAML_MAP_TAG};
     if (tag == NULL)
         return 0;
@@ -133,9 +116,8 @@ static int read_scalar(struct reader *reader, const struct node **ret_node)
     const char *tag = (const char *)reader->event.data.scalar.tag;
     bool is_text = tag != NULL && (strcmp(tag, "!") == 0 || strcmp(tag, YAML_STR_TAG) == 0);
     node->plain = reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !is_text;
-    node->text = arena_slice(reader->source->arena,
-                             slice_make(reader->event.data.scalar.value,
-                                        reader->event.data.scalar.length));
+    node->text = arena_slice(reader->source->arena, slice_make(reader->event.data.scalar.value,
+                                                               reader->event.data.scalar.length));
     struct anchor *anchor = anchor_add(reader, reader->event.data.scalar.anchor, node);
     if (anchor != NULL)
         anchor->open = false;
@@ -177,67 +159,18 @@ static int read_list(struct reader *reader, const struct node **ret_node)
     struct pile pile = {0};
     r = read_children(reader, YAML_SEQUENCE_END_EVENT, node, &pile);
     if (r == 0) {
-        const struct node **items =
-            arena_alloc(reader->source->arena, pile.len * sizeof(struct node *));
-        for (size_t i = 0; i < pile.len; i++)
-            items[i] = pile.items[i];
-        node->items = items;
+        node->items = pile_finish(&pile, reader->source->arena);
         node->len = pile.len;
     }
     if (anchor != NULL)
         anchor->open = false;
-    free(pile.items);
+    pile_fini(&pile);
     return r;
 }
 
 static bool is_merge(const struct node *key)
 {
     return key->plain && slice_is(key->text, "<<");
-}
-
-static int compare_pairs(const void *a, const void *b)
-{
-    const struct node_pair *const *left = a;
-    const struct node_pair *const *right = b;
-    int order = slice_compare((*left)->key->text, (*right)->key->text);
-    if (order != 0)
-        return order;
-    return (*left > *right) - (*left < *right); /* the first in the array stays first */
-}
-
-/*
- * Removes the later of equal keys. Among the first n_explicit pairs a repeat is an error, the
- * others come from merge keys and give way. Sorting keeps large hostile mappings cheap.
- */
-static int make_unique(struct reader *reader, struct node_pair *pairs, size_t *len,
-                       size_t n_explicit)
-{
-    const struct node_pair **order = calloc(*len + 1, sizeof(struct node_pair *));
-    bool *gone = calloc(*len + 1, sizeof(bool));
-    check(order != NULL && gone != NULL);
-    for (size_t i = 0; i < *len; i++)
-        order[i] = &pairs[i];
-    qsort(order, *len, sizeof(struct node_pair *), compare_pairs);
-    int r = 0;
-    for (size_t i = 1; i < *len && r == 0; i++) {
-        const struct node_pair *pair = order[i];
-        if (!slice_equal(pair->key->text, order[i - 1]->key->text))
-            continue;
-        gone[pair - pairs] = true;
-        if ((size_t)(pair - pairs) < n_explicit)
-            r = node_fail(reader->source, pair->key,
-                          "the key %s is given twice; it stands in line %u already",
-                          node_describe(pair->key).text, order[i - 1]->key->line);
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < *len; i++) {
-        if (!gone[i])
-            pairs[kept++] = pairs[i];
-    }
-    *len = kept;
-    free(order);
-    free(gone);
-    return r;
 }
 
 /* `<<: *a` or `<<: [*a, *b]`: appends the pairs of the mappings that are meant to `pile`. */
@@ -283,22 +216,13 @@ static int make_pairs(struct reader *reader, struct node *node, const struct pil
             pile_add(&explicit, pile->items[i + 1]);
         }
     }
-    if (r == 0) {
-        size_t len = (explicit.len + merged.len) / 2;
-        struct node_pair *pairs =
-            arena_alloc(reader->source->arena, len * sizeof(struct node_pair));
-        for (size_t i = 0; i < len; i++) {
-            size_t at = 2 * i;
-            const struct node **from = at < explicit.len ? &explicit.items[at]
-                                                         : &merged.items[at - explicit.len];
-            pairs[i] = (struct node_pair){from[0], from[1]};
-        }
-        r = make_unique(reader, pairs, &len, explicit.len / 2);
-        node->pairs = pairs;
-        node->len = len;
-    }
-    free(explicit.items);
-    free(merged.items);
+    size_t n_explicit = explicit.len / 2;
+    for (size_t i = 0; i < merged.len; i++)
+        pile_add(&explicit, merged.items[i]);
+    if (r == 0)
+        r = pile_finish_map(&explicit, n_explicit, reader->source, node);
+    pile_fini(&explicit);
+    pile_fini(&merged);
     return r;
 }
 
@@ -316,7 +240,7 @@ static int read_map(struct reader *reader, const struct node **ret_node)
         r = make_pairs(reader, node, &pile);
     if (anchor != NULL)
         anchor->open = false;
-    free(pile.items);
+    pile_fini(&pile);
     return r;
 }
 

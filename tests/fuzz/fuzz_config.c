@@ -14,9 +14,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void expect_one_line(const struct errctx *why)
+static void expect_one_line(const struct errctx *why, const char *start)
 {
-    check(strncmp(why->text, "f:", 2) == 0);
+    check(strncmp(why->text, start, strlen(start)) == 0);
     check(strchr(why->text, '\n') == NULL);
 }
 
@@ -48,10 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect_round_trip(config);
         config_free(config);
     } else {
-        expect_one_line(&why);
+        expect_one_line(&why, "f:");
     }
     if (target_groups_parse("f", (const char *)data, size, &arena, &groups, &why) < 0)
-        expect_one_line(&why);
+        expect_one_line(&why, "f:");
+    if (target_groups_parse("f.json", (const char *)data, size, &arena, &groups, &why) < 0)
+        expect_one_line(&why, "f.json:");
     arena_fini(&arena);
     return 0;
 }

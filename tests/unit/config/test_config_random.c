@@ -13,25 +13,24 @@
 #include <time.h>
 #include <cmocka.h>
 
-static const char good[] =
-    "global: &g\n"
-    "  scrape_interval: 15s\n"
-    "  external_labels: {cluster: c1, host: \"${HOME}\"}\n"
-    "scrape_configs:\n"
-    "- job_name: node\n"
-    "  honor_labels: true\n"
-    "  params: {module: [a, b]}\n"
-    "  static_configs: &s [{targets: ['h:1', h:2], labels: {x: y}}]\n"
-    "  file_sd_configs: [{files: [t/*.json], refresh_interval: 1m}]\n"
-    "- job_name: other\n"
-    "  scrape_timeout: 5s\n"
-    "  static_configs: *s\n"
-    "  <<: {metrics_path: /m, scheme: http}\n"
-    "remote_write:\n"
-    "- url: http://h:9090/w\n"
-    "  headers: {X-A: b}\n"
-    "  queue_config: {capacity: 100, max_shards: 4}\n"
-    "limpet: {scrapers: 2, cpus: 0-1, ring_size: 2MiB}\n";
+static const char good[] = "global: &g\n"
+                           "  scrape_interval: 15s\n"
+                           "  external_labels: {cluster: c1, host: \"${HOME}\"}\n"
+                           "scrape_configs:\n"
+                           "- job_name: node\n"
+                           "  honor_labels: true\n"
+                           "  params: {module: [a, b]}\n"
+                           "  static_configs: &s [{targets: ['h:1', h:2], labels: {x: y}}]\n"
+                           "  file_sd_configs: [{files: [t/*.json], refresh_interval: 1m}]\n"
+                           "- job_name: other\n"
+                           "  scrape_timeout: 5s\n"
+                           "  static_configs: *s\n"
+                           "  <<: {metrics_path: /m, scheme: http}\n"
+                           "remote_write:\n"
+                           "- url: http://h:9090/w\n"
+                           "  headers: {X-A: b}\n"
+                           "  queue_config: {capacity: 100, max_shards: 4}\n"
+                           "limpet: {scrapers: 2, cpus: 0-1, ring_size: 2MiB}\n";
 
 static uint64_t seed;
 

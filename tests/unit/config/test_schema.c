@@ -24,8 +24,7 @@ static void expect_valid_default(const struct schema_block *block, const struct 
     struct arena arena = {0};
     int64_t value[2];
     (void)block;
-    if (key->fallback != NULL &&
-        !value_parse(key, slice_of(key->fallback), true, &arena, value))
+    if (key->fallback != NULL && !value_parse(key, slice_of(key->fallback), true, &arena, value))
         fail_msg("the default of %s is not valid", key->name);
     arena_fini(&arena);
 }

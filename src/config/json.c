@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/json.h"
+
+#include <stdint.h>
+
+#include "base/strbuf.h"
+#include "base/utf8.h"
+#include "config/pile.h"
+
+struct reader {
+    const struct source *source;
+    const char *at;
+    const char *end;
+    const char *line_start;
+    unsigned line;
+    unsigned depth;
+};
+
+static struct node *node_new(struct reader *reader, enum node_kind kind)
+{
+    struct node *node = arena_alloc(reader->source->arena, sizeof(*node));
+    node->kind = kind;
+    node->line = reader->line;
+    node->column = (unsigned)(reader->at - reader->line_start) + 1;
+    node->weight = 1;
+    return node;
+}
+
+static int fail_here(struct reader *reader, const char *wanted)
+{
+    const struct node *at = node_new(reader, NODE_SCALAR);
+    if (reader->at == reader->end)
+        return node_fail(reader->source, at, "not JSON: the file ends where %s should stand",
+                         wanted);
+    return node_fail(reader->source, at, "not JSON: here should stand %s", wanted);
+}
+
+static void skip_space(struct reader *reader)
+{
+    for (; reader->at < reader->end; reader->at++) {
+        if (*reader->at == '\n') {
+            reader->line++;
+            reader->line_start = reader->at + 1;
+        } else if (*reader->at != ' ' && *reader->at != '\t' && *reader->at != '\r') {
+            return;
+        }
+    }
+}
+
+/* Past white space and `c`; false if something else stands there. */
+static bool accept(struct reader *reader, char c)
+{
+    skip_space(reader);
+    if (reader->at == reader->end || *reader->at != c)
+        return false;
+    reader->at++;
+    return true;
+}
+
+/* Four hexadecimal digits; -1 if they are not. */
+static int32_t read_hex(struct reader *reader)
+{
+    int32_t number = 0;
+    if (reader->end - reader->at < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char c = *reader->at++;
+        if (c >= '0' && c <= '9')
+            number = number * 16 + (c - '0');
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+            number = number * 16 + ((c | 0x20) - 'a' + 10);
+        else
+            return -1;
+    }
+    return number;
+}
+
+static void add_utf8(struct strbuf *out, int32_t c)
+{
+    if (c < 0x80) {
+        strbuf_addc(out, (char)c);
+        return;
+    }
+    if (c < 0x800) {
+        strbuf_addc(out, (char)(0xc0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            strbuf_addc(out, (char)(0xe0 | c >> 12));
+        } else {
+            strbuf_addc(out, (char)(0xf0 | c >> 18));
+            strbuf_addc(out, (char)(0x80 | (c >> 12 & 0x3f)));
+        }
+        strbuf_addc(out, (char)(0x80 | (c >> 6 & 0x3f)));
+    }
+    strbuf_addc(out, (char)(0x80 | (c & 0x3f)));
+}
+
+/* After "\u". Half a surrogate pair becomes U+FFFD, as in Prometheus. */
+static bool read_unicode(struct reader *reader, struct strbuf *out)
+{
+    int32_t c = read_hex(reader);
+    if (c >= 0xd800 && c < 0xdc00 && reader->end - reader->at >= 6 && reader->at[0] == '\\' &&
+        reader->at[1] == 'u') {
+        const char *second = reader->at;
+        reader->at += 2;
+        int32_t low = read_hex(reader);
+        if (low >= 0xdc00 && low < 0xe000)
+            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+        else
+            reader->at = second;
+    }
+    if (c < 0)
+        return false;
+    add_utf8(out, c >= 0xd800 && c < 0xe000 ? 0xfffd : c);
+    return true;
+}
+
+/* After a backslash. */
+static bool read_escape(struct reader *reader, struct strbuf *out)
+{
+    static const char names[] = "\"\\/bfnrt";
+    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    if (reader->at == reader->end)
+        return false;
+    char c = *reader->at++;
+    if (c == 'u')
+        return read_unicode(reader, out);
+    const char *name = c == '\0' ? NULL : strchr(names, c);
+    if (name != NULL)
+        strbuf_addc(out, meanings[name - names]);
+    return name != NULL;
+}
+
+/* One character of a string, which may be an escape. */
+static int read_char(struct reader *reader, struct strbuf *out)
+{
+    const char *start = reader->at;
+    if (start == reader->end)
+        return fail_here(reader, "the end of a string");
+    if (*start == '\\') {
+        reader->at++;
+        if (read_escape(reader, out))
+            return 0;
+        reader->at = start;
+        return fail_here(reader, "a valid escape");
+    }
+    size_t len = utf8_sequence(start, (size_t)(reader->end - start));
+    if (len == 0 || (unsigned char)*start < 0x20)
+        return fail_here(reader, "a character in UTF-8 or an escape");
+    strbuf_add(out, start, len);
+    reader->at += len;
+    return 0;
+}
+
+/* The position is at the opening quote. */
+static int read_string(struct reader *reader, const struct node **ret_node)
+{
+    struct node *node = node_new(reader, NODE_SCALAR);
+    struct strbuf text = STRBUF_GROWING;
+    int r = 0;
+    reader->at++;
+    while (r == 0 && (reader->at == reader->end || *reader->at != '"'))
+        r = read_char(reader, &text);
+    if (r == 0) {
+        reader->at++;
+        node->text = arena_slice(reader->source->arena, slice_make(text.text, text.len));
+    }
+    strbuf_fini(&text);
+    *ret_node = node;
+    return r;
+}
+
+static int read_value(struct reader *reader, const struct node **ret_node);
+
+static int read_pair(struct reader *reader, struct pile *pile)
+{
+    const struct node *node;
+    skip_space(reader);
+    if (reader->at == reader->end || *reader->at != '"')
+        return fail_here(reader, "a key in double quotes");
+    int r = read_string(reader, &node);
+    if (r < 0)
+        return r;
+    pile_add(pile, node);
+    return accept(reader, ':') ? 0 : fail_here(reader, "a colon");
+}
+
+/* From behind the opening bracket to behind the closing one. */
+static int read_children(struct reader *reader, bool is_map, struct pile *pile)
+{
+    char close = is_map ? '}' : ']';
+    if (accept(reader, close))
+        return 0;
+    do {
+        const struct node *node;
+        int r = is_map ? read_pair(reader, pile) : 0;
+        if (r == 0)
+            r = read_value(reader, &node);
+        if (r < 0)
+            return r;
+        pile_add(pile, node);
+    } while (accept(reader, ','));
+    if (accept(reader, close))
+        return 0;
+    return fail_here(reader, is_map ? "a comma or }" : "a comma or ]");
+}
+
+static int read_collection(struct reader *reader, const struct node **ret_node)
+{
+    bool is_map = *reader->at == '{';
+    struct node *node = node_new(reader, is_map ? NODE_MAP : NODE_LIST);
+    struct pile pile = {0};
+    if (++reader->depth > JSON_MAX_DEPTH)
+        return node_fail(reader->source, node, "nested deeper than %d levels", JSON_MAX_DEPTH);
+    reader->at++;
+    int r = read_children(reader, is_map, &pile);
+    if (r == 0 && is_map) {
+        r = pile_finish_map(&pile, pile.len / 2, reader->source, node);
+    } else if (r == 0) {
+        node->items = pile_finish(&pile, reader->source->arena);
+        node->len = pile.len;
+    }
+    pile_fini(&pile);
+    reader->depth--;
+    *ret_node = node;
+    return r;
+}
+
+static int read_value(struct reader *reader, const struct node **ret_node)
+{
+    skip_space(reader);
+    if (reader->at < reader->end && *reader->at == '"')
+        return read_string(reader, ret_node);
+    if (reader->at < reader->end && (*reader->at == '[' || *reader->at == '{'))
+        return read_collection(reader, ret_node);
+    if (reader->end - reader->at < 4 || memcmp(reader->at, "null", 4) != 0)
+        return fail_here(reader, "a string in double quotes, a list, a mapping or null");
+    struct node *node = node_new(reader, NODE_SCALAR);
+    node->plain = true;
+    node->text = SLICE_LITERAL("null");
+    reader->at += 4;
+    *ret_node = node;
+    return 0;
+}
+
+int json_read(const struct source *source, const char *text, size_t len,
+              const struct node **ret_root)
+{
+    struct reader reader = {
+        .source = source, .at = text, .end = text + len, .line_start = text, .line = 1};
+    int r = read_value(&reader, ret_root);
+    if (r < 0)
+        return r;
+    skip_space(&reader);
+    return reader.at == reader.end ? 0 : fail_here(&reader, "the end of the file");
+}
