@@ -26,7 +26,10 @@ static const char *const intro =
     "  or `KB`, `MiB`, `GiB` ...).\n"
     "* Relative file names count from the directory of the configuration file.\n"
     "* Environment variables are put into the values of `external_labels` and nowhere else.\n"
-    "* Anchors, aliases and merge keys (`<<`) of YAML work.\n";
+    "* A file is one YAML document. Anchors, aliases and merge keys (`<<`) work; explicit keys win\n"
+    "  over merged ones. A key without a value has the zero of its type, as in Prometheus, and a\n"
+    "  block without content its defaults.\n"
+    "* Files of `file_sd_configs` whose names end in .json are read as JSON, others as YAML.\n";
 
 /* Sub-blocks stand after the one that mentions them, each with its title; the top has no title. */
 static void write_block(const struct schema_block *block, const char *path);
