@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sim/families.h"
 
-#define LIST(array)  {(array), sizeof(array) / sizeof((array)[0])}
+#define LIST(array) {(array), sizeof(array) / sizeof((array)[0])}
 #define COUNT        VALUE_GO
 #define NO_LABELS    {{0}}
 #define MODES        "idle|iowait|irq|nice|softirq|steal|system|user"
@@ -11,6 +11,8 @@
     "filefd|filesystem|hwmon|infiniband|ipvs|loadavg|mdadm|meminfo"
 #define MILLION      UINT64_C(1000000)
 #define BILLION      UINT64_C(1000000000)
+
+/* clang-format off: tables read better in rows. */
 
 static const struct family common[] = {
     {"go_gc_duration_seconds", 0, "Pauses of garbage collection cycles.",
@@ -95,15 +97,18 @@ static const struct family node[] = {
     {"node_disk_*_seconds_total", "discard_time|flush_requests_time|io_time|io_time_weighted|"
      "read_time|write_time", "Seconds spent, by disk.", FAMILY_COUNTER, VALUE_DECIMAL, 3,
      9 * BILLION, false, false, {{"device", "nvme#8"}}},
-    {"node_filesystem_*", "avail_bytes|device_error|files|files_free|free_bytes|readonly|size_bytes",
+    {"node_filesystem_*",
+     "avail_bytes|device_error|files|files_free|free_bytes|readonly|size_bytes",
      "Filesystem statistic, by mount point.", FAMILY_GAUGE, COUNT, 0, 900 * BILLION, false, false,
      {{"fstype", "ext4"}, {"mountpoint", "/var/lib/kubelet/plugins/kubernetes.io/csi/pv/pvc-#24"}}},
     {"node_netstat_*",
-     "Icmp6_InErrors|Icmp6_InMsgs|Icmp6_OutMsgs|Icmp_InErrors|Icmp_InMsgs|Icmp_OutMsgs|IpExt_InOctets|IpExt_OutOctets|Ip_Forwarding|"
+     "Icmp6_InErrors|Icmp6_InMsgs|Icmp6_OutMsgs|Icmp_InErrors|Icmp_InMsgs|Icmp_OutMsgs|"
+     "IpExt_InOctets|IpExt_OutOctets|Ip_Forwarding|"
      "TcpExt_ListenDrops|TcpExt_ListenOverflows|TcpExt_SyncookiesFailed|TcpExt_SyncookiesRecv|"
      "TcpExt_SyncookiesSent|TcpExt_TCPSynRetrans|TcpExt_TCPTimeouts|Tcp_ActiveOpens|Tcp_CurrEstab|"
      "Tcp_InErrs|Tcp_InSegs|Tcp_OutRsts|Tcp_OutSegs|Tcp_PassiveOpens|Tcp_RetransSegs|"
-     "Udp6_InDatagrams|Udp6_InErrors|Udp6_NoPorts|Udp6_OutDatagrams|Udp6_RcvbufErrors|Udp_InDatagrams|Udp_InErrors|Udp_NoPorts|Udp_OutDatagrams|Udp_RcvbufErrors|Udp_SndbufErrors",
+     "Udp6_InDatagrams|Udp6_InErrors|Udp6_NoPorts|Udp6_OutDatagrams|Udp6_RcvbufErrors|"
+     "Udp_InDatagrams|Udp_InErrors|Udp_NoPorts|Udp_OutDatagrams|Udp_RcvbufErrors|Udp_SndbufErrors",
      "Protocol statistic.", FAMILY_GAUGE, COUNT, 0, 900 * MILLION, false, false, NO_LABELS},
     {"node_vmstat_*", "oom_kill|pgfault|pgmajfault|pgpgin|pgpgout|pswpin|pswpout",
      "/proc/vmstat information field.", FAMILY_GAUGE, VALUE_INTEGER, 0, 90 * BILLION, false, false,
@@ -130,9 +135,11 @@ static const struct family big[] = {
      "State of a container of a pod in this cluster.", FAMILY_GAUGE, COUNT, 0, 90 * BILLION, false,
      true, {{"container", "storefront-orders-web-shop-~3000"}}},
     {"kube_deployment_*", "created|status_replicas|status_replicas_available", "Deployment.",
-     FAMILY_GAUGE, VALUE_INTEGER, 0, 500, false, true, {{"deployment", "storefront-payment-checkout-~3000"}}},
+     FAMILY_GAUGE, VALUE_INTEGER, 0, 500, false, true,
+     {{"deployment", "storefront-payment-checkout-~3000"}}},
     {"container_*_total", "cpu_seconds|fs_reads_bytes|network_bytes", "Use of a resource, in all.",
-     FAMILY_COUNTER, VALUE_DECIMAL, 6, 900 * BILLION, false, true, {{"container", "storefront-orders-web-shop-~3000"}}},
+     FAMILY_COUNTER, VALUE_DECIMAL, 6, 900 * BILLION, false, true,
+     {{"container", "storefront-orders-web-shop-~3000"}}},
     {"container_load_ratio", 0, "Load of a container.", FAMILY_GAUGE, VALUE_DOUBLE, 0, 0, false,
      true, {{"container", "storefront-orders-web-shop-~3000"}}},
     {"mesh_request_duration_seconds", 0, "Time taken by requests between services.",
@@ -141,6 +148,8 @@ static const struct family big[] = {
     {"mesh_padding", 0, "Rest of the series.", FAMILY_GAUGE, COUNT, 0, MILLION, false, false,
      {{"destination", "inventory-backend-service-~57"}}},
 };
+
+/* clang-format on */
 
 const struct family_list families_common = LIST(common);
 const struct family_list families_tiny = LIST(tiny);

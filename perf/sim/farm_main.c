@@ -104,8 +104,7 @@ static void answer_account(struct farm *farm, struct serve_conn *conn)
 {
     struct strbuf text = STRBUF_GROWING;
     strbuf_addf(&text, "{\"kind\":\"%s\",\"seed\":%llu,\"series\":%u,\"targets\":[",
-                plan_kind_name(farm->body.plan.kind),
-                (unsigned long long)farm->options.params.seed,
+                plan_kind_name(farm->body.plan.kind), (unsigned long long)farm->options.params.seed,
                 farm->body.plan.count + farm->options.params.churn);
     for (uint32_t i = 0; i < farm->targets.count; i++) {
         const struct farm_target *target = &farm->targets.targets[i];
@@ -129,12 +128,10 @@ static void on_request(void *ctx, struct serve_conn *conn, const struct serve_re
         serve_answer(conn, 404, "", "text/plain", slice_of("no such target or path\n"));
         return;
     }
-    conn->sequence =
-        farm_targets_count_request(&farm->targets, conn->tag, request->arrival_ns);
+    conn->sequence = farm_targets_count_request(&farm->targets, conn->tag, request->arrival_ns);
     if (farm->latency_log != NULL)
-        fprintf(farm->latency_log, "request %s %u %lld\n",
-                farm->targets.targets[conn->tag].address, conn->sequence,
-                (long long)request->arrival_ns);
+        fprintf(farm->latency_log, "request %s %u %lld\n", farm->targets.targets[conn->tag].address,
+                conn->sequence, (long long)request->arrival_ns);
     if (farm->options.delay_ms > 0)
         serve_delay(conn, farm->options.delay_ms);
     else
@@ -153,9 +150,8 @@ static void on_sent(void *ctx, struct serve_conn *conn)
         return;
     farm_targets_count_complete(&farm->targets, conn->tag, conn->sequence);
     if (farm->latency_log != NULL)
-        fprintf(farm->latency_log, "sent %s %u %lld\n",
-                farm->targets.targets[conn->tag].address, conn->sequence,
-                (long long)clock_wall_ns());
+        fprintf(farm->latency_log, "sent %s %u %lld\n", farm->targets.targets[conn->tag].address,
+                conn->sequence, (long long)clock_wall_ns());
 }
 
 static int listen_by_address(struct farm *farm, struct errctx *errctx)
@@ -203,8 +199,8 @@ static void print_ready(const struct farm *farm)
 
 static int set_up(struct farm *farm, struct errctx *errctx)
 {
-    const struct serve_handler handler = {farm,       on_accept, NULL, on_request,
-                                          on_delay,   on_sent,   NULL};
+    const struct serve_handler handler = {farm,     on_accept, NULL, on_request,
+                                          on_delay, on_sent,   NULL};
     const struct options *options = &farm->options;
     farm_body_init(&farm->body, options->kind, &options->params);
     farm_targets_init(&farm->targets, options->targets, options->ledger != NULL);
@@ -302,14 +298,20 @@ static void take_option(struct options *options, int letter, const char *name, c
 
 static void parse_options(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option known[] = {
-        {"targets", required_argument, 0, 't'},  {"kind", required_argument, 0, 'k'},
-        {"port", required_argument, 0, 'p'},     {"ports", no_argument, 0, 'P'},
-        {"file-sd", required_argument, 0, 'f'},  {"seed", required_argument, 0, 's'},
-        {"change", required_argument, 0, 'c'},   {"churn", required_argument, 0, 'n'},
-        {"vanish", no_argument, 0, 'v'},         {"delay", required_argument, 0, 'd'},
-        {"encoding", required_argument, 0, 'e'}, {"ledger", required_argument, 0, 'l'},
-        {"latency-log", required_argument, 0, 'L'}, {0, 0, 0, 0}};
+    static const struct option known[] = {{"targets", required_argument, 0, 't'},
+                                          {"kind", required_argument, 0, 'k'},
+                                          {"port", required_argument, 0, 'p'},
+                                          {"ports", no_argument, 0, 'P'},
+                                          {"file-sd", required_argument, 0, 'f'},
+                                          {"seed", required_argument, 0, 's'},
+                                          {"change", required_argument, 0, 'c'},
+                                          {"churn", required_argument, 0, 'n'},
+                                          {"vanish", no_argument, 0, 'v'},
+                                          {"delay", required_argument, 0, 'd'},
+                                          {"encoding", required_argument, 0, 'e'},
+                                          {"ledger", required_argument, 0, 'l'},
+                                          {"latency-log", required_argument, 0, 'L'},
+                                          {0, 0, 0, 0}};
     *ret_options = (struct options){.targets = 1, .params = {.seed = 1, .change = 30}};
     int index = 0;
     for (;;) {

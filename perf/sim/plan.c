@@ -34,8 +34,7 @@ static struct plan_line *add_line(struct writing *w, size_t series, struct value
         check(plan->lines != NULL);
     }
     bool loses_no_comment = w->start == series || (w->family && !w->family->labels[0].label);
-    rule.vanishes =
-        rule.kind == VALUE_GAUGE && loses_no_comment && plan->count % VANISHES == 0;
+    rule.vanishes = rule.kind == VALUE_GAUGE && loses_no_comment && plan->count % VANISHES == 0;
     struct plan_line *line = &plan->lines[plan->count++];
     *line = (struct plan_line){w->start, series, plan->text.len, rule};
     w->start = plan->text.len;
@@ -45,8 +44,8 @@ static struct plan_line *add_line(struct writing *w, size_t series, struct value
 static struct value_rule rule_of(const struct writing *w)
 {
     const struct family *family = w->family;
-    struct value_rule rule = {VALUE_GAUGE,    family->form, family->decimals, false,
-                              w->plan->count, 1,            1,                family->scale};
+    struct value_rule rule = {VALUE_GAUGE, family->form, family->decimals, false, w->plan->count, 1,
+                              1,           family->scale};
     if (family->type != FAMILY_GAUGE)
         rule.kind = VALUE_COUNTER;
     if (family->type == FAMILY_SUMMARY)

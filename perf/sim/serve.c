@@ -83,7 +83,8 @@ static int open_listener(const struct serve_listen *options, int *ret_fd, struct
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
     if (options->device != NULL && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options->device,
                                               (socklen_t)strlen(options->device)) < 0)
-        err = err_set(errctx, -errno, "cannot bind to device \"%s\" (%s), which keeps the port "
+        err = err_set(errctx, -errno,
+                      "cannot bind to device \"%s\" (%s), which keeps the port "
                       "closed to the network; serve single ports of 127.0.0.1 instead",
                       options->device, err_text(-errno));
     else if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0)

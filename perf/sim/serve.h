@@ -84,7 +84,8 @@ int serve_listen(struct serve *serve, const struct serve_listen *options, uint16
 void serve_run(struct serve *serve);
 void serve_free(struct serve *serve);
 
-/* The value of a header (name in any case), without surrounding blanks; false if it is not there. */
+/* The value of a header (name in any case), without surrounding blanks; false if it is not there.
+ */
 bool serve_header(const struct serve_request *request, const char *name, struct slice *ret_value);
 
 /* The value of key=value in a query, not unescaped; false if it is not there. */

@@ -31,9 +31,9 @@ enum sink_error {
 };
 
 struct sink_options {
-    bool like_victoria; /* keep every copy, refuse nothing */
-    bool keep;          /* all samples, not only the last of each series */
-    bool any_agent;     /* do not insist on limpet's User-Agent */
+    bool like_victoria;  /* keep every copy, refuse nothing */
+    bool keep;           /* all samples, not only the last of each series */
+    bool any_agent;      /* do not insist on limpet's User-Agent */
     int64_t interval_ms; /* between scrapes; 0: the most frequent distance */
 };
 

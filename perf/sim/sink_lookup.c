@@ -147,8 +147,8 @@ static struct sink_role churn_role(const struct sink_label *labels, uint32_t cou
     return (struct sink_role){SINK_ROLE_CHURN, 0, (uint32_t)slot, (uint32_t)generation};
 }
 
-struct sink_role sink_lookup_find(const struct sink_lookup *lookup,
-                                  const struct sink_label *labels, uint32_t count)
+struct sink_role sink_lookup_find(const struct sink_lookup *lookup, const struct sink_label *labels,
+                                  uint32_t count)
 {
     struct slice name = sink_lookup_label(labels, count, "__name__");
     if (slice_is(name, "farm_churn"))

@@ -38,7 +38,7 @@ struct sink_lookup {
     struct slot {
         uint64_t hash;
         struct sink_role role;
-    } *slots; /* open addressing */
+    } * slots; /* open addressing */
     uint32_t cap;
     struct slice own_labels[32]; /* label names the plans use */
     uint32_t own_label_count;
@@ -48,8 +48,8 @@ void sink_lookup_init(struct sink_lookup *ret_lookup);
 void sink_lookup_fini(struct sink_lookup *lookup);
 
 /* The role of a label set, sorted as received. */
-struct sink_role sink_lookup_find(const struct sink_lookup *lookup,
-                                  const struct sink_label *labels, uint32_t count);
+struct sink_role sink_lookup_find(const struct sink_lookup *lookup, const struct sink_label *labels,
+                                  uint32_t count);
 
 /* What the labels of farm_plan say; false if one is missing or wrong. */
 bool sink_lookup_params(const struct sink_label *labels, uint32_t count, enum plan_kind *ret_kind,

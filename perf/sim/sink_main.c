@@ -70,8 +70,7 @@ static void answer_now(struct sink *sink, struct serve_conn *conn)
     const struct late_answer *late = conn->user;
     char headers[64] = "";
     if (late->retry_after_s > 0)
-        snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n",
-                 (long long)late->retry_after_s);
+        snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", (long long)late->retry_after_s);
     int status = late->status;
     const char *text = late->text;
     sink->counts.answered[status]++;
@@ -175,7 +174,6 @@ static void set_faults(struct sink *sink, struct serve_conn *conn,
 {
     struct errctx errctx = {0};
     if (sink_faults_set(&sink->faults, request, &errctx) < 0) {
-        strcat(errctx.text, "\n");
         serve_answer(conn, 400, "", "text/plain", slice_of(errctx.text));
         return;
     }
@@ -271,11 +269,13 @@ static void take_option(struct sink_options *options, struct arguments *argument
 static void parse_options(int argc, char **argv, struct sink_options *options,
                           struct arguments *ret_arguments)
 {
-    static const struct option known[] = {
-        {"port", required_argument, 0, 'p'},     {"like", required_argument, 0, 'l'},
-        {"keep", no_argument, 0, 'k'},           {"interval", required_argument, 0, 'i'},
-        {"any-agent", no_argument, 0, 'a'},      {"report", required_argument, 0, 'r'},
-        {0, 0, 0, 0}};
+    static const struct option known[] = {{"port", required_argument, 0, 'p'},
+                                          {"like", required_argument, 0, 'l'},
+                                          {"keep", no_argument, 0, 'k'},
+                                          {"interval", required_argument, 0, 'i'},
+                                          {"any-agent", no_argument, 0, 'a'},
+                                          {"report", required_argument, 0, 'r'},
+                                          {0, 0, 0, 0}};
     *ret_arguments = (struct arguments){0};
     for (;;) {
         int letter = getopt_long(argc, argv, "", known, NULL);

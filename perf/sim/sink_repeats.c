@@ -93,9 +93,8 @@ void sink_repeats_describe(const struct sink_repeats *repeats, struct strbuf *js
                 "{\"remembered\":%u,\"identical\":%llu,\"not_identical\":%llu,"
                 "\"of_refused\":%llu,\"undelivered\":%llu,\"never_repeated\":%llu}",
                 repeats->count, (unsigned long long)repeats->identical,
-                (unsigned long long)repeats->not_identical,
-                (unsigned long long)repeats->of_refused, (unsigned long long)undelivered,
-                (unsigned long long)never);
+                (unsigned long long)repeats->not_identical, (unsigned long long)repeats->of_refused,
+                (unsigned long long)undelivered, (unsigned long long)never);
 }
 
 void sink_repeats_fini(struct sink_repeats *repeats)

@@ -12,7 +12,7 @@
 #include "base/strbuf.h"
 
 struct sink_body {
-    uint64_t hash; /* of the body; never 0 */
+    uint64_t hash;   /* of the body; never 0 */
     int last_status; /* 0: no answer */
     uint32_t repeats;
     bool delivered; /* a repeat got a 2xx */

@@ -42,7 +42,8 @@ static void show(struct strbuf *list, uint32_t *shown, const struct sink_target 
         return;
     strbuf_adds(list, *shown == 0 ? "{\"instance\":" : ",{\"instance\":");
     strbuf_add_json(list, target->instance, strlen(target->instance));
-    strbuf_addf(list, ",\"ts\":%lld,\"n\":%u,\"seen\":%u,\"expected\":%u,\"report\":%u,\"%s\":%lld}",
+    strbuf_addf(list,
+                ",\"ts\":%lld,\"n\":%u,\"seen\":%u,\"expected\":%u,\"report\":%u,\"%s\":%lld}",
                 (long long)scrape->ts, scrape->n, scrape->seen, scrape->expected,
                 (unsigned)scrape->report_seen, what, number);
     (*shown)++;
@@ -254,8 +255,8 @@ static void add_stale(const struct sink *sink, struct account *account, struct s
             sink_series_describe(entry, json);
         } else {
             const struct sink_target *target = &sink->targets.targets[entry->target];
-            struct slice series = plan_series(&sink->targets.lookup.plans[target->kind],
-                                              entry->role.index);
+            struct slice series =
+                plan_series(&sink->targets.lookup.plans[target->kind], entry->role.index);
             strbuf_addf(json, "\"%s\",\"text\":", target->instance);
             strbuf_add_json(json, series.ptr, series.len);
         }
@@ -341,8 +342,9 @@ void sink_report_write(const struct sink *sink, struct strbuf *json)
 void sink_report_write_scrapes(const struct sink *sink, struct strbuf *json)
 {
     const char *comma = "";
-    strbuf_adds(json, "{\"fields\":[\"ts\",\"n\",\"seen\",\"expected\",\"up\",\"report\",\"stale\"],"
-                      "\n\"targets\":[");
+    strbuf_adds(json,
+                "{\"fields\":[\"ts\",\"n\",\"seen\",\"expected\",\"up\",\"report\",\"stale\"],"
+                "\n\"targets\":[");
     for (uint32_t i = 0; i < sink->targets.count; i++) {
         const struct sink_target *target = &sink->targets.targets[i];
         if (!target->known)
@@ -369,8 +371,7 @@ static bool name_matches(const struct sink_entry *entry, struct slice name)
         return true;
     struct slice fields = slice_make(entry->kept->labels.text, entry->kept->labels.len);
     int count = sink_series_labels(fields, labels, LABELS_MAX);
-    return count > 0 &&
-           slice_equal(sink_lookup_label(labels, (uint32_t)count, "__name__"), name);
+    return count > 0 && slice_equal(sink_lookup_label(labels, (uint32_t)count, "__name__"), name);
 }
 
 void sink_report_write_series(const struct sink *sink, struct slice name, struct strbuf *json)

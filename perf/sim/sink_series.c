@@ -94,8 +94,8 @@ void sink_series_describe(const struct sink_entry *entry, struct strbuf *json)
     struct sink_label labels[LABELS_MAX];
     int count = 0;
     if (entry->kept != NULL)
-        count = sink_series_labels(
-            slice_make(entry->kept->labels.text, entry->kept->labels.len), labels, LABELS_MAX);
+        count = sink_series_labels(slice_make(entry->kept->labels.text, entry->kept->labels.len),
+                                   labels, LABELS_MAX);
     strbuf_addc(json, '{');
     for (int i = 0; i < count; i++) {
         strbuf_adds(json, i == 0 ? "" : ",");

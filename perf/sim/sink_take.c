@@ -182,8 +182,7 @@ static bool take_message(struct sink *sink, struct slice message)
     int got;
     scratch.count = 0;
     while ((got = sink_wire_next(&message, &field)) > 0) {
-        if (field.number == 1 &&
-            (field.type != SINK_WIRE_LEN || !take_series(sink, field.bytes)))
+        if (field.number == 1 && (field.type != SINK_WIRE_LEN || !take_series(sink, field.bytes)))
             return false;
         sink->counts.metadata += field.number == 3;
     }
@@ -230,8 +229,8 @@ static void count_delay(struct sink *sink, int64_t delay_ms)
     if (delay_ms < SINK_DELAY_MS)
         sink->counts.delays_ms[delay_ms]++;
     else
-        sink->counts.delays_s[delay_ms / 1000 < SINK_DELAY_S ? delay_ms / 1000
-                                                             : SINK_DELAY_S - 1]++;
+        sink->counts
+            .delays_s[delay_ms / 1000 < SINK_DELAY_S ? delay_ms / 1000 : SINK_DELAY_S - 1]++;
 }
 
 static void store_sample(struct sink *sink, const struct received *sample, int64_t now_ms)

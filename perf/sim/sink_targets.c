@@ -7,8 +7,8 @@
 #include "base/hash.h"
 #include "sim/sink.h"
 
-#define FOREIGN_AFTER  16 /* scrapes without farm_plan */
-#define BITS_OF_ONE    UINT64_C(0x3ff0000000000000)
+#define FOREIGN_AFTER 16 /* scrapes without farm_plan */
+#define BITS_OF_ONE   UINT64_C(0x3ff0000000000000)
 
 void sink_targets_init(struct sink_targets *ret_targets)
 {
@@ -126,8 +126,7 @@ static void wait_for_number(struct sink_scrape *scrape, const struct sink_role *
 {
     if (scrape->waiting_count == scrape->waiting_cap) {
         scrape->waiting_cap = scrape->waiting_cap == 0 ? 8 : 2 * scrape->waiting_cap;
-        scrape->waiting =
-            realloc(scrape->waiting, scrape->waiting_cap * sizeof(*scrape->waiting));
+        scrape->waiting = realloc(scrape->waiting, scrape->waiting_cap * sizeof(*scrape->waiting));
         check(scrape->waiting != NULL);
     }
     scrape->waiting[scrape->waiting_count++] = (struct sink_waiting){*role, bits};
@@ -189,7 +188,8 @@ static bool verify(struct sink *sink, const struct sink_target *target, struct s
     struct value value;
     struct slice name = name_of(sink, target, role);
     if (!expected_value(sink, target, scrape->n, role, &value)) {
-        sink_add_error(sink, SINK_ERROR_SERIES, "%.*s (index %u, generation %u) of %s at %lld is not in scrape %u",
+        sink_add_error(sink, SINK_ERROR_SERIES,
+                       "%.*s (index %u, generation %u) of %s at %lld is not in scrape %u",
                        SLICE_ARG(name), role->index, role->generation, target->instance,
                        (long long)scrape->ts, scrape->n);
         return false;
@@ -213,13 +213,12 @@ static uint32_t resolve(struct sink *sink, struct sink_target *target, struct si
     const struct plan *plan = plan_of(sink, target);
     uint32_t repeats = 0;
     scrape->resolved = true;
-    scrape->expected = plan_present(plan, &target->params, target->index, scrape->n) +
-                       target->params.churn;
+    scrape->expected =
+        plan_present(plan, &target->params, target->index, scrape->n) + target->params.churn;
     scrape->map = calloc((plan->count + target->params.churn) / 64 + 1, sizeof(*scrape->map));
     check(scrape->map != NULL);
     for (uint32_t i = 0; i < scrape->waiting_count; i++)
-        repeats += verify(sink, target, scrape, &scrape->waiting[i].role,
-                          scrape->waiting[i].bits);
+        repeats += verify(sink, target, scrape, &scrape->waiting[i].role, scrape->waiting[i].bits);
     free(scrape->waiting);
     scrape->waiting = NULL;
     scrape->waiting_count = scrape->waiting_cap = 0;

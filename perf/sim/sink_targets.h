@@ -25,8 +25,8 @@ struct sink_waiting {
 };
 
 struct sink_scrape {
-    int64_t ts;  /* ms */
-    uint32_t n;  /* the farm's scrape number, 0: not known */
+    int64_t ts;    /* ms */
+    uint32_t n;    /* the farm's scrape number, 0: not known */
     uint32_t seen; /* farm series that have come, each counted once */
     uint32_t expected;
     uint32_t stale;      /* markers at this timestamp */
@@ -60,7 +60,7 @@ struct sink_targets {
         struct seed_table *next;
         uint64_t seed;
         struct value_table table;
-    } *tables;
+    } * tables;
     uint64_t verified; /* values compared and found equal */
 };
 
@@ -75,7 +75,7 @@ void sink_targets_learn(struct sink *sink, uint32_t target, const struct sink_la
                         uint32_t count);
 
 /* A sample of the target is stored. Returns true if this very sample had been stored before. */
-bool sink_targets_take(struct sink *sink, uint32_t target, const struct sink_role *role,
-                       int64_t ts, uint64_t bits);
+bool sink_targets_take(struct sink *sink, uint32_t target, const struct sink_role *role, int64_t ts,
+                       uint64_t bits);
 
 #endif

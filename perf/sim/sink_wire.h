@@ -8,7 +8,12 @@
 
 #include "base/slice.h"
 
-enum sink_wire_type { SINK_WIRE_VARINT = 0, SINK_WIRE_I64 = 1, SINK_WIRE_LEN = 2, SINK_WIRE_I32 = 5 };
+enum sink_wire_type {
+    SINK_WIRE_VARINT = 0,
+    SINK_WIRE_I64 = 1,
+    SINK_WIRE_LEN = 2,
+    SINK_WIRE_I32 = 5
+};
 
 struct sink_field {
     uint32_t number;

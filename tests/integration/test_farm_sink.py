@@ -157,8 +157,9 @@ def test_bodies_mix_integers_decimals_exponents_and_17_digits(farm):
 def test_histograms_are_cumulative(farm):
     _, ready = farm()
     rows = scrape(ready["first"])
-    buckets = [v for labels, v in rows if labels["__name__"] == "app_request_duration_seconds_bucket"]
-    counts = [v for labels, v in rows if labels["__name__"] == "app_request_duration_seconds_count"]
+    name = "app_request_duration_seconds"
+    buckets = [v for labels, v in rows if labels["__name__"] == f"{name}_bucket"]
+    counts = [v for labels, v in rows if labels["__name__"] == f"{name}_count"]
     assert len(buckets) == 12 and buckets == sorted(buckets) and buckets[-1] == counts[0]
 
 
@@ -211,7 +212,8 @@ def test_file_sd_account_ledger_and_latency_log_agree(farm, tmp_path):
                           "--ledger", str(tmp_path / "ledger.json"),
                           "--latency-log", str(tmp_path / "latency"))
     groups = json.loads((tmp_path / "sd.json").read_text())
-    assert len(groups) == 300 and groups[0]["labels"] == {"namespace": "farm-0", "pod": "pod-000000"}
+    assert len(groups) == 300
+    assert groups[0]["labels"] == {"namespace": "farm-0", "pod": "pod-000000"}
     assert groups[299]["targets"] == [ready["last"]] == [f"127.1.1.44:{ready['port']}"]
     for _ in range(2):
         scrape(ready["last"])
@@ -322,7 +324,7 @@ def test_a_series_that_was_not_served_is_reported(farm, sink):
     _, ready = farm("--vanish")
     receiver = sink()
     bodies = [scrape(ready["first"]) for _ in range(12)]
-    full = {tuple(sorted(labels.items())): (labels, value) for rows in bodies for labels, value in rows}
+    full = {tuple(sorted(row[0].items())): row for rows in bodies for row in rows}
     rows = next(rows for rows in bodies if len(rows) < 66)
     missing = next(key for key in full if key not in names_of(rows))
     receiver.post(as_series([*rows, full[missing]], ready["first"], START_MS))
@@ -397,7 +399,8 @@ def test_like_victoria_keeps_copies_and_counts_them(farm, sink):
 def test_bad_labels_headers_and_bodies_are_reported(sink):
     receiver = sink()
     for labels in ([("a", "1")], [("__name__", "x"), ("b", ""), ("c", "1")],
-                   [("__name__", "x"), ("c", "1"), ("b", "1")], [("__name__", "x"), ("__name__", "x")]):
+                   [("__name__", "x"), ("c", "1"), ("b", "1")],
+                   [("__name__", "x"), ("__name__", "x")]):
         receiver.post([(labels, [(1000, 1.0)])])
     assert receiver.report()["errors"]["labels"] == 4
     receiver.post(plain((1000, 1.0)), User_Agent="curl", Content_Encoding="gzip")
@@ -469,7 +472,7 @@ def test_the_report_is_also_written_at_the_end(sink, tmp_path):
 
 
 def test_prometheus_itself_scrapes_and_forwards_without_error(farm, sink, tmp_path):
-    _, ready = farm("--targets", "20", "--file-sd", str(tmp_path / "sd.json"), "--encoding", "mixed")
+    farm("--targets", "20", "--encoding", "mixed", "--file-sd", str(tmp_path / "sd.json"))
     receiver = sink("--any-agent", "--interval", "1000")
     config = f"""
 global: {{scrape_interval: 1s, external_labels: {{region: x}}}}

@@ -28,7 +28,7 @@ def wait_until(condition, timeout=10.0, what="the condition", step=0.02):
 
 
 def free_port():
-    """A port of 127.0.0.1 that was free just now, for programs that cannot choose one themselves."""
+    """A port of 127.0.0.1 that was free just now, for programs that cannot choose one."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
@@ -85,7 +85,8 @@ class Process:
 
         def check():
             if not self.running():
-                raise AssertionError(f"{self.name} ended ({self.popen.returncode}): {self.stderr()}")
+                status = self.popen.returncode
+                raise AssertionError(f"{self.name} ended ({status}): {self.stderr()}")
             return condition()
 
         try:

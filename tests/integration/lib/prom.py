@@ -63,10 +63,13 @@ class _Queried:
         ]
 
     def raw(self, selector, seconds, time=None):
-        """Stored samples themselves, with their own timestamps: a range selector as instant query."""
+        """Stored samples with their own timestamps: a range selector as an instant query."""
         params = {"query": f"{selector}[{seconds}s]", **({} if time is None else {"time": time})}
         return [
-            (row["metric"], [(round(float(ts) * 1000), float(value)) for ts, value in row["values"]])
+            (
+                row["metric"],
+                [(round(float(ts) * 1000), float(value)) for ts, value in row["values"]],
+            )
             for row in self.api("query", **params)
         ]
 
@@ -156,7 +159,11 @@ class NodeExporter(Process):
         self.address = f"127.0.0.1:{self.port}"
         Process.__init__(
             self,
-            ["prometheus-node-exporter", f"--web.listen-address={self.address}", "--log.level=error"],
+            [
+                "prometheus-node-exporter",
+                f"--web.listen-address={self.address}",
+                "--log.level=error",
+            ],
             directory,
             name,
         )

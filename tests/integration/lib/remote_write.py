@@ -203,7 +203,8 @@ def encode(series):
         pairs = sorted(labels.items()) if isinstance(labels, dict) else labels
         data = b""
         for name, value in pairs:
-            data += encode_bytes(1, encode_bytes(1, name.encode()) + encode_bytes(2, value.encode()))
+            label = encode_bytes(1, name.encode()) + encode_bytes(2, value.encode())
+            data += encode_bytes(1, label)
         for ts, value in samples:
             bits = value if isinstance(value, int) else bits_of_float(value)
             sample = encode_varint(1 << 3 | 1) + bits.to_bytes(8, "little")
@@ -377,7 +378,7 @@ class Receiver:
             if not self.changed.wait_for(lambda: predicate(self), timeout):
                 raise AssertionError(
                     f"not so within {timeout} s; {len(self.requests)} requests, "
-                    f"{len(self.series())} series: {sorted({k for k in self.names()})[:20]}"
+                    f"{len(self.series())} series: {sorted(self.names())[:20]}"
                 )
 
     def accepted(self):
@@ -399,8 +400,8 @@ class Receiver:
         return {dict(key).get("__name__") for key in self.series()}
 
     def samples(self, name, **labels):
-        """[(ts_ms, float)] of all series of this name with these labels, by timestamp; stale markers
-        are NaN here, see is_stale."""
+        """[(ts_ms, float)] of all series of this name with these labels, by timestamp. A stale
+        marker is a NaN here; bits() keeps the difference."""
         found = []
         for key, samples in self.series(name).items():
             if labels.items() <= dict(key).items():
@@ -420,7 +421,7 @@ class Receiver:
         with self.changed:
             for request in self.requests:
                 found += [f"request {request.number}: {request.error}"] if request.error else []
-                for name in ("Content-Encoding", "Content-Type", "X-Prometheus-Remote-Write-Version"):
+                for name in HEADERS.keys() - {"User-Agent"}:
                     if request.header(name) != HEADERS[name]:
                         found.append(f"request {request.number}: {name}: {request.header(name)}")
                 for series in request.series:

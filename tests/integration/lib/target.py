@@ -97,7 +97,7 @@ class ScrapeRequest:
 
 
 class Target:
-    """script: a function ScrapeRequest -> Reply, Pieces or bytes (a body); or a fixed one of them."""
+    """script: a Reply, Pieces or bytes (a body); or a function of the ScrapeRequest to one."""
 
     def __init__(self, script=b"", host="127.0.0.1", port=0):
         self.script = script
