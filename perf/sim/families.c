@@ -12,7 +12,8 @@
 #define MILLION      UINT64_C(1000000)
 #define BILLION      UINT64_C(1000000000)
 
-/* clang-format off: tables read better in rows. */
+/* Tables read better in rows. */
+/* clang-format off */
 
 static const struct family common[] = {
     {"go_gc_duration_seconds", 0, "Pauses of garbage collection cycles.",

@@ -146,7 +146,11 @@ static void take_write(struct sink *sink, struct serve_conn *conn,
         return;
     }
     sink_faults_draw(&sink->faults, &fault);
-    conn->user = take_request(sink, request, &fault);
+    struct late_answer *late = take_request(sink, request, &fault);
+    conn->user = late;
+    /* Unanswered so far: the repeat may come before the close of this connection is seen. */
+    if (fault.hang || fault.delay_ms > 0)
+        sink_repeats_settle(&sink->repeats, late->hash, 0);
     if (fault.hang)
         sink->counts.hung++;
     else if (fault.delay_ms > 0)
