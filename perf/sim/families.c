@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sim/families.h"
 
-#define LIST(array) {(array), sizeof(array) / sizeof((array)[0])}
-#define COUNT        VALUE_GO
-#define NO_LABELS    {{0}}
-#define MODES        "idle|iowait|irq|nice|softirq|steal|system|user"
-#define CPUS         "#32"
+#define LIST(array)                                                                                \
+    {                                                                                              \
+        (array), sizeof(array) / sizeof((array)[0])                                                \
+    }
+#define COUNT VALUE_GO
+#define NO_LABELS                                                                                  \
+    {                                                                                              \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define MODES "idle|iowait|irq|nice|softirq|steal|system|user"
+#define CPUS  "#32"
 #define COLLECTORS                                                                                 \
     "arp|bcache|bonding|btrfs|conntrack|cpu|cpufreq|diskstats|dmi|edac|entropy|fibrechannel|"      \
     "filefd|filesystem|hwmon|infiniband|ipvs|loadavg|mdadm|meminfo"
-#define MILLION      UINT64_C(1000000)
-#define BILLION      UINT64_C(1000000000)
+#define MILLION UINT64_C(1000000)
+#define BILLION UINT64_C(1000000000)
 
 /* Tables read better in rows. */
 /* clang-format off */
