@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a child inherits from the supervisor: descriptors under fixed numbers, and the messages that
+ * the two exchange over one of them. A child gets no other descriptor, no other argument than those
+ * of child/child.h, and opens none of these by name.
+ *
+ *     number        what                                            who gets it (ro: read-only)
+ *     0, 1          /dev/null                                       all
+ *     2             the log                                         all
+ *     SUPERVISION   SOCK_SEQPACKET to the supervisor                all
+ *     CONFIG        the frozen configuration (config/freeze.h)      all
+ *     CONTROL       control segment                                 all (console ro)
+ *     TARGETS       target table                                    discovery; scraper, console ro
+ *     DELIVERY      positions and batches of the remotes            writer; console ro
+ *     DOORBELL      eventfd on which the writer sleeps              scrapers ring it, writer waits
+ *     WAKE          eventfd: "there is a new target table"          scraper: its own
+ *     LISTENER(n)   listening sockets                               console
+ *     RING(i)       ring of scraper i                               scraper: its own; writer; console ro
+ *     SERIES(i)     series of scraper i                             the same; writer and console ro
+ *     WAKE_OF(i)    the WAKE of scraper i                           discovery
+ */
+#ifndef SHM_HERITAGE_H
+#define SHM_HERITAGE_H
+
+#include <stdint.h>
+
+enum heritage {
+    HERITAGE_SUPERVISION = 3,
+    HERITAGE_CONFIG = 4,
+    HERITAGE_CONTROL = 5,
+    HERITAGE_TARGETS = 6,
+    HERITAGE_DELIVERY = 7,
+    HERITAGE_DOORBELL = 8,
+    HERITAGE_WAKE = 9,
+    HERITAGE_LISTENERS = 10, /* up to HERITAGE_MAX_LISTENERS from here on */
+    HERITAGE_RINGS = 16,     /* a ring and a series segment for each scraper from here on */
+    HERITAGE_WAKES = 160,    /* one for each scraper from here on */
+    HERITAGE_END = 224       /* all numbers are below */
+};
+
+#define HERITAGE_MAX_LISTENERS (HERITAGE_RINGS - HERITAGE_LISTENERS)
+
+#define HERITAGE_LISTENER(n) (HERITAGE_LISTENERS + (int)(n))
+
+/* `i` is the index of a scraper, also for the scraper itself: scraper 3 has its ring at RING(3). */
+#define HERITAGE_RING(i)    (HERITAGE_RINGS + 2 * (int)(i))
+#define HERITAGE_SERIES(i)  (HERITAGE_RINGS + 2 * (int)(i) + 1)
+#define HERITAGE_WAKE_OF(i) (HERITAGE_WAKES + (int)(i))
+
+/*
+ * The supervision socket carries whole messages of this one form. An end of file on it means that
+ * the other side is dead.
+ */
+enum heritage_kind {
+    /* child -> supervisor */
+    HERITAGE_READY = 1,          /* the child has attached and works */
+    HERITAGE_DRAINED = 2,        /* the child has done what STOP or ROLL asked and leaves now */
+    HERITAGE_RELOAD_REQUEST = 3, /* console; the outcome shows in the supervisor's page */
+    HERITAGE_QUIT_REQUEST = 4,   /* console */
+    /* supervisor -> child; `value` = milliseconds until the child is killed */
+    HERITAGE_STOP = 16, /* limpet ends: drain and leave */
+    HERITAGE_ROLL = 17  /* a new incarnation follows: finish what is in flight and leave */
+};
+
+struct heritage_message {
+    uint32_t kind; /* HERITAGE_*; unknown ones are ignored */
+    uint32_t arg;
+    uint64_t value;
+    char text[48]; /* NUL-terminated */
+};
+_Static_assert(sizeof(struct heritage_message) == 64, "both sides agree on the size");
+
+/* Exit statuses of a child. */
+#define HERITAGE_EXIT_ORDERLY 0
+#define HERITAGE_EXIT_FATAL   2 /* the configuration cannot work: do not start it again */
+
+#endif
