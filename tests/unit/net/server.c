@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/unit/net/server.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "net/socket.h"
+
+#define MAX_CONNECTIONS 256
+
+struct connection {
+    pthread_t thread;
+    struct server *server;
+    int fd;
+    int nth;
+};
+
+struct server {
+    serve_fn *serve;
+    void *context;
+    struct net_address address;
+    int fd;
+    pthread_t thread;
+    struct connection connections[MAX_CONNECTIONS];
+    int n_connections;
+};
+
+static void *serve_one(void *argument)
+{
+    struct connection *connection = argument;
+    connection->server->serve(connection->fd, connection->nth, connection->server->context);
+    close(connection->fd);
+    return NULL;
+}
+
+static void limit_waits(int fd)
+{
+    struct timeval limit = {SERVER_PATIENCE_S, 0};
+    check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
+    check(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0);
+}
+
+static void *accept_all(void *argument)
+{
+    struct server *server = argument;
+    int fd;
+    while ((fd = accept(server->fd, NULL, NULL)) >= 0) {
+        check(server->n_connections < MAX_CONNECTIONS);
+        int nth = server->n_connections++;
+        struct connection *connection = &server->connections[nth];
+        limit_waits(fd);
+        connection->server = server;
+        connection->fd = fd;
+        connection->nth = nth;
+        check(pthread_create(&connection->thread, NULL, serve_one, connection) == 0);
+    }
+    return NULL;
+}
+
+/* Blocking, unlike a socket of net/. */
+static int listen_any(struct net_address *ret_address)
+{
+    struct net_address any;
+    check(net_address_parse(SLICE_LITERAL("127.0.0.1:0"), &any) == 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(fd >= 0 && bind(fd, &any.any, any.len) == 0 && listen(fd, 128) == 0);
+    ret_address->len = sizeof(ret_address->v6);
+    check(getsockname(fd, &ret_address->any, &ret_address->len) == 0);
+    return fd;
+}
+
+struct server *server_start(serve_fn *serve, void *context)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    check(server != NULL);
+    server->serve = serve;
+    server->context = context;
+    server->fd = listen_any(&server->address);
+    check(pthread_create(&server->thread, NULL, accept_all, server) == 0);
+    return server;
+}
+
+int server_stop(struct server *server)
+{
+    shutdown(server->fd, SHUT_RDWR);
+    pthread_join(server->thread, NULL);
+    int n = server->n_connections;
+    for (int i = 0; i < n; i++)
+        pthread_join(server->connections[i].thread, NULL);
+    close(server->fd);
+    free(server);
+    return n;
+}
+
+struct net_address server_address(const struct server *server)
+{
+    return server->address;
+}
+
+struct net_address server_dead_address(void)
+{
+    struct net_address address;
+    int fd = listen_any(&address);
+    close(fd);
+    return address;
+}
+
+bool server_read_head(int fd, char *text, size_t cap)
+{
+    size_t len = 0;
+    text[0] = '\0';
+    while (strstr(text, "\r\n\r\n") == NULL && len + 1 < cap) {
+        ssize_t got = read(fd, text + len, 1);
+        if (got <= 0)
+            return false;
+        len += (size_t)got;
+        text[len] = '\0';
+    }
+    return true;
+}
+
+bool server_read_request(int fd, char *text, size_t cap)
+{
+    if (!server_read_head(fd, text, cap))
+        return false;
+    size_t len = strlen(text);
+    const char *field = strstr(text, "Content-Length: ");
+    size_t left = field == NULL ? 0 : strtoul(field + strlen("Content-Length: "), NULL, 10);
+    while (left > 0) {
+        char bytes[65536];
+        ssize_t got = read(fd, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
+        if (got <= 0)
+            return false;
+        left -= (size_t)got;
+        size_t kept = (size_t)got < cap - 1 - len ? (size_t)got : cap - 1 - len;
+        memcpy(text + len, bytes, kept);
+        len += kept;
+        text[len] = '\0';
+    }
+    return true;
+}
+
+void server_write(int fd, const char *text)
+{
+    size_t len = strlen(text);
+    while (len > 0) {
+        ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return;
+        text += sent;
+        len -= (size_t)sent;
+    }
+}
+
+void server_await_close(int fd)
+{
+    char bytes[4096];
+    while (read(fd, bytes, sizeof(bytes)) > 0)
+        continue;
+}
+
+void server_reset_on_close(int fd)
+{
+    struct linger linger = {1, 0};
+    check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+}
