@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Blocks: what lies in a ring. The format is struct shm_block in layout.h; here it is written by
+ * the scraper and read, with every number checked, by whoever reads.
+ */
+#ifndef SHM_BLOCK_H
+#define SHM_BLOCK_H
+
+#include "shm/ring.h"
+
+/* The staleness marker's bits (Prometheus' value.StaleNaN). */
+#define SHM_STALE_BITS UINT64_C(0x7ff0000000000002)
+
+/* Bytes of a block of this shape, a multiple of 64. */
+size_t block_length(uint16_t kind, uint16_t flags, uint32_t count);
+
+/* Where the columns of a new block go; NULL for a column that it has not. */
+struct block_columns {
+    uint32_t *refs;
+    uint64_t *bits;
+    int64_t *timestamps;
+};
+
+/*
+ * Reserves a block in the ring. *head gives everything but magic and length, which are filled in;
+ * 1 <= count <= SHM_BLOCK_SAMPLES. Errors of ring_reserve.
+ */
+int block_reserve(struct ring_producer *ring, const struct shm_block *head,
+                  struct block_columns *ret_columns) MUST_USE;
+
+/* A block in a ring; the columns point into it. */
+struct block_view {
+    struct shm_block head; /* a copy: checked once, cannot change any more */
+    const uint32_t *refs;
+    const uint64_t *bits;
+    const int64_t *timestamps;
+    uint64_t pos;
+    uint64_t next_pos;
+};
+
+/*
+ * The block at pos; everything before `end` is published. ERR_CORRUPT when it is no block: then
+ * nothing up to the next known good position can be read.
+ */
+int block_read(const struct ring_consumer *ring, uint64_t pos, uint64_t end,
+               struct block_view *ret_view) MUST_USE;
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How far delivery has come: per remote and lane a position in each ring, and per shard the batch
+ * that is under way. The writer alone writes this; it lives in shared memory so that a new writer
+ * goes on where the old one died and repeats an uncertain batch byte by byte.
+ */
+#ifndef SHM_DELIVERY_H
+#define SHM_DELIVERY_H
+
+#include "base/slice.h"
+#include "shm/segment.h"
+
+struct delivery {
+    struct shm_segment segment;
+    struct shm_delivery *data;
+    uint32_t rings; /* that there are */
+};
+
+/*
+ * Maps the segment; finishes what was begun (a batch that is DONE moves its lanes' positions; again
+ * is harmless).
+ */
+int delivery_attach(struct delivery *delivery, int fd, uint32_t rings, bool writable,
+                    struct errctx *reterr) MUST_USE;
+void delivery_detach(struct delivery *delivery);
+
+/*
+ * The place of the remote with this name and URL: the one it had, or a free one, whose lanes start
+ * at `start` (one position per ring). ERR_FULL: there are SHM_MAX_REMOTES already.
+ */
+int delivery_remote(struct delivery *delivery, const char *name, const char *url,
+                    const uint64_t *start, struct shm_remote **ret_remote) MUST_USE;
+
+/* Frees the places of remotes that are not in `kept` (count of them). */
+void delivery_keep_only(struct delivery *delivery, struct shm_remote *const *kept, uint32_t count);
+
+/* The lane of a target: the same on every start. */
+uint32_t delivery_lane(uint64_t target_id);
+
+/* The batch of a shard that is OPEN or DONE, or NULL when there is none. */
+const struct shm_batch *delivery_batch(const struct shm_remote *remote, uint32_t shard);
+
+/* Commits a batch's boundaries: state OPEN. `batch` gives all but sequence and state. */
+void delivery_open(struct shm_remote *remote, uint32_t shard, const struct shm_batch *batch);
+
+/* Notes a new attempt of the open batch, and its body's hash. */
+void delivery_attempt(struct shm_remote *remote, uint32_t shard, uint64_t body_hash);
+
+/* The open batch is over: moves its lanes' positions to its end. */
+void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard);
+
+/*
+ * Moves a lane's position in a ring forward where nothing of the lane lies between; never back,
+ * and not while its shard has an open batch.
+ */
+void delivery_skip(struct shm_remote *remote, uint32_t lane, uint32_t ring,
+                   struct shm_position position);
+
+/* The least position of all lanes of all remotes in this ring; `none` when there is no remote. */
+uint64_t delivery_least(const struct delivery *delivery, uint32_t ring, uint64_t none);
+
+#endif

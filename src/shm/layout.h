@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every byte that two processes share. LAYOUT.md has the picture, who writes what, and why a crash
+ * needs no repair.
+ *
+ * Rules: fixed-width little-endian fields; no pointers, enums, bools or size_t; one writing
+ * process a page; readers re-validate every length and index they take from here; positions are
+ * free-running 64-bit numbers. A change of this file wants a new SHM_LAYOUT_MAJOR and a new
+ * fingerprint in tests/unit/shm/test_layout.c.
+ */
+#ifndef SHM_LAYOUT_H
+#define SHM_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to be shared");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
+
+#define SHM_MAGIC        "limpet\r\n"
+#define SHM_LAYOUT_MAJOR 1u
+#define SHM_LAYOUT_MINOR 0u
+#define SHM_PAGE         4096u
+#define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
+
+#define SHM_MAX_SCRAPERS  64u
+#define SHM_MAX_REMOTES   8u
+#define SHM_LANES         64u
+#define SHM_MAX_SHARDS    64u
+#define SHM_MAX_COUNTERS  320u
+#define SHM_BLOCK_SAMPLES 4096u
+
+/* Slots of the control segment. */
+#define SHM_SLOT_DISCOVERY     0u
+#define SHM_SLOT_WRITER        1u
+#define SHM_SLOT_CONSOLE       2u
+#define SHM_SLOT_SCRAPER(i)    (3u + (i))
+#define SHM_SLOTS              (3u + SHM_MAX_SCRAPERS)
+
+/* The kinds of segment. */
+#define SHM_KIND_CONTROL  1u
+#define SHM_KIND_RING     2u
+#define SHM_KIND_SERIES   3u
+#define SHM_KIND_TARGETS  4u
+#define SHM_KIND_DELIVERY 5u
+
+/* Page 0 of every segment; written once by the supervisor, `ready` last (release). */
+struct shm_header {
+    char magic[8];
+    uint32_t layout_major;
+    uint32_t layout_minor;
+    uint32_t kind;
+    uint32_t index;    /* of the scraper, for rings and series */
+    uint64_t size;     /* of the whole segment */
+    uint64_t geometry; /* of a ring: bytes of data, a power of two; otherwise 0 */
+    char boot_id[40];
+    char build[32];    /* version of the limpet that created it */
+    _Atomic uint32_t ready;
+};
+_Static_assert(offsetof(struct shm_header, ready) == 112, "layout");
+
+/* ---- control ------------------------------------------------------------------------------ */
+
+/* Page 1: written by the supervisor only. */
+struct shm_supervisor {
+    _Atomic uint64_t started_at_ns;          /* wall */
+    _Atomic uint64_t config_generation;      /* of the configuration in force */
+    _Atomic uint64_t reload_attempts;        /* released after the three below */
+    _Atomic uint64_t reload_ok;              /* of the last attempt: 1 or 0 */
+    _Atomic uint64_t reload_at_ns;           /* wall time of the last good one */
+    _Atomic uint64_t standby;                /* 1 while waiting for another limpet */
+    char reload_error[512];                  /* NUL-terminated, of the last attempt */
+    _Atomic uint64_t restarts[SHM_SLOTS];    /* how often a child was started again after a death */
+    _Atomic uint64_t quarantined[32];        /* target ids that scrapers shall skip; 0 = none */
+    _Atomic uint64_t quarantines;            /* since the start */
+    _Atomic uint64_t scrapers;               /* how many there are */
+    _Atomic uint64_t stopping;               /* 1 once limpet is on its way out */
+    _Atomic uint64_t reload_refused;         /* settings a reload could not change, so far */
+};
+_Static_assert(sizeof(struct shm_supervisor) <= SHM_PAGE, "the supervisor's page");
+
+#define SHM_STATE_NONE     0u
+#define SHM_STATE_STARTING 1u
+#define SHM_STATE_READY    2u
+#define SHM_STATE_DRAINING 3u
+#define SHM_STATE_STOPPED  4u
+
+/* One page a child, from page 2 on: written by that child only. */
+struct shm_slot {
+    _Atomic uint64_t progress;   /* moves once a turn of the child's loop: its sign of life */
+    _Atomic uint64_t epoch;      /* how often the child has started */
+    _Atomic uint64_t started_at_ns;
+    _Atomic uint32_t pid;
+    _Atomic uint32_t state;      /* SHM_STATE_* */
+    _Atomic uint64_t working_on; /* scraper: the target whose bytes are being looked at; 0 = none */
+    _Atomic uint64_t targets_generation; /* scraper: the target table it has taken in */
+    _Atomic uint32_t backend;    /* 1 io_uring, 2 epoll, 0 not known */
+    uint32_t reserved;
+    char backend_why[136];       /* NUL-terminated; written before `state` says ready */
+    _Atomic uint64_t counters[SHM_MAX_COUNTERS];
+};
+_Static_assert(sizeof(struct shm_slot) <= SHM_PAGE, "a slot is a page");
+_Static_assert(offsetof(struct shm_slot, counters) == 192, "layout");
+
+/* ---- ring --------------------------------------------------------------------------------- */
+
+/* Page 1: written by the scraper only. */
+struct shm_ring_producer {
+    _Atomic uint64_t produced_pos;
+};
+
+/* Page 2: written by the writer only. */
+struct shm_ring_consumer {
+    _Atomic uint64_t acked_pos; /* everything before it may be overwritten */
+    _Atomic uint64_t wake_pos;  /* ring the doorbell once produced_pos reaches this */
+};
+
+/* Data follows from this offset on, mapped twice back to back. */
+#define SHM_RING_DATA (1024u * 1024u)
+
+#define SHM_BLOCK_MAGIC 0x6b6c624cu /* "Lblk" */
+
+/* Kinds of block. */
+#define SHM_BLOCK_SAMPLES_KIND 1u
+#define SHM_BLOCK_STALE        2u /* every value is the staleness marker */
+#define SHM_BLOCK_SKIP         3u /* nothing: the ring goes on after it */
+
+/* Flags of a block. */
+#define SHM_BLOCK_HAS_LAYOUT     1u /* lines come from a layout, there is no column of refs */
+#define SHM_BLOCK_HAS_TIMESTAMPS 2u /* a column of timestamps, instead of the header's */
+#define SHM_BLOCK_LAST           4u /* the last one of its scrape */
+#define SHM_BLOCK_REPORT         8u /* the report series (up and so on) */
+
+/*
+ * Header of a block; columns follow, each aligned to 8 bytes: u32 line refs (unless HAS_LAYOUT),
+ * u64 bits of the values (unless STALE), i64 timestamps in ms (if HAS_TIMESTAMPS).
+ */
+struct shm_block {
+    uint32_t magic;
+    uint32_t length; /* of header and columns; a multiple of 64 */
+    uint16_t kind;
+    uint16_t flags;
+    uint32_t count; /* of samples */
+    uint64_t target_id;
+    uint32_t target_ref; /* TARGET record in the scraper's series segment */
+    uint32_t target_generation;
+    uint32_t layout_ref; /* LAYOUT record; 0 without HAS_LAYOUT */
+    uint32_t layout_generation;
+    uint32_t first_line; /* the block's lines are [first_line, first_line + count) of the layout */
+    uint32_t scrape_seq; /* counts the scrapes of the target */
+    int64_t timestamp_ms;
+    uint64_t reserved;
+};
+_Static_assert(sizeof(struct shm_block) == 64, "layout");
+_Static_assert(offsetof(struct shm_block, timestamp_ms) == 48, "layout");
+
+/* ---- series ------------------------------------------------------------------------------- */
+
+/* Page 1: written by the scraper only. */
+struct shm_series_head {
+    _Atomic uint64_t used; /* bytes of the arena that hold records (release: they are complete) */
+};
+
+/* Records follow from here. A ref is (offset in the arena) / 16 + 1; 0 is no record. */
+#define SHM_SERIES_ARENA 8192u
+#define SHM_SERIES_UNIT  16u
+
+#define SHM_RECORD_FREE    0u
+#define SHM_RECORD_LINE    1u
+#define SHM_RECORD_LAYOUT  2u
+#define SHM_RECORD_STAMPED 3u
+#define SHM_RECORD_TARGET  4u
+
+struct shm_record {
+    uint32_t units; /* size of the whole record in SHM_SERIES_UNITs */
+    uint16_t kind;
+    uint16_t flags;
+    uint32_t generation; /* moves with each re-use of the space */
+    uint32_t count;      /* LINE, TARGET: labels; LAYOUT, STAMPED: lines */
+};
+_Static_assert(sizeof(struct shm_record) == 16, "layout");
+
+/*
+ * Labels in LINE and TARGET records: `count` times this, each followed by the bytes of the name,
+ * then of the value, without padding; sorted by name. A value_len of SHM_LABEL_HIDES means: there
+ * is no such label in the result, whatever the target says.
+ */
+struct shm_label {
+    uint32_t name_len;
+    uint32_t value_len;
+};
+#define SHM_LABEL_HIDES 0xffffffffu
+
+/* What a TARGET record knows of the last scrape that was committed. */
+struct shm_target_state {
+    _Atomic uint64_t pos; /* valid once produced_pos has reached this; released last */
+    int64_t timestamp_ms;
+    uint32_t layout_ref; /* the series that were tracked; 0 = none */
+    uint32_t layout_generation;
+    uint32_t stamped_ref; /* series with timestamps of their own; 0 = none */
+    uint32_t stamped_generation;
+    uint32_t scrape_seq;
+    uint32_t flags; /* SHM_STATE_REPORTED */
+};
+#define SHM_STATE_REPORTED 1u /* report series have been sent */
+_Static_assert(sizeof(struct shm_target_state) == 40, "layout");
+
+/* Body of a TARGET record; its labels follow. */
+struct shm_target_body {
+    uint64_t target_id;
+    struct shm_target_state state[2]; /* the valid one: greatest pos <= produced_pos of the ring */
+    uint32_t labels_len;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct shm_target_body) == 96, "layout");
+
+/* LAYOUT: u32 line refs[count]. STAMPED: i64 timestamps_ms[count], then u32 line refs[count]. */
+
+/* ---- targets ------------------------------------------------------------------------------ */
+
+/* Page 1: written by discovery only. */
+struct shm_targets_head {
+    _Atomic uint64_t generation; /* its low bit says which half holds the table; 0 = no table yet */
+};
+
+/* The two halves; `size` of the segment is SHM_TARGETS_DATA + 2 halves. */
+#define SHM_TARGETS_DATA (1024u * 1024u)
+
+struct shm_targets_half {
+    uint64_t generation; /* the same as the head's, while this half is in force */
+    uint64_t length;     /* bytes, with this header */
+    uint32_t count;      /* of targets */
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct shm_targets_half) == 24, "layout");
+
+#define SHM_TARGET_HONOR_LABELS     1u
+#define SHM_TARGET_HONOR_TIMESTAMPS 2u
+#define SHM_TARGET_TRACK_TIMESTAMPS 4u
+#define SHM_TARGET_FALLBACK_TEXT    8u /* fallback_scrape_protocol is a text format */
+
+#define SHM_TARGET_ADDRESSES 4u
+#define SHM_SOCKADDR_SIZE    28u /* of struct sockaddr_in6 */
+
+/* A target of the table; its texts follow in this order, without padding, then its labels. */
+struct shm_target {
+    uint32_t length; /* of everything, a multiple of 8 */
+    uint32_t flags;  /* SHM_TARGET_* */
+    uint64_t id;
+    int64_t interval_ms;
+    int64_t timeout_ms;
+    int64_t phase_ns;
+    uint32_t owner; /* index of the scraper */
+    uint32_t address_count;
+    uint8_t addresses[SHM_TARGET_ADDRESSES][SHM_SOCKADDR_SIZE]; /* struct sockaddr_in or _in6 */
+    uint32_t job_len;
+    uint32_t host_len;  /* of the Host header */
+    uint32_t path_len;  /* of the request target */
+    uint32_t url_len;
+    uint32_t error_len; /* not 0: never ask it, fail each scrape with this text */
+    uint32_t label_count;
+    uint32_t labels_len;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct shm_target) == 192, "layout");
+
+/* ---- delivery ----------------------------------------------------------------------------- */
+
+/* A place in a ring's stream: a block, and how many of its samples lie before. */
+struct shm_position {
+    uint64_t pos;
+    uint32_t sample;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct shm_position) == 16, "layout");
+
+#define SHM_BATCH_NONE 0u
+#define SHM_BATCH_OPEN 1u /* its boundaries stand; it may have been sent */
+#define SHM_BATCH_DONE 2u /* it is over; the lanes' positions are (being) moved to its end */
+
+/* The batch a shard is delivering. Two copies: the one with the greater sequence is in force. */
+struct shm_batch {
+    _Atomic uint64_t sequence; /* released last */
+    uint64_t lanes;            /* bit l: lane l is part of it */
+    uint64_t body_hash;        /* XXH3-64 of the request's body; 0 = not sent yet */
+    uint32_t state;            /* SHM_BATCH_* */
+    uint32_t samples;
+    uint32_t attempts;
+    uint32_t rings;
+    uint64_t reserved[2];
+    struct shm_position start[SHM_MAX_SCRAPERS];
+    struct shm_position end[SHM_MAX_SCRAPERS];
+};
+
+/* One remote; written by the writer only. */
+struct shm_remote {
+    uint64_t key; /* hash of the remote's URL and name; 0 = this place is free */
+    char name[64]; /* NUL-terminated, for the console */
+    char url[256];
+    _Atomic uint64_t counters[64]; /* remote_counters.def */
+    uint64_t reserved[20];
+    struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS]; /* delivered up to here */
+    struct shm_batch shards[SHM_MAX_SHARDS][2];
+};
+
+/* Page 1 on: the remotes. */
+struct shm_delivery {
+    struct shm_remote remotes[SHM_MAX_REMOTES];
+};
+#define SHM_DELIVERY_DATA SHM_PAGE
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The series segment of a scraper: LINE, LAYOUT, STAMPED and TARGET records (layout.h). One
+ * scraper writes it; the writer and the console read it through series_reader.h.
+ *
+ * Records are reused only when the ring's acked_pos has passed the position that was written when
+ * they were last needed: the ring position is the epoch. Reference counts and indexes are private
+ * and made anew by series_store_attach, which is the only recovery there is: what is reachable
+ * from TARGET records and unacknowledged blocks stays, all else is free.
+ */
+#ifndef SHM_SERIES_H
+#define SHM_SERIES_H
+
+#include "labels/label_set.h"
+#include "shm/ring.h"
+
+/* A label that hides the target's label of this name has this as value.ptr, and len 0. */
+extern const char series_hides[1];
+
+/* struct shm_target_state without its commit machinery. */
+struct series_state {
+    int64_t timestamp_ms;
+    uint32_t layout; /* refs; 0 = none */
+    uint32_t stamped;
+    uint32_t scrape_seq;
+    uint32_t flags; /* SHM_STATE_REPORTED */
+};
+
+struct series_index; /* private */
+
+struct series_pending {
+    uint64_t pos; /* free once acked_pos has reached this; UINT64_MAX = not known yet */
+    uint32_t ref;
+};
+
+struct series_store {
+    struct shm_segment segment;
+    struct shm_series_head *head;
+    uint8_t *arena;
+    struct ring_producer *ring; /* borrowed */
+    struct series_index *lines;
+    struct series_index *layouts;
+    struct series_index *targets;
+    uint32_t *free_lists;            /* private: first free ref by size class */
+    uint64_t taken;                  /* bytes of the arena that have memory */
+    struct series_pending *pending;  /* a queue in the order of pos */
+    size_t pending_first;
+    size_t pending_count;
+    size_t pending_room;
+};
+
+/*
+ * Maps the segment and recovers. `ring` must be attached and outlive the store. The refs of blocks
+ * that are not acknowledged stay valid.
+ */
+int series_store_attach(struct series_store *store, int fd, uint32_t index,
+                        struct ring_producer *ring, struct errctx *reterr) MUST_USE;
+void series_store_detach(struct series_store *store);
+
+/*
+ * The LINE with these labels: sorted by name, unique, values not empty unless they hide. The caller
+ * gets a reference, which it gives back by series_release when a layout or nobody needs the
+ * line. -ENOSPC: no memory, or the segment is full.
+ */
+int series_line(struct series_store *store, const struct label *labels, uint32_t count,
+                uint32_t *ret_ref) MUST_USE;
+
+/* The LAYOUT of these lines in this order; a reference for the caller. count >= 1. */
+int series_layout(struct series_store *store, const uint32_t *lines, uint32_t count,
+                  uint32_t *ret_ref) MUST_USE;
+
+/* A new STAMPED record; a reference for the caller. count >= 1. */
+int series_stamped(struct series_store *store, const uint32_t *lines, const int64_t *timestamps_ms,
+                   uint32_t count, uint32_t *ret_ref) MUST_USE;
+
+/* One more reference; one reference less. LINE, LAYOUT and STAMPED. */
+void series_retain(struct series_store *store, uint32_t ref);
+void series_release(struct series_store *store, uint32_t ref);
+
+/*
+ * The TARGET record of this id, made if it is not there (an id stands for its labels). It stays
+ * until series_target_drop.
+ */
+int series_target(struct series_store *store, uint64_t target_id, const struct label *labels,
+                  uint32_t count, uint32_t *ret_ref) MUST_USE;
+
+/* The record goes once the ring allows it, and so do the references of its state. */
+void series_target_drop(struct series_store *store, uint32_t ref);
+
+/* Calls back for each TARGET record there is; used once after attach. */
+void series_targets_each(struct series_store *store,
+                         void (*visit)(void *context, uint64_t target_id, uint32_t ref),
+                         void *context);
+
+uint64_t series_target_id(const struct series_store *store, uint32_t ref);
+
+/* The state that is committed. All zero when there is none. */
+struct series_state series_target_state(const struct series_store *store, uint32_t ref);
+
+/*
+ * Writes the state that will be the target's once the ring has published everything reserved now.
+ * Must be followed by ring_publish, or by series_target_forget when that does not come. Takes over
+ * one reference of state->layout and state->stamped each (those of the old state are given back
+ * by series_target_commit).
+ */
+void series_target_prepare(struct series_store *store, uint32_t ref,
+                           const struct series_state *state);
+
+/* After ring_publish: gives back the references of the state before. */
+void series_target_commit(struct series_store *store, uint32_t ref);
+
+/* Instead of ring_publish: the prepared state is void; its references are the caller's again. */
+void series_target_forget(struct series_store *store, uint32_t ref);
+
+/* Reuses what acked_pos allows. Call it between scrapes. */
+void series_reclaim(struct series_store *store);
+
+/* What a ref stands for, for the owner itself. The generation is what blocks carry. */
+uint32_t series_generation(const struct series_store *store, uint32_t ref);
+uint32_t series_count(const struct series_store *store, uint32_t ref);
+const uint32_t *series_layout_lines(const struct series_store *store, uint32_t ref);
+const uint32_t *series_stamped_lines(const struct series_store *store, uint32_t ref);
+const int64_t *series_stamped_times(const struct series_store *store, uint32_t ref);
+
+/* Whether ref still is the record it was when it had this generation. */
+bool series_is(const struct series_store *store, uint32_t ref, uint16_t kind, uint32_t generation);
+
+struct series_usage {
+    uint64_t bytes; /* of the arena in use by records, free ones included */
+    uint32_t lines;
+    uint32_t layouts;
+    uint32_t targets;
+};
+struct series_usage series_usage(const struct series_store *store);
+
+#endif
