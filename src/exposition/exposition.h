@@ -114,8 +114,11 @@ struct exposition_parser {
     enum exposition_format format;
     enum exposition_type type; /* of the last TYPE line */
     size_t family_len;         /* of the last metadata line's name */
-    uint64_t created_hash;     /* of the series whose start timestamp is start_ms; 0: none */
-    int64_t start_ms;
+    uint64_t created_hash;     /* of the series that last had a start timestamp; 0: none */
+    int64_t created_ms;
+    size_t ahead_end; /* up to here the next _created line is known: */
+    uint64_t ahead_hash;
+    int64_t ahead_ms;
     struct {
         int shape;
         const char *what;
