@@ -1,48 +1,77 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a child inherits from the supervisor: descriptors at fixed numbers, and the words they
- * exchange over the supervision socket. Only what a role needs is open in it.
+ * What a child inherits from the supervisor: descriptors under fixed numbers, and the messages that
+ * the two exchange over one of them. A child gets no other descriptor, no other argument than those
+ * of child/child.h, and opens none of these by name.
+ *
+ *     number        what                                            who gets it (ro: read-only)
+ *     0, 1          /dev/null                                       all
+ *     2             the log                                         all
+ *     SUPERVISION   SOCK_SEQPACKET to the supervisor                all
+ *     CONFIG        the frozen configuration (config/freeze.h)      all
+ *     CONTROL       control segment                                 all (console ro)
+ *     TARGETS       target table                                    discovery; scraper, console ro
+ *     DELIVERY      positions and batches of the remotes            writer; console ro
+ *     DOORBELL      eventfd on which the writer sleeps              scrapers ring it, writer waits
+ *     WAKE          eventfd: "there is a new target table"          scraper: its own
+ *     LISTENER(n)   listening sockets                               console
+ *     RING(i)       ring of scraper i                               scraper: its own; writer; console ro
+ *     SERIES(i)     series of scraper i                             the same; writer and console ro
+ *     WAKE_OF(i)    the WAKE of scraper i                           discovery
  */
 #ifndef SHM_HERITAGE_H
 #define SHM_HERITAGE_H
 
 #include <stdint.h>
 
-enum heritage_fd {
-    HERITAGE_LOG = 2,
-    HERITAGE_SUPERVISION = 3, /* SOCK_SEQPACKET of struct heritage_message */
-    HERITAGE_CONFIG = 4,      /* frozen configuration (config/freeze.h) */
-    HERITAGE_CONTROL = 5,     /* segment */
-    HERITAGE_TARGETS = 6,     /* segment; discovery, scrapers, console */
-    HERITAGE_DELIVERY = 7,    /* segment; writer, console */
-    HERITAGE_DOORBELL = 8,    /* eventfd: scrapers ring, the writer waits */
-    HERITAGE_TARGETS_BELL = 9, /* eventfd of one scraper: the target table has changed */
-    HERITAGE_LISTEN = 10,     /* console: the first listening socket; --listeners of them */
-    HERITAGE_RINGS = 32,      /* ring i at 32 + 2i, its series segment at 33 + 2i */
-    HERITAGE_BELLS = 192      /* discovery: the targets bell of scraper i at 192 + i */
+enum heritage {
+    HERITAGE_SUPERVISION = 3,
+    HERITAGE_CONFIG = 4,
+    HERITAGE_CONTROL = 5,
+    HERITAGE_TARGETS = 6,
+    HERITAGE_DELIVERY = 7,
+    HERITAGE_DOORBELL = 8,
+    HERITAGE_WAKE = 9,
+    HERITAGE_LISTENERS = 10, /* up to HERITAGE_MAX_LISTENERS from here on */
+    HERITAGE_RINGS = 16,     /* a ring and a series segment for each scraper from here on */
+    HERITAGE_WAKES = 160,    /* one for each scraper from here on */
+    HERITAGE_END = 224       /* all numbers are below */
 };
 
-#define HERITAGE_RING(i)   (HERITAGE_RINGS + 2 * (int)(i))
-#define HERITAGE_SERIES(i) (HERITAGE_RINGS + 2 * (int)(i) + 1)
-#define HERITAGE_BELL(i)   (HERITAGE_BELLS + (int)(i))
+#define HERITAGE_MAX_LISTENERS (HERITAGE_RINGS - HERITAGE_LISTENERS)
 
-enum heritage_word {
-    /* child to supervisor */
-    HERITAGE_READY = 1,
-    HERITAGE_RELOAD_REQUEST, /* console: POST /-/reload */
-    HERITAGE_QUIT_REQUEST,   /* console: POST /-/quit */
-    /* supervisor to child */
-    HERITAGE_STOP, /* limpet ends: drain; value = deadline in ms from now */
-    HERITAGE_ROLL  /* a successor will follow: finish quickly and leave */
+#define HERITAGE_LISTENER(n) (HERITAGE_LISTENERS + (int)(n))
+
+/* `i` is the index of a scraper, also for the scraper itself: scraper 3 has its ring at RING(3). */
+#define HERITAGE_RING(i)    (HERITAGE_RINGS + 2 * (int)(i))
+#define HERITAGE_SERIES(i)  (HERITAGE_RINGS + 2 * (int)(i) + 1)
+#define HERITAGE_WAKE_OF(i) (HERITAGE_WAKES + (int)(i))
+
+/*
+ * The supervision socket carries whole messages of this one form. An end of file on it means that
+ * the other side is dead.
+ */
+enum heritage_kind {
+    /* child -> supervisor */
+    HERITAGE_READY = 1,          /* the child has attached and works */
+    HERITAGE_DRAINED = 2,        /* the child has done what STOP or ROLL asked and leaves now */
+    HERITAGE_RELOAD_REQUEST = 3, /* console; the outcome shows in the supervisor's page */
+    HERITAGE_QUIT_REQUEST = 4,   /* console */
+    /* supervisor -> child; `value` = milliseconds until the child is killed */
+    HERITAGE_STOP = 16, /* limpet ends: drain and leave */
+    HERITAGE_ROLL = 17  /* a new incarnation follows: finish what is in flight and leave */
 };
 
-/* The end of the stream means that the other side is gone. */
 struct heritage_message {
-    uint32_t word;
-    uint32_t reserved;
+    uint32_t kind; /* HERITAGE_*; unknown ones are ignored */
+    uint32_t arg;
     uint64_t value;
-    char text[48];
+    char text[48]; /* NUL-terminated */
 };
-_Static_assert(sizeof(struct heritage_message) == 64, "a message is 64 bytes");
+_Static_assert(sizeof(struct heritage_message) == 64, "both sides agree on the size");
+
+/* Exit statuses of a child. */
+#define HERITAGE_EXIT_ORDERLY 0
+#define HERITAGE_EXIT_FATAL   2 /* the configuration cannot work: do not start it again */
 
 #endif
