@@ -70,7 +70,7 @@ static bool has_rest(const struct net_stream *stream)
 
 static void skip_sent(struct net_stream *stream, size_t sent)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && sent > 0; i++) {
         struct iovec *iov = &stream->iov[i];
         size_t part = sent < iov->iov_len ? sent : iov->iov_len;
         iov->iov_base = (char *)iov->iov_base + part;
