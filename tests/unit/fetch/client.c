@@ -36,7 +36,10 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
 
 static void on_released(struct fetch_connection *conn)
 {
-    ((struct client *)conn)->released++;
+    struct client *client = (struct client *)conn;
+    client->released++;
+    if (client->in_released != NULL)
+        client->in_released(client);
 }
 
 const struct fetch_handler client_handler = {on_head, on_body, on_done, on_released};

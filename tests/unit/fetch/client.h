@@ -20,6 +20,7 @@ struct client {
     void (*in_head)(struct client *client);
     void (*in_body)(struct client *client);
     void (*in_done)(struct client *client);
+    void (*in_released)(struct client *client);
 };
 
 extern const struct fetch_handler client_handler;
