@@ -27,9 +27,7 @@
 
 #include "base/err.h"
 #include "shm/heritage.h"
-
-struct shm_slot;
-struct shm_supervisor;
+#include "shm/slot.h"
 
 enum child_role {
     CHILD_ROLE_DISCOVERY,
@@ -42,12 +40,13 @@ enum child_role {
 struct child {
     enum child_role role;
     uint32_t index;     /* ordinal of a scraper; 0 for others */
-    uint32_t scrapers;  /* --scrapers: how many rings there are, at least 1 */
+    uint32_t scrapers;  /* --scrapers: scrapers there are; for writer and console: rings, which
+                           may be more, as those of former scrapers are still to be emptied */
     uint32_t listeners; /* --listeners: how many sockets there are from HERITAGE_LISTENERS on */
     bool lifecycle;     /* --lifecycle: the console may pass reload and quit on */
-    struct shm_slot *slot; /* its own; NULL for the console, which writes no shared memory */
-    const struct shm_supervisor *supervisor; /* the supervisor's page: quarantine, reloads */
-    const void *control;                     /* the whole control segment, for reading */
+    struct shm_slot *slot; /* its own: the only page it may write */
+    struct control control; /* all of the control segment, read-only */
+    const struct shm_supervisor *supervisor; /* in it: quarantine, reloads */
     char name[16];                           /* "scraper-0", "writer": the log's component */
 };
 

@@ -9,7 +9,7 @@
  *     2             the log                                         all
  *     SUPERVISION   SOCK_SEQPACKET to the supervisor                all
  *     CONFIG        the frozen configuration (config/freeze.h)      all
- *     CONTROL       control segment                                 all (console ro)
+ *     CONTROL       control segment                                 all: write their slot only
  *     TARGETS       target table                                    discovery; scraper, console ro
  *     DELIVERY      positions and batches of the remotes            writer; console ro
  *     DOORBELL      eventfd on which the writer sleeps              scrapers ring it, writer waits
@@ -22,6 +22,7 @@
 #ifndef SHM_HERITAGE_H
 #define SHM_HERITAGE_H
 
+#include <signal.h>
 #include <stdint.h>
 
 enum heritage {
@@ -69,6 +70,12 @@ struct heritage_message {
     char text[48]; /* NUL-terminated */
 };
 _Static_assert(sizeof(struct heritage_message) == 64, "both sides agree on the size");
+
+/*
+ * What the kernel sends to a child whose supervisor has died: a belt for children that do not look
+ * at their socket any more.
+ */
+#define HERITAGE_ORPHAN_SIGNAL SIGUSR1
 
 /* Exit statuses of a child. */
 #define HERITAGE_EXIT_ORDERLY 0
