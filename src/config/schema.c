@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/distance.h"
 #include "base/hash.h"
 #include "base/strbuf.h"
 #include "config/config.h"
@@ -19,30 +20,6 @@ const struct schema_key *schema_find(const struct schema_block *block, const cha
             return key;
     }
     return NULL;
-}
-
-/* Levenshtein's distance; what lies beyond the longest key of the table counts as different. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[64];
-    size_t b_len = strlen(b);
-    check(b_len < sizeof(row) / sizeof(row[0]));
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            size_t best = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            if (diagonal + 1 < best)
-                best = diagonal + 1;
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[b_len];
 }
 
 const struct schema_key *schema_nearest(const struct schema_block *block, const char *name)
