@@ -391,6 +391,39 @@ static void gives_up_at_the_deadline(void **state)
     }
 }
 
+static void gives_up_connecting_at_the_deadline(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = NULL});
+    int fds[2];
+    struct net_address address = server_deaf_address(fds);
+    struct fetch_request request = get_request(stage);
+    request.addresses = &address;
+    request.deadline_ns = clock_mono_ns() + 30 * NS_PER_MS;
+    run(stage, &request);
+    expect_error(stage->client, ERR_TIMEOUT, "context deadline exceeded");
+    assert_false(stage->client->maybe_delivered);
+    close(fds[0]);
+    close(fds[1]);
+    stage_end(stage, 0);
+}
+
+/* Two seconds is the least that an address gets, as in Go: so long this test takes. */
+static void an_address_that_does_not_answer_leaves_time_for_the_next(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
+    int fds[2];
+    struct net_address addresses[] = {server_deaf_address(fds), stage->address};
+    struct fetch_request request = get_request(stage);
+    request.addresses = addresses;
+    request.n_addresses = 2;
+    request.deadline_ns = clock_mono_ns() + 3900 * NS_PER_MS;
+    run(stage, &request);
+    expect_hello(stage->client);
+    close(fds[0]);
+    close(fds[1]);
+    stage_end(stage, 1);
+}
+
 static void gives_up_at_a_deadline_that_has_passed(void **state)
 {
     struct stage *stage = stage_new(state, (struct script){.answer = NULL});
@@ -596,6 +629,8 @@ int main(void)
         ON_BOTH(repeats_only_what_is_idempotent),
         ON_BOTH(tells_how_an_answer_broke_off),
         ON_BOTH(gives_up_at_the_deadline),
+        ON_BOTH(gives_up_connecting_at_the_deadline),
+        ON_BOTH(an_address_that_does_not_answer_leaves_time_for_the_next),
         ON_BOTH(gives_up_at_a_deadline_that_has_passed),
         ON_BOTH(takes_an_answer_that_comes_before_the_body_was_sent),
         ON_BOTH(an_aborted_exchange_is_followed_by_the_next_at_once),

@@ -63,12 +63,12 @@ static void *accept_all(void *argument)
 }
 
 /* Blocking, unlike a socket of net/. */
-static int listen_any(struct net_address *ret_address)
+static int listen_any(int backlog, struct net_address *ret_address)
 {
     struct net_address any;
     check(net_address_parse(SLICE_LITERAL("127.0.0.1:0"), &any) == 0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check(fd >= 0 && bind(fd, &any.any, any.len) == 0 && listen(fd, 128) == 0);
+    check(fd >= 0 && bind(fd, &any.any, any.len) == 0 && listen(fd, backlog) == 0);
     ret_address->len = sizeof(ret_address->v6);
     check(getsockname(fd, &ret_address->any, &ret_address->len) == 0);
     return fd;
@@ -80,7 +80,7 @@ struct server *server_start(serve_fn *serve, void *context)
     check(server != NULL);
     server->serve = serve;
     server->context = context;
-    server->fd = listen_any(&server->address);
+    server->fd = listen_any(128, &server->address);
     check(pthread_create(&server->thread, NULL, accept_all, server) == 0);
     return server;
 }
@@ -105,8 +105,17 @@ struct net_address server_address(const struct server *server)
 struct net_address server_dead_address(void)
 {
     struct net_address address;
-    int fd = listen_any(&address);
+    int fd = listen_any(1, &address);
     close(fd);
+    return address;
+}
+
+struct net_address server_deaf_address(int ret_fds[2])
+{
+    struct net_address address;
+    ret_fds[0] = listen_any(0, &address);
+    ret_fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(ret_fds[1] >= 0 && connect(ret_fds[1], &address.any, address.len) == 0);
     return address;
 }
 

@@ -29,6 +29,12 @@ struct net_address server_address(const struct server *server);
 struct net_address server_dead_address(void);
 
 /*
+ * An address at which connecting neither succeeds nor fails: nobody accepts and the queue is full.
+ * Close both descriptors afterwards.
+ */
+struct net_address server_deaf_address(int ret_fds[2]);
+
+/*
  * For serve functions. Reads a request, with its body if it says Content-Length; NUL-terminated,
  * cut to cap. False at the end of the stream.
  */
