@@ -150,7 +150,7 @@ void exposition_error(const struct exposition_parser *parser, struct strbuf *tex
 /* The labels of a sample: __name__ first, then as written; escapes decoded, le or quantile
  * rewritten. Duplicate and empty ones are not the parser's business and stay in. Values are views
  * into series where nothing had to be changed, else into scratch. Returns their number, ERR_LIMIT
- * when max or scratch_size is too small (scratch needs at most series.len + 32), ERR_SYNTAX when
+ * when max or scratch_size is too small (2 * series.len + 32 always suffices), ERR_SYNTAX when
  * series did not come out of exposition_next(). Costs a second look at the bytes: call it once per
  * series, not once per sample. */
 int exposition_labels(struct slice series, enum exposition_normalise normalise,

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "supervisor/check_metrics.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+#include "exposition/content_type.h"
+#include "exposition/number.h"
+
+/* As many bytes are asked for at a time; a longer line makes the buffer grow. */
+#define PIECE 65536
+
+struct options {
+    const char *content_type;
+    unsigned flags;
+};
+
+/* The body as far as it has been read and not been parsed. */
+struct window {
+    char *bytes;
+    size_t len;
+    size_t cap;
+    bool last;
+};
+
+static bool read_options(int argc, char **argv, FILE *err, struct options *ret_options)
+{
+    *ret_options = (struct options){.content_type = "text/plain"};
+    static const char with_value[] = "--content-type=";
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--created-as-start-timestamp") == 0) {
+            ret_options->flags |= EXPOSITION_CREATED_TIMESTAMPS;
+        } else if (strncmp(argv[i], with_value, sizeof(with_value) - 1) == 0) {
+            ret_options->content_type = argv[i] + sizeof(with_value) - 1;
+        } else if (strcmp(argv[i], "--content-type") == 0 && i + 1 < argc) {
+            ret_options->content_type = argv[++i];
+        } else {
+            fprintf(err,
+                    "limpet check metrics: unknown or incomplete option %s; usage: limpet check "
+                    "metrics [--content-type TYPE] [--created-as-start-timestamp] < body\n",
+                    argv[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- JSON ---- */
+
+static void add_base64(struct strbuf *json, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    strbuf_adds(json, "{\"b64\": \"");
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = 0;
+        for (size_t k = 0; k < 3; k++)
+            group = group << 8 | (k < left ? (unsigned char)bytes.ptr[i + k] : 0U);
+        strbuf_addc(json, digits[group >> 18]);
+        strbuf_addc(json, digits[group >> 12 & 63]);
+        strbuf_addc(json, left > 1 ? digits[group >> 6 & 63] : '=');
+        strbuf_addc(json, left > 2 ? digits[group & 63] : '=');
+    }
+    strbuf_adds(json, "\"}");
+}
+
+static void add_bytes(struct strbuf *json, struct slice bytes)
+{
+    if (utf8_valid(bytes.ptr, bytes.len))
+        strbuf_add_json(json, bytes.ptr, bytes.len);
+    else
+        add_base64(json, bytes);
+}
+
+static void add_member(struct strbuf *json, const char *key, struct slice bytes)
+{
+    strbuf_addf(json, ", \"%s\": ", key);
+    add_bytes(json, bytes);
+}
+
+/* Of an optional timestamp. */
+static void add_timestamp(struct strbuf *json, bool given, int64_t ms)
+{
+    if (given)
+        strbuf_addf(json, ", \"timestamp_ms\": %" PRId64, ms);
+    else
+        strbuf_adds(json, ", \"timestamp_ms\": null");
+}
+
+/* Prometheus hands labels on in the order of their names; equal names stay as written. */
+static void sort_labels(struct exposition_label *labels, int count)
+{
+    for (int i = 1; i < count; i++) {
+        struct exposition_label label = labels[i];
+        int at = i;
+        for (; at > 0 && slice_compare(labels[at - 1].name, label.name) > 0; at--)
+            labels[at] = labels[at - 1];
+        labels[at] = label;
+    }
+}
+
+static void add_labels(struct strbuf *json, struct exposition_label *labels, int count)
+{
+    sort_labels(labels, count);
+    strbuf_adds(json, "\"labels\": [");
+    for (int i = 0; i < count; i++) {
+        strbuf_adds(json, i == 0 ? "[" : ", [");
+        add_bytes(json, labels[i].name);
+        strbuf_adds(json, ", ");
+        add_bytes(json, labels[i].value);
+        strbuf_adds(json, "]");
+    }
+    strbuf_adds(json, "]");
+}
+
+/* Room for every label that fits in a text of that length: each needs at least a="" */
+static struct exposition_label *make_labels(size_t len, int *ret_max)
+{
+    *ret_max = (int)(len / 4) + 2;
+    struct exposition_label *labels = malloc((size_t)*ret_max * sizeof(*labels));
+    check(labels != NULL);
+    return labels;
+}
+
+static void add_number(struct strbuf *json, uint64_t bits)
+{
+    double value;
+    char text[NUMBER_FORMAT_SIZE];
+    memcpy(&value, &bits, sizeof(value));
+    size_t len = number_format(value, text);
+    if (len > 2 && strcmp(text + len - 2, ".0") == 0)
+        text[len - 2] = '\0';
+    strbuf_addf(json, "\"%s%s\"", value == 0 && signbit(value) ? "-" : "", text);
+}
+
+static void add_exemplar(struct strbuf *json, const struct exposition_exemplar *exemplar)
+{
+    int max;
+    struct exposition_label *labels = make_labels(exemplar->labels.len, &max);
+    int count = exposition_exemplar_labels(exemplar->labels, labels, max);
+    check(count >= 0);
+    strbuf_adds(json, ", \"exemplars\": [{");
+    add_labels(json, labels, count);
+    strbuf_adds(json, ", \"value\": ");
+    add_number(json, exemplar->bits);
+    add_timestamp(json, exemplar->has_timestamp, exemplar->timestamp_ms);
+    strbuf_adds(json, "}]");
+    free(labels);
+}
+
+static void add_sample(struct strbuf *json, const struct exposition_entry *entry, bool with_start)
+{
+    int max;
+    struct exposition_label *labels = make_labels(entry->series.len, &max);
+    size_t scratch_size = 2 * entry->series.len + 32;
+    char *scratch = malloc(scratch_size);
+    check(scratch != NULL);
+    int count = exposition_labels(entry->series, entry->normalise, labels, max, scratch,
+                                  scratch_size);
+    check(count >= 0);
+    strbuf_adds(json, ", ");
+    add_labels(json, labels, count);
+    strbuf_addf(json, ", \"bits\": \"%016" PRIx64 "\"", entry->bits);
+    add_timestamp(json, entry->has_timestamp, entry->timestamp_ms);
+    if (with_start)
+        strbuf_addf(json, ", \"start_ms\": %" PRId64, entry->start_ms);
+    if (entry->has_exemplar)
+        add_exemplar(json, &entry->exemplar);
+    free(scratch);
+    free(labels);
+}
+
+static void add_help(struct strbuf *json, struct slice raw, enum exposition_format format)
+{
+    char *text = malloc(raw.len + 1);
+    check(text != NULL);
+    add_member(json, "text", slice_make(text, exposition_decode_help(raw, format, text)));
+    free(text);
+}
+
+static void print_entry(const struct exposition_entry *entry, enum exposition_format format,
+                        bool with_start, FILE *out)
+{
+    static const char *const kinds[] = {
+        [EXPOSITION_SAMPLE] = "sample", [EXPOSITION_TYPE] = "type",
+        [EXPOSITION_HELP] = "help",     [EXPOSITION_UNIT] = "unit",
+        [EXPOSITION_COMMENT] = "comment",
+    };
+    struct strbuf json = STRBUF_GROWING;
+    strbuf_addf(&json, "{\"kind\": \"%s\"", kinds[entry->kind]);
+    if (entry->kind == EXPOSITION_SAMPLE)
+        add_sample(&json, entry, with_start);
+    else if (entry->kind != EXPOSITION_COMMENT)
+        add_member(&json, "family", entry->family);
+    if (entry->kind == EXPOSITION_TYPE)
+        add_member(&json, "type", slice_of(exposition_type_name(entry->type)));
+    else if (entry->kind == EXPOSITION_HELP)
+        add_help(&json, entry->text, format);
+    else if (entry->kind != EXPOSITION_SAMPLE)
+        add_member(&json, "text", entry->text);
+    strbuf_adds(&json, "}\n");
+    fwrite(json.text, 1, json.len, out);
+    strbuf_fini(&json);
+}
+
+/* ---- the body ---- */
+
+/* Keeps rest, which lies in the window, and reads more behind it. False: reading failed. */
+static bool window_read(struct window *window, struct slice rest, FILE *in)
+{
+    if (rest.len > 0)
+        memmove(window->bytes, rest.ptr, rest.len);
+    window->len = rest.len;
+    if (window->cap - window->len < PIECE) {
+        window->cap = 2 * window->cap + PIECE;
+        window->bytes = realloc(window->bytes, window->cap);
+        check(window->bytes != NULL);
+    }
+    size_t got = fread(window->bytes + window->len, 1, PIECE, in);
+    window->len += got;
+    window->last = got < PIECE;
+    return ferror(in) == 0;
+}
+
+/* Feeds the window and what follows it. Returns END, ERROR, or NEED_MORE when reading failed. */
+static enum exposition_kind print_body(struct exposition_parser *parser, struct window *window,
+                                       bool with_start, FILE *in, FILE *out)
+{
+    for (;;) {
+        exposition_feed(parser, window->bytes, window->len, window->last);
+        struct exposition_entry entry;
+        enum exposition_kind kind;
+        while ((kind = exposition_next(parser, &entry)) != EXPOSITION_NEED_MORE) {
+            if (kind == EXPOSITION_END || kind == EXPOSITION_ERROR)
+                return kind;
+            print_entry(&entry, parser->format, with_start, out);
+        }
+        if (!window_read(window, exposition_rest(parser), in))
+            return EXPOSITION_NEED_MORE;
+    }
+}
+
+static int print_all(const struct options *options, struct window *window, FILE *in, FILE *out,
+                     FILE *err)
+{
+    enum exposition_format format;
+    struct errctx ctx;
+    if (!window_read(window, SLICE_LITERAL(""), in)) {
+        fprintf(err, "limpet check metrics: cannot read the body\n");
+        return 1;
+    }
+    /* An empty body is a good scrape of nothing, whatever its type. */
+    if (window->len == 0)
+        return 0;
+    if (exposition_format_of(slice_of(options->content_type), NULL, &format, &ctx) < 0) {
+        fprintf(err, "%s\n", ctx.text);
+        return 1;
+    }
+
+    struct exposition_parser parser;
+    exposition_begin(&parser, format, options->flags);
+    bool with_start = format == EXPOSITION_OPENMETRICS && options->flags != 0;
+    switch (print_body(&parser, window, with_start, in, out)) {
+    case EXPOSITION_END:
+        return 0;
+    case EXPOSITION_ERROR: {
+        struct strbuf text = STRBUF_GROWING;
+        exposition_error(&parser, &text);
+        fprintf(err, "%s\n", text.text);
+        strbuf_fini(&text);
+        return 1;
+    }
+    default:
+        fprintf(err, "limpet check metrics: cannot read the body\n");
+        return 1;
+    }
+}
+
+int check_metrics_run(int argc, char **argv, FILE *in, FILE *out, FILE *err)
+{
+    struct options options;
+    if (!read_options(argc, argv, err, &options))
+        return 2;
+    struct window window = {0};
+    int status = print_all(&options, &window, in, out, err);
+    free(window.bytes);
+    return status;
+}
