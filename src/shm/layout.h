@@ -175,11 +175,13 @@ struct shm_series_head {
 struct shm_record {
     uint32_t units; /* size of the whole record in SHM_SERIES_UNITs */
     uint16_t kind;
-    uint16_t flags;
-    uint32_t generation; /* moves with each re-use of the space */
+    uint16_t flags;      /* the scraper's own */
+    uint32_t generation; /* moves with each re-use of the space; never 0 */
     uint32_t count;      /* LINE, TARGET: labels; LAYOUT, STAMPED: lines */
+    uint32_t hash;       /* of the content; the scraper's own */
+    uint32_t references; /* the scraper's own, made anew when it attaches */
 };
-_Static_assert(sizeof(struct shm_record) == 16, "layout");
+_Static_assert(sizeof(struct shm_record) == 24, "layout");
 
 /*
  * Labels in LINE and TARGET records: `count` times this, each followed by the bytes of the name,

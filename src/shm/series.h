@@ -26,27 +26,41 @@ struct series_state {
     uint32_t flags; /* SHM_STATE_REPORTED */
 };
 
-struct series_index; /* private */
+/* Private: a hash table from contents to records. */
+struct series_index {
+    struct series_entry *entries;
+    uint32_t mask;
+    uint32_t count;
+};
 
+/* Private: a record without references, to be reused once the ring allows it. */
 struct series_pending {
-    uint64_t pos; /* free once acked_pos has reached this; UINT64_MAX = not known yet */
+    uint64_t pos;
     uint32_t ref;
 };
 
+#define SERIES_SIZE_CLASSES 256u
+
 struct series_store {
     struct shm_segment segment;
-    struct shm_series_head *head;
+    struct shm_series_head *head; /* all private from here on */
     uint8_t *arena;
-    struct ring_producer *ring; /* borrowed */
-    struct series_index *lines;
-    struct series_index *layouts;
-    struct series_index *targets;
-    uint32_t *free_lists;            /* private: first free ref by size class */
-    uint64_t taken;                  /* bytes of the arena that have memory */
-    struct series_pending *pending;  /* a queue in the order of pos */
+    uint64_t arena_size;
+    uint64_t used;  /* head->used */
+    uint64_t taken; /* bytes of the arena that have memory */
+    struct ring_producer *ring;
+    struct series_index lines;
+    struct series_index layouts;
+    struct series_index targets;
+    uint32_t free_lists[SERIES_SIZE_CLASSES];
+    struct series_pending *pending; /* a circular queue in the order of pos */
     size_t pending_first;
     size_t pending_count;
+    size_t pending_dated; /* so many of them have a position; the later ones get one next time */
     size_t pending_room;
+    uint8_t *scratch;
+    size_t scratch_room;
+    uint64_t damaged; /* records that recovery could not make sense of */
 };
 
 /*

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "shm/series.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crashpoint.h"
+#include "base/hash.h"
+#include "shm/series_index.h"
+#include "shm/series_private.h"
+
+const char series_hides[1] = "";
+
+int series_store_attach(struct series_store *store, int fd, uint32_t index,
+                        struct ring_producer *ring, struct errctx *reterr)
+{
+    struct ring_consumer blocks;
+    *store = (struct series_store){.ring = ring};
+    int err = segment_map(&store->segment, fd, SHM_KIND_SERIES, index, true, reterr);
+    if (err != 0)
+        return err;
+    err = ring_consumer_attach(&blocks, ring->fd, index, false, reterr);
+    if (err != 0) {
+        segment_unmap(&store->segment);
+        return err;
+    }
+    store->head = (struct shm_series_head *)(void *)(store->segment.base + SHM_PAGE);
+    store->arena = store->segment.base + SHM_SERIES_ARENA;
+    store->arena_size =
+        (store->segment.size - SHM_SERIES_ARENA) / SHM_PIECE * SHM_PIECE;
+    series_recover(store, &blocks);
+    ring_consumer_detach(&blocks);
+    return 0;
+}
+
+void series_store_detach(struct series_store *store)
+{
+    series_index_fini(&store->lines);
+    series_index_fini(&store->layouts);
+    series_index_fini(&store->targets);
+    free(store->pending);
+    free(store->scratch);
+    segment_unmap(&store->segment);
+}
+
+struct series_index *series_index_of(struct series_store *store, uint16_t kind)
+{
+    switch (kind) {
+    case SHM_RECORD_LINE:
+        return &store->lines;
+    case SHM_RECORD_LAYOUT:
+        return &store->layouts;
+    case SHM_RECORD_TARGET:
+        return &store->targets;
+    default:
+        return NULL;
+    }
+}
+
+uint32_t *series_lines_of(struct shm_record *record)
+{
+    uint8_t *body = record_body(record);
+    if (record->kind == SHM_RECORD_STAMPED)
+        body += record->count * sizeof(int64_t);
+    return (uint32_t *)(void *)body;
+}
+
+/* ---- finding by content ---- */
+
+struct content {
+    const struct series_store *store;
+    const void *bytes;
+    size_t len;
+    uint32_t count;
+};
+
+static bool same_content(const void *context, uint32_t ref)
+{
+    const struct content *wanted = context;
+    struct shm_record *record = record_at(wanted->store, ref);
+    size_t room = (size_t)record->units * SHM_SERIES_UNIT - sizeof(*record);
+    return record->count == wanted->count && room >= wanted->len &&
+           memcmp(record_body(record), wanted->bytes, wanted->len) == 0;
+}
+
+static int intern(struct series_store *store, uint16_t kind, const void *bytes, size_t len,
+                  uint32_t count, uint32_t *ret_ref, bool *ret_new)
+{
+    struct series_index *index = series_index_of(store, kind);
+    uint32_t hash = (uint32_t)hash64(bytes, len, count);
+    struct content wanted = {store, bytes, len, count};
+    uint32_t ref = series_index_find(index, hash, same_content, &wanted);
+    *ret_new = ref == 0;
+    if (ref == 0) {
+        int err = series_allocate(store, kind, len, count, &ref);
+        if (err != 0)
+            return err;
+        struct shm_record *record = record_at(store, ref);
+        memcpy(record_body(record), bytes, len);
+        record->hash = hash;
+        series_index_add(index, hash, ref);
+    }
+    record_at(store, ref)->references++;
+    *ret_ref = ref;
+    return 0;
+}
+
+/* ---- labels to bytes ---- */
+
+static uint8_t *scratch_of(struct series_store *store, size_t len)
+{
+    if (store->scratch_room < len) {
+        size_t room = store->scratch_room == 0 ? 4096 : store->scratch_room;
+        while (room < len)
+            room *= 2;
+        free(store->scratch);
+        store->scratch = malloc(room);
+        check(store->scratch != NULL);
+        store->scratch_room = room;
+    }
+    return store->scratch;
+}
+
+static bool hides(const struct label *label)
+{
+    return label->value.ptr == series_hides;
+}
+
+static size_t labels_length(const struct label *labels, uint32_t count)
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        check(i == 0 || slice_compare(labels[i - 1].name, labels[i].name) < 0);
+        check(hides(&labels[i]) || labels[i].value.len > 0);
+        len += sizeof(struct shm_label) + labels[i].name.len + labels[i].value.len;
+    }
+    return len;
+}
+
+static void put_labels(uint8_t *at, const struct label *labels, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct label *label = &labels[i];
+        struct shm_label head = {(uint32_t)label->name.len, (uint32_t)label->value.len};
+        if (hides(label))
+            head.value_len = SHM_LABEL_HIDES;
+        memcpy(at, &head, sizeof(head));
+        at += sizeof(head);
+        memcpy(at, label->name.ptr, label->name.len);
+        at += label->name.len;
+        memcpy(at, label->value.ptr, label->value.len);
+        at += label->value.len;
+    }
+}
+
+/* ---- lines, layouts, stamped ---- */
+
+int series_line(struct series_store *store, const struct label *labels, uint32_t count,
+                uint32_t *ret_ref)
+{
+    size_t len = labels_length(labels, count);
+    uint8_t *bytes = scratch_of(store, len + 1);
+    bool is_new;
+    put_labels(bytes, labels, count);
+    return intern(store, SHM_RECORD_LINE, bytes, len, count, ret_ref, &is_new);
+}
+
+static void retain_lines(struct series_store *store, const uint32_t *lines, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        series_retain(store, lines[i]);
+}
+
+int series_layout(struct series_store *store, const uint32_t *lines, uint32_t count,
+                  uint32_t *ret_ref)
+{
+    bool is_new;
+    check(count >= 1);
+    int err = intern(store, SHM_RECORD_LAYOUT, lines, count * sizeof(*lines), count, ret_ref,
+                     &is_new);
+    if (err == 0 && is_new)
+        retain_lines(store, lines, count);
+    return err;
+}
+
+int series_stamped(struct series_store *store, const uint32_t *lines, const int64_t *timestamps_ms,
+                   uint32_t count, uint32_t *ret_ref)
+{
+    check(count >= 1);
+    size_t len = count * (sizeof(*lines) + sizeof(*timestamps_ms));
+    int err = series_allocate(store, SHM_RECORD_STAMPED, len, count, ret_ref);
+    if (err != 0)
+        return err;
+    struct shm_record *record = record_at(store, *ret_ref);
+    memcpy(record_body(record), timestamps_ms, count * sizeof(*timestamps_ms));
+    memcpy(series_lines_of(record), lines, count * sizeof(*lines));
+    retain_lines(store, lines, count);
+    record->references = 1;
+    return 0;
+}
+
+void series_retain(struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind != SHM_RECORD_FREE && record->kind != SHM_RECORD_TARGET);
+    record->references++;
+}
+
+void series_release(struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind != SHM_RECORD_FREE && record->kind != SHM_RECORD_TARGET);
+    check(record->references > 0);
+    if (--record->references == 0)
+        series_retire(store, ref);
+}
+
+/* ---- targets ---- */
+
+uint32_t series_target_hash(uint64_t target_id)
+{
+    return (uint32_t)hash64(&target_id, sizeof(target_id), 0);
+}
+
+static bool same_target(const void *context, uint32_t ref)
+{
+    const struct content *wanted = context;
+    const struct shm_target_body *body = record_body(record_at(wanted->store, ref));
+    return memcmp(&body->target_id, wanted->bytes, sizeof(body->target_id)) == 0;
+}
+
+int series_target(struct series_store *store, uint64_t target_id, const struct label *labels,
+                  uint32_t count, uint32_t *ret_ref)
+{
+    uint32_t hash = series_target_hash(target_id);
+    struct content wanted = {store, &target_id, sizeof(target_id), count};
+    *ret_ref = series_index_find(&store->targets, hash, same_target, &wanted);
+    if (*ret_ref != 0)
+        return 0;
+    size_t labels_len = labels_length(labels, count);
+    int err = series_allocate(store, SHM_RECORD_TARGET, sizeof(struct shm_target_body) + labels_len,
+                              count, ret_ref);
+    if (err != 0)
+        return err;
+    struct shm_record *record = record_at(store, *ret_ref);
+    struct shm_target_body *body = record_body(record);
+    memset(body, 0, sizeof(*body));
+    body->target_id = target_id;
+    body->labels_len = (uint32_t)labels_len;
+    put_labels((uint8_t *)(body + 1), labels, count);
+    record->hash = hash;
+    series_index_add(&store->targets, hash, *ret_ref);
+    return 0;
+}
+
+static struct shm_target_body *target_body(const struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind == SHM_RECORD_TARGET);
+    return record_body(record);
+}
+
+/* relaxed: only the scraper itself looks, and after a restart it sees what memory holds */
+static uint64_t state_pos(const struct shm_target_state *state)
+{
+    return atomic_load_explicit(&state->pos, memory_order_relaxed);
+}
+
+/* The copy whose position is the greatest of those published; NULL when there is none. */
+struct shm_target_state *series_valid_state(const struct series_store *store,
+                                            struct shm_target_body *body)
+{
+    struct shm_target_state *valid = NULL;
+    for (int i = 0; i < 2; i++) {
+        struct shm_target_state *state = &body->state[i];
+        uint64_t pos = state_pos(state);
+        if (pos != 0 && pos <= store->ring->published && (valid == NULL || pos > state_pos(valid)))
+            valid = state;
+    }
+    return valid;
+}
+
+static void release_state(struct series_store *store, const struct shm_target_state *state)
+{
+    if (state->layout_ref != 0)
+        series_release(store, state->layout_ref);
+    if (state->stamped_ref != 0)
+        series_release(store, state->stamped_ref);
+}
+
+void series_target_drop(struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    struct shm_target_body *body = target_body(store, ref);
+    const struct shm_target_state *valid = series_valid_state(store, body);
+    if (valid != NULL)
+        release_state(store, valid);
+    record->flags |= RECORD_DROPPED;
+    series_index_remove(&store->targets, record->hash, ref);
+    series_retire(store, ref);
+}
+
+void series_targets_each(struct series_store *store,
+                         void (*visit)(void *context, uint64_t target_id, uint32_t ref),
+                         void *context)
+{
+    uint32_t end = (uint32_t)(store->used / SHM_SERIES_UNIT) + 1;
+    for (uint32_t ref = 1; ref < end; ref = series_next_ref(store, ref)) {
+        const struct shm_record *record = record_at(store, ref);
+        if (record->kind == SHM_RECORD_TARGET && (record->flags & RECORD_DROPPED) == 0)
+            visit(context, target_body(store, ref)->target_id, ref);
+    }
+}
+
+uint64_t series_target_id(const struct series_store *store, uint32_t ref)
+{
+    return target_body(store, ref)->target_id;
+}
+
+struct series_state series_target_state(const struct series_store *store, uint32_t ref)
+{
+    const struct shm_target_state *valid = series_valid_state(store, target_body(store, ref));
+    if (valid == NULL)
+        return (struct series_state){0};
+    return (struct series_state){valid->timestamp_ms, valid->layout_ref, valid->stamped_ref,
+                                 valid->scrape_seq, valid->flags};
+}
+
+static struct shm_target_state *other_copy(struct shm_target_body *body,
+                                           const struct shm_target_state *state)
+{
+    return state == &body->state[0] ? &body->state[1] : &body->state[0];
+}
+
+void series_target_prepare(struct series_store *store, uint32_t ref,
+                           const struct series_state *state)
+{
+    struct shm_target_body *body = target_body(store, ref);
+    struct shm_target_state *copy = other_copy(body, series_valid_state(store, body));
+    /* Must be published to count, so it has to lie behind what is published. */
+    check(ring_written(store->ring) > store->ring->published);
+    atomic_store_explicit(&copy->pos, 0, memory_order_release);
+    CRASHPOINT("series.state_half_written");
+    copy->timestamp_ms = state->timestamp_ms;
+    copy->layout_ref = state->layout;
+    copy->layout_generation = state->layout == 0 ? 0 : series_generation(store, state->layout);
+    copy->stamped_ref = state->stamped;
+    copy->stamped_generation = state->stamped == 0 ? 0 : series_generation(store, state->stamped);
+    copy->scrape_seq = state->scrape_seq;
+    copy->flags = state->flags;
+    /* release: a state with a position is complete, for whoever recovers */
+    atomic_store_explicit(&copy->pos, ring_written(store->ring), memory_order_release);
+    CRASHPOINT("series.state_prepared");
+}
+
+void series_target_commit(struct series_store *store, uint32_t ref)
+{
+    struct shm_target_body *body = target_body(store, ref);
+    struct shm_target_state *valid = series_valid_state(store, body);
+    check(valid != NULL);
+    struct shm_target_state *old = other_copy(body, valid);
+    if (state_pos(old) == 0)
+        return;
+    release_state(store, old);
+    atomic_store_explicit(&old->pos, 0, memory_order_release);
+}
+
+void series_target_forget(struct series_store *store, uint32_t ref)
+{
+    struct shm_target_body *body = target_body(store, ref);
+    struct shm_target_state *copy = other_copy(body, series_valid_state(store, body));
+    atomic_store_explicit(&copy->pos, 0, memory_order_release);
+}
+
+/* ---- looking ---- */
+
+uint32_t series_generation(const struct series_store *store, uint32_t ref)
+{
+    return record_at(store, ref)->generation;
+}
+
+uint32_t series_count(const struct series_store *store, uint32_t ref)
+{
+    return record_at(store, ref)->count;
+}
+
+const uint32_t *series_layout_lines(const struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind == SHM_RECORD_LAYOUT);
+    return series_lines_of(record);
+}
+
+const uint32_t *series_stamped_lines(const struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind == SHM_RECORD_STAMPED);
+    return series_lines_of(record);
+}
+
+const int64_t *series_stamped_times(const struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind == SHM_RECORD_STAMPED);
+    return record_body(record);
+}
+
+bool series_is(const struct series_store *store, uint32_t ref, uint16_t kind, uint32_t generation)
+{
+    if (ref == 0 || (uint64_t)(ref - 1) * SHM_SERIES_UNIT >= store->used)
+        return false;
+    const struct shm_record *record = record_at(store, ref);
+    return record->kind == kind && record->generation == generation;
+}
+
+struct series_usage series_usage(const struct series_store *store)
+{
+    return (struct series_usage){store->used, store->lines.count, store->layouts.count,
+                                 store->targets.count};
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the series store share: records by ref, space, the queue of what may be freed. */
+#ifndef SHM_SERIES_PRIVATE_H
+#define SHM_SERIES_PRIVATE_H
+
+#include "shm/series.h"
+
+/* Flags of a record. */
+#define RECORD_PENDING 1u /* stands in the queue */
+#define RECORD_AGAIN   2u /* was needed and released again while standing in the queue */
+#define RECORD_IN_RING 4u /* recovery: a block that is not acknowledged speaks of it */
+#define RECORD_DROPPED 8u /* a TARGET that is gone */
+
+static inline struct shm_record *record_at(const struct series_store *store, uint32_t ref)
+{
+    return (struct shm_record *)(void *)(store->arena + (uint64_t)(ref - 1) * SHM_SERIES_UNIT);
+}
+
+static inline void *record_body(struct shm_record *record)
+{
+    return record + 1;
+}
+
+/* ---- series_space.c ---- */
+
+/* A record with room for `bytes`; its generation has moved. -ENOSPC. */
+int series_allocate(struct series_store *store, uint16_t kind, size_t bytes, uint32_t count,
+                    uint32_t *ret_ref) MUST_USE;
+
+/* Puts a record's space where series_allocate finds it. */
+void series_free(struct series_store *store, uint32_t ref);
+
+/* Queues a record that nobody refers to any more. */
+void series_retire(struct series_store *store, uint32_t ref);
+
+/* Whether a record can have this size: whatever else is read there is damage. */
+bool series_size_valid(uint32_t units);
+
+/* The record after this one. */
+uint32_t series_next_ref(const struct series_store *store, uint32_t ref);
+
+/* ---- series.c ---- */
+
+struct series_index *series_index_of(struct series_store *store, uint16_t kind);
+struct shm_target_state *series_valid_state(const struct series_store *store,
+                                            struct shm_target_body *body);
+uint32_t series_target_hash(uint64_t target_id);
+
+/* The lines of a LAYOUT or STAMPED record. */
+uint32_t *series_lines_of(struct shm_record *record);
+
+/* ---- series_recover.c ---- */
+
+/* Makes references, indexes, free lists and the queue anew from what lies in the segment. */
+void series_recover(struct series_store *store, const struct ring_consumer *ring);
+
+#endif
