@@ -85,7 +85,8 @@ static int open_any(struct loop *loop, const struct loop_options *options, struc
     struct errctx reason = {""};
     int err = open_backend(loop, &loop_uring, options, &reason);
     if (err == 0) {
-        snprintf(loop->why, sizeof(loop->why), "a trial operation on it succeeded");
+        snprintf(loop->why, sizeof(loop->why),
+                 "a trial operation on a ring of %u entries succeeded", loop->entries);
         return 0;
     }
     snprintf(loop->why, sizeof(loop->why), "io_uring is not usable: %.200s", reason.text);

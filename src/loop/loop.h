@@ -63,7 +63,10 @@ struct loop_stats {
     uint64_t starved;      /* receives that had to wait for a free buffer */
 };
 
-/* Errors: -errno of the backend that was asked for (AUTO falls back to epoll before it fails). */
+/*
+ * The calling thread is the one that must run the loop: the kernel binds a ring to it. Errors:
+ * -errno of the backend that was asked for (AUTO falls back to epoll before it fails).
+ */
 int loop_new(const struct loop_options *options, struct loop **ret_loop, struct errctx *ctx);
 
 /* Nothing may be in flight; timers that are still set are forgotten. NULL is allowed. */

@@ -110,6 +110,18 @@ static void release_memory(struct uring *uring)
     free(uring);
 }
 
+/* Rings count against RLIMIT_MEMLOCK, which containers often set low. */
+static int setup_what_fits(struct uring *uring, uint32_t entries, struct errctx *ctx)
+{
+    struct errctx reason = {""};
+    int err = setup(uring, entries, &reason);
+    while (err == -ENOMEM && entries / 2 >= MIN_ENTRIES) {
+        entries /= 2;
+        err = setup(uring, entries, &reason);
+    }
+    return err == 0 ? 0 : err_set(ctx, err, "%s", reason.text);
+}
+
 static int uring_open(struct loop *loop, const struct loop_options *options, struct errctx *ctx)
 {
     struct uring *uring = calloc(1, sizeof(*uring));
@@ -118,19 +130,13 @@ static int uring_open(struct loop *loop, const struct loop_options *options, str
     uring->buffer_size = options->buffer_size;
     uring->buffers = map_memory((size_t)uring->n_buffers * uring->buffer_size);
     uring->buffer_ring = map_memory(buffer_ring_size(uring));
-
-    /* Rings count against RLIMIT_MEMLOCK, which containers often set low. */
-    uint32_t entries = options->entries;
-    int err = setup(uring, entries, ctx);
-    while (err == -ENOMEM && entries / 2 >= MIN_ENTRIES) {
-        entries /= 2;
-        err = setup(uring, entries, ctx);
-    }
+    int err = setup_what_fits(uring, options->entries, ctx);
     if (err != 0) {
         release_memory(uring);
         return err;
     }
-    uring->messages = calloc(uring->ring.sq.ring_entries, sizeof(*uring->messages));
+    loop->entries = uring->ring.sq.ring_entries;
+    uring->messages = calloc(loop->entries, sizeof(*uring->messages));
     check(uring->messages != NULL);
     loop->state = uring;
     return 0;

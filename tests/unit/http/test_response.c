@@ -39,7 +39,8 @@ static const struct answer answers[] = {
      HEAD_OK "body hello!\nend keep\n", false, 0},
     {"hexadecimal", CHUNKED "a\r\n0123456789\r\nB\r\n0123456789a\r\n0\r\n\r\n",
      HEAD_OK "body 01234567890123456789a\nend keep\n", false, 0},
-    {"trailers", CHUNKED "1\r\nx\r\n0\r\nA: b\r\nC: d\n\r\n", HEAD_OK "body x\nend keep\n", false, 0},
+    {"trailers", CHUNKED "1\r\nx\r\n0\r\nA: b\r\nC: d\n\r\n", HEAD_OK "body x\nend keep\n",
+     false, 0},
     {"trailers with a bare LF", CHUNKED "1\r\nx\r\n0\r\n\rA: b\r\n\n",
      HEAD_OK "body x\nend keep\n", false, 0},
     {"chunks go before length", OK "Content-Length: 7\r\nTransfer-Encoding: Chunked\r\n\r\n"
@@ -69,7 +70,8 @@ static const struct answer answers[] = {
     {"close", OK "Connection: close\r\nContent-Length: 0\r\n\r\n", HEAD_OK "end\n", false, 0},
     {"close in a list", OK "Connection: x, CLOSE ,y\r\nContent-Length: 0\r\n\r\n",
      HEAD_OK "end\n", false, 0},
-    {"close in a second field", OK "Connection: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    {"close in a second field",
+     OK "Connection: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
      HEAD_OK "end\n", false, 0},
     {"1.0", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "head 1.0 200 \"200 OK\"\nend\n",
      false, 0},
@@ -146,8 +148,8 @@ static const struct answer answers[] = {
     BROKEN_CHUNK("5;a\n", "chunked line ends with bare LF"),
     BROKEN_CHUNK("5\rx", "invalid CR in chunked line"),
     BROKEN_CHUNK("00000000000000001", "http chunk length too large"),
-    {"data beyond the chunk", CHUNKED "1\r\nxy", HEAD_OK "body x\nerror malformed chunked encoding\n",
-     false, 0},
+    {"data beyond the chunk", CHUNKED "1\r\nxy",
+     HEAD_OK "body x\nerror malformed chunked encoding\n", false, 0},
 };
 
 static struct transcript start(const struct answer *answer)

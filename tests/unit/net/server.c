@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/unit/net/server.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@ struct server {
     void *context;
     struct net_address address;
     int fd;
+    int stop_fd; /* an eventfd */
     pthread_t thread;
     struct connection connections[MAX_CONNECTIONS];
     int n_connections;
@@ -45,21 +48,33 @@ static void limit_waits(int fd)
     check(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0);
 }
 
+static void accept_one(struct server *server)
+{
+    int fd = accept(server->fd, NULL, NULL);
+    if (fd < 0)
+        return; /* no descriptor is left, or the client has gone already */
+    check(server->n_connections < MAX_CONNECTIONS);
+    int nth = server->n_connections++;
+    struct connection *connection = &server->connections[nth];
+    limit_waits(fd);
+    connection->server = server;
+    connection->fd = fd;
+    connection->nth = nth;
+    check(pthread_create(&connection->thread, NULL, serve_one, connection) == 0);
+}
+
+/* Stops only when nobody waits to be accepted, so that none is missing from the count. */
 static void *accept_all(void *argument)
 {
     struct server *server = argument;
-    int fd;
-    while ((fd = accept(server->fd, NULL, NULL)) >= 0) {
-        check(server->n_connections < MAX_CONNECTIONS);
-        int nth = server->n_connections++;
-        struct connection *connection = &server->connections[nth];
-        limit_waits(fd);
-        connection->server = server;
-        connection->fd = fd;
-        connection->nth = nth;
-        check(pthread_create(&connection->thread, NULL, serve_one, connection) == 0);
+    struct pollfd fds[2] = {{server->fd, POLLIN, 0}, {server->stop_fd, POLLIN, 0}};
+    for (;;) {
+        check(poll(fds, 2, -1) > 0);
+        if (fds[0].revents != 0)
+            accept_one(server);
+        else if (fds[1].revents != 0)
+            return NULL;
     }
-    return NULL;
 }
 
 /* Blocking, unlike a socket of net/. */
@@ -81,18 +96,21 @@ struct server *server_start(serve_fn *serve, void *context)
     server->serve = serve;
     server->context = context;
     server->fd = listen_any(128, &server->address);
+    server->stop_fd = eventfd(0, EFD_CLOEXEC);
+    check(server->stop_fd >= 0);
     check(pthread_create(&server->thread, NULL, accept_all, server) == 0);
     return server;
 }
 
 int server_stop(struct server *server)
 {
-    shutdown(server->fd, SHUT_RDWR);
+    check(eventfd_write(server->stop_fd, 1) == 0);
     pthread_join(server->thread, NULL);
     int n = server->n_connections;
     for (int i = 0; i < n; i++)
         pthread_join(server->connections[i].thread, NULL);
     close(server->fd);
+    close(server->stop_fd);
     free(server);
     return n;
 }
