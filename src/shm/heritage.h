@@ -18,6 +18,10 @@
  *     RING(i)       ring of scraper i                               scraper: its own; writer; console ro
  *     SERIES(i)     series of scraper i                             the same; writer and console ro
  *     WAKE_OF(i)    the WAKE of scraper i                           discovery
+ *     LOCK          the lock on the runtime directory               all
+ *
+ * The lock is inherited so that it lasts as long as the last process which may touch the shared
+ * memory: a limpet started after the supervisor was killed waits until the writer has left, too.
  */
 #ifndef SHM_HERITAGE_H
 #define SHM_HERITAGE_H
@@ -36,7 +40,8 @@ enum heritage {
     HERITAGE_LISTENERS = 10, /* up to HERITAGE_MAX_LISTENERS from here on */
     HERITAGE_RINGS = 16,     /* a ring and a series segment for each scraper from here on */
     HERITAGE_WAKES = 160,    /* one for each scraper from here on */
-    HERITAGE_END = 224       /* all numbers are below */
+    HERITAGE_LOCK = 224,     /* only held: see above */
+    HERITAGE_END = 225       /* all numbers are below */
 };
 
 #define HERITAGE_MAX_LISTENERS (HERITAGE_RINGS - HERITAGE_LISTENERS)
