@@ -108,8 +108,8 @@ struct exposition_parser {
     size_t token;  /* where the last token began */
     size_t line;   /* where the entry in work began */
     bool last;
-    bool created;         /* EXPOSITION_CREATED_TIMESTAMPS */
-    bool after_value;     /* OpenMetrics: the sample before left the rest of its line unread */
+    bool created;     /* EXPOSITION_CREATED_TIMESTAMPS */
+    bool after_value; /* OpenMetrics: the sample before left the rest of its line unread */
     enum exposition_kind ended; /* END or ERROR once reached, else NEED_MORE */
     enum exposition_format format;
     enum exposition_type type; /* of the last TYPE line */

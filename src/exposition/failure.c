@@ -32,15 +32,15 @@ static const char *const TEMPLATES[] = {
 };
 
 static const char *const TOKEN_NAMES[] = {
-    [TOKEN_INVALID] = "INVALID",         [TOKEN_EOF] = "EOF",
-    [TOKEN_LINEBREAK] = "LINEBREAK",     [TOKEN_HELP] = "HELP",
-    [TOKEN_TYPE] = "TYPE",               [TOKEN_UNIT] = "UNIT",
-    [TOKEN_EOF_WORD] = "EOFWORD",        [TOKEN_COMMENT] = "COMMENT",
-    [TOKEN_METRIC_NAME] = "MNAME",       [TOKEN_QUOTED] = "QSTRING",
-    [TOKEN_BRACE_OPEN] = "BOPEN",        [TOKEN_BRACE_CLOSE] = "BCLOSE",
-    [TOKEN_LABEL_NAME] = "LNAME",        [TOKEN_LABEL_VALUE] = "LVALUE",
-    [TOKEN_COMMA] = "COMMA",             [TOKEN_EQUAL] = "EQUAL",
-    [TOKEN_TIMESTAMP] = "TIMESTAMP",     [TOKEN_VALUE] = "VALUE",
+    [TOKEN_INVALID] = "INVALID",     [TOKEN_EOF] = "EOF",
+    [TOKEN_LINEBREAK] = "LINEBREAK", [TOKEN_HELP] = "HELP",
+    [TOKEN_TYPE] = "TYPE",           [TOKEN_UNIT] = "UNIT",
+    [TOKEN_EOF_WORD] = "EOFWORD",    [TOKEN_COMMENT] = "COMMENT",
+    [TOKEN_METRIC_NAME] = "MNAME",   [TOKEN_QUOTED] = "QSTRING",
+    [TOKEN_BRACE_OPEN] = "BOPEN",    [TOKEN_BRACE_CLOSE] = "BCLOSE",
+    [TOKEN_LABEL_NAME] = "LNAME",    [TOKEN_LABEL_VALUE] = "LVALUE",
+    [TOKEN_COMMA] = "COMMA",         [TOKEN_EQUAL] = "EQUAL",
+    [TOKEN_TIMESTAMP] = "TIMESTAMP", [TOKEN_VALUE] = "VALUE",
 };
 
 /* The bytes from one offset to another, as far as they are real ones. */
@@ -102,8 +102,7 @@ enum exposition_kind fail_at_float(struct exposition_parser *parser, struct slic
 
 enum exposition_kind fail_at_int(struct exposition_parser *parser, struct slice text)
 {
-    return fail(parser, SHAPE_INT_RANGE, NULL, text,
-                range(parser, parser->line, parser->cursor));
+    return fail(parser, SHAPE_INT_RANGE, NULL, text, range(parser, parser->line, parser->cursor));
 }
 
 enum exposition_kind fail_at_type(struct exposition_parser *parser, struct slice type)

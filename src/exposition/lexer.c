@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "exposition/lexer.h"
 
-#define OTHER   (CLASS_TEXT_VALUE | CLASS_VALUE | CLASS_QUOTED) /* any byte without a meaning */
-#define LETTER  (OTHER | CLASS_METRIC_START | CLASS_METRIC | CLASS_LABEL_START | CLASS_LABEL)
-#define DIGIT   (OTHER | CLASS_METRIC | CLASS_LABEL)
-#define COLON   (OTHER | CLASS_METRIC_START | CLASS_METRIC)
-#define TAB     (CLASS_VALUE | CLASS_QUOTED)
-#define SPACE   CLASS_QUOTED
-#define QUOTE   (CLASS_TEXT_VALUE | CLASS_VALUE) /* and the backslash */
-#define BRACE   (CLASS_VALUE | CLASS_QUOTED)     /* the opening one */
+#define OTHER  (CLASS_TEXT_VALUE | CLASS_VALUE | CLASS_QUOTED) /* any byte without a meaning */
+#define LETTER (OTHER | CLASS_METRIC_START | CLASS_METRIC | CLASS_LABEL_START | CLASS_LABEL)
+#define DIGIT  (OTHER | CLASS_METRIC | CLASS_LABEL)
+#define COLON  (OTHER | CLASS_METRIC_START | CLASS_METRIC)
+#define TAB    (CLASS_VALUE | CLASS_QUOTED)
+#define SPACE  CLASS_QUOTED
+#define QUOTE  (CLASS_TEXT_VALUE | CLASS_VALUE) /* and the backslash */
+#define BRACE  (CLASS_VALUE | CLASS_QUOTED)     /* the opening one */
 
 #define FOUR(class)    class, class, class, class
 #define SIXTEEN(class) FOUR(class), FOUR(class), FOUR(class), FOUR(class)
 
+/* clang-format off */
 const unsigned char LEXER_CLASS[256] = {
     /* 0x00 */ 0, FOUR(OTHER), FOUR(OTHER), TAB, 0, FOUR(OTHER), OTHER,
     /* 0x10 */ SIXTEEN(OTHER),
@@ -25,6 +26,7 @@ const unsigned char LEXER_CLASS[256] = {
     /* 0x80 */ SIXTEEN(OTHER), SIXTEEN(OTHER), SIXTEEN(OTHER), SIXTEEN(OTHER),
     /* 0xc0 */ SIXTEEN(OTHER), SIXTEEN(OTHER), SIXTEEN(OTHER), SIXTEEN(OTHER),
 };
+/* clang-format on */
 
 enum token lexer_take_name(struct exposition_parser *parser, unsigned start, unsigned rest,
                            enum token token)

@@ -99,8 +99,7 @@ enum token lexer_take_name(struct exposition_parser *parser, unsigned start, uns
 enum { QUOTED_NEWLINE = 1, QUOTED_NUL = 2 };
 
 /* At a quote: takes a quoted string and returns token. allowed: raw bytes that may stand in it. */
-enum token lexer_take_quoted(struct exposition_parser *parser, unsigned allowed,
-                             enum token token);
+enum token lexer_take_quoted(struct exposition_parser *parser, unsigned allowed, enum token token);
 
 /* Takes one byte as a token. */
 static inline enum token lexer_take_byte(struct exposition_parser *parser, enum token token)

@@ -180,8 +180,8 @@ static bool scale_quickly(uint64_t mantissa, int64_t exponent, double *ret_value
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (mantissa > UINT64_C(1) << DBL_MANT_DIG || exponent < -22 || exponent > 22)
         return false;
-    *ret_value = exponent < 0 ? (double)mantissa / powers[-exponent]
-                              : (double)mantissa * powers[exponent];
+    *ret_value =
+        exponent < 0 ? (double)mantissa / powers[-exponent] : (double)mantissa * powers[exponent];
     return true;
 }
 
@@ -280,8 +280,8 @@ static bool copy_without_underscores(struct slice text, char *copy, size_t size)
     bool hex = text.len > start + 1 && text.ptr[start] == '0' && lower(text.ptr[start + 1]) == 'x';
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        bool digit = is_digit(c) || (hex && lower(c) >= 'a' && lower(c) <= 'f') ||
-                     (hex && i == start + 1);
+        bool digit =
+            is_digit(c) || (hex && lower(c) >= 'a' && lower(c) <= 'f') || (hex && i == start + 1);
         if (c == '_' ? before != '0' : before == '_' && !digit)
             return false;
         before = c == '_' ? '_' : '!';

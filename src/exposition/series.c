@@ -17,8 +17,7 @@ static void skip_blanks(struct exposition_parser *parser)
 }
 
 /* Between labels: a name, a quoted string or one of } , = */
-static inline enum token take_label_token(struct exposition_parser *parser,
-                                          enum series_style style)
+static inline enum token take_label_token(struct exposition_parser *parser, enum series_style style)
 {
     if (style == SERIES_TEXT)
         skip_blanks(parser);
@@ -56,8 +55,7 @@ enum token series_take_exemplar_value(struct exposition_parser *parser)
 }
 
 /* Behind the equal sign. */
-static inline enum token take_label_value(struct exposition_parser *parser,
-                                          enum series_style style)
+static inline enum token take_label_value(struct exposition_parser *parser, enum series_style style)
 {
     if (style == SERIES_EXEMPLAR)
         return series_take_exemplar_value(parser);
@@ -69,9 +67,8 @@ static inline enum token take_label_value(struct exposition_parser *parser,
     parser->token = parser->cursor;
     if (c != '"')
         return lexer_refuse(parser);
-    return lexer_take_quoted(parser,
-                             style == SERIES_TEXT ? QUOTED_NEWLINE | QUOTED_NUL : QUOTED_NUL,
-                             TOKEN_LABEL_VALUE);
+    return lexer_take_quoted(
+        parser, style == SERIES_TEXT ? QUOTED_NEWLINE | QUOTED_NUL : QUOTED_NUL, TOKEN_LABEL_VALUE);
 }
 
 /* A quoted string that no equal sign follows is the metric's name. */
@@ -91,8 +88,7 @@ static bool accept_metric_name(struct exposition_parser *parser, enum series_sty
 }
 
 /* Behind a label's name, at whose end token was taken: the equal sign and the value. */
-static bool take_label(struct exposition_parser *parser, enum series_style style,
-                       enum token token)
+static bool take_label(struct exposition_parser *parser, enum series_style style, enum token token)
 {
     if (token != TOKEN_EQUAL) {
         fail_at_token(parser, "expected equal", token);
@@ -185,8 +181,7 @@ static struct slice read_name(struct series_reader *reader)
     const char *start = reader->at;
     while (reader->at < reader->end && lexer_is((unsigned char)*reader->at, CLASS_LABEL))
         reader->at++;
-    return reader->at > start ? slice_make(start, (size_t)(reader->at - start))
-                              : (struct slice){0};
+    return reader->at > start ? slice_make(start, (size_t)(reader->at - start)) : (struct slice){0};
 }
 
 int series_next(struct series_reader *reader, struct series_label *ret_label)

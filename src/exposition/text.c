@@ -22,8 +22,7 @@ static bool is_blank(int c)
 
 static inline void skip_blanks(struct exposition_parser *parser)
 {
-    while (parser->cursor < parser->len &&
-           is_blank((unsigned char)parser->bytes[parser->cursor]))
+    while (parser->cursor < parser->len && is_blank((unsigned char)parser->bytes[parser->cursor]))
         parser->cursor++;
 }
 
@@ -71,9 +70,9 @@ static enum exposition_kind take_metadata(struct exposition_parser *parser,
                                           struct exposition_entry *ret_entry)
 {
     bool help = kind == EXPOSITION_HELP;
-    if (!metadata_take_name(parser, help ? "expected metric name after HELP"
-                                         : "expected metric name after TYPE",
-                            &ret_entry->family))
+    if (!metadata_take_name(
+            parser, help ? "expected metric name after HELP" : "expected metric name after TYPE",
+            &ret_entry->family))
         return parser->ended;
     size_t newline;
     if (!find_newline(parser, &newline))
@@ -202,13 +201,11 @@ static enum exposition_kind take_sample(struct exposition_parser *parser,
     }
     if (!named)
         return fail_in_line(parser, "metric name not set");
-    ret_entry->series =
-        slice_make(parser->bytes + parser->line, series_end - parser->line);
+    ret_entry->series = slice_make(parser->bytes + parser->line, series_end - parser->line);
     return take_sample_rest(parser, token, ret_entry);
 }
 
-enum exposition_kind text_next(struct exposition_parser *parser,
-                               struct exposition_entry *ret_entry)
+enum exposition_kind text_next(struct exposition_parser *parser, struct exposition_entry *ret_entry)
 {
     for (;;) {
         parser->line = parser->cursor;

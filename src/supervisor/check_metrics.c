@@ -159,8 +159,8 @@ static void add_sample(struct strbuf *json, const struct exposition_entry *entry
     size_t scratch_size = 2 * entry->series.len + 32;
     char *scratch = malloc(scratch_size);
     check(scratch != NULL);
-    int count = exposition_labels(entry->series, entry->normalise, labels, max, scratch,
-                                  scratch_size);
+    int count =
+        exposition_labels(entry->series, entry->normalise, labels, max, scratch, scratch_size);
     check(count >= 0);
     strbuf_adds(json, ", ");
     add_labels(json, labels, count);
@@ -186,8 +186,8 @@ static void print_entry(const struct exposition_entry *entry, enum exposition_fo
                         bool with_start, FILE *out)
 {
     static const char *const kinds[] = {
-        [EXPOSITION_SAMPLE] = "sample", [EXPOSITION_TYPE] = "type",
-        [EXPOSITION_HELP] = "help",     [EXPOSITION_UNIT] = "unit",
+        [EXPOSITION_SAMPLE] = "sample",   [EXPOSITION_TYPE] = "type",
+        [EXPOSITION_HELP] = "help",       [EXPOSITION_UNIT] = "unit",
         [EXPOSITION_COMMENT] = "comment",
     };
     struct strbuf json = STRBUF_GROWING;

@@ -41,7 +41,8 @@ static void add_sample(struct digest *digest, const struct exposition_entry *ent
     size_t size = 2 * entry->series.len + 32;
     char *scratch = malloc(size);
     check(scratch != NULL);
-    int count = exposition_labels(entry->series, entry->normalise, labels, MAX_LABELS, scratch, size);
+    int count =
+        exposition_labels(entry->series, entry->normalise, labels, MAX_LABELS, scratch, size);
     check(count >= 1);
     add_labels(digest, labels, count);
     free(scratch);

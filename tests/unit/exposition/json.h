@@ -7,8 +7,8 @@
 
 struct json {
     enum { JSON_NULL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT } kind;
-    struct slice key;  /* of a member of an object */
-    struct slice text; /* of a string (decoded) or a number */
+    struct slice key;   /* of a member of an object */
+    struct slice text;  /* of a string (decoded) or a number */
     struct json *first; /* of an array or object */
     struct json *next;
 };

@@ -103,9 +103,8 @@ static void refuses_a_type_that_no_parser_knows(void **state)
     struct run got = run_as(SLICE_LITERAL("a 1\n"), "text/html");
     assert_int_equal(got.status, 1);
     assert_string_equal(got.out, "");
-    assert_string_equal(got.err,
-                        "received unsupported Content-Type \"text/html\" and no "
-                        "fallback_scrape_protocol specified for target\n");
+    assert_string_equal(got.err, "received unsupported Content-Type \"text/html\" and no "
+                                 "fallback_scrape_protocol specified for target\n");
     run_end(&got);
 }
 

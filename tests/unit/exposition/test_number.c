@@ -66,14 +66,41 @@ static void reads_what_it_should(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "0", "-0", "1", "+1", "-1", "5.", ".5", "007", "0.0", "1e3", "1E-3", "1e+3", "1.5e0",
-        "123456789.125", "9007199254740993", "18446744073709551615", "18446744073709551616",
-        "0.1000000000000000055511151231257827021181583404541015625", "4.9e-324", "2e-324",
-        "2.4703282292062327e-324", "2.4703282292062328e-324", "2.2250738585072011e-308",
-        "1.7976931348623157e308", "179769313486231570000e288", "0.000000000000000000000000001e27",
-        "9007199254740992999999", "9007199254740993.00000000000000000000000000000001",
-        "0e99999999999999999999", "1e-99999999999999999999", "0.30000000000000004",
-        "1234567890123456789e-27", "9999999999999999999e27", "8.5e22", "1e23",
+        "0",
+        "-0",
+        "1",
+        "+1",
+        "-1",
+        "5.",
+        ".5",
+        "007",
+        "0.0",
+        "1e3",
+        "1E-3",
+        "1e+3",
+        "1.5e0",
+        "123456789.125",
+        "9007199254740993",
+        "18446744073709551615",
+        "18446744073709551616",
+        "0.1000000000000000055511151231257827021181583404541015625",
+        "4.9e-324",
+        "2e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "2.2250738585072011e-308",
+        "1.7976931348623157e308",
+        "179769313486231570000e288",
+        "0.000000000000000000000000001e27",
+        "9007199254740992999999",
+        "9007199254740993.00000000000000000000000000000001",
+        "0e99999999999999999999",
+        "1e-99999999999999999999",
+        "0.30000000000000004",
+        "1234567890123456789e-27",
+        "9999999999999999999e27",
+        "8.5e22",
+        "1e23",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         assert_like_libc(texts[i]);
@@ -82,8 +109,7 @@ static void reads_what_it_should(void **state)
 static void reads_the_named_values(void **state)
 {
     (void)state;
-    static const char *const infinities[] = {"inf",  "Inf",       "INF", "+Inf",
-                                             "iNfInItY", "+infinity"};
+    static const char *const infinities[] = {"inf", "Inf", "INF", "+Inf", "iNfInItY", "+infinity"};
     for (size_t i = 0; i < sizeof(infinities) / sizeof(infinities[0]); i++)
         assert_number(infinities[i], strtod("inf", NULL));
     assert_number("-Inf", -strtod("inf", NULL));
@@ -97,9 +123,33 @@ static void refuses_what_is_no_number(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",      ".",    "+",     "-",      "e5",      "1e",     "1e+",   "1.2.3", " 1",   "1 ",
-        "+NaN",  "-nan", "nan(1)", "infinit", "infinityy", "in", "0x1F", "0b1",   "1,5",  "1\r",
-        "--1",   "1-",   "1e5.0", "NaNa",   "\xc2\xa0" "1", "i",
+        "",
+        ".",
+        "+",
+        "-",
+        "e5",
+        "1e",
+        "1e+",
+        "1.2.3",
+        " 1",
+        "1 ",
+        "+NaN",
+        "-nan",
+        "nan(1)",
+        "infinit",
+        "infinityy",
+        "in",
+        "0x1F",
+        "0b1",
+        "1,5",
+        "1\r",
+        "--1",
+        "1-",
+        "1e5.0",
+        "NaNa",
+        "\xc2\xa0"
+        "1",
+        "i",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         assert_outcome(texts[i], NUMBER_SYNTAX);
@@ -229,15 +279,16 @@ static void labels_take_more_forms_than_values(void **state)
     static const struct {
         const char *text;
         double value;
-    } cases[] = {{"1_0", 10},      {"0x1p-2", 0.25}, {"+1", 1},       {"0x_1p0", 1},
+    } cases[] = {{"1_0", 10},       {"0x1p-2", 0.25}, {"+1", 1},        {"0x_1p0", 1},
                  {"-0X1.8P+1", -3}, {"0x.8p0", 0.5},  {"1_0e1_0", 1e11}};
     double value;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(number_parse_go(slice_of(cases[i].text), &value), NUMBER_OK);
         assert_true(value == cases[i].value);
     }
-    static const char *const wrong[] = {"_1", "1_", "1__0", "1_.5", "1._5", "0x10", "0xp1", "0x1p",
-                                        "p", "_", "0x1p+", "abc", "", " 1", "inf_", "0x1p1 "};
+    static const char *const wrong[] = {"_1",   "1_",   "1__0", "1_.5",  "1._5",  "0x10",
+                                        "0xp1", "0x1p", "p",    "_",     "0x1p+", "abc",
+                                        "",     " 1",   "inf_", "0x1p1 "};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(number_parse_go(slice_of(wrong[i]), &value), NUMBER_SYNTAX);
     assert_int_equal(number_parse_go(slice_of("1e400"), &value), NUMBER_RANGE);

@@ -118,8 +118,8 @@ static void show_entry(struct strbuf *out, const struct exposition_entry *entry,
                        enum exposition_format format)
 {
     static const char *const kinds[] = {
-        [EXPOSITION_SAMPLE] = "sample", [EXPOSITION_TYPE] = "type",
-        [EXPOSITION_HELP] = "help",     [EXPOSITION_UNIT] = "unit",
+        [EXPOSITION_SAMPLE] = "sample",   [EXPOSITION_TYPE] = "type",
+        [EXPOSITION_HELP] = "help",       [EXPOSITION_UNIT] = "unit",
         [EXPOSITION_COMMENT] = "comment",
     };
     strbuf_adds(out, kinds[entry->kind]);
@@ -178,8 +178,8 @@ static void parse_in_pieces(struct strbuf *out, const struct vector *vector, siz
         if (end != body.len && end != cut && end % step != 0)
             continue;
         size_t left;
-        kind = feed(&parser, out, slice_make(body.ptr + start, end - start), end == body.len,
-                    &left);
+        kind =
+            feed(&parser, out, slice_make(body.ptr + start, end - start), end == body.len, &left);
         start = end - left;
     }
     assert_int_not_equal(kind, EXPOSITION_NEED_MORE);
