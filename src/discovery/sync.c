@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "discovery/sync.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "discovery/target_build.h"
+
+void sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
+               struct targets_writer *table, struct shm_slot *slot, uint32_t scrapers,
+               const char *host_name)
+{
+    *sync = (struct sync){.config = config,
+                          .resolver = resolver,
+                          .table = table,
+                          .slot = slot,
+                          .scrapers = scrapers,
+                          .job_count = config->scrape_configs.len,
+                          .seed = target_seed(host_name, &config->global.external_labels)};
+    sync->jobs = calloc(sync->job_count + 1, sizeof(*sync->jobs));
+    check(sync->jobs != NULL);
+    for (size_t i = 0; i < sync->job_count; i++) {
+        struct sync_job *job = &sync->jobs[i];
+        job->config = &config->scrape_configs.items[i];
+        job->file_count = job->config->file_sd_configs.len;
+        job->files = calloc(job->file_count + 1, sizeof(*job->files));
+        check(job->files != NULL);
+        for (size_t k = 0; k < job->file_count; k++)
+            file_sd_init(&job->files[k], &job->config->file_sd_configs.items[k]);
+    }
+}
+
+void sync_fini(struct sync *sync)
+{
+    for (size_t i = 0; i < sync->job_count; i++) {
+        for (size_t k = 0; k < sync->jobs[i].file_count; k++)
+            file_sd_fini(&sync->jobs[i].files[k]);
+        free(sync->jobs[i].files);
+    }
+    free(sync->jobs);
+}
+
+void sync_watch(const struct sync *sync, int inotify_fd)
+{
+    for (size_t i = 0; i < sync->job_count; i++) {
+        for (size_t k = 0; k < sync->jobs[i].file_count; k++)
+            file_sd_watch(&sync->jobs[i].files[k], inotify_fd);
+    }
+}
+
+bool sync_refresh(struct sync *sync, bool all, int64_t now_mono_ns)
+{
+    bool changed = false;
+    uint64_t errors = 0;
+    for (size_t i = 0; i < sync->job_count; i++) {
+        for (size_t k = 0; k < sync->jobs[i].file_count; k++) {
+            struct file_sd *sd = &sync->jobs[i].files[k];
+            uint64_t before = sd->read_errors;
+            if (all || sd->next_refresh <= now_mono_ns)
+                changed = file_sd_refresh(sd, now_mono_ns) || changed;
+            errors += sd->read_errors - before;
+        }
+    }
+    slot_add(sync->slot, COUNTER_FILE_SD_ERRORS, errors);
+    return changed;
+}
+
+int64_t sync_next_refresh(const struct sync *sync)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < sync->job_count; i++) {
+        for (size_t k = 0; k < sync->jobs[i].file_count; k++) {
+            if (sync->jobs[i].files[k].next_refresh < next)
+                next = sync->jobs[i].files[k].next_refresh;
+        }
+    }
+    return next;
+}
+
+/*
+ * Jump consistent hash (Lamping and Veach 2014): going from n to n + 1 moves one target of n + 1,
+ * and all of those to the new scraper.
+ */
+uint32_t sync_owner(uint64_t target_id, uint32_t n)
+{
+    int64_t owner = 0;
+    int64_t jump = 0;
+    check(n >= 1);
+    while (jump < (int64_t)n) {
+        owner = jump;
+        target_id = target_id * UINT64_C(2862933555777941757) + 1;
+        jump = (int64_t)((double)(owner + 1) *
+                         ((double)(INT64_C(1) << 31) / (double)((target_id >> 33) + 1)));
+    }
+    return (uint32_t)owner;
+}
+
+/* ---- walking all targets of all jobs ---- */
+
+/* What one round over all targets needs and finds. */
+struct round {
+    struct sync *sync;
+    int (*visit)(struct round *round, const struct config_job *job, struct built_target *target);
+    struct arena arena; /* texts of the targets of this round */
+    uint64_t *seen;     /* identities, an open-addressing set; 0 = empty */
+    size_t seen_mask;
+    size_t targets;
+    uint64_t failures;
+    bool log_failures;
+    bool omit_pending;
+};
+
+/* True if the identity was not there yet. The set has room for all: see count_targets. */
+static bool remember(struct round *round, uint64_t id)
+{
+    size_t i = (size_t)id & round->seen_mask;
+    while (round->seen[i] != 0) {
+        if (round->seen[i] == id)
+            return false;
+        i = (i + 1) & round->seen_mask;
+    }
+    round->seen[i] = id;
+    return true;
+}
+
+static int visit_address(struct round *round, const struct config_job *job, const char *address,
+                         const struct label_set *labels)
+{
+    struct built_target target;
+    struct errctx why;
+    int err = target_build(job, slice_of(address), labels, round->sync->seed, &round->arena,
+                           &target, &why);
+    if (err != 0) {
+        round->failures++;
+        if (round->log_failures)
+            log_warn(MSG("not a target"), STR("scrape_job", job->job_name),
+                     STR("address", address), STR("err", why.text));
+        return 0;
+    }
+    /* Entries that end up with the same labels and URL are one target. */
+    if (remember(round, target.id))
+        err = round->visit(round, job, &target);
+    label_set_fini(&target.labels);
+    return err;
+}
+
+static int visit_groups(struct round *round, const struct config_job *job,
+                        const struct config_target_groups *groups, const char *file)
+{
+    struct label_set labels = {0};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < groups->len; i++) {
+        const struct config_target_group *group = &groups->items[i];
+        label_set_clear(&labels);
+        for (size_t k = 0; k < group->labels.len; k++)
+            label_set_put(&labels, slice_of(group->labels.items[k].name),
+                          slice_of(group->labels.items[k].value));
+        if (file != NULL)
+            label_set_put(&labels, SLICE_LITERAL("__meta_filepath"), slice_of(file));
+        for (size_t k = 0; err == 0 && k < group->targets.len; k++)
+            err = visit_address(round, job, group->targets.items[k], &labels);
+    }
+    label_set_fini(&labels);
+    return err;
+}
+
+static int visit_job(struct round *round, const struct sync_job *job)
+{
+    int err = visit_groups(round, job->config, &job->config->static_configs, NULL);
+    for (size_t i = 0; err == 0 && i < job->file_count; i++) {
+        for (struct file_sd_file *file = job->files[i].files; err == 0 && file != NULL;
+             file = file->next)
+            err = visit_groups(round, job->config, &file->groups, file->path);
+    }
+    return err;
+}
+
+static size_t count_in(const struct config_target_groups *groups)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < groups->len; i++)
+        count += groups->items[i].targets.len;
+    return count;
+}
+
+static size_t count_targets(const struct sync *sync)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < sync->job_count; i++) {
+        count += count_in(&sync->jobs[i].config->static_configs);
+        for (size_t k = 0; k < sync->jobs[i].file_count; k++) {
+            for (struct file_sd_file *file = sync->jobs[i].files[k].files; file != NULL;
+                 file = file->next)
+                count += count_in(&file->groups);
+        }
+    }
+    return count;
+}
+
+static int visit_all(struct round *round)
+{
+    size_t room = 64;
+    while (room < 2 * count_targets(round->sync))
+        room *= 2;
+    round->seen = calloc(room, sizeof(*round->seen));
+    check(round->seen != NULL);
+    round->seen_mask = room - 1;
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < round->sync->job_count; i++)
+        err = visit_job(round, &round->sync->jobs[i]);
+    free(round->seen);
+    arena_fini(&round->arena);
+    return err;
+}
+
+/* ---- what is done with each ---- */
+
+static int ask_for_name(struct round *round, const struct config_job *job,
+                        struct built_target *target)
+{
+    (void)job;
+    (void)resolver_lookup(round->sync->resolver, target->host);
+    return 0;
+}
+
+int sync_resolve(struct sync *sync)
+{
+    struct round round = {.sync = sync, .visit = ask_for_name};
+    check(visit_all(&round) == 0);
+    return resolver_pending(sync->resolver);
+}
+
+static uint32_t flags_of(const struct config_job *job)
+{
+    uint32_t flags = 0;
+    if (job->honor_labels)
+        flags |= SHM_TARGET_HONOR_LABELS;
+    if (job->honor_timestamps)
+        flags |= SHM_TARGET_HONOR_TIMESTAMPS;
+    if (job->track_timestamps_staleness)
+        flags |= SHM_TARGET_TRACK_TIMESTAMPS;
+    if (job->fallback_scrape_protocol != CONFIG_PROTOCOL_NONE)
+        flags |= SHM_TARGET_FALLBACK_TEXT;
+    return flags;
+}
+
+static void put_addresses(struct target_view *view, const struct resolver_answer *answer,
+                          uint16_t port)
+{
+    view->address_count = (uint32_t)answer->count;
+    for (int i = 0; i < answer->count; i++) {
+        /* The port lies at the same place in both families. */
+        view->addresses[i] = answer->addresses[i];
+        view->addresses[i].sin6_port = htons(port);
+    }
+}
+
+static int add_to_table(struct round *round, const struct config_job *job,
+                        struct built_target *target)
+{
+    char error[320];
+    struct resolver_answer answer = resolver_lookup(round->sync->resolver, target->host);
+    if (answer.state == RESOLVER_PENDING && round->omit_pending)
+        return 0;
+    struct target_view view = {.id = target->id,
+                               .owner = sync_owner(target->id, round->sync->scrapers),
+                               .flags = flags_of(job),
+                               .interval_ms = target->interval_ms,
+                               .timeout_ms = target->timeout_ms,
+                               .phase_ns = target->phase_ns,
+                               .job = slice_of(job->job_name),
+                               .host = target->address,
+                               .path = target->path,
+                               .url = target->url,
+                               .label_count = (uint32_t)target->labels.count,
+                               .labels = target->labels.labels};
+    if (answer.state == RESOLVER_KNOWN) {
+        put_addresses(&view, &answer, target->port);
+    } else {
+        snprintf(error, sizeof(error), "lookup %.*s: %s", (int)(target->host.len & 0xff),
+                 target->host.ptr, answer.error != NULL ? answer.error : "no answer yet");
+        view.error = slice_of(error);
+    }
+    round->targets++;
+    return targets_writer_add(round->sync->table, &view);
+}
+
+int sync_write(struct sync *sync, bool omit_pending)
+{
+    struct round round = {
+        .sync = sync, .visit = add_to_table, .log_failures = true, .omit_pending = omit_pending};
+    targets_writer_begin(sync->table);
+    int err = visit_all(&round);
+    if (err != 0)
+        return err;
+    targets_writer_commit(sync->table);
+    slot_set(sync->slot, COUNTER_TARGETS, round.targets);
+    slot_set(sync->slot, COUNTER_TARGETS_GENERATION, targets_writer_generation(sync->table));
+    slot_add(sync->slot, COUNTER_TARGET_SYNC_FAILURES, round.failures);
+    slot_add(sync->slot, COUNTER_SYNCS, 1);
+    return 0;
+}
