@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 static const struct {
     const char *name;
     const char *value;
@@ -13,6 +15,8 @@ static const struct {
     {"User-Agent", "limpet/" PACKAGE_VERSION},
     {"X-Prometheus-Remote-Write-Version", "0.1.0"},
 };
+
+#define LOG_PAUSE_NS (10 * NS_PER_S)
 
 enum {
     FIXED_FIELDS = sizeof fixed_fields / sizeof *fixed_fields,
@@ -26,6 +30,40 @@ static void add_field(struct remote *remote, const char *name, const char *value
     struct http_field field = {slice_of(name), slice_of(value)};
     remote->fields[remote->field_count++] = field;
     remote->head_room += field.name.len + field.value.len + FIELD_OVERHEAD;
+}
+
+static int write_head(const struct remote *remote, uint32_t attempt, size_t body_len, char *head,
+                      size_t *ret_len, struct errctx *reterr)
+{
+    char number[16];
+    size_t field_count = remote->field_count;
+    if (attempt > 0) {
+        int len = snprintf(number, sizeof number, "%u", (unsigned)attempt);
+        remote->fields[field_count++] =
+            (struct http_field){SLICE_LITERAL("Retry-Attempt"), slice_make(number, (size_t)len)};
+    }
+    const struct http_request request = {.method = SLICE_LITERAL("POST"),
+                                         .target = slice_of(remote->endpoint.target),
+                                         .host = remote->endpoint.host,
+                                         .fields = remote->fields,
+                                         .n_fields = field_count,
+                                         .content_length = (int64_t)body_len};
+    return http_request_write(&request, head, remote->head_room, ret_len, reterr);
+}
+
+/* What a head cannot carry shows at the start, not at the first request. */
+static int try_head(struct remote *remote, struct errctx *reterr)
+{
+    char *head = malloc(remote->head_room);
+    check(head != NULL);
+    size_t len;
+    int err = write_head(remote, UINT32_MAX, SIZE_MAX / 2, head, &len, reterr);
+    free(head);
+    if (err == 0)
+        return 0;
+    endpoint_fini(&remote->endpoint);
+    free(remote->fields);
+    return err_prefix(reterr, ERR_CONFIG, "remote_write url \"%s\"", remote->config->url);
 }
 
 int remote_init(struct remote *remote, const struct config_remote *config, struct errctx *reterr)
@@ -42,7 +80,7 @@ int remote_init(struct remote *remote, const struct config_remote *config, struc
         add_field(remote, fixed_fields[i].name, fixed_fields[i].value);
     for (size_t i = 0; i < headers->len; i++)
         add_field(remote, headers->items[i].name, headers->items[i].value);
-    return 0;
+    return try_head(remote, reterr);
 }
 
 void remote_fini(struct remote *remote)
@@ -54,22 +92,21 @@ void remote_fini(struct remote *remote)
 
 size_t remote_write_head(const struct remote *remote, uint32_t attempt, size_t body_len, char *head)
 {
-    char number[16];
-    size_t field_count = remote->field_count;
-    if (attempt > 0) {
-        int len = snprintf(number, sizeof number, "%u", (unsigned)attempt);
-        remote->fields[field_count++] =
-            (struct http_field){SLICE_LITERAL("Retry-Attempt"), slice_make(number, (size_t)len)};
-    }
-    const struct http_request request = {.method = SLICE_LITERAL("POST"),
-                                         .target = slice_of(remote->endpoint.target),
-                                         .host = remote->endpoint.host,
-                                         .fields = remote->fields,
-                                         .n_fields = field_count,
-                                         .content_length = (int64_t)body_len};
-    size_t len;
     struct errctx ctx;
-    if (http_request_write(&request, head, remote->head_room, &len, &ctx) != 0)
-        return 0;
+    size_t len;
+    int err = write_head(remote, attempt, body_len, head, &len, &ctx);
+    check(err == 0); /* see try_head */
     return len;
+}
+
+bool remote_may_log(struct remote *remote, int64_t now_mono_ns, uint64_t *ret_unsaid)
+{
+    if (now_mono_ns < remote->log_again_ns) {
+        remote->log_unsaid++;
+        return false;
+    }
+    *ret_unsaid = remote->log_unsaid;
+    remote->log_unsaid = 0;
+    remote->log_again_ns = now_mono_ns + LOG_PAUSE_NS;
+    return true;
 }

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "writer/build.h"
+
+#include <stdlib.h>
+
+enum {
+    BYTES_PER_SAMPLE = 1024, /* generous: 300 are usual */
+    MESSAGE_MIN = 4 << 20,
+    MESSAGE_MAX = 32 << 20 /* receivers refuse more */
+};
+
+/* What is the same for the series of a block. */
+struct block_context {
+    const struct series_reader *series;
+    const uint32_t *lines; /* refs of the block's samples */
+};
+
+int builder_init(struct builder *builder, uint32_t max_samples, const struct label *external,
+                 size_t external_count)
+{
+    size_t bytes = (size_t)max_samples * BYTES_PER_SAMPLE;
+    bytes = bytes < MESSAGE_MIN ? MESSAGE_MIN : bytes > MESSAGE_MAX ? MESSAGE_MAX : bytes;
+    *builder = (struct builder){.external = external,
+                                .external_count = external_count,
+                                /* The rest is for repeats that have grown by new external labels. */
+                                .batch_bytes = bytes / 4 * 3};
+    builder->target_labels = calloc(BUILD_LABELS_MAX, sizeof *builder->target_labels);
+    builder->line_labels = calloc(BUILD_LABELS_MAX, sizeof *builder->line_labels);
+    check(builder->target_labels != NULL && builder->line_labels != NULL);
+    return encoder_init(&builder->encoder, bytes);
+}
+
+void builder_fini(struct builder *builder)
+{
+    encoder_fini(&builder->encoder);
+    free(builder->target_labels);
+    free(builder->line_labels);
+    *builder = (struct builder){0};
+}
+
+/*
+ * The labels of a LINE or TARGET record, in labels[BUILD_LABELS_MAX]; one that hides has an empty
+ * value. False: damaged, or not in strict order (a receiver would refuse the whole request).
+ */
+static bool read_labels(const struct shm_record *record, struct label *labels, size_t *ret_count)
+{
+    struct series_labels walk = series_reader_labels(record);
+    struct series_label label;
+    size_t count = 0;
+    int more;
+    while ((more = series_labels_next(&walk, &label)) == 1) {
+        if (count == BUILD_LABELS_MAX)
+            return false;
+        if (count > 0 && slice_compare(labels[count - 1].name, label.name) >= 0)
+            return false;
+        labels[count++] = (struct label){label.name, label.hides ? (struct slice){0} : label.value};
+    }
+    *ret_count = count;
+    return more == 0;
+}
+
+/* False: the block's target or layout is not what the block says. */
+static bool open_block(struct builder *builder, const struct scan *scan,
+                       const struct scan_piece *piece, struct block_context *ret_context)
+{
+    const struct shm_block *head = &piece->block->head;
+    const struct series_reader *series = &scan->sources[piece->ring].series;
+    const struct shm_record *target = series_reader_record(
+        series, head->target_ref, SHM_RECORD_TARGET, head->target_generation);
+    size_t count;
+    if (target == NULL || !read_labels(target, builder->target_labels, &count))
+        return false;
+    encoder_set_target(&builder->encoder, builder->target_labels, count, builder->external,
+                       builder->external_count);
+    *ret_context = (struct block_context){series, piece->block->refs};
+    if ((head->flags & SHM_BLOCK_HAS_LAYOUT) == 0)
+        return true;
+    const struct shm_record *layout = series_reader_record(
+        series, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation);
+    uint32_t line_count;
+    const uint32_t *lines = layout == NULL ? NULL : series_reader_lines(layout, &line_count);
+    if (lines == NULL || line_count < head->count || line_count - head->count < head->first_line)
+        return false;
+    ret_context->lines = lines + head->first_line;
+    return true;
+}
+
+static void note_sent(struct build_result *result, int64_t ms)
+{
+    if (result->sent == 0 || ms < result->oldest_ms)
+        result->oldest_ms = ms;
+    if (result->sent == 0 || ms > result->newest_ms)
+        result->newest_ms = ms;
+    result->sent++;
+}
+
+/* 0: the sample is in the request or counted otherwise; ERR_FULL: it does not fit. */
+static int add_sample(struct builder *builder, const struct block_context *context,
+                      const struct block_view *block, uint32_t i, int64_t oldest_ms,
+                      struct build_result *result)
+{
+    int64_t ms = block->timestamps != NULL ? block->timestamps[i] : block->head.timestamp_ms;
+    if (ms < oldest_ms) {
+        result->too_old++;
+        return 0;
+    }
+    const struct shm_record *line =
+        series_reader_record(context->series, context->lines[i], SHM_RECORD_LINE, 0);
+    size_t count;
+    if (line == NULL || !read_labels(line, builder->line_labels, &count)) {
+        result->damaged++;
+        return 0;
+    }
+    uint64_t bits = block->bits != NULL ? block->bits[i] : SHM_STALE_BITS;
+    int err = encoder_add(&builder->encoder, builder->line_labels, count, bits, ms);
+    if (err == 0)
+        note_sent(result, ms);
+    return err;
+}
+
+/* How many samples of the piece are dealt with: less than all when the request is full. */
+static uint32_t add_piece(struct builder *builder, const struct scan *scan,
+                          const struct scan_piece *piece, struct build_limits limits,
+                          struct build_result *result)
+{
+    struct block_context context;
+    if (!open_block(builder, scan, piece, &context)) {
+        result->damaged += piece->last - piece->first;
+        return piece->last - piece->first;
+    }
+    for (uint32_t i = piece->first; i < piece->last; i++) {
+        bool ends = limits.may_end_early && result->sent > 0;
+        if (ends && encoder_bytes(&builder->encoder) >= builder->batch_bytes)
+            return i - piece->first;
+        if (add_sample(builder, &context, piece->block, i, limits.oldest_ms, result) == 0)
+            continue;
+        if (ends)
+            return i - piece->first;
+        result->too_large++;
+    }
+    return piece->last - piece->first;
+}
+
+void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,
+                   struct build_result *ret_result)
+{
+    *ret_result = (struct build_result){0};
+    encoder_start(&builder->encoder);
+    struct scan_piece piece;
+    while (scan_peek(scan, &piece)) {
+        uint32_t length = piece.last - piece.first;
+        uint32_t passed = add_piece(builder, scan, &piece, limits, ret_result);
+        ret_result->passed += passed;
+        if (passed > 0)
+            scan_pass(scan, &piece, passed);
+        if (passed < length)
+            break;
+    }
+    ret_result->body = encoder_finish(&builder->encoder);
+}

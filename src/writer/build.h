@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From ranges of the rings to a request body: follows the refs of each block into the series
+ * tables, puts labels together and hands samples to the encoder. What is damaged is left out and
+ * counted, never guessed.
+ */
+#ifndef WRITER_BUILD_H
+#define WRITER_BUILD_H
+
+#include "base/slice.h"
+#include "writer/encode.h"
+#include "writer/scan.h"
+
+/* A series with more labels than this is left out. */
+enum { BUILD_LABELS_MAX = 1024 };
+
+/* One for the process: shards build one after another. */
+struct builder {
+    struct encoder encoder;
+    const struct label *external; /* sorted by name; borrowed */
+    size_t external_count;
+    size_t batch_bytes; /* a new batch ends when its message has so many bytes */
+    /* private */
+    struct label *target_labels;
+    struct label *line_labels;
+};
+
+struct build_limits {
+    int64_t oldest_ms; /* samples before it are left out; INT64_MIN: none */
+    bool may_end_early; /* stop once the message has batch_bytes; else go on while there is room */
+};
+
+struct build_result {
+    struct slice body; /* compressed; borrowed until the next build */
+    uint32_t passed;   /* samples looked at, of which ... */
+    uint32_t sent;     /* ... these are in the body, */
+    uint32_t too_old;
+    uint32_t damaged;
+    uint32_t too_large;
+    int64_t oldest_ms; /* of those sent */
+    int64_t newest_ms;
+};
+
+/* For batches of at most max_samples. -errno. */
+int builder_init(struct builder *builder, uint32_t max_samples, const struct label *external,
+                 size_t external_count) MUST_USE;
+void builder_fini(struct builder *builder);
+
+/* Encodes what the scan visits; the scan ends where the request does. */
+void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,
+                   struct build_result *ret_result);
+
+#endif

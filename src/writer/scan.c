@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "writer/scan.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "shm/delivery.h"
+
+void scan_start(struct scan *scan, struct source *sources, uint32_t count,
+                struct scan_filter filter, const struct shm_position *start,
+                const struct shm_position *end)
+{
+    check(count <= SHM_MAX_SCRAPERS);
+    scan->sources = sources;
+    scan->count = count;
+    scan->filter = filter;
+    for (uint32_t ring = 0; ring < count; ring++) {
+        scan->produced[ring] = ring_consumer_produced(&sources[ring].ring);
+        scan->at[ring] = start[ring];
+        scan->end[ring] =
+            end != NULL ? end[ring] : (struct shm_position){.pos = scan->produced[ring]};
+        scan->is_read[ring] = false;
+    }
+}
+
+static bool is_before(struct shm_position a, struct shm_position b)
+{
+    return a.pos < b.pos || (a.pos == b.pos && a.sample < b.sample);
+}
+
+/* Where reading may go on after what lies at `pos` turned out to be no block. */
+static uint64_t skip_damage(struct source *source, uint32_t ring, uint64_t pos, uint64_t produced)
+{
+    bool is_known = pos >= source->damaged_from && pos < source->damaged_to;
+    if (is_known)
+        return source->damaged_to;
+    source->damaged_from = pos;
+    source->damaged_to = produced;
+    source->damages++;
+    log_error(MSG("a ring is damaged; what is in it now is left out"), INT("ring", ring),
+              INT("position", pos), INT("bytes", produced - pos));
+    return produced;
+}
+
+/* Samples [first, last) of the block at at[ring] that the filter lets through; first == last: none. */
+static void wanted_samples(const struct scan *scan, uint32_t ring, uint32_t *ret_first,
+                           uint32_t *ret_last)
+{
+    const struct shm_block *head = &scan->block[ring].head;
+    *ret_first = *ret_last = 0;
+    if (head->kind != SHM_BLOCK_SAMPLES_KIND && head->kind != SHM_BLOCK_STALE)
+        return;
+    uint32_t lane = delivery_lane(head->target_id);
+    if ((scan->filter.lanes >> lane & 1) == 0)
+        return;
+    struct shm_position delivered = scan->filter.delivered[lane][ring];
+    uint64_t pos = scan->at[ring].pos;
+    if (pos < delivered.pos)
+        return;
+    uint32_t first = scan->at[ring].sample;
+    if (pos == delivered.pos && first < delivered.sample)
+        first = delivered.sample;
+    uint32_t last = head->count;
+    if (pos == scan->end[ring].pos && last > scan->end[ring].sample)
+        last = scan->end[ring].sample;
+    *ret_first = first < last ? first : last;
+    *ret_last = last;
+}
+
+/* Moves at[ring] to the next block with wanted samples. False: there is none. */
+static bool find_piece(struct scan *scan, uint32_t ring, struct scan_piece *ret_piece)
+{
+    struct source *source = &scan->sources[ring];
+    struct shm_position *at = &scan->at[ring];
+    struct block_view *block = &scan->block[ring];
+    while (is_before(*at, scan->end[ring])) {
+        if (!scan->is_read[ring] &&
+            block_read(&source->ring, at->pos, scan->produced[ring], block) != 0) {
+            uint64_t next = skip_damage(source, ring, at->pos, scan->produced[ring]);
+            *at = (struct shm_position){.pos = next};
+            if (!is_before(*at, scan->end[ring]))
+                *at = scan->end[ring];
+            continue;
+        }
+        scan->is_read[ring] = true;
+        uint32_t first;
+        uint32_t last;
+        wanted_samples(scan, ring, &first, &last);
+        if (first < last) {
+            *ret_piece = (struct scan_piece){block, ring, first, last};
+            return true;
+        }
+        /* A block that ends the range part-way holds nothing beyond it. */
+        *at = at->pos == scan->end[ring].pos ? scan->end[ring]
+                                             : (struct shm_position){.pos = block->next_pos};
+        scan->is_read[ring] = false;
+    }
+    return false;
+}
+
+bool scan_peek(struct scan *scan, struct scan_piece *ret_piece)
+{
+    bool found = false;
+    for (uint32_t ring = 0; ring < scan->count; ring++) {
+        struct scan_piece piece;
+        if (!find_piece(scan, ring, &piece))
+            continue;
+        if (!found ||
+            piece.block->head.timestamp_ms < ret_piece->block->head.timestamp_ms)
+            *ret_piece = piece;
+        found = true;
+    }
+    return found;
+}
+
+void scan_pass(struct scan *scan, const struct scan_piece *piece, uint32_t samples)
+{
+    check(samples > 0 && samples <= piece->last - piece->first);
+    uint32_t next = piece->first + samples;
+    if (next == piece->block->head.count) {
+        scan->at[piece->ring] = (struct shm_position){.pos = piece->block->next_pos};
+        scan->is_read[piece->ring] = false;
+    } else {
+        scan->at[piece->ring].sample = next;
+    }
+}
+
+static bool is_same_scrape(const struct shm_block *a, const struct shm_block *b)
+{
+    return a->target_id == b->target_id && a->scrape_seq == b->scrape_seq;
+}
+
+uint64_t scan_scrape_length(const struct scan *scan, const struct scan_piece *piece)
+{
+    uint64_t samples = piece->last - piece->first;
+    const struct ring_consumer *ring = &scan->sources[piece->ring].ring;
+    struct block_view next;
+    uint64_t pos = piece->block->next_pos;
+    while (pos < scan->end[piece->ring].pos &&
+           block_read(ring, pos, scan->produced[piece->ring], &next) == 0 &&
+           is_same_scrape(&next.head, &piece->block->head)) {
+        samples += next.head.count;
+        pos = next.next_pos;
+    }
+    return samples;
+}
+
+uint64_t scan_pass_scrape(struct scan *scan, const struct scan_piece *piece, uint64_t samples)
+{
+    const struct shm_block scrape = piece->block->head;
+    struct scan_piece next = *piece;
+    uint64_t left = samples;
+    do {
+        if (!is_same_scrape(&next.block->head, &scrape))
+            break;
+        uint32_t length = next.last - next.first;
+        uint32_t passed = left < length ? (uint32_t)left : length;
+        scan_pass(scan, &next, passed);
+        left -= passed;
+    } while (left > 0 && find_piece(scan, piece->ring, &next));
+    return samples - left;
+}
+
+static void copy_positions(struct shm_position *to, const struct shm_position *from, uint32_t count)
+{
+    memcpy(to, from, count * sizeof *to);
+}
+
+bool scan_collect(struct source *sources, uint32_t count, struct scan_filter filter, uint32_t max,
+                  struct shm_batch *batch)
+{
+    struct scan scan;
+    scan_start(&scan, sources, count, filter, batch->end, NULL);
+    struct scan_piece piece;
+    bool full = batch->samples >= max;
+    while (!full && scan_peek(&scan, &piece)) {
+        uint64_t length = scan_scrape_length(&scan, &piece);
+        uint32_t room = max - batch->samples;
+        full = length >= room;
+        if (length > room && length <= max)
+            break; /* it goes whole into the next batch */
+        uint64_t taken = length < room ? length : room;
+        batch->samples += (uint32_t)scan_pass_scrape(&scan, &piece, taken);
+    }
+    copy_positions(batch->end, scan.at, count);
+    return full;
+}
+
+bool scan_first_scrape(struct source *sources, uint32_t count, struct scan_filter filter,
+                       const struct shm_batch *batch, struct shm_batch *ret_part)
+{
+    struct scan scan;
+    scan_start(&scan, sources, count, filter, batch->start, batch->end);
+    struct scan_piece piece;
+    if (!scan_peek(&scan, &piece))
+        return false;
+    *ret_part = *batch;
+    copy_positions(ret_part->start, scan.at, count);
+    ret_part->samples = (uint32_t)scan_pass_scrape(&scan, &piece, UINT64_MAX);
+    copy_positions(ret_part->end, scan.at, count);
+    return true;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A shard of a remote: some of its lanes, one connection, at most one request in flight. It
+ * collects what scrapers published for its lanes into a batch, delivers the batch whatever it takes
+ * (retries, back-off, the resolving of refused repeats) and only then collects the next: so the
+ * samples of a series arrive in order, and a slow remote holds up nothing but ring space.
+ *
+ *   COLLECTING --full, or deadline, or flush--> SENDING --2xx, refused--> COLLECTING
+ *                                               |    ^
+ *                        no answer, 5xx, 429    v    |  back-off is over
+ *                                               WAITING
+ *
+ * A batch is written down in shared memory (shm/delivery.h) before its first attempt. A writer that
+ * finds one there repeats it: the same ranges encode to the same bytes.
+ *
+ * Receivers refuse what they have already. When the first delivery of a batch is uncertain (the
+ * connection broke after bytes were sent, a time-out, a 5xx that some proxy may have made up, the
+ * death of a writer) and the repeat is answered 400, the batch is resolved: each scrape in it is
+ * sent by itself, and one that is refused as out of order or duplicate has been delivered before.
+ */
+#ifndef WRITER_SHARD_H
+#define WRITER_SHARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fetch/fetch.h"
+#include "shm/delivery.h"
+#include "writer/backoff.h"
+#include "writer/build.h"
+#include "writer/remote.h"
+
+struct writer;
+
+enum shard_state { SHARD_COLLECTING, SHARD_SENDING, SHARD_WAITING };
+
+/* As much of a refusal's text as goes to the log. */
+enum { SHARD_TEXT_MAX = 1024 };
+
+struct shard {
+    /* All private. */
+    struct fetch_connection fetch;
+    struct loop_timer timer; /* COLLECTING: the batch's deadline; WAITING: the end of back-off */
+    struct writer *writer;
+    struct remote *remote;
+    uint32_t index;
+    uint64_t lanes; /* 0: this shard is only there to finish a predecessor's batch */
+    enum shard_state state;
+    bool is_full; /* the batch takes no more */
+    bool is_due;  /* its deadline has passed */
+
+    struct shm_batch batch; /* what is collected or under way; when resolving, what is left of it */
+    struct shm_batch part;  /* when resolving: the scrape that is being sent */
+    bool is_resolving;
+    bool is_uncertain; /* an attempt of what is under way may have been taken in */
+    uint32_t attempt;
+    struct backoff backoff;
+
+    char *head;
+    char *body; /* compressed; kept for the next attempts */
+    size_t body_room;
+    struct build_result built; /* what is in the body */
+    int64_t sent_at_ns;
+
+    int status; /* of the answer that is coming in */
+    int64_t retry_after_ms;
+    char text[SHARD_TEXT_MAX];
+    size_t text_len;
+};
+
+/* The lanes of shard `index` of `shard_count`. */
+uint64_t shard_lanes(uint32_t index, uint32_t shard_count);
+
+/* `remote` and `writer` must outlive the shard. Takes up the batch that a predecessor left. */
+void shard_init(struct shard *shard, struct writer *writer, struct remote *remote, uint32_t index,
+                uint64_t lanes);
+
+/* Looks for new blocks and sends what is ready. Cheap when nothing is. */
+void shard_poke(struct shard *shard);
+
+/* Bytes of samples that are missing to a full batch, 1 for an empty one, 0: it wants nothing now. */
+uint64_t shard_hunger(const struct shard *shard);
+
+/* A request is under way. */
+bool shard_is_sending(const struct shard *shard);
+
+/* Samples in the batch that is collected or under way. */
+uint32_t shard_pending(const struct shard *shard);
+
+/* Breaks off what is under way; the next incarnation repeats it. */
+void shard_abort(struct shard *shard);
+
+/* True once nothing of it is left in the loop, so that shard_fini may be called. */
+bool shard_is_quiet(const struct shard *shard);
+void shard_fini(struct shard *shard);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "writer/writer.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "shm/heritage.h"
+#include "shm/remote_counters.h"
+
+/* ---- Attaching ---- */
+
+static int attach_sources(struct writer *writer, uint32_t rings, struct errctx *reterr)
+{
+    writer->sources = calloc(rings, sizeof *writer->sources);
+    check(writer->sources != NULL && rings <= SHM_MAX_SCRAPERS);
+    for (uint32_t i = 0; i < rings; i++) {
+        struct source *source = &writer->sources[i];
+        int err = ring_consumer_attach(&source->ring, HERITAGE_RING(i), i, true, reterr);
+        if (err != 0)
+            return err;
+        err = series_reader_attach(&source->series, HERITAGE_SERIES(i), i, reterr);
+        if (err != 0)
+            return err;
+        writer->source_count++;
+    }
+    return 0;
+}
+
+static void prepare_external_labels(struct writer *writer)
+{
+    const struct config_map *labels = &writer->config->global.external_labels;
+    writer->external = calloc(labels->len + 1, sizeof *writer->external);
+    check(writer->external != NULL);
+    for (size_t i = 0; i < labels->len; i++)
+        writer->external[i] =
+            (struct label){slice_of(labels->items[i].name), slice_of(labels->items[i].value)};
+}
+
+static int prepare_builder(struct writer *writer, struct errctx *reterr)
+{
+    const struct config_remotes *remotes = &writer->config->remote_write;
+    int64_t most = 1;
+    for (size_t i = 0; i < remotes->len; i++) {
+        if (remotes->items[i].queue_config.max_samples_per_send > most)
+            most = remotes->items[i].queue_config.max_samples_per_send;
+    }
+    prepare_external_labels(writer);
+    uint32_t samples = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+    int err = builder_init(&writer->builder, samples, writer->external,
+                           writer->config->global.external_labels.len);
+    return err == 0 ? 0 : err_set(reterr, err, "cannot reserve memory for requests");
+}
+
+/* ---- Remotes ---- */
+
+static uint32_t shards_wanted(const struct config_remote *config)
+{
+    int64_t wanted = config->queue_config.min_shards;
+    return wanted < 1 ? 1 : wanted > SHM_MAX_SHARDS ? SHM_MAX_SHARDS : (uint32_t)wanted;
+}
+
+/*
+ * As many shards as wanted, and for a while those that have to finish a batch of a predecessor with
+ * more. If any left batch has other lanes than its shard has now, nothing new starts before all of
+ * them are done.
+ */
+static void start_shards(struct writer *writer, struct remote *remote)
+{
+    uint32_t wanted = shards_wanted(remote->config);
+    uint32_t count = wanted;
+    uint32_t left = 0;
+    bool differs = false;
+    for (uint32_t i = 0; i < SHM_MAX_SHARDS; i++) {
+        const struct shm_batch *batch = delivery_batch(remote->place, i);
+        if (batch == NULL)
+            continue;
+        left++;
+        if (i >= count)
+            count = i + 1;
+        differs |= i >= wanted || batch->lanes != shard_lanes(i, wanted);
+    }
+    remote->barrier = differs ? left : 0;
+    remote->shard_count = count;
+    remote->shards = calloc(count, sizeof *remote->shards);
+    check(remote->shards != NULL);
+    for (uint32_t i = 0; i < count; i++)
+        shard_init(&remote->shards[i], writer, remote, i, i < wanted ? shard_lanes(i, wanted) : 0);
+}
+
+static void show_settings(const struct remote *remote)
+{
+    const struct config_queue *queue = &remote->config->queue_config;
+    remote_set(remote->place, REMOTE_SHARDS, shards_wanted(remote->config));
+    remote_set(remote->place, REMOTE_SHARDS_MAX, (uint64_t)queue->max_shards);
+    remote_set(remote->place, REMOTE_SHARDS_MIN, (uint64_t)queue->min_shards);
+    remote_set(remote->place, REMOTE_SHARD_CAPACITY, (uint64_t)queue->capacity);
+    remote_set(remote->place, REMOTE_MAX_SAMPLES_PER_SEND, (uint64_t)queue->max_samples_per_send);
+}
+
+static int start_remote(struct writer *writer, const struct config_remote *config,
+                        struct errctx *reterr)
+{
+    struct remote *remote = &writer->remotes[writer->remote_count];
+    int err = remote_init(remote, config, reterr);
+    if (err != 0)
+        return err;
+    writer->remote_count++;
+    uint64_t start[SHM_MAX_SCRAPERS];
+    for (uint32_t i = 0; i < writer->source_count; i++)
+        start[i] = ring_consumer_acked(&writer->sources[i].ring);
+    err = delivery_remote(&writer->delivery, config->name, config->url, start, &remote->place);
+    if (err != 0)
+        return err_set(reterr, ERR_CONFIG, "more than %u remotes", SHM_MAX_REMOTES);
+    show_settings(remote);
+    start_shards(writer, remote);
+    return 0;
+}
+
+/* A remote that is not configured any more must not hold up the rings. */
+static void forget_other_remotes(struct writer *writer)
+{
+    struct shm_remote *kept[SHM_MAX_REMOTES];
+    for (uint32_t i = 0; i < writer->remote_count; i++)
+        kept[i] = writer->remotes[i].place;
+    delivery_keep_only(&writer->delivery, kept, writer->remote_count);
+}
+
+static int start_remotes(struct writer *writer, struct errctx *reterr)
+{
+    const struct config_remotes *configs = &writer->config->remote_write;
+    if (configs->len > SHM_MAX_REMOTES)
+        return err_set(reterr, ERR_CONFIG, "remote_write: at most %u remotes", SHM_MAX_REMOTES);
+    writer->remotes = calloc(configs->len + 1, sizeof *writer->remotes);
+    check(writer->remotes != NULL);
+    for (size_t i = 0; i < configs->len; i++) {
+        int err = start_remote(writer, &configs->items[i], reterr);
+        if (err != 0)
+            return err;
+    }
+    forget_other_remotes(writer);
+    if (configs->len == 0)
+        log_warn(MSG("no remote_write is configured: samples are scraped and go nowhere"));
+    return 0;
+}
+
+int writer_init(struct writer *writer, uint32_t rings, struct errctx *reterr)
+{
+    int err = attach_sources(writer, rings, reterr);
+    if (err == 0)
+        err = delivery_attach(&writer->delivery, HERITAGE_DELIVERY, rings, true, reterr);
+    if (err == 0)
+        err = prepare_builder(writer, reterr);
+    if (err == 0)
+        err = start_remotes(writer, reterr);
+    return err;
+}
+
+void writer_fini(struct writer *writer)
+{
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++)
+            shard_fini(&writer->remotes[i].shards[j]);
+        free(writer->remotes[i].shards);
+        remote_fini(&writer->remotes[i]);
+    }
+    free(writer->remotes);
+    builder_fini(&writer->builder);
+    free(writer->external);
+    delivery_detach(&writer->delivery);
+    for (uint32_t i = 0; i < writer->source_count; i++) {
+        series_reader_detach(&writer->sources[i].series);
+        ring_consumer_detach(&writer->sources[i].ring);
+    }
+    free(writer->sources);
+}
+
+/* ---- Each turn ---- */
+
+/* Without a remote everything is read, counted and given back. */
+static uint64_t pass_unwanted(struct writer *writer, uint32_t ring)
+{
+    struct source *source = &writer->sources[ring];
+    uint64_t produced = ring_consumer_produced(&source->ring);
+    uint64_t pos = ring_consumer_acked(&source->ring);
+    struct block_view block;
+    while (pos < produced && block_read(&source->ring, pos, produced, &block) == 0) {
+        if (block.head.kind != SHM_BLOCK_SKIP)
+            slot_add(writer->slot, COUNTER_WRITER_UNWANTED, block.head.count);
+        pos = block.next_pos;
+    }
+    return produced;
+}
+
+void writer_acknowledge(struct writer *writer)
+{
+    for (uint32_t ring = 0; ring < writer->source_count; ring++) {
+        struct ring_consumer *consumer = &writer->sources[ring].ring;
+        uint64_t done = writer->remote_count == 0
+                            ? pass_unwanted(writer, ring)
+                            : delivery_least(&writer->delivery, ring, 0);
+        /* Positions come from memory that outlives this process: believe only possible ones. */
+        if (done > ring_consumer_acked(consumer) && done <= ring_consumer_produced(consumer))
+            ring_consumer_ack(consumer, done);
+    }
+}
+
+static void count_damages(struct writer *writer)
+{
+    uint64_t damages = 0;
+    for (uint32_t ring = 0; ring < writer->source_count; ring++)
+        damages += writer->sources[ring].damages;
+    slot_add(writer->slot, COUNTER_WRITER_CORRUPT, damages - writer->counted_damages);
+    writer->counted_damages = damages;
+}
+
+void writer_poke(struct writer *writer)
+{
+    for (uint32_t ring = 0; ring < writer->source_count; ring++)
+        writer->seen[ring] = ring_consumer_produced(&writer->sources[ring].ring);
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        struct remote *remote = &writer->remotes[i];
+        uint64_t pending = 0;
+        for (uint32_t j = 0; j < remote->shard_count; j++) {
+            shard_poke(&remote->shards[j]);
+            pending += shard_pending(&remote->shards[j]);
+        }
+        remote_set(remote->place, REMOTE_SAMPLES_PENDING, pending);
+    }
+    writer_acknowledge(writer);
+    count_damages(writer);
+}
+
+/* How many more bytes in a ring would give some shard something to do; 0: none would. */
+static uint64_t bytes_to_wake_for(const struct writer *writer)
+{
+    enum { LEAST = 4096 };
+    uint64_t least = 0;
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
+            uint64_t hunger = shard_hunger(&writer->remotes[i].shards[j]);
+            if (hunger > 0 && (least == 0 || hunger < least))
+                least = hunger;
+        }
+    }
+    if (least <= 1)
+        return least;
+    /* Any ring may bring its part of it; waking up for a few samples is not worth it. */
+    uint64_t share = least / writer->source_count;
+    return share > LEAST ? share : LEAST;
+}
+
+bool writer_may_sleep(struct writer *writer)
+{
+    uint64_t bytes = writer->closing ? 0 : bytes_to_wake_for(writer);
+    bool may = true;
+    for (uint32_t ring = 0; ring < writer->source_count; ring++) {
+        uint64_t at = bytes == 0 ? UINT64_MAX : writer->seen[ring] + bytes;
+        may &= ring_consumer_wake_at(&writer->sources[ring].ring, at) < at;
+    }
+    return may;
+}
+
+bool writer_is_sending(const struct writer *writer)
+{
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
+            if (shard_is_sending(&writer->remotes[i].shards[j]))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool writer_is_drained(const struct writer *writer)
+{
+    for (uint32_t ring = 0; ring < writer->source_count; ring++) {
+        const struct ring_consumer *consumer = &writer->sources[ring].ring;
+        if (ring_consumer_acked(consumer) != ring_consumer_produced(consumer))
+            return false;
+    }
+    return true;
+}
+
+bool writer_abort(struct writer *writer)
+{
+    bool is_quiet = true;
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
+            shard_abort(&writer->remotes[i].shards[j]);
+            is_quiet &= shard_is_quiet(&writer->remotes[i].shards[j]);
+        }
+    }
+    return is_quiet;
+}
