@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the tests of shared memory need: segments in anonymous memory, and dice that can be thrown
+ * again. Failures end the test.
+ */
+#ifndef TESTS_UNIT_SHM_SEGMENTS_H
+#define TESTS_UNIT_SHM_SEGMENTS_H
+
+#include "shm/ring.h"
+#include "shm/segment.h"
+
+/* A new memfd that is a segment of this kind; the caller closes it. */
+int segments_new(uint32_t kind, uint32_t index, uint64_t size, uint64_t geometry);
+
+int segments_ring(uint64_t data_size);    /* ring 0 */
+int segments_series(uint64_t arena_size); /* of scraper 0 */
+int segments_targets(uint64_t half_size);
+int segments_delivery(void);
+int segments_control(void);
+
+/*
+ * The consumer's side of a ring by the producer's own mapping, for tests with threads: a thread
+ * sanitizer knows memory by its address and would not see that two mappings are the same bytes.
+ * Nothing to detach.
+ */
+struct ring_consumer segments_twin(const struct ring_producer *ring);
+
+/* Bytes of memory that the segment holds. */
+uint64_t segments_memory(int fd);
+
+struct dice {
+    uint64_t state;
+};
+
+/* From SEED in the environment, otherwise from the clock; says which. */
+struct dice dice_new(const char *test);
+uint64_t dice_bits(struct dice *dice);
+uint32_t dice_roll(struct dice *dice, uint32_t sides); /* 0 ... sides - 1 */
+
+#endif
