@@ -35,6 +35,7 @@ HOMES = {
     "xxhash.h": {"base"},
     "snappy-c.h": {"writer"},
     "microhttpd.h": {"console"},
+    "zlib.h": {"http"},
 }
 
 LINKS = {
