@@ -13,6 +13,9 @@
 #include "labels/label_set.h"
 #include "shm/segment.h"
 
+/* A target with all its texts and labels is at most this long. */
+#define TARGET_LENGTH_MAX (1u << 20)
+
 /* A target as discovery gives it and as readers get it. Texts are borrowed. */
 struct target_view {
     uint64_t id;
@@ -30,7 +33,7 @@ struct target_view {
     struct slice error; /* not empty: each scrape fails with this text, nothing is asked */
     uint32_t label_count;
     const struct label *labels; /* of the writer: sorted by name, public, none empty */
-    const uint8_t *label_bytes; /* of the reader: target_labels_next */
+    const uint8_t *label_bytes; /* of the reader: target_labels_decode */
     uint32_t label_bytes_len;
 };
 
@@ -41,6 +44,7 @@ struct targets_writer {
     uint8_t *half; /* the one being written */
     uint64_t length;
     uint32_t count;
+    uint8_t *scratch;
 };
 
 int targets_writer_attach(struct targets_writer *writer, int fd, struct errctx *reterr) MUST_USE;
@@ -51,7 +55,7 @@ uint64_t targets_writer_generation(const struct targets_writer *writer);
 /* Starts a new table in the half that is not in force. */
 void targets_writer_begin(struct targets_writer *writer);
 
-/* -ENOSPC: no memory; ERR_FULL: the segment is too small. */
+/* -ENOSPC: no memory; ERR_FULL: the segment is too small, or the target is too long. */
 int targets_writer_add(struct targets_writer *writer, const struct target_view *target) MUST_USE;
 
 /* Puts the new table in force. */
@@ -64,6 +68,7 @@ struct targets_reader {
     struct shm_segment segment;
     const struct shm_targets_head *head;
     uint64_t half_size;
+    uint8_t *scratch; /* holds the target that was read last */
 };
 
 int targets_reader_attach(struct targets_reader *reader, int fd, struct errctx *reterr) MUST_USE;
@@ -77,13 +82,18 @@ struct targets_cursor {
     const uint8_t *end;
     uint32_t left;
     uint64_t generation;
+    uint8_t *scratch; /* the reader's */
 };
 
 /* The table in force. ERR_NOT_READY: none yet; ERR_CORRUPT. */
 int targets_reader_open(const struct targets_reader *reader, struct targets_cursor *ret_cursor)
     MUST_USE;
 
-/* 1 and the next target (texts point into the segment); 0 at the end; ERR_CORRUPT. */
+/*
+ * 1 and the next target, a copy whose texts stay until the next call for any cursor of the reader;
+ * 0 at the end; ERR_CORRUPT. Either may be the work of a new table that overtook: if
+ * targets_cursor_valid says no afterwards, forget all that was read and open again.
+ */
 int targets_cursor_next(struct targets_cursor *cursor, struct target_view *ret_target) MUST_USE;
 
 /* Whether what was read was not overwritten meanwhile. If not, start over. */

@@ -15,16 +15,25 @@
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
 #define FINGERPRINT_VERSION 1u
-#define FINGERPRINT         UINT64_C(0)
+#define FINGERPRINT         UINT64_C(0xe22513d4064edc09)
 
 struct number {
     const char *what;
     uint64_t value;
 };
 
-#define VALUE(name)       {#name, (uint64_t)(name)}
-#define SIZE(type)        {"sizeof " #type, sizeof(struct type)}
-#define AT(type, member)  {#type "." #member, offsetof(struct type, member)}
+#define VALUE(name)                                                                                \
+    {                                                                                              \
+#name, (uint64_t)(name)                                                                    \
+    }
+#define SIZE(type)                                                                                 \
+    {                                                                                              \
+        "sizeof " #type, sizeof(struct type)                                                       \
+    }
+#define AT(type, member)                                                                           \
+    {                                                                                              \
+#type "." #member, offsetof(struct type, member)                                           \
+    }
 
 static const struct number numbers[] = {
     VALUE(SHM_PAGE),

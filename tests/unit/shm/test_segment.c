@@ -2,6 +2,7 @@
 #include "shm/segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 #define SIZE (4u << 20)
 
-static int check(int fd, struct errctx *errctx)
+static int look(int fd, struct errctx *errctx)
 {
     struct shm_header header;
     return segment_check(fd, SHM_KIND_SERIES, 0, &header, errctx);
@@ -24,7 +25,7 @@ static int damaged(size_t offset, const void *bytes, size_t len, struct errctx *
 {
     int fd = segments_new(SHM_KIND_SERIES, 0, SIZE, 0);
     assert_int_equal(pwrite(fd, bytes, len, (off_t)offset), len);
-    int err = check(fd, errctx);
+    int err = look(fd, errctx);
     close(fd);
     return err;
 }
@@ -49,9 +50,9 @@ static void one_that_is_not_finished_may_be_tried_again(void **state)
     (void)state;
     struct errctx errctx;
     int fd = memfd_create("empty", MFD_CLOEXEC);
-    assert_int_equal(check(fd, &errctx), ERR_NOT_READY);
+    assert_int_equal(look(fd, &errctx), ERR_NOT_READY);
     assert_return_code(ftruncate(fd, SIZE), 0);
-    assert_int_equal(check(fd, &errctx), ERR_NOT_READY);
+    assert_int_equal(look(fd, &errctx), ERR_NOT_READY);
     close(fd);
 }
 
@@ -91,19 +92,25 @@ static void a_build_without_an_end_is_not_read_beyond_its_place(void **state)
     memset(bytes, 0, sizeof(bytes));
     assert_int_equal(pwrite(fd, build, 32, offsetof(struct shm_header, build)), 32);
     assert_int_equal(pwrite(fd, &major, 4, offsetof(struct shm_header, layout_major)), 4);
-    assert_int_equal(check(fd, &errctx), ERR_VERSION);
+    assert_int_equal(look(fd, &errctx), ERR_VERSION);
     close(fd);
 }
 
 static void memory_is_taken_and_given_back(void **state)
 {
     (void)state;
+    const uint64_t from = SHM_RING_DATA;
+    const uint64_t to = from + 2 * SHM_PIECE;
     int fd = segments_new(SHM_KIND_SERIES, 0, SIZE, 0);
     uint64_t idle = segments_memory(fd);
     assert_true(idle <= 4 * SHM_PAGE);
-    assert_int_equal(segment_reserve(fd, SHM_SERIES_ARENA, SHM_SERIES_ARENA + (1u << 20)), 0);
-    assert_true(segments_memory(fd) >= idle + (1u << 20));
-    segment_release(fd, SHM_SERIES_ARENA, SHM_SERIES_ARENA + (1u << 20));
+    assert_int_equal(segment_reserve(fd, from, to), 0);
+    assert_int_equal(segment_reserve(fd, from, to), 0);
+    assert_int_equal(segments_memory(fd), idle + 2 * SHM_PIECE);
+    /* Only whole pages inside. */
+    segment_release(fd, from + 1, to - 1);
+    assert_int_equal(segments_memory(fd), idle + 2 * SHM_PAGE);
+    segment_release(fd, from, to);
     assert_int_equal(segments_memory(fd), idle);
     close(fd);
 }
@@ -111,10 +118,11 @@ static void memory_is_taken_and_given_back(void **state)
 static void no_memory_is_an_error_and_not_a_signal(void **state)
 {
     (void)state;
-    int fd = segments_new(SHM_KIND_SERIES, 0, SIZE, 0);
-    /* A sealed file takes no more memory, as a full tmpfs does not. */
-    int err = segment_reserve(fd, 0, UINT64_C(1) << 62);
-    assert_true(err == -EFBIG || err == -ENOSPC);
+    int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_return_code(ftruncate(fd, SIZE), 0);
+    assert_return_code(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+    /* A sealed file refuses memory at its end, as a full tmpfs does anywhere. */
+    assert_int_equal(segment_reserve(fd, SIZE, SIZE + SHM_PIECE), -EPERM);
     close(fd);
 }
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "shm/series_reader.h"
+
+int series_reader_attach(struct series_reader *reader, int fd, uint32_t index,
+                         struct errctx *reterr)
+{
+    *reader = (struct series_reader){0};
+    int err = segment_map(&reader->segment, fd, SHM_KIND_SERIES, index, false, reterr);
+    if (err != 0)
+        return err;
+    reader->head = (const struct shm_series_head *)(const void *)(reader->segment.base + SHM_PAGE);
+    reader->arena = reader->segment.base + SHM_SERIES_ARENA;
+    return 0;
+}
+
+void series_reader_detach(struct series_reader *reader)
+{
+    segment_unmap(&reader->segment);
+    *reader = (struct series_reader){0};
+}
+
+/* Bytes of the arena that hold records; never beyond the mapping, whatever the segment says. */
+static uint64_t arena_used(const struct series_reader *reader)
+{
+    uint64_t size = reader->segment.size - SHM_SERIES_ARENA;
+    /* acquire; pairs with the release in extend() of series_space.c */
+    uint64_t used = atomic_load_explicit(&reader->head->used, memory_order_acquire);
+    return used < size ? used : size;
+}
+
+static size_t body_length(const struct shm_record *record)
+{
+    return (size_t)record->units * SHM_SERIES_UNIT - sizeof(*record);
+}
+
+const struct shm_record *series_reader_record(const struct series_reader *reader, uint32_t ref,
+                                              uint16_t kind, uint32_t generation)
+{
+    uint64_t used = arena_used(reader);
+    uint64_t offset = (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
+    if (ref == 0 || offset >= used || used - offset < sizeof(struct shm_record))
+        return NULL;
+    const struct shm_record *record =
+        (const struct shm_record *)(const void *)(reader->arena + offset);
+    if (record->kind != kind || (generation != 0 && record->generation != generation))
+        return NULL;
+    if (record->units < 2 || (uint64_t)record->units * SHM_SERIES_UNIT > used - offset)
+        return NULL;
+    if (kind == SHM_RECORD_TARGET && body_length(record) < sizeof(struct shm_target_body))
+        return NULL;
+    return record;
+}
+
+const uint32_t *series_reader_lines(const struct shm_record *layout, uint32_t *ret_count)
+{
+    uint32_t count = layout->count;
+    if (layout->kind != SHM_RECORD_LAYOUT || count > body_length(layout) / sizeof(uint32_t))
+        return NULL;
+    *ret_count = count;
+    return (const uint32_t *)(const void *)(layout + 1);
+}
+
+struct series_labels series_reader_labels(const struct shm_record *record)
+{
+    const uint8_t *body = (const uint8_t *)(record + 1);
+    size_t before = record->kind == SHM_RECORD_TARGET ? sizeof(struct shm_target_body) : 0;
+    return (struct series_labels){body + before, body + body_length(record), record->count};
+}
+
+int series_labels_next(struct series_labels *labels, struct series_label *ret_label)
+{
+    if (labels->left == 0)
+        return 0;
+    struct shm_label head;
+    size_t room = (size_t)(labels->end - labels->next);
+    if (room < sizeof(head))
+        return ERR_CORRUPT;
+    memcpy(&head, labels->next, sizeof(head));
+    room -= sizeof(head);
+    bool hides = head.value_len == SHM_LABEL_HIDES;
+    size_t value_len = hides ? 0 : head.value_len;
+    if (head.name_len > room || value_len > room - head.name_len)
+        return ERR_CORRUPT;
+    const uint8_t *name = labels->next + sizeof(head);
+    const uint8_t *value = name + head.name_len;
+    *ret_label =
+        (struct series_label){slice_make(name, head.name_len), slice_make(value, value_len), hides};
+    labels->next = value + value_len;
+    labels->left--;
+    return 1;
+}
+
+/* One of the two lists that are merged, and the label it stands at. */
+struct side {
+    struct series_labels walk;
+    struct series_label label;
+    int has; /* 1: label is valid; 0: at the end; or an error */
+};
+
+static void advance(struct side *side)
+{
+    struct slice before = side->label.name;
+    bool is_first = before.ptr == NULL;
+    side->has = series_labels_next(&side->walk, &side->label);
+    if (side->has == 1 && !is_first && slice_compare(before, side->label.name) >= 0)
+        side->has = ERR_CORRUPT;
+}
+
+int series_reader_merge(const struct shm_record *target, const struct shm_record *line,
+                        struct series_label *ret_labels, int max)
+{
+    struct side theirs = {.walk = series_reader_labels(target)};
+    struct side own = {.walk = series_reader_labels(line)};
+    int count = 0;
+    advance(&theirs);
+    advance(&own);
+    while (theirs.has == 1 || own.has == 1) {
+        int order = theirs.has != 1 ? 1
+                    : own.has != 1  ? -1
+                                    : slice_compare(theirs.label.name, own.label.name);
+        struct series_label *next = order < 0 ? &theirs.label : &own.label;
+        if (theirs.has < 0 || own.has < 0)
+            break;
+        if (!next->hides && count == max)
+            return ERR_LIMIT;
+        if (!next->hides)
+            ret_labels[count++] = *next;
+        if (order <= 0)
+            advance(&theirs);
+        if (order >= 0)
+            advance(&own);
+    }
+    return theirs.has < 0 || own.has < 0 ? ERR_CORRUPT : count;
+}
