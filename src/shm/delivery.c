@@ -10,6 +10,7 @@
 
 #include "base/crashpoint.h"
 #include "base/hash.h"
+#include "shm/remote_counters.h"
 
 static void in_order(void)
 {
@@ -85,6 +86,7 @@ static void put_batch(struct shm_batch copies[2], const struct shm_batch *batch,
     next->samples = batch->samples;
     next->attempts = batch->attempts;
     next->rings = rings;
+    memcpy(next->totals, batch->totals, sizeof(next->totals));
     memcpy(next->start, batch->start, rings * sizeof(*batch->start));
     memcpy(next->end, batch->end, rings * sizeof(*batch->end));
     in_order();
@@ -104,13 +106,41 @@ static void move_lanes(struct shm_remote *remote, const struct shm_batch *batch)
     }
 }
 
-/* What is left to do of a batch that is DONE. */
+enum { OUTCOMES = 6 };
+
+static const enum remote_counter outcome_counters[OUTCOMES] = {
+    REMOTE_DELIVERED,       REMOTE_ALREADY_DELIVERED, REMOTE_SAMPLES_FAILED,
+    REMOTE_DROPPED_TOO_OLD, REMOTE_DROPPED_DAMAGED,   REMOTE_DROPPED_TOO_LARGE,
+};
+_Static_assert(OUTCOMES <= sizeof((struct shm_batch){0}.totals) / sizeof(uint64_t), "too many");
+
+static void add_outcome(const struct shm_remote *remote, struct shm_batch *batch,
+                        const struct delivery_outcome *outcome)
+{
+    const uint64_t more[OUTCOMES] = {
+        outcome->delivered, outcome->already_delivered, outcome->failed,
+        outcome->too_old,   outcome->damaged,           outcome->too_large,
+    };
+    for (uint32_t i = 0; i < OUTCOMES; i++)
+        batch->totals[i] = remote_get(remote, outcome_counters[i]) + more[i];
+}
+
+/* Absolute numbers: the same again changes nothing. */
+static void set_totals(struct shm_remote *remote, const struct shm_batch *batch)
+{
+    for (uint32_t i = 0; i < OUTCOMES; i++)
+        remote_set(remote, outcome_counters[i], batch->totals[i]);
+}
+
+/* What is left to do of a batch that is DONE. Nothing else comes between a DONE and this. */
 static void finish(struct shm_remote *remote, uint32_t shard)
 {
     struct shm_batch *copies = remote->shards[shard];
     const struct shm_batch done = copies[copy_in_force(copies)];
     move_lanes(remote, &done);
     CRASHPOINT("delivery.lanes_moved");
+    set_totals(remote, &done);
+    in_order();
     put_batch(copies, &done, SHM_BATCH_NONE);
 }
 
@@ -146,11 +176,13 @@ void delivery_attempt(struct shm_remote *remote, uint32_t shard, uint64_t body_h
     CRASHPOINT("delivery.attempt_noted");
 }
 
-void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard)
+void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard,
+                   const struct delivery_outcome *outcome)
 {
-    const struct shm_batch *batch = batch_of(remote, shard);
-    check(delivery->segment.writable && batch->state == SHM_BATCH_OPEN);
-    put_batch(remote->shards[shard], batch, SHM_BATCH_DONE);
+    struct shm_batch batch = *batch_of(remote, shard);
+    check(delivery->segment.writable && batch.state == SHM_BATCH_OPEN);
+    add_outcome(remote, &batch, outcome);
+    put_batch(remote->shards[shard], &batch, SHM_BATCH_DONE);
     CRASHPOINT("delivery.batch_done");
     finish(remote, shard);
 }
@@ -227,6 +259,11 @@ static struct shm_remote *find_key(struct delivery *delivery, uint64_t key)
     return NULL;
 }
 
+struct shm_remote *delivery_find(struct delivery *delivery, const char *name, const char *url)
+{
+    return find_key(delivery, make_key(name, url));
+}
+
 /* A lane behind `start` would read what has been overwritten. */
 static void raise_lanes(struct delivery *delivery, struct shm_remote *remote, const uint64_t *start)
 {
@@ -291,6 +328,56 @@ void delivery_keep_only(struct delivery *delivery, struct shm_remote *const *kep
         segment_release(delivery->segment.fd, offset_of(delivery, remote->lanes),
                         offset_of(delivery, remote + 1));
     }
+}
+
+static bool is_readable(struct shm_position position, uint64_t acked, uint64_t produced)
+{
+    return position.pos >= acked && position.pos <= produced;
+}
+
+static bool batch_is_readable(const struct shm_batch *batch, const uint64_t *acked,
+                              const uint64_t *produced)
+{
+    for (uint32_t ring = 0; ring < rings_of(batch); ring++) {
+        struct shm_position start = batch->start[ring];
+        struct shm_position end = batch->end[ring];
+        if (!is_readable(start, acked[ring], produced[ring]) ||
+            !is_readable(end, acked[ring], produced[ring]) || is_before(end, start))
+            return false;
+    }
+    return true;
+}
+
+static uint32_t drop_unreadable_batches(struct delivery *delivery, struct shm_remote *remote,
+                                        const uint64_t *acked, const uint64_t *produced)
+{
+    uint32_t dropped = 0;
+    for (uint32_t shard = 0; shard < SHM_MAX_SHARDS; shard++) {
+        const struct shm_batch *batch = delivery_batch(remote, shard);
+        if (batch == NULL ||
+            (batch->rings <= delivery->rings && batch_is_readable(batch, acked, produced)))
+            continue;
+        put_batch(remote->shards[shard], batch, SHM_BATCH_NONE);
+        dropped++;
+    }
+    return dropped;
+}
+
+uint32_t delivery_mend(struct delivery *delivery, struct shm_remote *remote, const uint64_t *acked,
+                       const uint64_t *produced)
+{
+    check(delivery->segment.writable);
+    uint32_t mended = drop_unreadable_batches(delivery, remote, acked, produced);
+    for (uint32_t lane = 0; lane < SHM_LANES; lane++) {
+        for (uint32_t ring = 0; ring < delivery->rings; ring++) {
+            struct shm_position *position = &remote->lanes[lane][ring];
+            if (is_readable(*position, acked[ring], produced[ring]))
+                continue;
+            *position = (struct shm_position){.pos = acked[ring]};
+            mended++;
+        }
+    }
+    return mended;
 }
 
 /* ---- lanes ---- */

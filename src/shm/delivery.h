@@ -31,8 +31,19 @@ void delivery_detach(struct delivery *delivery);
 int delivery_remote(struct delivery *delivery, const char *name, const char *url,
                     const uint64_t *start, struct shm_remote **ret_remote) MUST_USE;
 
+/* The place that the remote with this name and URL has, or NULL. */
+struct shm_remote *delivery_find(struct delivery *delivery, const char *name, const char *url);
+
 /* Frees the places of remotes that are not in `kept` (count of them). */
 void delivery_keep_only(struct delivery *delivery, struct shm_remote *const *kept, uint32_t count);
+
+/*
+ * For a writer that starts: what may be read of each ring lies in [acked, produced]. Drops batches
+ * and moves lanes to `acked` that say something else (a ring was lost and made anew, say). Returns
+ * how many.
+ */
+uint32_t delivery_mend(struct delivery *delivery, struct shm_remote *remote, const uint64_t *acked,
+                       const uint64_t *produced);
 
 /* The lane of a target: the same on every start. */
 uint32_t delivery_lane(uint64_t target_id);
@@ -46,8 +57,22 @@ void delivery_open(struct shm_remote *remote, uint32_t shard, const struct shm_b
 /* Notes a new attempt of the open batch, and its body's hash. */
 void delivery_attempt(struct shm_remote *remote, uint32_t shard, uint64_t body_hash);
 
-/* The open batch is over: moves its lanes' positions to its end. */
-void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard);
+/* What became of the samples of a batch, as the remote's counters of these names say it. */
+struct delivery_outcome {
+    uint64_t delivered;
+    uint64_t already_delivered;
+    uint64_t failed;
+    uint64_t too_old;
+    uint64_t damaged;
+    uint64_t too_large;
+};
+
+/*
+ * The open batch is over: moves its lanes' positions to its end and adds the outcome to the
+ * remote's counters. One store commits both, so that each batch is counted exactly once.
+ */
+void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard,
+                   const struct delivery_outcome *outcome);
 
 /*
  * Moves a lane's position in a ring forward where nothing of the lane lies between; never back,

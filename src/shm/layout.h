@@ -290,7 +290,7 @@ struct shm_batch {
     uint32_t samples;
     uint32_t attempts;
     uint32_t rings;
-    uint64_t reserved[2];
+    uint64_t totals[8]; /* DONE: what counters of the remote become with it, see delivery.c */
     struct shm_position start[SHM_MAX_SCRAPERS];
     struct shm_position end[SHM_MAX_SCRAPERS];
 };

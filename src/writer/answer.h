@@ -12,6 +12,7 @@
 #include "base/slice.h"
 
 enum answer {
+    ANSWER_NONE,      /* none came: the same again later */
     ANSWER_DELIVERED, /* 2xx */
     ANSWER_RETRY,     /* 5xx, and 429 where configured: the same again later */
     ANSWER_REFUSED    /* anything else, redirects included: never again */

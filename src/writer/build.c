@@ -20,10 +20,11 @@ int builder_init(struct builder *builder, uint32_t max_samples, const struct lab
 {
     size_t bytes = (size_t)max_samples * BYTES_PER_SAMPLE;
     bytes = bytes < MESSAGE_MIN ? MESSAGE_MIN : bytes > MESSAGE_MAX ? MESSAGE_MAX : bytes;
-    *builder = (struct builder){.external = external,
-                                .external_count = external_count,
-                                /* The rest is for repeats that have grown by new external labels. */
-                                .batch_bytes = bytes / 4 * 3};
+    *builder =
+        (struct builder){.external = external,
+                         .external_count = external_count,
+                         /* The rest is for repeats that have grown by new external labels. */
+                         .batch_bytes = bytes / 4 * 3};
     builder->target_labels = calloc(BUILD_LABELS_MAX, sizeof *builder->target_labels);
     builder->line_labels = calloc(BUILD_LABELS_MAX, sizeof *builder->line_labels);
     check(builder->target_labels != NULL && builder->line_labels != NULL);
@@ -65,8 +66,8 @@ static bool open_block(struct builder *builder, const struct scan *scan,
 {
     const struct shm_block *head = &piece->block->head;
     const struct series_reader *series = &scan->sources[piece->ring].series;
-    const struct shm_record *target = series_reader_record(
-        series, head->target_ref, SHM_RECORD_TARGET, head->target_generation);
+    const struct shm_record *target =
+        series_reader_record(series, head->target_ref, SHM_RECORD_TARGET, head->target_generation);
     size_t count;
     if (target == NULL || !read_labels(target, builder->target_labels, &count))
         return false;
@@ -75,8 +76,8 @@ static bool open_block(struct builder *builder, const struct scan *scan,
     *ret_context = (struct block_context){series, piece->block->refs};
     if ((head->flags & SHM_BLOCK_HAS_LAYOUT) == 0)
         return true;
-    const struct shm_record *layout = series_reader_record(
-        series, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation);
+    const struct shm_record *layout =
+        series_reader_record(series, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation);
     uint32_t line_count;
     const uint32_t *lines = layout == NULL ? NULL : series_reader_lines(layout, &line_count);
     if (lines == NULL || line_count < head->count || line_count - head->count < head->first_line)

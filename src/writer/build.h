@@ -26,7 +26,7 @@ struct builder {
 };
 
 struct build_limits {
-    int64_t oldest_ms; /* samples before it are left out; INT64_MIN: none */
+    int64_t oldest_ms;  /* samples before it are left out; INT64_MIN: none */
     bool may_end_early; /* stop once the message has batch_bytes; else go on while there is room */
 };
 

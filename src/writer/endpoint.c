@@ -35,8 +35,8 @@ static int parse_authority(struct endpoint *endpoint, struct slice authority)
     uint16_t port = HTTP_PORT;
     const char *last_colon = memrchr(authority.ptr, ':', authority.len);
     bool bracketed = authority.len > 0 && authority.ptr[0] == '[';
-    bool has_port = last_colon != NULL &&
-                    (!bracketed || (last_colon > authority.ptr && last_colon[-1] == ']'));
+    bool has_port =
+        last_colon != NULL && (!bracketed || (last_colon > authority.ptr && last_colon[-1] == ']'));
     if (has_port) {
         if (net_address_split(authority, &host, &port) != 0)
             return ERR_CONFIG;

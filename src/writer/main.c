@@ -14,16 +14,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "child/child.h"
 #include "config/freeze.h"
 #include "writer/writer.h"
 
-#define TURN_MAX_NS      NS_PER_S /* the sign of life is due */
-#define ORPHAN_FLUSH_MS  5000
-#define ROLL_WAIT_MS     1000
-#define LEAVING_MS       500 /* of the time that the supervisor grants, for what comes after */
-#define ABORT_TURNS_MAX  100
+#define TURN_MAX_NS     NS_PER_S /* the sign of life is due */
+#define ORPHAN_FLUSH_MS 5000
+#define ROLL_WAIT_MS    1000
+#define LEAVING_MS      500 /* of the time that the supervisor grants, for what comes after */
 
 struct life {
     struct child child;
@@ -109,13 +109,15 @@ static int run(struct errctx *reterr)
             return err_set(reterr, err, "the event loop failed");
         child_progress(&life.child);
         show_loop();
+        if (writer_is_sending(&life.writer))
+            CRASHPOINT("writer.sending");
     }
 }
 
 static int start_loop(struct errctx *reterr)
 {
-    int err = loop_new(&(struct loop_options){.entries = 128, .buffers = 16}, &life.writer.loop,
-                       reterr);
+    int err =
+        loop_new(&(struct loop_options){.entries = 128, .buffers = 16}, &life.writer.loop, reterr);
     if (err != 0)
         return err;
     const char *name = loop_backend_name(life.writer.loop);

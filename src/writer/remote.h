@@ -27,7 +27,8 @@ struct remote {
     struct shm_remote *place; /* in the delivery segment */
     struct shard *shards;
     uint32_t shard_count;
-    uint32_t barrier; /* batches of a predecessor with other shards; nothing new before they are done */
+    uint32_t
+        barrier; /* batches of a predecessor with other shards; nothing new before they are done */
 
     /* private */
     int64_t log_again_ns;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "shm/delivery.h"
 
@@ -14,6 +15,7 @@ void scan_start(struct scan *scan, struct source *sources, uint32_t count,
     scan->sources = sources;
     scan->count = count;
     scan->filter = filter;
+    scan->met_damage = false;
     for (uint32_t ring = 0; ring < count; ring++) {
         scan->produced[ring] = ring_consumer_produced(&sources[ring].ring);
         scan->at[ring] = start[ring];
@@ -28,21 +30,42 @@ static bool is_before(struct shm_position a, struct shm_position b)
     return a.pos < b.pos || (a.pos == b.pos && a.sample < b.sample);
 }
 
-/* Where reading may go on after what lies at `pos` turned out to be no block. */
-static uint64_t skip_damage(struct source *source, uint32_t ring, uint64_t pos, uint64_t produced)
+static void note_damage(struct source *source, uint32_t ring, uint64_t pos, uint64_t next)
 {
-    bool is_known = pos >= source->damaged_from && pos < source->damaged_to;
-    if (is_known)
-        return source->damaged_to;
+    enum { PAUSE_S = 10 };
     source->damaged_from = pos;
-    source->damaged_to = produced;
+    source->damaged_to = next;
     source->damages++;
+    int64_t now_ns = clock_mono_ns();
+    if (source->damages > 1 && now_ns < source->log_again_ns)
+        return;
+    source->log_again_ns = now_ns + PAUSE_S * NS_PER_S;
     log_error(MSG("a ring is damaged; what is in it now is left out"), INT("ring", ring),
-              INT("position", pos), INT("bytes", produced - pos));
-    return produced;
+              INT("position", pos), INT("bytes", next - pos), INT("damages", source->damages));
 }
 
-/* Samples [first, last) of the block at at[ring] that the filter lets through; first == last: none. */
+/*
+ * Moves beyond what turned out to be no block: to where the ring is known to go on, or to the end.
+ * Positions come from memory that others wrote: what is not published cannot be read either.
+ */
+static void skip_damage(struct scan *scan, uint32_t ring)
+{
+    struct source *source = &scan->sources[ring];
+    struct shm_position *at = &scan->at[ring];
+    uint64_t produced = scan->produced[ring];
+    uint64_t next = at->pos < produced ? produced : scan->end[ring].pos;
+    if (at->pos >= source->damaged_from && at->pos < source->damaged_to)
+        next = source->damaged_to;
+    else
+        note_damage(source, ring, at->pos, next);
+    scan->met_damage = true;
+    *at = (struct shm_position){.pos = next};
+    if (!is_before(*at, scan->end[ring]))
+        *at = scan->end[ring];
+}
+
+/* Samples [first, last) of the block at at[ring] that the filter lets through; first == last: none.
+ */
 static void wanted_samples(const struct scan *scan, uint32_t ring, uint32_t *ret_first,
                            uint32_t *ret_last)
 {
@@ -76,10 +99,7 @@ static bool find_piece(struct scan *scan, uint32_t ring, struct scan_piece *ret_
     while (is_before(*at, scan->end[ring])) {
         if (!scan->is_read[ring] &&
             block_read(&source->ring, at->pos, scan->produced[ring], block) != 0) {
-            uint64_t next = skip_damage(source, ring, at->pos, scan->produced[ring]);
-            *at = (struct shm_position){.pos = next};
-            if (!is_before(*at, scan->end[ring]))
-                *at = scan->end[ring];
+            skip_damage(scan, ring);
             continue;
         }
         scan->is_read[ring] = true;
@@ -105,8 +125,7 @@ bool scan_peek(struct scan *scan, struct scan_piece *ret_piece)
         struct scan_piece piece;
         if (!find_piece(scan, ring, &piece))
             continue;
-        if (!found ||
-            piece.block->head.timestamp_ms < ret_piece->block->head.timestamp_ms)
+        if (!found || piece.block->head.timestamp_ms < ret_piece->block->head.timestamp_ms)
             *ret_piece = piece;
         found = true;
     }
@@ -183,7 +202,8 @@ bool scan_collect(struct source *sources, uint32_t count, struct scan_filter fil
         batch->samples += (uint32_t)scan_pass_scrape(&scan, &piece, taken);
     }
     copy_positions(batch->end, scan.at, count);
-    return full;
+    /* Another process may see damage reach further, if it could: it must not find blocks behind. */
+    return full || scan.met_damage;
 }
 
 bool scan_first_scrape(struct source *sources, uint32_t count, struct scan_filter filter,
@@ -199,4 +219,21 @@ bool scan_first_scrape(struct source *sources, uint32_t count, struct scan_filte
     ret_part->samples = (uint32_t)scan_pass_scrape(&scan, &piece, UINT64_MAX);
     copy_positions(ret_part->end, scan.at, count);
     return true;
+}
+
+uint64_t scan_pass_all(struct source *source, uint32_t ring, uint64_t *ret_end)
+{
+    uint64_t produced = ring_consumer_produced(&source->ring);
+    uint64_t pos = ring_consumer_acked(&source->ring);
+    uint64_t samples = 0;
+    struct block_view block;
+    while (pos < produced && block_read(&source->ring, pos, produced, &block) == 0) {
+        if (block.head.kind != SHM_BLOCK_SKIP)
+            samples += block.head.count;
+        pos = block.next_pos;
+    }
+    if (pos < produced)
+        note_damage(source, ring, pos, produced);
+    *ret_end = produced;
+    return samples;
 }

@@ -26,11 +26,12 @@ struct source {
     uint64_t damaged_from; /* the last damage: nothing in [from, to) can be read */
     uint64_t damaged_to;
     uint64_t damages; /* how many were found */
+    int64_t log_again_ns;
 };
 
 /* Whose samples are wanted: lanes, and for each lane what has been delivered before. */
 struct scan_filter {
-    uint64_t lanes; /* bit l: lane l */
+    uint64_t lanes;                                           /* bit l: lane l */
     const struct shm_position (*delivered)[SHM_MAX_SCRAPERS]; /* [lane][ring] */
 };
 
@@ -51,6 +52,7 @@ struct scan {
     struct scan_filter filter;
     struct shm_position end[SHM_MAX_SCRAPERS];
     uint64_t produced[SHM_MAX_SCRAPERS];
+    bool met_damage;
     bool is_read[SHM_MAX_SCRAPERS]; /* block[] is the one at at[] */
     struct block_view block[SHM_MAX_SCRAPERS];
 };
@@ -83,5 +85,8 @@ bool scan_collect(struct source *sources, uint32_t count, struct scan_filter fil
 /* The first scrape in [start, end) of the batch as a batch of its own; false: there is none. */
 bool scan_first_scrape(struct source *sources, uint32_t count, struct scan_filter filter,
                        const struct shm_batch *batch, struct shm_batch *ret_part);
+
+/* Reads all that is not acknowledged for nobody: its samples, and where it ends. */
+uint64_t scan_pass_all(struct source *source, uint32_t ring, uint64_t *ret_end);
 
 #endif

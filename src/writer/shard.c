@@ -8,18 +8,16 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "shm/remote_counters.h"
-#include "writer/answer.h"
 #include "writer/writer.h"
 
 #define SHARD_OF(pointer, member)                                                                  \
-    ((struct shard *)(void *)((char *)(pointer) - offsetof(struct shard, member)))
+    ((struct shard *)(void *)((char *)(pointer)-offsetof(struct shard, member)))
 
-static void on_head(struct fetch_connection *conn, const struct http_head *head);
-static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len);
-static void on_done(struct fetch_connection *conn, int error, const char *text);
+static void on_answer(struct attempt *attempt, enum answer answer);
 static void on_timer(struct loop_timer *timer);
 
-static const struct fetch_handler fetch_handler = {on_head, on_body, on_done, NULL};
+/* A batch holds back at most this part of a ring, however few samples are in it. */
+enum { RING_SHARE = 4, SAMPLES_MAX = 1 << 20 };
 
 uint64_t shard_lanes(uint32_t index, uint32_t shard_count)
 {
@@ -38,7 +36,14 @@ static const struct config_queue *queue_of(const struct shard *shard)
 static struct scan_filter filter_of(const struct shard *shard)
 {
     return (struct scan_filter){
-        shard->batch.lanes, (const struct shm_position(*)[SHM_MAX_SCRAPERS])shard->remote->place->lanes};
+        shard->batch.lanes,
+        (const struct shm_position(*)[SHM_MAX_SCRAPERS])shard->remote->place->lanes};
+}
+
+static uint32_t samples_wanted(const struct shard *shard)
+{
+    int64_t wanted = queue_of(shard)->max_samples_per_send;
+    return wanted < 1 ? 1 : wanted > SAMPLES_MAX ? SAMPLES_MAX : (uint32_t)wanted;
 }
 
 static void count(const struct shard *shard, enum remote_counter counter, uint64_t more)
@@ -75,7 +80,7 @@ static void reset_batch(struct shard *shard)
 static void take_up_batch(struct shard *shard, const struct shm_batch *left)
 {
     shard->batch = *left;
-    shard->attempt = left->attempts;
+    shard->attempts = left->attempts;
     /* Without a body's hash the predecessor did not come to send it. */
     shard->is_uncertain = left->body_hash != 0;
     shard->state = SHARD_WAITING;
@@ -90,11 +95,9 @@ void shard_init(struct shard *shard, struct writer *writer, struct remote *remot
                             .remote = remote,
                             .index = index,
                             .lanes = lanes};
-    fetch_init(&shard->fetch, writer->loop, &fetch_handler);
+    attempt_init(&shard->attempt, writer->loop, remote, on_answer);
     const struct config_queue *queue = queue_of(shard);
     backoff_init(&shard->backoff, queue->min_backoff, queue->max_backoff);
-    shard->head = malloc(remote->head_room);
-    check(shard->head != NULL);
     const struct shm_batch *left = delivery_batch(remote->place, index);
     if (left != NULL)
         take_up_batch(shard, left);
@@ -117,18 +120,31 @@ static void skip_foreign_blocks(struct shard *shard)
     }
 }
 
+/* Other lanes' blocks count, too: what lies behind the first sample cannot be given back. */
+static bool holds_too_much(const struct shard *shard)
+{
+    const struct shm_batch *batch = &shard->batch;
+    for (uint32_t ring = 0; ring < batch->rings; ring++) {
+        uint64_t held = batch->end[ring].pos - batch->start[ring].pos;
+        if (held > shard->writer->sources[ring].ring.size / RING_SHARE)
+            return true;
+    }
+    return false;
+}
+
 static void collect(struct shard *shard)
 {
     struct writer *writer = shard->writer;
     uint32_t before = shard->batch.samples;
-    uint32_t max = (uint32_t)queue_of(shard)->max_samples_per_send;
-    if (scan_collect(writer->sources, writer->source_count, filter_of(shard), max, &shard->batch))
-        shard->is_full = true;
-    uint32_t samples = shard->batch.samples;
-    slot_add(writer->slot, COUNTER_WRITER_SAMPLES_IN, samples - before);
-    if (samples == 0)
+    shard->is_full = scan_collect(writer->sources, writer->source_count, filter_of(shard),
+                                  samples_wanted(shard), &shard->batch);
+    if (shard->batch.samples == 0) {
+        shard->is_full = false;
         skip_foreign_blocks(shard);
-    else if (before == 0)
+        return;
+    }
+    shard->is_full |= holds_too_much(shard);
+    if (before == 0)
         set_timer(shard, queue_of(shard)->batch_send_deadline);
 }
 
@@ -177,23 +193,19 @@ static void keep_body(struct shard *shard)
     shard->built.body.ptr = shard->body;
 }
 
-/* `before`: what is counted already; of nothing but age can it become more. */
-static void count_left_out(struct shard *shard, struct build_result before)
+static void raise_to(struct shard *shard, enum remote_counter counter, int64_t ms)
 {
-    uint32_t damaged = shard->built.damaged - before.damaged;
-    count(shard, REMOTE_DROPPED_TOO_OLD, shard->built.too_old - before.too_old);
-    count(shard, REMOTE_DROPPED_DAMAGED, damaged);
-    count(shard, REMOTE_DROPPED_TOO_LARGE, shard->built.too_large - before.too_large);
-    slot_add(shard->writer->slot, COUNTER_WRITER_CORRUPT, damaged);
+    if (ms > 0 && (uint64_t)ms > remote_get(shard->remote->place, counter))
+        remote_set(shard->remote->place, counter, (uint64_t)ms);
 }
 
 static void note_newest(struct shard *shard)
 {
-    uint64_t newest_ms = shard->built.newest_ms > 0 ? (uint64_t)shard->built.newest_ms : 0;
-    if (newest_ms > remote_get(shard->remote->place, REMOTE_HIGHEST_MS))
-        remote_set(shard->remote->place, REMOTE_HIGHEST_MS, newest_ms);
-    if (newest_ms > slot_get(shard->writer->slot, COUNTER_WRITER_HIGHEST_IN_MS))
-        slot_set(shard->writer->slot, COUNTER_WRITER_HIGHEST_IN_MS, newest_ms);
+    struct shm_slot *slot = shard->writer->slot;
+    int64_t newest_ms = shard->built.newest_ms;
+    raise_to(shard, REMOTE_HIGHEST_MS, newest_ms);
+    if (newest_ms > 0 && (uint64_t)newest_ms > slot_get(slot, COUNTER_WRITER_HIGHEST_IN_MS))
+        slot_set(slot, COUNTER_WRITER_HIGHEST_IN_MS, (uint64_t)newest_ms);
 }
 
 /*
@@ -217,9 +229,7 @@ static void build(struct shard *shard, bool is_new)
     note_newest(shard);
 }
 
-static void finish_batch(struct shard *shard);
-
-static void note_hash(struct shard *shard)
+static void note_attempt(struct shard *shard)
 {
     uint64_t hash = hash64(shard->body, shard->built.body.len, 0);
     const struct shm_batch *open = delivery_batch(shard->remote->place, shard->index);
@@ -237,29 +247,15 @@ static void note_hash(struct shard *shard)
 
 static void send_body(struct shard *shard)
 {
-    struct remote *remote = shard->remote;
     check(shard->built.sent > 0);
     if (!shard->is_resolving)
-        note_hash(shard);
-    CRASHPOINT("writer.committed");
-    struct slice body = shard->built.body;
-    size_t head_len = remote_write_head(remote, shard->attempt, body.len, shard->head);
-    shard->attempt++;
-    shard->status = 0;
-    shard->retry_after_ms = 0;
-    shard->text_len = 0;
+        note_attempt(shard);
     shard->state = SHARD_SENDING;
-    shard->sent_at_ns = clock_mono_ns();
-    const struct fetch_request request = {
-        .addresses = remote->endpoint.addresses,
-        .n_addresses = (uint32_t)remote->endpoint.address_count,
-        .head = slice_make(shard->head, head_len),
-        .body = body,
-        .deadline_ns = shard->sent_at_ns + remote->config->remote_timeout * NS_PER_MS};
-    fetch_start(&shard->fetch, &request);
-    count(shard, REMOTE_REQUESTS, 1);
+    attempt_start(&shard->attempt, shard->attempts++, shard->built.body);
     count(shard, REMOTE_SAMPLES, shard->built.sent);
 }
+
+static void finish_sent(struct shard *shard);
 
 static void begin_batch(struct shard *shard)
 {
@@ -267,31 +263,26 @@ static void begin_batch(struct shard *shard)
     shard->is_due = false;
     shard->is_full = false;
     build(shard, true);
-    count_left_out(shard, (struct build_result){0});
+    slot_add(shard->writer->slot, COUNTER_WRITER_SAMPLES_IN, shard->built.passed);
+    CRASHPOINT("writer.batch_built");
     delivery_open(shard->remote->place, shard->index, &shard->batch);
-    CRASHPOINT("writer.opened");
     if (shard->built.sent > 0)
         send_body(shard);
     else
-        finish_batch(shard);
+        finish_sent(shard);
 }
-
-static void finish_sent(struct shard *shard);
 
 /* The next attempt of what is under way, or the first one of what a predecessor left. */
 static void repeat(struct shard *shard)
 {
     bool is_left = shard->built.body.ptr == NULL;
-    if (is_left || shard->built.oldest_ms < oldest_allowed_ms(shard)) {
-        struct build_result before = shard->built;
+    if (is_left || shard->built.oldest_ms < oldest_allowed_ms(shard))
         build(shard, false);
-        count_left_out(shard, before);
-    }
     if (shard->built.sent == 0) {
         finish_sent(shard);
         return;
     }
-    if (shard->attempt > 0)
+    if (shard->attempts > 0)
         count(shard, REMOTE_SAMPLES_RETRIED, shard->built.sent);
     send_body(shard);
 }
@@ -299,61 +290,40 @@ static void repeat(struct shard *shard)
 static void on_timer(struct loop_timer *timer)
 {
     struct shard *shard = SHARD_OF(timer, timer);
-    if (shard->state == SHARD_WAITING)
-        repeat(shard);
-    else
+    if (shard->state == SHARD_COLLECTING)
         shard->is_due = true; /* see shard_poke, which follows each turn */
+    else if (!shard->writer->closing)
+        repeat(shard);
 }
 
 /* ---- Answers ---- */
 
-static void on_head(struct fetch_connection *conn, const struct http_head *head)
+/* When the last batch of a predecessor with other lanes is over, all lanes may go on. */
+static void lower_barrier(struct remote *remote)
 {
-    struct shard *shard = SHARD_OF(conn, fetch);
-    shard->status = head->status;
-    shard->retry_after_ms =
-        answer_retry_after(head->retry_after, clock_ms_of_ns(clock_wall_ns()));
-}
-
-static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
-{
-    struct shard *shard = SHARD_OF(conn, fetch);
-    size_t room = sizeof shard->text - shard->text_len;
-    size_t kept = len < room ? len : room;
-    memcpy(shard->text + shard->text_len, bytes, kept);
-    shard->text_len += kept;
-}
-
-static void count_duration(struct shard *shard)
-{
-    static const int64_t bounds_ms[] = {5,    10,   25,   50,    100,   250,   500,   1000,
-                                        2500, 5000, 10000, 25000, 60000, 120000, 300000};
-    int64_t ns = clock_mono_ns() - shard->sent_at_ns;
-    for (size_t i = 0; i < sizeof bounds_ms / sizeof *bounds_ms; i++) {
-        if (ns <= bounds_ms[i] * NS_PER_MS)
-            count(shard, (enum remote_counter)(REMOTE_DURATION_5MS + (int)i), 1);
-    }
-    count(shard, REMOTE_DURATION_ALL, 1);
-    count(shard, REMOTE_DURATION_SUM_NS, (uint64_t)ns);
-    count(shard, REMOTE_DURATION_COUNT, 1);
+    if (remote->barrier == 0 || --remote->barrier > 0)
+        return;
+    for (uint32_t i = 0; i < remote->shard_count; i++)
+        reset_batch(&remote->shards[i]);
 }
 
 /* The batch is over: everything in it has been delivered, refused or left out. */
 static void finish_batch(struct shard *shard)
 {
-    CRASHPOINT("writer.answered");
+    CRASHPOINT("writer.outcome_known");
     struct writer *writer = shard->writer;
-    delivery_done(&writer->delivery, shard->remote->place, shard->index);
-    CRASHPOINT("writer.acked");
+    delivery_done(&writer->delivery, shard->remote->place, shard->index, &shard->outcome);
+    CRASHPOINT("writer.batch_done");
+    slot_add(writer->slot, COUNTER_WRITER_CORRUPT, shard->outcome.damaged);
+    shard->outcome = (struct delivery_outcome){0};
     shard->built = (struct build_result){0};
     shard->is_resolving = false;
     shard->is_uncertain = false;
-    shard->attempt = 0;
+    shard->attempts = 0;
     shard->state = SHARD_COLLECTING;
     backoff_reset(&shard->backoff);
-    if (shard->remote->barrier > 0)
-        shard->remote->barrier--; /* nobody has a batch then but those left by a predecessor */
     reset_batch(shard);
+    lower_barrier(shard->remote);
     writer_acknowledge(writer);
 }
 
@@ -361,24 +331,30 @@ static void finish_batch(struct shard *shard)
 static void send_part(struct shard *shard)
 {
     struct writer *writer = shard->writer;
-    while (scan_first_scrape(writer->sources, writer->source_count, filter_of(shard), &shard->batch,
-                             &shard->part)) {
-        build(shard, false);
-        if (shard->built.sent > 0) {
-            send_body(shard);
-            return;
-        }
-        memcpy(shard->batch.start, shard->part.end, sizeof shard->batch.start);
+    if (!scan_first_scrape(writer->sources, writer->source_count, filter_of(shard), &shard->batch,
+                           &shard->part)) {
+        finish_batch(shard);
+        return;
     }
-    finish_batch(shard);
+    build(shard, false);
+    CRASHPOINT("writer.part_built");
+    if (shard->built.sent > 0)
+        send_body(shard);
+    else
+        finish_sent(shard);
 }
 
 /* What was sent needs no further attempt, whatever became of it. */
 static void finish_sent(struct shard *shard)
 {
-    count(shard, REMOTE_BYTES, shard->built.body.len);
-    if (shard->built.newest_ms > (int64_t)remote_get(shard->remote->place, REMOTE_HIGHEST_SENT_MS))
-        remote_set(shard->remote->place, REMOTE_HIGHEST_SENT_MS, (uint64_t)shard->built.newest_ms);
+    const struct build_result *built = &shard->built;
+    shard->outcome.too_old += built->too_old;
+    shard->outcome.damaged += built->damaged;
+    shard->outcome.too_large += built->too_large;
+    if (built->sent > 0) {
+        count(shard, REMOTE_BYTES, built->body.len);
+        raise_to(shard, REMOTE_HIGHEST_SENT_MS, built->newest_ms);
+    }
     if (!shard->is_resolving) {
         finish_batch(shard);
         return;
@@ -387,28 +363,21 @@ static void finish_sent(struct shard *shard)
     send_part(shard);
 }
 
-static struct slice text_of(const struct shard *shard)
-{
-    struct slice text = slice_make(shard->text, shard->text_len);
-    while (text.len > 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
-        text.len--;
-    return text;
-}
-
 /* Refused for good. When resolving, what the receiver has already is no loss. */
-static void count_refused(struct shard *shard)
+static void drop_refused(struct shard *shard)
 {
-    if (shard->is_resolving && answer_says_repeated(text_of(shard))) {
-        count(shard, REMOTE_ALREADY_DELIVERED, shard->built.sent);
+    struct slice text = attempt_text(&shard->attempt);
+    if (shard->is_resolving && answer_says_repeated(text)) {
+        shard->outcome.already_delivered += shard->built.sent;
         return;
     }
-    count(shard, REMOTE_SAMPLES_FAILED, shard->built.sent);
+    shard->outcome.failed += shard->built.sent;
     uint64_t unsaid;
     if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
         log_error(MSG("the receiver refused samples; they are dropped"),
                   STR("remote_name", shard->remote->config->name),
-                  STR("url", shard->remote->config->url), INT("status", shard->status),
-                  INT("samples", shard->built.sent), SLICE("answer", text_of(shard)),
+                  STR("url", shard->remote->config->url), INT("status", shard->attempt.status),
+                  INT("samples", shard->built.sent), SLICE("answer", text),
                   INT("more_of_these_unsaid", unsaid));
 }
 
@@ -420,7 +389,7 @@ static void resolve(struct shard *shard)
     shard->is_resolving = true;
     if (found && shard->part.samples == shard->batch.samples) {
         /* One scrape only: it has just been sent by itself. */
-        count_refused(shard);
+        drop_refused(shard);
         finish_sent(shard);
         return;
     }
@@ -430,54 +399,46 @@ static void resolve(struct shard *shard)
 
 static void refused(struct shard *shard)
 {
-    count(shard, REMOTE_REQUESTS_REFUSED, 1);
-    if (shard->status == 400 && shard->is_uncertain && !shard->is_resolving) {
+    if (shard->attempt.status == 400 && shard->is_uncertain && !shard->is_resolving) {
         resolve(shard);
         return;
     }
-    count_refused(shard);
+    drop_refused(shard);
     finish_sent(shard);
 }
 
-static void wait_and_repeat(struct shard *shard, const char *why)
+static void wait_and_repeat(struct shard *shard)
 {
-    int64_t wait_ms = backoff_next(&shard->backoff, shard->retry_after_ms);
+    const struct attempt *attempt = &shard->attempt;
+    int64_t wait_ms = backoff_next(&shard->backoff, attempt->retry_after_ms);
     shard->state = SHARD_WAITING;
     set_timer(shard, wait_ms);
     uint64_t unsaid;
     if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
         log_warn(MSG("sending failed; it will be repeated"),
                  STR("remote_name", shard->remote->config->name),
-                 STR("url", shard->remote->config->url), STR("error", why),
-                 INT("status", shard->status), SLICE("answer", text_of(shard)),
-                 INT("attempt", shard->attempt), INT("wait_ms", wait_ms),
-                 INT("more_of_these_unsaid", unsaid));
+                 STR("url", shard->remote->config->url), INT("status", attempt->status),
+                 SLICE("answer", attempt_text(attempt)), INT("attempt", shard->attempts),
+                 INT("wait_ms", wait_ms), INT("more_of_these_unsaid", unsaid));
 }
 
-static void on_done(struct fetch_connection *conn, int error, const char *text)
+static void on_answer(struct attempt *attempt, enum answer answer)
 {
-    struct shard *shard = SHARD_OF(conn, fetch);
+    struct shard *shard = SHARD_OF(attempt, attempt);
     check(shard->state == SHARD_SENDING);
-    count_duration(shard);
-    if (error != 0) {
-        count(shard, REMOTE_REQUESTS_UNANSWERED, 1);
-        shard->is_uncertain |= fetch_request_maybe_delivered(conn);
-        shard->retry_after_ms = 0;
-        wait_and_repeat(shard, text);
-        return;
-    }
-    switch (answer_classify(shard->status, queue_of(shard)->retry_on_http_429)) {
+    CRASHPOINT("writer.answered");
+    switch (answer) {
     case ANSWER_DELIVERED:
-        count(shard, REMOTE_DELIVERED, shard->built.sent);
+        shard->outcome.delivered += shard->built.sent;
         finish_sent(shard);
         break;
     case ANSWER_REFUSED:
         refused(shard);
         break;
     case ANSWER_RETRY:
-        count(shard, REMOTE_REQUESTS_ANSWERED_RETRY, 1);
-        shard->is_uncertain |= shard->status != 429;
-        wait_and_repeat(shard, "recoverable error");
+    case ANSWER_NONE:
+        shard->is_uncertain |= attempt->may_have_arrived;
+        wait_and_repeat(shard);
         break;
     }
 }
@@ -490,8 +451,8 @@ uint64_t shard_hunger(const struct shard *shard)
         return 0;
     if (shard->batch.samples == 0)
         return 1;
-    uint64_t missing = (uint64_t)queue_of(shard)->max_samples_per_send - shard->batch.samples;
-    return missing * sizeof(uint64_t);
+    uint64_t missing = samples_wanted(shard) - shard->batch.samples;
+    return missing > 0 ? missing * sizeof(uint64_t) : 1;
 }
 
 bool shard_is_sending(const struct shard *shard)
@@ -507,19 +468,16 @@ uint32_t shard_pending(const struct shard *shard)
 void shard_abort(struct shard *shard)
 {
     loop_timer_clear(shard->writer->loop, &shard->timer);
-    fetch_abort(&shard->fetch);
-    fetch_close_idle(&shard->fetch);
+    attempt_abort(&shard->attempt);
 }
 
 bool shard_is_quiet(const struct shard *shard)
 {
-    return fetch_is_quiet(&shard->fetch);
+    return attempt_is_quiet(&shard->attempt);
 }
 
 void shard_fini(struct shard *shard)
 {
-    bool released = fetch_fini(&shard->fetch);
-    check(released);
-    free(shard->head);
+    attempt_fini(&shard->attempt);
     free(shard->body);
 }

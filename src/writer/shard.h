@@ -24,8 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fetch/fetch.h"
 #include "shm/delivery.h"
+#include "writer/attempt.h"
 #include "writer/backoff.h"
 #include "writer/build.h"
 #include "writer/remote.h"
@@ -34,12 +34,9 @@ struct writer;
 
 enum shard_state { SHARD_COLLECTING, SHARD_SENDING, SHARD_WAITING };
 
-/* As much of a refusal's text as goes to the log. */
-enum { SHARD_TEXT_MAX = 1024 };
-
 struct shard {
     /* All private. */
-    struct fetch_connection fetch;
+    struct attempt attempt;
     struct loop_timer timer; /* COLLECTING: the batch's deadline; WAITING: the end of back-off */
     struct writer *writer;
     struct remote *remote;
@@ -53,19 +50,13 @@ struct shard {
     struct shm_batch part;  /* when resolving: the scrape that is being sent */
     bool is_resolving;
     bool is_uncertain; /* an attempt of what is under way may have been taken in */
-    uint32_t attempt;
+    uint32_t attempts;
+    struct delivery_outcome outcome; /* of what is known of the batch so far */
     struct backoff backoff;
 
-    char *head;
     char *body; /* compressed; kept for the next attempts */
     size_t body_room;
     struct build_result built; /* what is in the body */
-    int64_t sent_at_ns;
-
-    int status; /* of the answer that is coming in */
-    int64_t retry_after_ms;
-    char text[SHARD_TEXT_MAX];
-    size_t text_len;
 };
 
 /* The lanes of shard `index` of `shard_count`. */
@@ -78,7 +69,8 @@ void shard_init(struct shard *shard, struct writer *writer, struct remote *remot
 /* Looks for new blocks and sends what is ready. Cheap when nothing is. */
 void shard_poke(struct shard *shard);
 
-/* Bytes of samples that are missing to a full batch, 1 for an empty one, 0: it wants nothing now. */
+/* Bytes of samples that are missing to a full batch, 1 for an empty one, 0: it wants nothing now.
+ */
 uint64_t shard_hunger(const struct shard *shard);
 
 /* A request is under way. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "shm/heritage.h"
 #include "shm/remote_counters.h"
@@ -97,20 +98,32 @@ static void show_settings(const struct remote *remote)
     remote_set(remote->place, REMOTE_MAX_SAMPLES_PER_SEND, (uint64_t)queue->max_samples_per_send);
 }
 
-static int start_remote(struct writer *writer, const struct config_remote *config,
-                        struct errctx *reterr)
+/* Finds out how far the remote has come; what cannot be read is not believed. */
+static int take_place(struct writer *writer, struct remote *remote)
 {
-    struct remote *remote = &writer->remotes[writer->remote_count];
-    int err = remote_init(remote, config, reterr);
+    const struct config_remote *config = remote->config;
+    uint64_t acked[SHM_MAX_SCRAPERS];
+    uint64_t produced[SHM_MAX_SCRAPERS];
+    for (uint32_t i = 0; i < writer->source_count; i++) {
+        produced[i] = ring_consumer_produced(&writer->sources[i].ring);
+        acked[i] = ring_consumer_acked(&writer->sources[i].ring);
+    }
+    int err = delivery_remote(&writer->delivery, config->name, config->url, acked, &remote->place);
     if (err != 0)
         return err;
-    writer->remote_count++;
-    uint64_t start[SHM_MAX_SCRAPERS];
-    for (uint32_t i = 0; i < writer->source_count; i++)
-        start[i] = ring_consumer_acked(&writer->sources[i].ring);
-    err = delivery_remote(&writer->delivery, config->name, config->url, start, &remote->place);
+    uint32_t mended = delivery_mend(&writer->delivery, remote->place, acked, produced);
+    if (mended > 0)
+        log_error(MSG("positions of a remote are not those of the rings; it starts anew"),
+                  STR("remote_name", config->name), INT("positions", mended));
+    return 0;
+}
+
+static int start_remote(struct writer *writer, struct remote *remote, struct errctx *reterr)
+{
+    int err = take_place(writer, remote);
     if (err != 0)
-        return err_set(reterr, ERR_CONFIG, "more than %u remotes", SHM_MAX_REMOTES);
+        return err_set(reterr, err, "no place for remote \"%s\" in the delivery segment: %s",
+                       remote->config->name, err_text(err));
     show_settings(remote);
     start_shards(writer, remote);
     return 0;
@@ -119,13 +132,20 @@ static int start_remote(struct writer *writer, const struct config_remote *confi
 /* A remote that is not configured any more must not hold up the rings. */
 static void forget_other_remotes(struct writer *writer)
 {
+    const struct config_remotes *configs = &writer->config->remote_write;
     struct shm_remote *kept[SHM_MAX_REMOTES];
-    for (uint32_t i = 0; i < writer->remote_count; i++)
-        kept[i] = writer->remotes[i].place;
-    delivery_keep_only(&writer->delivery, kept, writer->remote_count);
+    uint32_t count = 0;
+    for (size_t i = 0; i < configs->len; i++) {
+        const struct config_remote *config = &configs->items[i];
+        struct shm_remote *place = delivery_find(&writer->delivery, config->name, config->url);
+        if (place != NULL)
+            kept[count++] = place;
+    }
+    delivery_keep_only(&writer->delivery, kept, count);
 }
 
-static int start_remotes(struct writer *writer, struct errctx *reterr)
+/* Nothing in the delivery segment changes before all of the configuration turned out to be good. */
+static int prepare_remotes(struct writer *writer, struct errctx *reterr)
 {
     const struct config_remotes *configs = &writer->config->remote_write;
     if (configs->len > SHM_MAX_REMOTES)
@@ -133,12 +153,23 @@ static int start_remotes(struct writer *writer, struct errctx *reterr)
     writer->remotes = calloc(configs->len + 1, sizeof *writer->remotes);
     check(writer->remotes != NULL);
     for (size_t i = 0; i < configs->len; i++) {
-        int err = start_remote(writer, &configs->items[i], reterr);
+        int err = remote_init(&writer->remotes[i], &configs->items[i], reterr);
+        if (err != 0)
+            return err;
+        writer->remote_count++;
+    }
+    return 0;
+}
+
+static int start_remotes(struct writer *writer, struct errctx *reterr)
+{
+    forget_other_remotes(writer);
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        int err = start_remote(writer, &writer->remotes[i], reterr);
         if (err != 0)
             return err;
     }
-    forget_other_remotes(writer);
-    if (configs->len == 0)
+    if (writer->remote_count == 0)
         log_warn(MSG("no remote_write is configured: samples are scraped and go nowhere"));
     return 0;
 }
@@ -150,6 +181,8 @@ int writer_init(struct writer *writer, uint32_t rings, struct errctx *reterr)
         err = delivery_attach(&writer->delivery, HERITAGE_DELIVERY, rings, true, reterr);
     if (err == 0)
         err = prepare_builder(writer, reterr);
+    if (err == 0)
+        err = prepare_remotes(writer, reterr);
     if (err == 0)
         err = start_remotes(writer, reterr);
     return err;
@@ -177,31 +210,28 @@ void writer_fini(struct writer *writer)
 /* ---- Each turn ---- */
 
 /* Without a remote everything is read, counted and given back. */
-static uint64_t pass_unwanted(struct writer *writer, uint32_t ring)
+static void pass_unwanted(struct writer *writer, uint32_t ring)
 {
     struct source *source = &writer->sources[ring];
-    uint64_t produced = ring_consumer_produced(&source->ring);
-    uint64_t pos = ring_consumer_acked(&source->ring);
-    struct block_view block;
-    while (pos < produced && block_read(&source->ring, pos, produced, &block) == 0) {
-        if (block.head.kind != SHM_BLOCK_SKIP)
-            slot_add(writer->slot, COUNTER_WRITER_UNWANTED, block.head.count);
-        pos = block.next_pos;
-    }
-    return produced;
+    uint64_t end;
+    slot_add(writer->slot, COUNTER_WRITER_UNWANTED, scan_pass_all(source, ring, &end));
+    ring_consumer_ack(&source->ring, end);
 }
 
 void writer_acknowledge(struct writer *writer)
 {
     for (uint32_t ring = 0; ring < writer->source_count; ring++) {
         struct ring_consumer *consumer = &writer->sources[ring].ring;
-        uint64_t done = writer->remote_count == 0
-                            ? pass_unwanted(writer, ring)
-                            : delivery_least(&writer->delivery, ring, 0);
+        if (writer->remote_count == 0) {
+            pass_unwanted(writer, ring);
+            continue;
+        }
+        uint64_t done = delivery_least(&writer->delivery, ring, 0);
         /* Positions come from memory that outlives this process: believe only possible ones. */
         if (done > ring_consumer_acked(consumer) && done <= ring_consumer_produced(consumer))
             ring_consumer_ack(consumer, done);
     }
+    CRASHPOINT("writer.acknowledged");
 }
 
 static void count_damages(struct writer *writer)
@@ -230,10 +260,13 @@ void writer_poke(struct writer *writer)
     count_damages(writer);
 }
 
-/* How many more bytes in a ring would give some shard something to do; 0: none would. */
+/* How many more bytes in some ring would give a shard something to do; 0: none would. */
 static uint64_t bytes_to_wake_for(const struct writer *writer)
 {
-    enum { LEAST = 4096 };
+    if (writer->closing)
+        return 0;
+    if (writer->remote_count == 0)
+        return UINT64_MAX; /* only room is to be given back */
     uint64_t least = 0;
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
@@ -242,19 +275,29 @@ static uint64_t bytes_to_wake_for(const struct writer *writer)
                 least = hunger;
         }
     }
-    if (least <= 1)
-        return least;
-    /* Any ring may bring its part of it; waking up for a few samples is not worth it. */
-    uint64_t share = least / writer->source_count;
-    return share > LEAST ? share : LEAST;
+    return least;
+}
+
+/* Any ring may bring its part of it, but waking up for a few samples is not worth it; and a ring
+   must not come near to its end unnoticed. */
+static uint64_t wake_position(const struct writer *writer, uint32_t ring, uint64_t bytes)
+{
+    enum { LEAST = 4096, RING_SHARE = 4 };
+    if (bytes == 0)
+        return UINT64_MAX;
+    uint64_t share = bytes;
+    if (bytes > 1)
+        share = bytes / writer->source_count > LEAST ? bytes / writer->source_count : LEAST;
+    uint64_t most = writer->sources[ring].ring.size / RING_SHARE;
+    return writer->seen[ring] + (share < most ? share : most);
 }
 
 bool writer_may_sleep(struct writer *writer)
 {
-    uint64_t bytes = writer->closing ? 0 : bytes_to_wake_for(writer);
+    uint64_t bytes = bytes_to_wake_for(writer);
     bool may = true;
     for (uint32_t ring = 0; ring < writer->source_count; ring++) {
-        uint64_t at = bytes == 0 ? UINT64_MAX : writer->seen[ring] + bytes;
+        uint64_t at = wake_position(writer, ring, bytes);
         may &= ring_consumer_wake_at(&writer->sources[ring].ring, at) < at;
     }
     return may;

@@ -108,6 +108,12 @@ def test_headers_have_guards_and_a_first_word():
     assert not wrong, "\n".join(wrong)
 
 
+def test_crash_points_are_listed():
+    listed = re.findall(r'^CRASHPOINT_AT\("([^"]+)"', (TOP / "src/base/crashpoint.def").read_text(), re.M)
+    used = [name for path in sources("src", suffixes=(".c",)) for name in re.findall(r'\bCRASHPOINT\("([^"]+)"', path.read_text())]
+    assert sorted(listed) == sorted(used)
+
+
 def test_nothing_is_left_to_be_done():
     wrong = []
     for path in sources("src", "tests", "perf", "scripts", suffixes=(".c", ".h", ".sh")):

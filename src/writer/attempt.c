@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "writer/attempt.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "shm/remote_counters.h"
+
+#define ATTEMPT_OF(conn)                                                                           \
+    ((struct attempt *)(void *)((char *)(conn)-offsetof(struct attempt, fetch)))
+
+static void on_head(struct fetch_connection *conn, const struct http_head *head)
+{
+    struct attempt *attempt = ATTEMPT_OF(conn);
+    attempt->status = head->status;
+    attempt->retry_after_ms =
+        answer_retry_after(head->retry_after, clock_ms_of_ns(clock_wall_ns()));
+}
+
+static void keep_text(struct attempt *attempt, const void *bytes, size_t len)
+{
+    size_t room = sizeof attempt->text - attempt->text_len;
+    size_t kept = len < room ? len : room;
+    memcpy(attempt->text + attempt->text_len, bytes, kept);
+    attempt->text_len += kept;
+}
+
+static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
+{
+    keep_text(ATTEMPT_OF(conn), bytes, len);
+}
+
+static void count_duration(const struct attempt *attempt)
+{
+    static const int64_t bounds_ms[] = {5,    10,   25,    50,    100,   250,    500,   1000,
+                                        2500, 5000, 10000, 25000, 60000, 120000, 300000};
+    struct shm_remote *place = attempt->remote->place;
+    int64_t ns = clock_mono_ns() - attempt->sent_at_ns;
+    for (size_t i = 0; i < sizeof bounds_ms / sizeof *bounds_ms; i++) {
+        if (ns <= bounds_ms[i] * NS_PER_MS)
+            remote_count(place, (enum remote_counter)(REMOTE_DURATION_5MS + (int)i), 1);
+    }
+    remote_count(place, REMOTE_DURATION_ALL, 1);
+    remote_count(place, REMOTE_DURATION_SUM_NS, (uint64_t)ns);
+    remote_count(place, REMOTE_DURATION_COUNT, 1);
+}
+
+static void count_answer(const struct attempt *attempt, enum answer answer)
+{
+    static const enum remote_counter failures[] = {
+        [ANSWER_NONE] = REMOTE_REQUESTS_UNANSWERED,
+        [ANSWER_RETRY] = REMOTE_REQUESTS_ANSWERED_RETRY,
+        [ANSWER_REFUSED] = REMOTE_REQUESTS_REFUSED,
+    };
+    count_duration(attempt);
+    if (answer != ANSWER_DELIVERED)
+        remote_count(attempt->remote->place, failures[answer], 1);
+}
+
+/*
+ * As in Prometheus the status alone decides: an answer counts from its head on, even if the rest of
+ * it does not come. A proxy may make up a 5xx after the receiver has taken the request; 429 says
+ * that nobody looked at it.
+ */
+static void on_done(struct fetch_connection *conn, int error, const char *text)
+{
+    struct attempt *attempt = ATTEMPT_OF(conn);
+    bool retry_on_429 = attempt->remote->config->queue_config.retry_on_http_429;
+    enum answer answer = ANSWER_NONE;
+    if (error == 0 || attempt->status != 0) {
+        answer = answer_classify(attempt->status, retry_on_429);
+        attempt->may_have_arrived = answer == ANSWER_RETRY && attempt->status != 429;
+    } else {
+        attempt->may_have_arrived = fetch_request_maybe_delivered(conn);
+        keep_text(attempt, text, strlen(text));
+    }
+    count_answer(attempt, answer);
+    attempt->done(attempt, answer);
+}
+
+void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *remote,
+                  attempt_done_fn *done)
+{
+    static const struct fetch_handler handler = {on_head, on_body, on_done, NULL};
+    *attempt = (struct attempt){.remote = remote, .done = done};
+    fetch_init(&attempt->fetch, loop, &handler);
+    attempt->head = malloc(remote->head_room);
+    check(attempt->head != NULL);
+}
+
+void attempt_start(struct attempt *attempt, uint32_t number, struct slice body)
+{
+    struct remote *remote = attempt->remote;
+    size_t head_len = remote_write_head(remote, number, body.len, attempt->head);
+    attempt->status = 0;
+    attempt->retry_after_ms = 0;
+    attempt->may_have_arrived = false;
+    attempt->text_len = 0;
+    attempt->sent_at_ns = clock_mono_ns();
+    const struct fetch_request request = {
+        .addresses = remote->endpoint.addresses,
+        .n_addresses = (uint32_t)remote->endpoint.address_count,
+        .head = slice_make(attempt->head, head_len),
+        .body = body,
+        .deadline_ns = attempt->sent_at_ns + remote->config->remote_timeout * NS_PER_MS};
+    fetch_start(&attempt->fetch, &request);
+    remote_count(remote->place, REMOTE_REQUESTS, 1);
+}
+
+struct slice attempt_text(const struct attempt *attempt)
+{
+    struct slice text = slice_make(attempt->text, attempt->text_len);
+    while (text.len > 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
+        text.len--;
+    return text;
+}
+
+void attempt_abort(struct attempt *attempt)
+{
+    fetch_abort(&attempt->fetch);
+    fetch_close_idle(&attempt->fetch);
+}
+
+bool attempt_is_quiet(const struct attempt *attempt)
+{
+    return fetch_is_quiet(&attempt->fetch);
+}
+
+void attempt_fini(struct attempt *attempt)
+{
+    bool released = fetch_fini(&attempt->fetch);
+    check(released);
+    free(attempt->head);
+}
