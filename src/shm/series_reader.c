@@ -28,43 +28,39 @@ static uint64_t arena_used(const struct series_reader *reader)
     return used < size ? used : size;
 }
 
-static size_t body_length(const struct shm_record *record)
-{
-    return (size_t)record->units * SHM_SERIES_UNIT - sizeof(*record);
-}
-
-const struct shm_record *series_reader_record(const struct series_reader *reader, uint32_t ref,
-                                              uint16_t kind, uint32_t generation)
+bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint16_t kind,
+                          uint32_t generation, struct series_record *ret_record)
 {
     uint64_t used = arena_used(reader);
     uint64_t offset = (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
     if (ref == 0 || offset >= used || used - offset < sizeof(struct shm_record))
-        return NULL;
+        return false;
     const struct shm_record *record =
         (const struct shm_record *)(const void *)(reader->arena + offset);
     if (record->kind != kind || (generation != 0 && record->generation != generation))
-        return NULL;
-    if (record->units < 2 || (uint64_t)record->units * SHM_SERIES_UNIT > used - offset)
-        return NULL;
-    if (kind == SHM_RECORD_TARGET && body_length(record) < sizeof(struct shm_target_body))
-        return NULL;
-    return record;
+        return false;
+    uint64_t size = (uint64_t)record->units * SHM_SERIES_UNIT;
+    uint64_t before_body = sizeof(*record);
+    if (kind == SHM_RECORD_TARGET)
+        before_body += sizeof(struct shm_target_body);
+    if (size < before_body || size > used - offset)
+        return false;
+    *ret_record = (struct series_record){reader->arena + offset + before_body, size - before_body,
+                                         record->count, kind};
+    return true;
 }
 
-const uint32_t *series_reader_lines(const struct shm_record *layout, uint32_t *ret_count)
+const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t *ret_count)
 {
-    uint32_t count = layout->count;
-    if (layout->kind != SHM_RECORD_LAYOUT || count > body_length(layout) / sizeof(uint32_t))
+    if (layout->kind != SHM_RECORD_LAYOUT || layout->count > layout->body_len / sizeof(uint32_t))
         return NULL;
-    *ret_count = count;
-    return (const uint32_t *)(const void *)(layout + 1);
+    *ret_count = layout->count;
+    return (const uint32_t *)(const void *)layout->body;
 }
 
-struct series_labels series_reader_labels(const struct shm_record *record)
+struct series_labels series_reader_labels(const struct series_record *record)
 {
-    const uint8_t *body = (const uint8_t *)(record + 1);
-    size_t before = record->kind == SHM_RECORD_TARGET ? sizeof(struct shm_target_body) : 0;
-    return (struct series_labels){body + before, body + body_length(record), record->count};
+    return (struct series_labels){record->body, record->body + record->body_len, record->count};
 }
 
 int series_labels_next(struct series_labels *labels, struct series_label *ret_label)
@@ -106,7 +102,7 @@ static void advance(struct side *side)
         side->has = ERR_CORRUPT;
 }
 
-int series_reader_merge(const struct shm_record *target, const struct shm_record *line,
+int series_reader_merge(const struct series_record *target, const struct series_record *line,
                         struct series_label *ret_labels, int max)
 {
     struct side theirs = {.walk = series_reader_labels(target)};

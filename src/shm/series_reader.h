@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reading a series segment from another process: every ref, generation and length is checked
- * before it is used. What is returned stays as it is while the block that led to it is not
- * acknowledged.
+ * before it is used, so that no bytes there lead beyond the segment. What is returned stays as it
+ * is while the block that led to it is not acknowledged.
  */
 #ifndef SHM_SERIES_READER_H
 #define SHM_SERIES_READER_H
@@ -20,12 +20,23 @@ int series_reader_attach(struct series_reader *reader, int fd, uint32_t index,
                          struct errctx *reterr) MUST_USE;
 void series_reader_detach(struct series_reader *reader);
 
-/* The record, or NULL when ref, kind or generation do not fit (generation 0: any). */
-const struct shm_record *series_reader_record(const struct series_reader *reader, uint32_t ref,
-                                              uint16_t kind, uint32_t generation);
+/*
+ * A record that was checked. The numbers are copies, so that they stay what they were when they
+ * were checked, whatever happens to the segment; the body lies in the segment.
+ */
+struct series_record {
+    const uint8_t *body; /* of a TARGET: its labels */
+    size_t body_len;
+    uint32_t count;
+    uint16_t kind;
+};
+
+/* False when ref, kind or generation do not fit (generation 0: any). */
+bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint16_t kind,
+                          uint32_t generation, struct series_record *ret_record) MUST_USE;
 
 /* The line refs of a LAYOUT record; *ret_count of them. NULL when damaged. */
-const uint32_t *series_reader_lines(const struct shm_record *layout, uint32_t *ret_count);
+const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t *ret_count);
 
 /* A label of a LINE or TARGET; hides: see SHM_LABEL_HIDES. */
 struct series_label {
@@ -40,7 +51,7 @@ struct series_labels {
     const uint8_t *end;
     uint32_t left;
 };
-struct series_labels series_reader_labels(const struct shm_record *record);
+struct series_labels series_reader_labels(const struct series_record *record);
 
 /* 1 and the next label; 0 at the end; ERR_CORRUPT. */
 int series_labels_next(struct series_labels *labels, struct series_label *ret_label);
@@ -49,7 +60,7 @@ int series_labels_next(struct series_labels *labels, struct series_label *ret_la
  * The labels of the series (target, line), sorted by name: of equal names the line's counts, and
  * one that hides removes the target's. Writes at most `max`; the number, or ERR_LIMIT, ERR_CORRUPT.
  */
-int series_reader_merge(const struct shm_record *target, const struct shm_record *line,
+int series_reader_merge(const struct series_record *target, const struct series_record *line,
                         struct series_label *ret_labels, int max);
 
 #endif

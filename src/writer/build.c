@@ -43,7 +43,7 @@ void builder_fini(struct builder *builder)
  * The labels of a LINE or TARGET record, in labels[BUILD_LABELS_MAX]; one that hides has an empty
  * value. False: damaged, or not in strict order (a receiver would refuse the whole request).
  */
-static bool read_labels(const struct shm_record *record, struct label *labels, size_t *ret_count)
+static bool read_labels(const struct series_record *record, struct label *labels, size_t *ret_count)
 {
     struct series_labels walk = series_reader_labels(record);
     struct series_label label;
@@ -66,20 +66,23 @@ static bool open_block(struct builder *builder, const struct scan *scan,
 {
     const struct shm_block *head = &piece->block->head;
     const struct series_reader *series = &scan->sources[piece->ring].series;
-    const struct shm_record *target =
-        series_reader_record(series, head->target_ref, SHM_RECORD_TARGET, head->target_generation);
+    struct series_record target;
     size_t count;
-    if (target == NULL || !read_labels(target, builder->target_labels, &count))
+    if (!series_reader_record(series, head->target_ref, SHM_RECORD_TARGET, head->target_generation,
+                              &target) ||
+        !read_labels(&target, builder->target_labels, &count))
         return false;
     encoder_set_target(&builder->encoder, builder->target_labels, count, builder->external,
                        builder->external_count);
     *ret_context = (struct block_context){series, piece->block->refs};
     if ((head->flags & SHM_BLOCK_HAS_LAYOUT) == 0)
         return true;
-    const struct shm_record *layout =
-        series_reader_record(series, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation);
+    struct series_record layout;
     uint32_t line_count;
-    const uint32_t *lines = layout == NULL ? NULL : series_reader_lines(layout, &line_count);
+    if (!series_reader_record(series, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation,
+                              &layout))
+        return false;
+    const uint32_t *lines = series_reader_lines(&layout, &line_count);
     if (lines == NULL || line_count < head->count || line_count - head->count < head->first_line)
         return false;
     ret_context->lines = lines + head->first_line;
@@ -105,10 +108,10 @@ static int add_sample(struct builder *builder, const struct block_context *conte
         result->too_old++;
         return 0;
     }
-    const struct shm_record *line =
-        series_reader_record(context->series, context->lines[i], SHM_RECORD_LINE, 0);
+    struct series_record line;
     size_t count;
-    if (line == NULL || !read_labels(line, builder->line_labels, &count)) {
+    if (!series_reader_record(context->series, context->lines[i], SHM_RECORD_LINE, 0, &line) ||
+        !read_labels(&line, builder->line_labels, &count)) {
         result->damaged++;
         return 0;
     }
