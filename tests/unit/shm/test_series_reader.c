@@ -70,9 +70,11 @@ static int merge(struct stage *stage, const char *target_text, const char *line_
     assert_int_equal(series_target(&stage->store, ++id, labels, count, &target), 0);
     count = parse(line_text, labels);
     assert_int_equal(series_line(&stage->store, labels, count, &line), 0);
-    int n = series_reader_merge(series_reader_record(&stage->reader, target, SHM_RECORD_TARGET, 0),
-                                series_reader_record(&stage->reader, line, SHM_RECORD_LINE, 0),
-                                merged, max);
+    struct series_record target_record;
+    struct series_record line_record;
+    assert_true(series_reader_record(&stage->reader, target, SHM_RECORD_TARGET, 0, &target_record));
+    assert_true(series_reader_record(&stage->reader, line, SHM_RECORD_LINE, 0, &line_record));
+    int n = series_reader_merge(&target_record, &line_record, merged, max);
     out[0] = '\0';
     for (int i = 0, at = 0; i < n; i++)
         at += snprintf(out + at, 256 - (size_t)at, "%s%.*s=%.*s", i > 0 ? " " : "",
