@@ -336,6 +336,7 @@ static void send_part(struct shard *shard)
         finish_batch(shard);
         return;
     }
+    shard->attempts = 0; /* a request of its own */
     build(shard, false);
     CRASHPOINT("writer.part_built");
     if (shard->built.sent > 0)
