@@ -35,8 +35,8 @@ void cpus_second_threads(const cpu_set_t *allowed, cpu_set_t *ret_cpus)
         char siblings[64];
         if (!CPU_ISSET((size_t)cpu, allowed))
             continue;
-        snprintf(path, sizeof(path),
-                 "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                 cpu);
         read_text(path, siblings, sizeof(siblings));
         /* "0,4" or "0-1": the first number is the lowest one. */
         long first = strtol(siblings, NULL, 10);
@@ -110,7 +110,8 @@ uint32_t cpus_budget(void)
     uint32_t least = 0;
     char *rest = NULL;
     read_text("/proc/self/cgroup", text, sizeof(text));
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
         uint32_t budget = budget_of_line(line);
         if (budget != 0 && (least == 0 || budget < least))
             least = budget;

@@ -203,7 +203,8 @@ static int take(struct options *options, const struct word *word, struct errctx 
     note(options, flag, word->value);
     if (flag->type == FLAG_BOOL) {
         bool unused;
-        void *member = flag->status == FLAG_WORKS ? (char *)options + flag->offset : (void *)&unused;
+        void *member =
+            flag->status == FLAG_WORKS ? (char *)options + flag->offset : (void *)&unused;
         if (take_bool(member, word->value, word->negated))
             return 0;
     } else if (flag->status != FLAG_WORKS || store(options, flag, word->value)) {

@@ -8,7 +8,10 @@ struct transition {
     enum life_action action;
 };
 
-#define STAY(state) {state, LIFE_DO_NOTHING}
+#define STAY(state)                                                                                \
+    {                                                                                              \
+        state, LIFE_DO_NOTHING                                                                     \
+    }
 
 static const struct transition table[LIFE_ENDED + 1][LIFE_EVENTS] = {
     [LIFE_WAITING] =
@@ -28,7 +31,7 @@ static const struct transition table[LIFE_ENDED + 1][LIFE_EVENTS] = {
             [LIFE_ON_READY] = {LIFE_RUNNING, LIFE_DO_READY},
             [LIFE_ON_STUCK] = {LIFE_ABORTING, LIFE_DO_ABORT},
             [LIFE_ON_DEATH] = {LIFE_WAITING, LIFE_DO_RESTART},
-            [LIFE_ON_FATAL] = {LIFE_ENDED, LIFE_DO_GIVE_UP},
+            [LIFE_ON_FATAL] = {LIFE_WAITING, LIFE_DO_GIVE_UP},
             [LIFE_ON_ROLL] = {LIFE_ROLLING, LIFE_DO_ROLL},
             [LIFE_ON_STOP] = {LIFE_STOPPING, LIFE_DO_STOP},
         },
@@ -38,7 +41,7 @@ static const struct transition table[LIFE_ENDED + 1][LIFE_EVENTS] = {
             [LIFE_ON_READY] = STAY(LIFE_RUNNING),
             [LIFE_ON_STUCK] = {LIFE_ABORTING, LIFE_DO_ABORT},
             [LIFE_ON_DEATH] = {LIFE_WAITING, LIFE_DO_RESTART},
-            [LIFE_ON_FATAL] = {LIFE_ENDED, LIFE_DO_GIVE_UP},
+            [LIFE_ON_FATAL] = {LIFE_WAITING, LIFE_DO_GIVE_UP},
             [LIFE_ON_ROLL] = {LIFE_ROLLING, LIFE_DO_ROLL},
             [LIFE_ON_STOP] = {LIFE_STOPPING, LIFE_DO_STOP},
         },
@@ -97,8 +100,8 @@ enum life_action life_on(enum life_state *state, enum life_event event)
 const char *life_name(enum life_state state)
 {
     static const char *const names[] = {
-        [LIFE_WAITING] = "waiting",   [LIFE_STARTING] = "starting", [LIFE_RUNNING] = "running",
-        [LIFE_ROLLING] = "rolling",   [LIFE_STOPPING] = "stopping", [LIFE_ABORTING] = "aborting",
+        [LIFE_WAITING] = "waiting", [LIFE_STARTING] = "starting", [LIFE_RUNNING] = "running",
+        [LIFE_ROLLING] = "rolling", [LIFE_STOPPING] = "stopping", [LIFE_ABORTING] = "aborting",
         [LIFE_ENDED] = "ended",
     };
     check(state <= LIFE_ENDED);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum life_state {
-    LIFE_WAITING,  /* no process; started when due */
+    LIFE_WAITING,  /* no process; started when due, if ever */
     LIFE_STARTING, /* a process that has not said READY */
     LIFE_RUNNING,
     LIFE_ROLLING,  /* told to make room for its successor; killed when due */
@@ -44,7 +44,7 @@ enum life_action {
     LIFE_DO_STOP,    /* send STOP; due = when to kill */
     LIFE_DO_RESTART, /* ask the restart policy; due = what it says */
     LIFE_DO_SUCCEED, /* due at once: the successor */
-    LIFE_DO_GIVE_UP  /* limpet as a whole ends, with a reason */
+    LIFE_DO_GIVE_UP  /* never due: limpet goes back to the configuration before, or ends */
 };
 
 /* Moves the state and says what to do. Events that mean nothing in a state change nothing. */

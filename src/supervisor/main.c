@@ -1,5 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-int main(void)
+/*
+ * limpet: the command. Without a subcommand it is the supervisor: it reads the configuration, makes
+ * or finds the shared memory, starts discovery, scrapers, writer and console, and from then on
+ * only watches over them until it is told to end.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/check_config.h"
+#include "supervisor/check_metrics.h"
+#include "supervisor/flags.h"
+#include "supervisor/supervisor.h"
+
+/* argv: what follows `check`. */
+static int check_something(int argc, char **argv)
 {
-    return 0;
+    if (argc == 2 && strcmp(argv[0], "config") == 0)
+        return check_config_run(argv[1], stdout, stderr);
+    if (argc >= 1 && strcmp(argv[0], "metrics") == 0)
+        return check_metrics_run(argc - 1, argv + 1, stdin, stdout, stderr);
+    fputs(
+        "usage: limpet check config FILE\n"
+        "       limpet check metrics [--content-type TYPE] [--created-as-start-timestamp] < BODY\n",
+        stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct errctx why;
+    if (argc >= 2 && strcmp(argv[1], "check") == 0)
+        return check_something(argc - 2, argv + 2);
+    int status = flags_parse(argc, argv, &options, &why);
+    if (status != 0) {
+        fprintf(stderr, "limpet: %s\n", why.text);
+        return status;
+    }
+    if (options.help) {
+        flags_help(stdout);
+        return 0;
+    }
+    if (options.version) {
+        puts("limpet, version " PACKAGE_VERSION);
+        return 0;
+    }
+    return supervisor_run(&options);
 }

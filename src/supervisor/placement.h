@@ -15,18 +15,19 @@
 #include "shm/layout.h"
 
 struct placement_input {
-    cpu_set_t allowed;     /* what sched_getaffinity says: cpuset and affinity together */
-    cpu_set_t second;      /* of them, those whose core has a lower-numbered thread in it too */
-    uint32_t budget;       /* CPUs worth of time that the cgroup may use; 0 = no limit */
-    uint32_t scrapers;     /* 1 to SHM_MAX_SCRAPERS */
-    struct config_ints cpus;       /* `limpet: cpus` */
-    enum config_pinning pinning;   /* `limpet: pinning` */
+    cpu_set_t allowed;       /* what sched_getaffinity says: cpuset and affinity together */
+    cpu_set_t second;        /* of them, those whose core has a lower-numbered thread in it too */
+    uint32_t budget;         /* CPUs worth of time that the cgroup may use; 0 = no limit */
+    uint32_t scrapers;       /* 1 to SHM_MAX_SCRAPERS */
+    struct config_ints cpus; /* `limpet: cpus` */
+    enum config_pinning pinning; /* `limpet: pinning` */
 };
 
 struct placement {
     bool pinned;
     uint32_t scraper_cpu[SHM_MAX_SCRAPERS]; /* if pinned */
-    cpu_set_t others; /* for writer, discovery and console: not a scraper's CPU if there is another */
+    cpu_set_t
+        others; /* for writer, discovery and console: not a scraper's CPU if there is another */
     cpu_set_t allowed;
     const char *why;   /* why pinned or not, for the log */
     bool cpus_refused; /* some of `limpet: cpus` are not allowed */

@@ -10,9 +10,9 @@
 
 #include "base/clock.h"
 
-#define RESTART_AT_ONCE  3u
-#define RESTART_FIRST_NS (100 * NS_PER_MS)
-#define RESTART_MAX_NS   (30 * NS_PER_S)
+#define RESTART_AT_ONCE    3u
+#define RESTART_FIRST_NS   (100 * NS_PER_MS)
+#define RESTART_MAX_NS     (30 * NS_PER_S)
 #define RESTART_HEALTHY_NS (60 * NS_PER_S)
 
 struct restart {

@@ -189,7 +189,7 @@ static int open_parts(struct runtime *runtime, const struct runtime_request *req
 int runtime_open(struct runtime *runtime, const struct runtime_request *request,
                  struct errctx *reterr)
 {
-    *runtime = (struct runtime){.dir_fd = -1, .lock_fd = -1, .storage_lock_fd = -1};
+    *runtime = RUNTIME_NONE;
     int r = open_parts(runtime, request, reterr);
     if (r < 0)
         runtime_close(runtime);
@@ -224,5 +224,5 @@ void runtime_close(struct runtime *runtime)
         if (fds[i] >= 0)
             close(fds[i]);
     }
-    *runtime = (struct runtime){.dir_fd = -1, .lock_fd = -1, .storage_lock_fd = -1};
+    *runtime = RUNTIME_NONE;
 }

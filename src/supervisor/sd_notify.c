@@ -29,8 +29,8 @@ int sd_notify_send(const char *state)
     if (fd < 0)
         return -errno;
     socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-                          (const struct sockaddr *)&address, address_len);
+    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                          address_len);
     int r = sent < 0 ? -errno : 0;
     close(fd);
     return r;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #define SERIES_SIZE  (UINT64_C(4) << 30)
 #define TARGETS_SIZE (SHM_TARGETS_DATA + (UINT64_C(512) << 20))
 #define CONTROL_SIZE ((2 + (uint64_t)SHM_SLOTS) * SHM_PAGE)
-#define DELIVERY_SIZE \
+#define DELIVERY_SIZE                                                                              \
     (SHM_DELIVERY_DATA + (sizeof(struct shm_delivery) + SHM_PAGE - 1) / SHM_PAGE * SHM_PAGE)
 
 /* What a new set needs besides its rings. */
@@ -30,7 +31,7 @@ struct wanted {
     uint32_t index;
     uint64_t size;
     uint64_t geometry;
-    char name[16]; /* of the file */
+    char name[24]; /* of the file */
 };
 
 static struct wanted want(struct segments *segments, uint32_t kind, uint32_t index,
@@ -67,6 +68,13 @@ static struct wanted want(struct segments *segments, uint32_t kind, uint32_t ind
         break;
     }
     return wanted;
+}
+
+static void unlink_segment(struct segments *segments, uint32_t kind, uint32_t index, int dir_fd)
+{
+    struct wanted wanted = want(segments, kind, index, 0);
+    if (dir_fd >= 0)
+        unlinkat(dir_fd, wanted.name, 0);
 }
 
 static void close_fds(struct segment_fds *fds)
@@ -110,11 +118,11 @@ static int open_new(const struct wanted *wanted, int dir_fd, const char *new_nam
 }
 
 /* A new ring goes on where its predecessor of another size was: others remember positions. */
-static int set_position(int fd, uint64_t pos)
+static int set_position(int fd, uint64_t pos, struct errctx *reterr)
 {
     uint8_t *base = mmap(NULL, 3 * SHM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
-        return -errno;
+        return err_set(reterr, -errno, "cannot map a new ring: %s", err_text(-errno));
     atomic_store(&((struct shm_ring_producer *)(void *)(base + SHM_PAGE))->produced_pos, pos);
     atomic_store(&((struct shm_ring_consumer *)(void *)(base + 2 * SHM_PAGE))->acked_pos, pos);
     munmap(base, 3 * SHM_PAGE);
@@ -130,7 +138,7 @@ static int make(const struct wanted *wanted, int dir_fd, uint64_t pos, struct er
         return err_set(reterr, fd, "cannot make %s: %s", wanted->name, err_text(fd));
     int r = segment_create(fd, wanted->kind, wanted->index, wanted->size, wanted->geometry, reterr);
     if (r == 0 && pos != 0)
-        r = set_position(fd, pos);
+        r = set_position(fd, pos, reterr);
     if (r == 0 && dir_fd >= 0 && renameat(dir_fd, new_name, dir_fd, wanted->name) < 0)
         r = err_set(reterr, -errno, "cannot name %s: %s", wanted->name, err_text(-errno));
     if (r < 0) {
@@ -171,38 +179,159 @@ static int find_or_make(const struct wanted *wanted, int dir_fd, struct errctx *
     return r == 0 ? make(wanted, dir_fd, 0, reterr) : (r < 0 ? r : 0);
 }
 
-/* How many bytes wait in the ring, and where it is. */
-static int look_at_ring(int fd, uint32_t index, uint64_t *ret_pos, uint64_t *ret_waiting,
+/*
+ * How many bytes wait in a ring that was found, and where it is. Attaches as the scraper would, so
+ * that what a scraper would refuse is found out here.
+ */
+static int look_at_ring(const struct wanted *ring, uint64_t *ret_pos, uint64_t *ret_waiting,
                         struct errctx *reterr)
 {
-    struct ring_consumer ring;
-    int r = ring_consumer_attach(&ring, fd, index, false, reterr);
+    struct ring_producer producer;
+    int r = ring_producer_attach(&producer, ring->fds->rw, ring->index, reterr);
     if (r < 0)
-        return r;
-    *ret_pos = ring_consumer_produced(&ring);
-    *ret_waiting = *ret_pos - ring_consumer_acked(&ring);
-    ring_consumer_detach(&ring);
+        return err_prefix(reterr, r, "%s", ring->name);
+    *ret_pos = producer.published;
+    *ret_waiting = producer.published - ring_acked(&producer);
+    ring_producer_detach(&producer);
     return 0;
 }
 
-static int open_ring(struct segments *segments, uint32_t index, int dir_fd, uint64_t ring_size,
-                     struct errctx *reterr)
+/* Replaces a ring that was found by one of the wanted size, if nothing waits in it. */
+static int resize_ring(const struct wanted *ring, int dir_fd, uint64_t pos, uint64_t waiting,
+                       struct errctx *reterr)
+{
+    if (waiting > 0) {
+        log_warn(MSG("a ring keeps its old size until a start finds it empty"),
+                 STR("ring", ring->name), INT("bytes_waiting", waiting));
+        return 0;
+    }
+    close_fds(ring->fds);
+    return make(ring, dir_fd, pos, reterr);
+}
+
+static int find_or_make_ring(const struct wanted *ring, int dir_fd, struct errctx *reterr)
+{
+    struct shm_header header;
+    uint64_t pos;
+    uint64_t waiting;
+    int r = find(ring, dir_fd, &header, reterr);
+    if (r <= 0)
+        return r < 0 ? r : make(ring, dir_fd, 0, reterr);
+    r = look_at_ring(ring, &pos, &waiting, reterr);
+    if (r == 0 && header.geometry != ring->geometry)
+        r = resize_ring(ring, dir_fd, pos, waiting, reterr);
+    return r;
+}
+
+static int open_scraper(struct segments *segments, uint32_t index, int dir_fd, uint64_t ring_size,
+                        struct errctx *reterr)
 {
     struct wanted ring = want(segments, SHM_KIND_RING, index, ring_size);
     struct wanted series = want(segments, SHM_KIND_SERIES, index, 0);
+    int r = find_or_make_ring(&ring, dir_fd, reterr);
+    return r < 0 ? r : find_or_make(&series, dir_fd, reterr);
+}
+
+/* Whether there is a ring of this former scraper in which something waits. 1, 0 or an error. */
+static int waits_in_former(struct segments *segments, uint32_t index, int dir_fd,
+                           struct errctx *reterr)
+{
+    struct wanted ring = want(segments, SHM_KIND_RING, index, 0);
     struct shm_header header;
-    uint64_t pos = 0;
+    uint64_t pos;
     uint64_t waiting = 0;
     int r = find(&ring, dir_fd, &header, reterr);
     if (r == 1)
-        r = look_at_ring(ring.fds->ro, index, &pos, &waiting, reterr);
-    else if (r == 0)
-        r = make(&ring, dir_fd, 0, reterr);
-    else
-        return r;
-    if (r == 0 && *ring.fds[0].rw >= 0)
-        r = 0;
-    if (r < 0)
-        return r;
-    return find_or_make(&series, dir_fd, reterr);
+        r = look_at_ring(&ring, &pos, &waiting, reterr);
+    close_fds(ring.fds);
+    return r < 0 ? r : waiting > 0;
+}
+
+/* Sets `rings`; removes the series tables behind it, which nobody needs any more. */
+static int count_rings(struct segments *segments, int dir_fd, uint32_t scrapers,
+                       struct errctx *reterr)
+{
+    for (uint32_t rings = SHM_MAX_SCRAPERS; rings > scrapers; rings--) {
+        int r = waits_in_former(segments, rings - 1, dir_fd, reterr);
+        if (r < 0)
+            return r;
+        if (r == 1) {
+            segments->rings = rings;
+            return 0;
+        }
+        unlink_segment(segments, SHM_KIND_SERIES, rings - 1, dir_fd);
+    }
+    segments->rings = scrapers;
+    return 0;
+}
+
+static int open_all(struct segments *segments, int dir_fd, uint32_t scrapers, uint64_t ring_size,
+                    struct errctx *reterr)
+{
+    static const uint32_t single[] = {SHM_KIND_CONTROL, SHM_KIND_TARGETS, SHM_KIND_DELIVERY};
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+        struct wanted wanted = want(segments, single[i], 0, 0);
+        int r = find_or_make(&wanted, dir_fd, reterr);
+        if (r < 0)
+            return r;
+    }
+    int r = count_rings(segments, dir_fd, scrapers, reterr);
+    for (uint32_t i = 0; i < segments->rings && r == 0; i++)
+        r = open_scraper(segments, i, dir_fd, ring_size, reterr);
+    return r;
+}
+
+static void forget_all(struct segments *segments)
+{
+    memset(segments, 0xff, sizeof(*segments)); /* no descriptor: -1 */
+    segments->rings = 0;
+}
+
+static void remove_all(struct segments *segments, int dir_fd)
+{
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
+        unlink_segment(segments, SHM_KIND_RING, i, dir_fd);
+        unlink_segment(segments, SHM_KIND_SERIES, i, dir_fd);
+    }
+    unlink_segment(segments, SHM_KIND_DELIVERY, 0, dir_fd);
+    unlink_segment(segments, SHM_KIND_TARGETS, 0, dir_fd);
+    unlink_segment(segments, SHM_KIND_CONTROL, 0, dir_fd);
+}
+
+int segments_open(struct segments *segments, int dir_fd, uint32_t scrapers, uint64_t ring_size,
+                  struct errctx *reterr)
+{
+    check(scrapers >= 1 && scrapers <= SHM_MAX_SCRAPERS);
+    struct errctx why = {{0}};
+    forget_all(segments);
+    int r = open_all(segments, dir_fd, scrapers, ring_size, &why);
+    if (r == ERR_CORRUPT) {
+        log_warn(MSG("shared memory is made anew, what was in it is lost"),
+                 STR("reason", why.text));
+        segments_close(segments);
+        remove_all(segments, dir_fd);
+        r = open_all(segments, dir_fd, scrapers, ring_size, &why);
+    }
+    if (r < 0) {
+        segments_close(segments);
+        err_set(reterr, r, "%s", why.text);
+    }
+    return r;
+}
+
+void segments_close(struct segments *segments)
+{
+    close_fds(&segments->control);
+    close_fds(&segments->targets);
+    close_fds(&segments->delivery);
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
+        close_fds(&segments->ring[i]);
+        close_fds(&segments->series[i]);
+    }
+    segments->rings = 0;
+}
+
+uint64_t segments_room(uint32_t scrapers, uint64_t ring_size)
+{
+    return scrapers * ring_size + ROOM_BESIDES;
 }

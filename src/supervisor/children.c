@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "supervisor/children.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "supervisor/runtime.h"
+
+#define WATCH_NS          NS_PER_S        /* how often signs of life are looked at */
+#define WATCH_LATE_NS     (3 * NS_PER_S)  /* then it was not the child that stood still */
+#define STUCK_NS          (10 * NS_PER_S) /* ten signs of life that did not come */
+#define STUCK_STARTING_NS (30 * NS_PER_S) /* attaching may take long, and gives no sign */
+#define ABORT_NS          (5 * NS_PER_S)  /* to write a core */
+#define ROLL_LIMIT_MS     5000
+#define ROLL_MARGIN_MS    1000 /* behind the time-out of the scrapes in flight */
+
+static bool is_scraper(const struct child_process *child)
+{
+    return slot_role(child->slot) == ROLE_SCRAPER;
+}
+
+static int scraper_index(const struct child_process *child)
+{
+    return is_scraper(child) ? (int)(child->slot - SHM_SLOT_SCRAPER(0)) : -1;
+}
+
+static void add_child(struct children *children, uint32_t slot, int64_t now)
+{
+    struct child_process *child = &children->all[children->count++];
+    *child = (struct child_process){
+        .slot = slot, .state = LIFE_WAITING, .socket = -1, .due = now, .progress_at = now};
+    if (is_scraper(child))
+        snprintf(child->name, sizeof(child->name), "%s-%d", slot_name(slot), scraper_index(child));
+    else
+        snprintf(child->name, sizeof(child->name), "%s", slot_name(slot));
+}
+
+void children_init(struct children *children, int64_t now)
+{
+    children->count = 0;
+    children->watched_at = now;
+    add_child(children, SHM_SLOT_DISCOVERY, now);
+    add_child(children, SHM_SLOT_WRITER, now);
+    for (uint32_t i = 0; i < children->estate->scrapers; i++)
+        add_child(children, SHM_SLOT_SCRAPER(i), now);
+    add_child(children, SHM_SLOT_CONSOLE, now);
+}
+
+/* ---- starting ---- */
+
+static struct child_arguments arguments_of(const struct children *children,
+                                           const struct child_process *child)
+{
+    struct child_arguments arguments = children->arguments;
+    uint32_t role = slot_role(child->slot);
+    bool reads_rings = role == ROLE_WRITER || role == ROLE_CONSOLE;
+    arguments.index = is_scraper(child) ? (uint32_t)scraper_index(child) : 0;
+    arguments.scrapers =
+        reads_rings ? children->estate->segments.rings : children->estate->scrapers;
+    arguments.listeners = role == ROLE_CONSOLE ? children->estate->listener_count : 0;
+    return arguments;
+}
+
+static int run_program(struct children *children, struct child_process *child, int supervision,
+                       struct errctx *reterr)
+{
+    char path[PATH_MAX];
+    char texts[CHILD_ARGUMENTS_MAX][CHILD_ARGUMENTS_ROOM];
+    const char *argv[CHILD_ARGUMENTS_MAX + 2] = {path};
+    struct spawn_fd fds[ESTATE_MAX_FDS];
+    cpu_set_t cpus;
+    struct child_arguments arguments = arguments_of(children, child);
+    int count = child_arguments_format(&arguments, texts);
+    for (int i = 0; i < count; i++)
+        argv[i + 1] = texts[i];
+    programs_path(children->programs, child->slot, path);
+    placement_of(children->placement, scraper_index(child), &cpus);
+    /* The whole set is not set: it would not grow when the cpuset does. */
+    bool free_choice = CPU_EQUAL(&cpus, &children->placement->allowed);
+    const struct spawn spawn = {
+        .path = path,
+        .argv = argv,
+        .fds = fds,
+        .fd_count = estate_share(children->estate, child->slot, supervision, fds),
+        .cpus = free_choice ? NULL : &cpus,
+    };
+    return spawn_run(&spawn, &child->pid, reterr);
+}
+
+static int start_process(struct children *children, struct child_process *child,
+                         struct errctx *reterr)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(reterr, -errno, "cannot make a socket pair: %s", err_text(-errno));
+    int theirs = runtime_lift(pair[1]);
+    int r = theirs < 0 ? err_set(reterr, theirs, "no descriptor is left")
+                       : run_program(children, child, theirs, reterr);
+    if (theirs >= 0)
+        close(theirs);
+    if (r < 0)
+        close(pair[0]);
+    else
+        child->socket = pair[0];
+    return r;
+}
+
+static void log_started(const struct children *children, const struct child_process *child)
+{
+    char text[PLACEMENT_TEXT];
+    cpu_set_t cpus;
+    placement_of(children->placement, scraper_index(child), &cpus);
+    log_info(MSG("child started"), STR("child", child->name), INT("pid", child->pid),
+             STR("cpus", placement_format_cpus(&cpus, text)));
+}
+
+/* ---- carrying out ---- */
+
+static void happens(struct children *children, struct child_process *child, enum life_event event,
+                    int64_t limit_ms, int64_t now);
+
+static void start(struct children *children, struct child_process *child, int64_t now)
+{
+    struct errctx why;
+    child->generation = children->generation;
+    child->progress_at = now;
+    restart_started(&child->restart, now);
+    if (start_process(children, child, &why) == 0) {
+        log_started(children, child);
+        return;
+    }
+    child->pid = 0;
+    log_error(MSG("cannot start a child"), STR("child", child->name), STR("reason", why.text));
+    happens(children, child, LIFE_ON_DEATH, 0, now);
+}
+
+static void order(struct child_process *child, enum heritage_kind kind, int64_t limit_ms,
+                  int64_t now)
+{
+    const struct heritage_message message = {.kind = (uint32_t)kind, .value = (uint64_t)limit_ms};
+    /* One that cannot be told is killed when its time is over. */
+    if (child->socket >= 0)
+        (void)send(child->socket, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+    child->due = now + limit_ms * NS_PER_MS;
+}
+
+static void kill_now(struct child_process *child)
+{
+    log_warn(MSG("killing a child"), STR("child", child->name), INT("pid", child->pid),
+             STR("state", life_name(child->state)));
+    kill(child->pid, SIGKILL);
+    child->due = CHILDREN_NEVER;
+}
+
+static void abort_stuck(struct child_process *child, int64_t now)
+{
+    log_error(MSG("a child gives no sign of life: aborting it"), STR("child", child->name),
+              INT("pid", child->pid));
+    kill(child->pid, SIGABRT);
+    kill(child->pid, SIGCONT); /* a stopped process takes no other signal but KILL */
+    child->due = now + ABORT_NS;
+}
+
+static void restart_later(struct children *children, struct child_process *child, int64_t now)
+{
+    atomic_fetch_add(&children->page->restarts[child->slot], 1);
+    child->due = restart_died(&child->restart, now);
+    if (child->due > now)
+        log_warn(MSG("a child dies again and again: waiting before its next start"),
+                 STR("child", child->name), INT("wait_ms", (child->due - now) / NS_PER_MS));
+}
+
+/* limit_ms: how long the child has to obey, for events that make an order. */
+static void happens(struct children *children, struct child_process *child, enum life_event event,
+                    int64_t limit_ms, int64_t now)
+{
+    switch (life_on(&child->state, event)) {
+    case LIFE_DO_NOTHING:
+        break;
+    case LIFE_DO_START:
+        start(children, child, now);
+        break;
+    case LIFE_DO_READY:
+        log_debug(MSG("child ready"), STR("child", child->name));
+        child->progress_at = now;
+        break;
+    case LIFE_DO_ABORT:
+        abort_stuck(child, now);
+        break;
+    case LIFE_DO_KILL:
+        kill_now(child);
+        break;
+    case LIFE_DO_ROLL:
+        order(child, HERITAGE_ROLL, limit_ms, now);
+        break;
+    case LIFE_DO_STOP:
+        order(child, HERITAGE_STOP, limit_ms, now);
+        break;
+    case LIFE_DO_RESTART:
+        restart_later(children, child, now);
+        break;
+    case LIFE_DO_SUCCEED:
+        child->due = now;
+        break;
+    case LIFE_DO_GIVE_UP:
+        children->gave_up = child->name;
+        break;
+    }
+}
+
+/* ---- signs of life ---- */
+
+static int64_t stuck_after(enum life_state state)
+{
+    switch (state) {
+    case LIFE_STARTING:
+        return STUCK_STARTING_NS;
+    case LIFE_RUNNING:
+    case LIFE_ROLLING:
+    case LIFE_STOPPING:
+        return STUCK_NS;
+    case LIFE_WAITING:
+    case LIFE_ABORTING:
+    case LIFE_ENDED:
+        break;
+    }
+    return CHILDREN_NEVER;
+}
+
+static void watch_one(struct children *children, struct child_process *child, int64_t now)
+{
+    const struct shm_slot *slot = control_slot(children->control, child->slot);
+    uint64_t progress = atomic_load_explicit(&slot->progress, memory_order_acquire);
+    if (progress != child->progress) {
+        child->progress = progress;
+        child->progress_at = now;
+    } else if (now - child->progress_at >= stuck_after(child->state)) {
+        child->progress_at = now;
+        happens(children, child, LIFE_ON_STUCK, 0, now);
+    }
+}
+
+static void show_quarantine(struct children *children, int64_t now)
+{
+    uint64_t targets[QUARANTINE_TARGETS];
+    if (quarantine_list(&children->quarantine, now, targets))
+        log_info(MSG("the quarantine of a target is over"));
+    for (size_t i = 0; i < QUARANTINE_TARGETS; i++)
+        atomic_store(&children->page->quarantined[i], targets[i]);
+}
+
+static void watch(struct children *children, int64_t now)
+{
+    if (now - children->watched_at < WATCH_NS)
+        return;
+    /* Where this process was not scheduled either, nobody is to blame. */
+    bool late = now - children->watched_at > WATCH_LATE_NS;
+    children->watched_at = now;
+    for (uint32_t i = 0; i < children->count; i++) {
+        if (late)
+            children->all[i].progress_at = now;
+        watch_one(children, &children->all[i], now);
+    }
+    show_quarantine(children, now);
+}
+
+/* ---- rolling ---- */
+
+static int64_t roll_limit_ms(const struct children *children, const struct child_process *child)
+{
+    return is_scraper(child) ? children->scrape_timeout_ms + ROLL_MARGIN_MS : ROLL_LIMIT_MS;
+}
+
+/* The next one follows only when its predecessor works with the new configuration. */
+static void roll_next(struct children *children, int64_t now)
+{
+    if (!children->rolling)
+        return;
+    for (uint32_t i = 0; i < children->count; i++) {
+        struct child_process *child = &children->all[i];
+        bool is_new = child->generation == children->generation;
+        if (is_new && child->state == LIFE_RUNNING)
+            continue;
+        if (!is_new && (child->state == LIFE_RUNNING || child->state == LIFE_STARTING))
+            happens(children, child, LIFE_ON_ROLL, roll_limit_ms(children, child), now);
+        return;
+    }
+    children->rolling = false;
+}
+
+void children_roll(struct children *children, int64_t now)
+{
+    children->rolling = true;
+    for (uint32_t i = 0; i < children->count; i++) {
+        if (children->all[i].state == LIFE_WAITING)
+            happens(children, &children->all[i], LIFE_ON_ROLL, 0, now);
+    }
+}
+
+/* ---- time ---- */
+
+int64_t children_next_due(const struct children *children)
+{
+    int64_t due = children->watched_at + WATCH_NS;
+    for (uint32_t i = 0; i < children->count; i++) {
+        if (children->all[i].due < due)
+            due = children->all[i].due;
+    }
+    return due;
+}
+
+void children_turn(struct children *children, int64_t now)
+{
+    roll_next(children, now);
+    for (uint32_t i = 0; i < children->count; i++) {
+        struct child_process *child = &children->all[i];
+        if (child->due > now)
+            continue;
+        child->due = CHILDREN_NEVER;
+        happens(children, child, LIFE_ON_DUE, 0, now);
+    }
+    watch(children, now);
+}
+
+/* ---- messages ---- */
+
+static void take_message(struct children *children, struct child_process *child,
+                         const struct heritage_message *message, int64_t now)
+{
+    bool is_console = slot_role(child->slot) == ROLE_CONSOLE;
+    if (message->kind == HERITAGE_READY)
+        happens(children, child, LIFE_ON_READY, 0, now);
+    else if (message->kind == HERITAGE_RELOAD_REQUEST && is_console)
+        children->reload_requested = true;
+    else if (message->kind == HERITAGE_QUIT_REQUEST && is_console)
+        children->quit_requested = true;
+}
+
+void children_hear(struct children *children, uint32_t index, int64_t now)
+{
+    struct child_process *child = &children->all[index];
+    while (child->socket >= 0) {
+        struct heritage_message message;
+        ssize_t len = recv(child->socket, &message, sizeof(message), MSG_DONTWAIT);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (len == (ssize_t)sizeof(message)) {
+            take_message(children, child, &message, now);
+            continue;
+        }
+        /* It is dying, or not the program it should be: the rest is SIGCHLD's business. */
+        close(child->socket);
+        child->socket = -1;
+    }
+}
+
+/* ---- death ---- */
+
+static void log_death(const struct child_process *child, int status)
+{
+    bool expected = child->state == LIFE_ROLLING || child->state == LIFE_STOPPING;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == HERITAGE_EXIT_ORDERLY && expected)
+        log_debug(MSG("child left"), STR("child", child->name), INT("pid", child->pid));
+    else if (WIFSIGNALED(status))
+        log_error(MSG("a child was killed by a signal"), STR("child", child->name),
+                  INT("pid", child->pid), STR("signal", sigabbrev_np(WTERMSIG(status))));
+    else
+        log_error(MSG("a child ended"), STR("child", child->name), INT("pid", child->pid),
+                  INT("status", WEXITSTATUS(status)));
+}
+
+/* A scraper's slot says whose bytes it was looking at when it died. */
+static void accuse(struct children *children, const struct child_process *child, int status,
+                   int64_t now)
+{
+    const struct shm_slot *slot = control_slot(children->control, child->slot);
+    bool attached = atomic_load(&slot->pid) == (uint32_t)child->pid;
+    if (!is_scraper(child) || !attached || !WIFSIGNALED(status) ||
+        !quarantine_accuses(WTERMSIG(status)))
+        return;
+    uint64_t target = atomic_load(&slot->working_on);
+    if (!quarantine_death(&children->quarantine, target, now))
+        return;
+    char id[17];
+    snprintf(id, sizeof(id), "%016llx", (unsigned long long)target);
+    atomic_fetch_add(&children->page->quarantines, 1);
+    log_error(MSG("scrapers died on this target: it is not scraped for an hour"), STR("target", id),
+              INT("deaths", QUARANTINE_DEATHS));
+    show_quarantine(children, now);
+}
+
+static void bury(struct children *children, uint32_t index, int status, int64_t now)
+{
+    struct child_process *child = &children->all[index];
+    children_hear(children, index, now); /* what it still had to say */
+    log_death(child, status);
+    accuse(children, child, status, now);
+    if (child->socket >= 0)
+        close(child->socket);
+    child->socket = -1;
+    child->pid = 0;
+    child->due = CHILDREN_NEVER;
+    bool fatal = WIFEXITED(status) && WEXITSTATUS(status) == HERITAGE_EXIT_FATAL;
+    happens(children, child, fatal ? LIFE_ON_FATAL : LIFE_ON_DEATH, 0, now);
+}
+
+void children_reap(struct children *children, int64_t now)
+{
+    int status;
+    pid_t pid;
+    /* Whoever it is: as the first process of a container it gets other people's orphans, too. */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (uint32_t i = 0; i < children->count; i++) {
+            if (children->all[i].pid == pid)
+                bury(children, i, status, now);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+void children_stop(struct children *children, uint32_t roles, int64_t limit_ms, int64_t now)
+{
+    children->rolling = false;
+    for (uint32_t i = 0; i < children->count; i++) {
+        struct child_process *child = &children->all[i];
+        if ((slot_role(child->slot) & roles) == 0)
+            continue;
+        child->due = CHILDREN_NEVER;
+        happens(children, child, LIFE_ON_STOP, limit_ms, now);
+    }
+}
+
+bool children_ended(const struct children *children, uint32_t roles)
+{
+    for (uint32_t i = 0; i < children->count; i++) {
+        const struct child_process *child = &children->all[i];
+        if ((slot_role(child->slot) & roles) != 0 && child->state != LIFE_ENDED)
+            return false;
+    }
+    return true;
+}
+
+bool children_ready(const struct children *children)
+{
+    for (uint32_t i = 0; i < children->count; i++) {
+        if (children->all[i].state != LIFE_RUNNING)
+            return false;
+    }
+    return !children->rolling;
+}
