@@ -8,8 +8,12 @@
 
 #include "base/clock.h"
 
-#define TYPE_COUNTER false
-#define TYPE_GAUGE   true
+/* is_gauge, divisor */
+#define TYPE_COUNTER    false, 1
+#define TYPE_COUNTER_NS false, 1000000000
+#define TYPE_GAUGE      true, 1
+#define TYPE_GAUGE_NS   true, 1000000000
+#define TYPE_GAUGE_MS   true, 1000
 
 static const struct counter_info infos[] = {
 #define COUNTER(id, roles, type, name, help) {name, help, roles, TYPE_##type},

@@ -27,6 +27,7 @@ struct counter_info {
     const char *help;
     uint32_t roles;
     bool is_gauge;
+    uint64_t divisor; /* shown = stored / divisor */
 };
 const struct counter_info *counter_info(enum counter counter);
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * limpet-console: the pages. Its life: it maps all of shared memory, read-only but for its own
+ * slot, and serves on the sockets it has inherited, in one thread. It knows nothing that is not in
+ * shared memory or /proc, so that its death costs nothing but the requests in flight: connections
+ * that come meanwhile wait in the sockets for its successor. On STOP and ROLL it answers what is
+ * in flight and leaves.
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "child/child.h"
+#include "console/server.h"
+
+#define TURN_MAX_MS 500 /* the sign of life is due */
+#define LEAVING_MS  200 /* of the time that the supervisor grants, for what comes after */
+
+struct console {
+    struct child child;
+    struct view view;
+    struct server *server;
+    enum child_order order;
+    int64_t leave_at_ns; /* at the latest, once there is an order */
+};
+
+static int pass_on(void *context, enum heritage_kind kind)
+{
+    struct console *console = context;
+    return child_request(&console->child, kind);
+}
+
+static int attach_view(struct console *console, struct errctx *reterr)
+{
+    struct view_fds fds = {.targets = HERITAGE_TARGETS, .delivery = HERITAGE_DELIVERY};
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++)
+        fds.ring[i] = HERITAGE_RING(i);
+    return view_attach(&console->view, &console->child.control, console->child.supervisor,
+                       console->child.slot, &fds, console->child.scrapers, reterr);
+}
+
+static int start(struct console *console, struct errctx *reterr)
+{
+    int listeners[SERVER_MAX_LISTENERS];
+    uint32_t count = console->child.listeners;
+    if (count > SERVER_MAX_LISTENERS)
+        return err_set(reterr, ERR_SYNTAX, "%u listeners, at most %d", count,
+                       (int)SERVER_MAX_LISTENERS);
+    for (uint32_t i = 0; i < count; i++)
+        listeners[i] = HERITAGE_LISTENER(i);
+    int err = attach_view(console, reterr);
+    if (err != 0)
+        return err;
+    const struct server_options options = {.view = &console->view,
+                                           .lifecycle = console->child.lifecycle,
+                                           .request = pass_on,
+                                           .context = console};
+    return server_new(&options, listeners, count, &console->server, reterr);
+}
+
+static void obey(struct console *console, enum child_order order, int64_t limit_ms)
+{
+    int64_t time_ms = limit_ms > 2 * LEAVING_MS ? limit_ms - LEAVING_MS : limit_ms / 2;
+    console->order = order;
+    console->leave_at_ns = clock_mono_ns() + time_ms * NS_PER_MS;
+    server_drain(console->server);
+}
+
+static void take_orders(struct console *console)
+{
+    enum child_order order;
+    int64_t limit_ms = 0;
+    while (console->order != CHILD_ORDER_ORPHANED &&
+           (order = child_take_order(&console->child, &limit_ms)) != CHILD_ORDER_NONE)
+        obey(console, order, limit_ms);
+}
+
+static bool may_leave(const struct console *console)
+{
+    if (console->order == CHILD_ORDER_NONE)
+        return false;
+    return console->order == CHILD_ORDER_ORPHANED || server_in_flight(console->server) == 0 ||
+           clock_mono_ns() >= console->leave_at_ns;
+}
+
+static int time_to_wait(const struct console *console)
+{
+    int max_ms = TURN_MAX_MS;
+    if (console->order != CHILD_ORDER_NONE) {
+        int64_t left_ms = (console->leave_at_ns - clock_mono_ns()) / NS_PER_MS + 1;
+        max_ms = left_ms < 0 ? 0 : left_ms < TURN_MAX_MS ? (int)left_ms : TURN_MAX_MS;
+    }
+    return server_timeout_ms(console->server, max_ms);
+}
+
+static int run(struct console *console)
+{
+    struct pollfd fds[1 + SERVER_MAX_LISTENERS] = {{.fd = HERITAGE_SUPERVISION, .events = POLLIN}};
+    while (!may_leave(console)) {
+        uint32_t count = 1 + server_poll_fds(console->server, fds + 1);
+        if (poll(fds, count, time_to_wait(console)) < 0 && errno != EINTR)
+            return -errno;
+        take_orders(console);
+        server_turn(console->server);
+        child_progress(&console->child);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct console console;
+    struct errctx why;
+    int err = child_start(&console.child, CHILD_ROLE_CONSOLE, argc, argv, &why);
+    if (err == 0)
+        err = start(&console, &why);
+    if (err != 0)
+        return child_fail(err, &why);
+    child_ready(&console.child);
+    err = run(&console);
+    if (err != 0) {
+        err_set(&why, err, "cannot wait for requests: %s", err_text(err));
+        return child_fail(err, &why);
+    }
+    server_free(console.server);
+    view_detach(&console.view);
+    return child_leave(&console.child);
+}
