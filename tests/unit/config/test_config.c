@@ -170,7 +170,7 @@ static void everything_a_remote_may_say_is_taken(void **state)
           "  headers: {X-Scope-OrgID: 7}\n"
           "  queue_config: {capacity: 20_000, max_shards: 0x10, min_shards: 2,\n"
           "    max_samples_per_send: 1e3, batch_send_deadline: 1s, min_backoff: 10ms,\n"
-          "    max_backoff: 20s, retry_on_http_429: true, sample_age_limit: 1h}\n"
+          "    max_backoff: 20s, retry_on_http_429: false, sample_age_limit: 1h}\n"
           "  metadata_config: {send: false, send_interval: 2m, max_samples_per_send: 10}\n"
           "- url: http://b\n");
     assert_string_equal(remote(0)->url, "http://[::1]:9090/api/v1/write?x=1");
@@ -185,13 +185,14 @@ static void everything_a_remote_may_say_is_taken(void **state)
     assert_int_equal(queue->batch_send_deadline, 1000);
     assert_int_equal(queue->min_backoff, 10);
     assert_int_equal(queue->max_backoff, 20000);
-    assert_true(queue->retry_on_http_429);
+    assert_false(queue->retry_on_http_429);
     assert_int_equal(queue->sample_age_limit, 3600000);
     assert_false(remote(0)->metadata_config.send);
     assert_int_equal(remote(1)->remote_timeout, 30000);
     assert_int_equal(remote(1)->queue_config.capacity, 10000);
     assert_int_equal(remote(1)->queue_config.max_shards, 50);
     assert_int_equal(remote(1)->queue_config.min_backoff, 30);
+    assert_true(remote(1)->queue_config.retry_on_http_429);
     assert_true(remote(1)->metadata_config.send);
     assert_false(remote(1)->enable_http2);
 }
