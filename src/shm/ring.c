@@ -16,8 +16,8 @@ static bool geometry_fits(const struct shm_header *header)
 static int map_fixed(uint8_t *at, uint64_t len, bool writable, int fd, uint64_t offset)
 {
     int protection = PROT_READ | (writable ? PROT_WRITE : 0);
-    void *got = mmap(at, len, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd,
-                     (off_t)offset);
+    void *got =
+        mmap(at, len, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset);
     return got == MAP_FAILED ? -errno : 0;
 }
 
@@ -28,7 +28,8 @@ static int map_fixed(uint8_t *at, uint64_t len, bool writable, int fd, uint64_t 
 static int map_ring(int fd, uint64_t size, bool producer, bool consumer, uint8_t **ret_base)
 {
     uint64_t total = SHM_RING_DATA + 2 * size;
-    uint8_t *base = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *base =
+        mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return -errno;
     int err = map_fixed(base, SHM_PAGE, false, fd, 0);
@@ -67,6 +68,21 @@ static int attach(int fd, uint32_t index, bool producer, bool consumer, uint8_t 
 
 /* ---- producer ---- */
 
+/*
+ * What memory the predecessor had is not known. What nobody reads goes back; what is to be written
+ * is taken again, which costs little.
+ */
+static void start_memory(struct ring_producer *ring)
+{
+    uint64_t from = (ring->published + SHM_PIECE - 1) / SHM_PIECE * SHM_PIECE;
+    uint64_t to = ring->cached_acked / SHM_PIECE * SHM_PIECE + ring->size;
+    ring->taken_from = ring->taken_to = to - ring->size;
+    for (; from < to; from += SHM_PIECE) {
+        uint64_t offset = SHM_RING_DATA + (from & (ring->size - 1));
+        segment_release(ring->fd, offset, offset + SHM_PIECE);
+    }
+}
+
 int ring_producer_attach(struct ring_producer *ring, int fd, uint32_t index, struct errctx *reterr)
 {
     *ring = (struct ring_producer){.fd = fd};
@@ -78,15 +94,13 @@ int ring_producer_attach(struct ring_producer *ring, int fd, uint32_t index, str
     ring->data = ring->base + SHM_RING_DATA;
     ring->published = atomic_load_explicit(&ring->own->produced_pos, memory_order_relaxed);
     ring->written = ring->published;
-    ring->cached_acked = ring->published;
-    uint64_t acked = ring_acked(ring);
-    if (ring->published % RING_ALIGN != 0 || ring->published - acked > ring->size) {
+    ring->cached_acked = atomic_load_explicit(&ring->peer->acked_pos, memory_order_acquire);
+    bool is_aligned = ring->published % RING_ALIGN == 0 && ring->cached_acked % RING_ALIGN == 0;
+    if (!is_aligned || ring->published - ring->cached_acked > ring->size) {
         ring_producer_detach(ring);
         return err_set(reterr, ERR_CORRUPT, "ring %u: produced and acknowledged do not fit", index);
     }
-    /* What memory the predecessor had is not known; taking it again costs nothing. */
-    ring->taken_from = acked / SHM_PIECE * SHM_PIECE;
-    ring->taken_to = ring->taken_from;
+    start_memory(ring);
     return 0;
 }
 
@@ -216,7 +230,10 @@ uint64_t ring_consumer_produced(const struct ring_consumer *ring)
 void ring_consumer_ack(struct ring_consumer *ring, uint64_t pos)
 {
     check(ring->writable);
-    check(pos >= ring_consumer_acked(ring)); /* what is produced is the peer's to say */
+    uint64_t acked = ring_consumer_acked(ring);
+    /* What is produced is another process' word: it may have been taken back. */
+    if (pos - acked > ring_consumer_produced(ring) - acked)
+        return;
     /* release; pairs with ring_acked: all reads of what lies before are done */
     atomic_store_explicit(&ring->own->acked_pos, pos, memory_order_release);
 }

@@ -27,7 +27,7 @@ struct ring_producer {
     uint64_t cached_acked; /* at most the peer's acked_pos */
     uint64_t taken_from;   /* memory is taken for the pieces of [taken_from, taken_to) */
     uint64_t taken_to;
-    uint8_t *base;         /* of the mapping */
+    uint8_t *base; /* of the mapping */
     int fd;
 };
 
@@ -90,7 +90,7 @@ static inline const void *ring_consumer_at(const struct ring_consumer *ring, uin
     return ring->data + (pos & (ring->size - 1));
 }
 
-/* Gives back everything before pos: acked <= pos <= produced. */
+/* Gives back everything before pos; one that does not lie in [acked, produced] is ignored. */
 void ring_consumer_ack(struct ring_consumer *ring, uint64_t pos);
 
 /*

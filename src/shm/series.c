@@ -26,8 +26,7 @@ int series_store_attach(struct series_store *store, int fd, uint32_t index,
     }
     store->head = (struct shm_series_head *)(void *)(store->segment.base + SHM_PAGE);
     store->arena = store->segment.base + SHM_SERIES_ARENA;
-    store->arena_size =
-        (store->segment.size - SHM_SERIES_ARENA) / SHM_PIECE * SHM_PIECE;
+    store->arena_size = (store->segment.size - SHM_SERIES_ARENA) / SHM_PIECE * SHM_PIECE;
     series_recover(store, &blocks);
     ring_consumer_detach(&blocks);
     return 0;
@@ -92,12 +91,13 @@ static int intern(struct series_store *store, uint16_t kind, const void *bytes, 
     uint32_t ref = series_index_find(index, hash, same_content, &wanted);
     *ret_new = ref == 0;
     if (ref == 0) {
-        int err = series_allocate(store, kind, len, count, &ref);
+        int err = series_allocate(store, len, count, &ref);
         if (err != 0)
             return err;
         struct shm_record *record = record_at(store, ref);
         memcpy(record_body(record), bytes, len);
         record->hash = hash;
+        series_complete(store, ref, kind);
         series_index_add(index, hash, ref);
     }
     record_at(store, ref)->references++;
@@ -176,8 +176,8 @@ int series_layout(struct series_store *store, const uint32_t *lines, uint32_t co
 {
     bool is_new;
     check(count >= 1);
-    int err = intern(store, SHM_RECORD_LAYOUT, lines, count * sizeof(*lines), count, ret_ref,
-                     &is_new);
+    int err =
+        intern(store, SHM_RECORD_LAYOUT, lines, count * sizeof(*lines), count, ret_ref, &is_new);
     if (err == 0 && is_new)
         retain_lines(store, lines, count);
     return err;
@@ -188,14 +188,16 @@ int series_stamped(struct series_store *store, const uint32_t *lines, const int6
 {
     check(count >= 1);
     size_t len = count * (sizeof(*lines) + sizeof(*timestamps_ms));
-    int err = series_allocate(store, SHM_RECORD_STAMPED, len, count, ret_ref);
+    int err = series_allocate(store, len, count, ret_ref);
     if (err != 0)
         return err;
     struct shm_record *record = record_at(store, *ret_ref);
-    memcpy(record_body(record), timestamps_ms, count * sizeof(*timestamps_ms));
-    memcpy(series_lines_of(record), lines, count * sizeof(*lines));
-    retain_lines(store, lines, count);
+    uint8_t *body = record_body(record);
+    memcpy(body, timestamps_ms, count * sizeof(*timestamps_ms));
+    memcpy(body + count * sizeof(*timestamps_ms), lines, count * sizeof(*lines));
     record->references = 1;
+    series_complete(store, *ret_ref, SHM_RECORD_STAMPED);
+    retain_lines(store, lines, count);
     return 0;
 }
 
@@ -238,8 +240,7 @@ int series_target(struct series_store *store, uint64_t target_id, const struct l
     if (*ret_ref != 0)
         return 0;
     size_t labels_len = labels_length(labels, count);
-    int err = series_allocate(store, SHM_RECORD_TARGET, sizeof(struct shm_target_body) + labels_len,
-                              count, ret_ref);
+    int err = series_allocate(store, sizeof(struct shm_target_body) + labels_len, count, ret_ref);
     if (err != 0)
         return err;
     struct shm_record *record = record_at(store, *ret_ref);
@@ -249,6 +250,7 @@ int series_target(struct series_store *store, uint64_t target_id, const struct l
     body->labels_len = (uint32_t)labels_len;
     put_labels((uint8_t *)(body + 1), labels, count);
     record->hash = hash;
+    series_complete(store, *ret_ref, SHM_RECORD_TARGET);
     series_index_add(&store->targets, hash, *ret_ref);
     return 0;
 }
@@ -339,7 +341,8 @@ void series_target_prepare(struct series_store *store, uint32_t ref,
     struct shm_target_state *copy = other_copy(body, series_valid_state(store, body));
     /* Must be published to count, so it has to lie behind what is published. */
     check(ring_written(store->ring) > store->ring->published);
-    atomic_store_explicit(&copy->pos, 0, memory_order_release);
+    atomic_store_explicit(&copy->pos, 0, memory_order_relaxed);
+    series_in_order();
     CRASHPOINT("series.state_half_written");
     copy->timestamp_ms = state->timestamp_ms;
     copy->layout_ref = state->layout;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the series store share: records by ref, space, the queue of what may be freed. */
+/* What the files of the series store share: records by ref, space, the queue of what may be freed.
+ */
 #ifndef SHM_SERIES_PRIVATE_H
 #define SHM_SERIES_PRIVATE_H
 
@@ -16,6 +17,15 @@ static inline struct shm_record *record_at(const struct series_store *store, uin
     return (struct shm_record *)(void *)(store->arena + (uint64_t)(ref - 1) * SHM_SERIES_UNIT);
 }
 
+/*
+ * Keeps stores in the order they are written down. Who comes after a death sees what the process
+ * has done so far, in the order in which it did it: only the compiler must be held back.
+ */
+static inline void series_in_order(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 static inline void *record_body(struct shm_record *record)
 {
     return record + 1;
@@ -23,9 +33,13 @@ static inline void *record_body(struct shm_record *record)
 
 /* ---- series_space.c ---- */
 
-/* A record with room for `bytes`; its generation has moved. -ENOSPC. */
-int series_allocate(struct series_store *store, uint16_t kind, size_t bytes, uint32_t count,
+/*
+ * A record with room for `bytes`; its generation has moved. It is free space until
+ * series_complete says what it is. -ENOSPC.
+ */
+int series_allocate(struct series_store *store, size_t bytes, uint32_t count,
                     uint32_t *ret_ref) MUST_USE;
+void series_complete(struct series_store *store, uint32_t ref, uint16_t kind);
 
 /* Puts a record's space where series_allocate finds it. */
 void series_free(struct series_store *store, uint32_t ref);

@@ -7,6 +7,7 @@
  */
 #include "shm/series_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "shm/block.h"
@@ -45,8 +46,7 @@ static bool content_fits(struct shm_record *record)
     case SHM_RECORD_LAYOUT:
         return record->count >= 1 && room / sizeof(uint32_t) >= record->count;
     case SHM_RECORD_STAMPED:
-        return record->count >= 1 &&
-               room / (sizeof(uint32_t) + sizeof(int64_t)) >= record->count;
+        return record->count >= 1 && room / (sizeof(uint32_t) + sizeof(int64_t)) >= record->count;
     case SHM_RECORD_TARGET:
         return room >= sizeof(struct shm_target_body) &&
                labels_fit(body + sizeof(struct shm_target_body),
@@ -56,149 +56,187 @@ static bool content_fits(struct shm_record *record)
     }
 }
 
-/* Walks all records; one that cannot be is where the walk, and the segment's content, ends. */
-static void check_records(struct series_store *store)
+/* What is known while the store is recovered. */
+struct recovery {
+    struct series_store *store;
+    uint8_t *starts; /* a bit for each unit: a record starts there */
+};
+
+static uint32_t end_ref(const struct series_store *store)
 {
-    uint64_t at = 0;
-    while (at < store->used) {
-        struct shm_record *record = record_at(store, (uint32_t)(at / SHM_SERIES_UNIT) + 1);
-        uint64_t size = (uint64_t)record->units * SHM_SERIES_UNIT;
-        if (!series_size_valid(record->units) || size > store->used - at) {
+    return (uint32_t)(store->used / SHM_SERIES_UNIT) + 1;
+}
+
+/* Walks all records; one that cannot be is where the walk, and the segment's content, ends. */
+static void check_records(struct recovery *recovery)
+{
+    struct series_store *store = recovery->store;
+    uint32_t end = end_ref(store);
+    uint32_t ref = 1;
+    while (ref < end) {
+        struct shm_record *record = record_at(store, ref);
+        if (!series_size_valid(record->units) || record->units > end - ref) {
             store->damaged++;
             break;
         }
         record->references = 0;
         record->flags &= RECORD_DROPPED;
         if (record->kind != SHM_RECORD_FREE && !content_fits(record)) {
-            /* Death while the space was being filled: nothing leads here. */
+            store->damaged++;
             record->kind = SHM_RECORD_FREE;
         }
-        at += size;
+        recovery->starts[(ref - 1) / 8] |= (uint8_t)(1u << ((ref - 1) % 8));
+        ref += record->units;
     }
-    store->used = at;
-    atomic_store_explicit(&store->head->used, at, memory_order_release);
+    store->used = (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
 }
 
 /*
- * The record a ref found in the segment or the ring leads to. Space is never split or merged, so a
- * ref that was once given out always points at the start of a record; whether it still is the one
- * that was meant is told by kind and generation.
+ * The record a ref found in the segment or the ring leads to; NULL when it leads nowhere. Space is
+ * never split or merged, so a ref that was once given out still points at the start of a record;
+ * whether it is the one that was meant is told by kind and generation (0: any).
  */
-static struct shm_record *lookup(const struct series_store *store, uint32_t ref, uint16_t kind,
+static struct shm_record *lookup(const struct recovery *recovery, uint32_t ref, uint16_t kind,
                                  uint32_t generation)
 {
-    if (ref == 0 || (uint64_t)(ref - 1) * SHM_SERIES_UNIT + 2 * SHM_SERIES_UNIT > store->used)
+    if (ref == 0 || ref >= end_ref(recovery->store))
         return NULL;
-    struct shm_record *record = record_at(store, ref);
-    bool fits = record->kind == kind && (generation == 0 || record->generation == generation) &&
-                record->units >= 2 &&
-                (uint64_t)record->units * SHM_SERIES_UNIT <=
-                    store->used - (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
+    if ((recovery->starts[(ref - 1) / 8] >> ((ref - 1) % 8) & 1) == 0)
+        return NULL;
+    struct shm_record *record = record_at(recovery->store, ref);
+    bool fits = record->kind == kind && (generation == 0 || record->generation == generation);
     return fits ? record : NULL;
 }
 
-/* A state whose publish never came is void; so is what it cannot refer to any more. */
-static void recover_state(struct series_store *store, struct shm_target_body *body)
+/* Calls visit for each record of one of the kinds. */
+static void each_record(struct recovery *recovery, uint32_t kinds,
+                        void (*visit)(struct recovery *, uint32_t ref, struct shm_record *))
 {
-    struct shm_target_state *valid = series_valid_state(store, body);
+    uint32_t end = end_ref(recovery->store);
+    for (uint32_t ref = 1; ref < end; ref = series_next_ref(recovery->store, ref)) {
+        struct shm_record *record = record_at(recovery->store, ref);
+        if ((kinds >> record->kind & 1) != 0)
+            visit(recovery, ref, record);
+    }
+}
+
+/* A sequence of lines that are not there is damaged, whether it is needed or not. */
+static void check_sequence(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    (void)ref;
+    const uint32_t *lines = series_lines_of(record);
+    for (uint32_t i = 0; i < record->count; i++) {
+        if (lookup(recovery, lines[i], SHM_RECORD_LINE, 0) == NULL) {
+            recovery->store->damaged++;
+            record->kind = SHM_RECORD_FREE;
+            return;
+        }
+    }
+}
+
+/* One more reference to what a state speaks of. 0: there is no such record. */
+static uint32_t refer(struct recovery *recovery, uint32_t ref, uint16_t kind, uint32_t generation)
+{
+    struct shm_record *record = lookup(recovery, ref, kind, generation);
+    if (record == NULL) {
+        recovery->store->damaged += ref != 0;
+        return 0;
+    }
+    record->references++;
+    return ref;
+}
+
+/* A state whose publish never came is void; so is what it cannot refer to any more. */
+static void recover_state(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    (void)ref;
+    if ((record->flags & RECORD_DROPPED) != 0)
+        return;
+    struct shm_target_body *body = record_body(record);
+    struct shm_target_state *valid = series_valid_state(recovery->store, body);
     for (int i = 0; i < 2; i++) {
         if (&body->state[i] != valid)
             atomic_store_explicit(&body->state[i].pos, 0, memory_order_relaxed);
     }
     if (valid == NULL)
         return;
-    struct shm_record *layout =
-        lookup(store, valid->layout_ref, SHM_RECORD_LAYOUT, valid->layout_generation);
-    struct shm_record *stamped =
-        lookup(store, valid->stamped_ref, SHM_RECORD_STAMPED, valid->stamped_generation);
-    if (layout == NULL)
-        valid->layout_ref = 0;
-    else
-        layout->references++;
-    if (stamped == NULL)
-        valid->stamped_ref = 0;
-    else
-        stamped->references++;
+    valid->layout_ref =
+        refer(recovery, valid->layout_ref, SHM_RECORD_LAYOUT, valid->layout_generation);
+    valid->stamped_ref =
+        refer(recovery, valid->stamped_ref, SHM_RECORD_STAMPED, valid->stamped_generation);
 }
 
-static void mark(struct shm_record *record)
+static void mark(struct recovery *recovery, uint32_t ref, uint16_t kind, uint32_t generation)
 {
+    struct shm_record *record = lookup(recovery, ref, kind, generation);
     if (record != NULL)
         record->flags |= RECORD_IN_RING;
+    else
+        recovery->store->damaged++;
 }
 
-static void mark_block(struct series_store *store, const struct block_view *view)
+static void mark_block(struct recovery *recovery, const struct block_view *view)
 {
-    mark(lookup(store, view->head.target_ref, SHM_RECORD_TARGET, view->head.target_generation));
-    if ((view->head.flags & SHM_BLOCK_HAS_LAYOUT) != 0)
-        mark(lookup(store, view->head.layout_ref, SHM_RECORD_LAYOUT, view->head.layout_generation));
-    for (uint32_t i = 0; view->refs != NULL && i < view->head.count; i++)
-        mark(lookup(store, view->refs[i], SHM_RECORD_LINE, 0));
+    const struct shm_block *head = &view->head;
+    mark(recovery, head->target_ref, SHM_RECORD_TARGET, head->target_generation);
+    if ((head->flags & SHM_BLOCK_HAS_LAYOUT) != 0)
+        mark(recovery, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation);
+    for (uint32_t i = 0; view->refs != NULL && i < head->count; i++)
+        mark(recovery, view->refs[i], SHM_RECORD_LINE, 0);
 }
 
-static void mark_ring(struct series_store *store, const struct ring_consumer *ring)
+static void mark_ring(struct recovery *recovery, const struct ring_consumer *ring)
 {
-    uint64_t end = store->ring->published;
+    uint64_t end = recovery->store->ring->published;
     struct block_view view;
     for (uint64_t pos = ring_consumer_acked(ring); pos < end; pos = view.next_pos) {
         if (block_read(ring, pos, end, &view) != 0) {
-            store->damaged++;
+            recovery->store->damaged++;
             break;
         }
         if (view.head.kind != SHM_BLOCK_SKIP)
-            mark_block(store, &view);
+            mark_block(recovery, &view);
     }
 }
 
-/* Calls visit for each record in use of one of the kinds. */
-static void each_record(struct series_store *store, uint32_t kinds,
-                        void (*visit)(struct series_store *, uint32_t ref, struct shm_record *))
+static bool is_needed(const struct shm_record *record)
 {
-    uint32_t end = (uint32_t)(store->used / SHM_SERIES_UNIT) + 1;
-    for (uint32_t ref = 1; ref < end; ref = series_next_ref(store, ref)) {
-        struct shm_record *record = record_at(store, ref);
-        if ((kinds & (1u << record->kind)) != 0)
-            visit(store, ref, record);
-    }
+    bool is_target = record->kind == SHM_RECORD_TARGET && (record->flags & RECORD_DROPPED) == 0;
+    return record->references > 0 || (record->flags & RECORD_IN_RING) != 0 || is_target;
 }
 
-static void visit_target(struct series_store *store, uint32_t ref, struct shm_record *record)
+/* A sequence that stays holds its lines. */
+static void hold_lines(struct recovery *recovery, uint32_t ref, struct shm_record *record)
 {
     (void)ref;
-    if ((record->flags & RECORD_DROPPED) == 0)
-        recover_state(store, record_body(record));
-}
-
-static bool is_kept(const struct shm_record *record)
-{
-    return record->references > 0 || (record->flags & RECORD_IN_RING) != 0;
-}
-
-/* A layout that stays holds its lines; one whose lines do not exist is damaged and goes. */
-static void visit_layout(struct series_store *store, uint32_t ref, struct shm_record *record)
-{
-    (void)ref;
-    if (!is_kept(record))
-        return;
     const uint32_t *lines = series_lines_of(record);
-    for (uint32_t i = 0; i < record->count; i++) {
-        struct shm_record *line = lookup(store, lines[i], SHM_RECORD_LINE, 0);
-        if (line == NULL) {
-            store->damaged++;
-            record->count = i;
-            break;
-        }
-        line->references++;
-    }
+    for (uint32_t i = 0; is_needed(record) && i < record->count; i++)
+        record_at(recovery->store, lines[i])->references++;
 }
 
-static void keep_or_free(struct series_store *store, uint32_t ref, struct shm_record *record)
+/* What lies behind the last record that is needed goes back to the system. */
+static void cut(struct series_store *store)
 {
+    uint32_t end = end_ref(store);
+    uint32_t needed = 1;
+    for (uint32_t ref = 1; ref < end; ref = series_next_ref(store, ref)) {
+        const struct shm_record *record = record_at(store, ref);
+        if (record->kind != SHM_RECORD_FREE && is_needed(record))
+            needed = ref + record->units;
+    }
+    store->used = (uint64_t)(needed - 1) * SHM_SERIES_UNIT;
+    store->taken = (store->used + SHM_PIECE - 1) / SHM_PIECE * SHM_PIECE;
+    atomic_store_explicit(&store->head->used, store->used, memory_order_release);
+    segment_release(store->segment.fd, SHM_SERIES_ARENA + store->taken,
+                    SHM_SERIES_ARENA + store->arena_size);
+}
+
+static void keep_or_free(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    struct series_store *store = recovery->store;
     struct series_index *index = series_index_of(store, record->kind);
-    bool is_target = record->kind == SHM_RECORD_TARGET;
     bool dropped = (record->flags & RECORD_DROPPED) != 0;
-    bool stays = is_kept(record) || (is_target && !dropped);
-    if (record->kind == SHM_RECORD_FREE || !stays) {
+    if (record->kind == SHM_RECORD_FREE || !is_needed(record)) {
         record->references = 0;
         series_free(store, ref);
         return;
@@ -206,22 +244,27 @@ static void keep_or_free(struct series_store *store, uint32_t ref, struct shm_re
     record->flags &= RECORD_DROPPED;
     if (index != NULL && !dropped)
         series_index_add(index, record->hash, ref);
-    if (record->references == 0 && (!is_target || dropped))
+    if (record->references == 0 && (record->kind != SHM_RECORD_TARGET || dropped))
         series_retire(store, ref);
 }
 
 void series_recover(struct series_store *store, const struct ring_consumer *ring)
 {
+    const uint32_t targets = 1u << SHM_RECORD_TARGET;
     const uint32_t sequences = 1u << SHM_RECORD_LAYOUT | 1u << SHM_RECORD_STAMPED;
     store->used = atomic_load_explicit(&store->head->used, memory_order_acquire);
     if (store->used > store->arena_size || store->used % SHM_SERIES_UNIT != 0) {
         store->damaged++;
         store->used = 0;
     }
-    check_records(store);
-    each_record(store, 1u << SHM_RECORD_TARGET, visit_target);
-    mark_ring(store, ring);
-    each_record(store, sequences, visit_layout);
-    each_record(store, UINT32_MAX, keep_or_free);
-    store->taken = (store->used + SHM_PIECE - 1) / SHM_PIECE * SHM_PIECE;
+    struct recovery recovery = {store, calloc(store->used / SHM_SERIES_UNIT / 8 + 1, 1)};
+    check(recovery.starts != NULL);
+    check_records(&recovery);
+    each_record(&recovery, sequences, check_sequence);
+    each_record(&recovery, targets, recover_state);
+    mark_ring(&recovery, ring);
+    each_record(&recovery, sequences, hold_lines);
+    cut(store);
+    each_record(&recovery, UINT32_MAX, keep_or_free);
+    free(recovery.starts);
 }

@@ -14,6 +14,7 @@
 #include "shm/series_index.h"
 
 #define EXACT_UNITS 64u /* sizes up to here have a class each; above, eight for each doubling */
+#define MAX_UNITS   (1u << 25) /* half a GiB: the classes reach so far */
 
 static uint32_t class_of(uint32_t units, uint32_t *ret_rounded)
 {
@@ -32,7 +33,7 @@ static uint32_t class_of(uint32_t units, uint32_t *ret_rounded)
 bool series_size_valid(uint32_t units)
 {
     uint32_t rounded;
-    if (units < 2 || units > UINT32_MAX / 4)
+    if (units < 2 || units > MAX_UNITS)
         return false;
     class_of(units, &rounded);
     return rounded == units;
@@ -65,7 +66,13 @@ static int extend(struct series_store *store, uint32_t units, uint32_t *ret_ref)
         return err;
     *ret_ref = (uint32_t)(store->used / SHM_SERIES_UNIT) + 1;
     struct shm_record *record = record_at(store, *ret_ref);
-    *record = (struct shm_record){.units = units, .kind = SHM_RECORD_FREE};
+    /*
+     * Where damage or a cut has swept records away, others follow: the generation starts at another
+     * number each time, so that nothing that speaks of the former ones takes these for them.
+     */
+    *record = (struct shm_record){.units = units,
+                                  .kind = SHM_RECORD_FREE,
+                                  .generation = (uint32_t)(store->ring->written / RING_ALIGN)};
     store->used += size;
     /* release; pairs with the loads of readers and of recovery: the record has a size now */
     atomic_store_explicit(&store->head->used, store->used, memory_order_release);
@@ -73,11 +80,10 @@ static int extend(struct series_store *store, uint32_t units, uint32_t *ret_ref)
     return 0;
 }
 
-int series_allocate(struct series_store *store, uint16_t kind, size_t bytes, uint32_t count,
-                    uint32_t *ret_ref)
+int series_allocate(struct series_store *store, size_t bytes, uint32_t count, uint32_t *ret_ref)
 {
     uint64_t wanted = (sizeof(struct shm_record) + bytes + SHM_SERIES_UNIT - 1) / SHM_SERIES_UNIT;
-    if (wanted > UINT32_MAX / 4)
+    if (wanted > MAX_UNITS)
         return -ENOSPC;
     uint32_t units;
     uint32_t class = class_of((uint32_t)wanted, &units);
@@ -95,9 +101,18 @@ int series_allocate(struct series_store *store, uint16_t kind, size_t bytes, uin
     record->flags = 0;
     record->count = count;
     record->references = 0;
-    record->kind = kind;
     *ret_ref = ref;
     return 0;
+}
+
+void series_complete(struct series_store *store, uint32_t ref, uint16_t kind)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind == SHM_RECORD_FREE);
+    CRASHPOINT("series.record_written");
+    series_in_order();
+    record->kind = kind;
+    series_in_order();
 }
 
 void series_free(struct series_store *store, uint32_t ref)
@@ -107,6 +122,7 @@ void series_free(struct series_store *store, uint32_t ref)
     uint32_t class = class_of(record->units, &rounded);
     check(record->references == 0);
     record->kind = SHM_RECORD_FREE;
+    series_in_order();
     record->flags = 0;
     memcpy(record_body(record), &store->free_lists[class], sizeof(uint32_t));
     store->free_lists[class] = ref;
@@ -181,12 +197,12 @@ static void take_first(struct series_store *store)
 void series_reclaim(struct series_store *store)
 {
     /*
-     * What was retired since the last time may be spoken of by any block published until now, and
-     * by none after: the retiring came after the publishing.
+     * What was retired since the last time may be spoken of by any block written until now,
+     * published or not, and by none after: the retiring came after the writing.
      */
     while (store->pending_dated < store->pending_count) {
         size_t at = (store->pending_first + store->pending_dated) % store->pending_room;
-        store->pending[at].pos = store->ring->published;
+        store->pending[at].pos = ring_written(store->ring);
         store->pending_dated++;
     }
     uint64_t acked = ring_acked(store->ring);

@@ -25,6 +25,9 @@ int segments_control(void);
  */
 struct ring_consumer segments_twin(const struct ring_producer *ring);
 
+/* ring_publish for those who need no doorbell. */
+void segments_publish(struct ring_producer *ring);
+
 /* Bytes of memory that the segment holds. */
 uint64_t segments_memory(int fd);
 
