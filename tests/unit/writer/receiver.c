@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "receiver.h"
+#include "tests/unit/writer/receiver.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,6 +48,8 @@ struct receiver {
     struct stored *samples;
     size_t sample_count;
     size_t repeat_count;
+    size_t malformed_count;
+    bool keeps_all;
     size_t newest[SERIES_SLOTS]; /* index + 1 of the newest sample of a series */
 };
 
@@ -117,10 +119,21 @@ static void keep(struct receiver *receiver, char *series, const Wire__Sample *sa
     *newest = ++receiver->sample_count;
 }
 
+static bool is_well_formed(const Wire__TimeSeries *series)
+{
+    for (size_t i = 0; i < series->n_labels; i++) {
+        const Wire__Label *label = series->labels[i];
+        if (*label->name == '\0' || *label->value == '\0' ||
+            (i > 0 && strcmp(series->labels[i - 1]->name, label->name) >= 0))
+            return false;
+    }
+    return series->n_samples == 1;
+}
+
 /* All or nothing. */
 static struct receiver_reply store(struct receiver *receiver, const Wire__WriteRequest *request)
 {
-    for (size_t i = 0; i < request->n_timeseries; i++) {
+    for (size_t i = 0; i < request->n_timeseries && !receiver->keeps_all; i++) {
         char *series = series_text(request->timeseries[i]);
         enum verdict verdict = judge(receiver, series, request->timeseries[i]->samples[0]);
         free(series);
@@ -133,7 +146,7 @@ static struct receiver_reply store(struct receiver *receiver, const Wire__WriteR
     for (size_t i = 0; i < request->n_timeseries; i++) {
         char *series = series_text(request->timeseries[i]);
         const Wire__Sample *sample = request->timeseries[i]->samples[0];
-        if (judge(receiver, series, sample) == VERDICT_NEW) {
+        if (receiver->keeps_all || judge(receiver, series, sample) == VERDICT_NEW) {
             keep(receiver, series, sample);
         } else {
             receiver->repeat_count++;
@@ -164,6 +177,8 @@ static struct receiver_reply judge_request(struct receiver *receiver,
     if (message == NULL)
         return (struct receiver_reply){RECEIVER_ANSWER, 400, NULL, "cannot decode\n"};
     request->samples = message->n_timeseries;
+    for (size_t i = 0; i < message->n_timeseries; i++)
+        receiver->malformed_count += !is_well_formed(message->timeseries[i]);
     struct receiver_reply reply = {RECEIVER_STORE, 0, NULL, NULL};
     if (receiver->script != NULL)
         reply = receiver->script(receiver->context, receiver->request_count, request);
@@ -337,6 +352,13 @@ void receiver_free(struct receiver *receiver)
     free(receiver);
 }
 
+void receiver_keep_all(struct receiver *receiver)
+{
+    pthread_mutex_lock(&receiver->lock);
+    receiver->keeps_all = true;
+    pthread_mutex_unlock(&receiver->lock);
+}
+
 uint16_t receiver_port(const struct receiver *receiver)
 {
     return receiver->port;
@@ -387,6 +409,11 @@ size_t receiver_sample_count(struct receiver *receiver)
 size_t receiver_repeat_count(struct receiver *receiver)
 {
     return read_locked(receiver, &receiver->repeat_count);
+}
+
+size_t receiver_malformed_count(struct receiver *receiver)
+{
+    return read_locked(receiver, &receiver->malformed_count);
 }
 
 struct receiver_request receiver_request_at(struct receiver *receiver, size_t number)

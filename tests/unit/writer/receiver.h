@@ -3,7 +3,7 @@
  * A remote-write receiver for tests, on an ephemeral port of 127.0.0.1 and in a thread of its own.
  * It keeps samples as Prometheus does: a request with a sample older than the newest of its series
  * is refused as a whole with 400 "out of order sample"; the same sample again is accepted silently.
- * A script may answer something else instead, or lose the answer. Requests are decoded by
+ * Or as VictoriaMetrics does it, who keeps every copy. A script may answer something else instead, or lose the answer. Requests are decoded by
  * protobuf-c's code, not by limpet's.
  */
 #ifndef TESTS_WRITER_RECEIVER_H
@@ -49,6 +49,9 @@ typedef struct receiver_reply receiver_script_fn(void *context, size_t number,
 struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *context);
 void receiver_free(struct receiver *receiver);
 
+/* From now on nothing is refused, and samples come as often as they were sent. */
+void receiver_keep_all(struct receiver *receiver);
+
 uint16_t receiver_port(const struct receiver *receiver);
 
 /* Waits until so many requests were answered or cut; false after ten seconds. */
@@ -61,6 +64,9 @@ size_t receiver_request_count(struct receiver *receiver);
 struct receiver_request receiver_request_at(struct receiver *receiver, size_t number);
 size_t receiver_sample_count(struct receiver *receiver);
 size_t receiver_repeat_count(struct receiver *receiver); /* the same sample again */
+
+/* Series with labels that are not in order, not unique or empty, or with not exactly one sample. */
+size_t receiver_malformed_count(struct receiver *receiver);
 
 /* Calls back for each sample stored, in the order of arrival. series is "name=value,...". */
 typedef void receiver_sample_fn(void *context, const char *series, int64_t ms, uint64_t bits);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/unit/writer/rig.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "shm/heritage.h"
+
+#define PATIENCE_NS (20 * NS_PER_S)
+
+void rig_reserve_descriptors(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(null >= 0);
+    for (int fd = HERITAGE_SUPERVISION; fd < HERITAGE_RING(SCRAPERS_MAX); fd++)
+        assert_int_equal(dup2(null, fd), fd);
+    log_init(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT, "test");
+}
+
+static void put(int fd, int number)
+{
+    assert_int_equal(dup2(fd, number), number);
+}
+
+static void fill_remote(struct rig *rig, uint32_t i)
+{
+    snprintf(rig->names[i], sizeof rig->names[i], "remote%u", i);
+    rig->remotes[i] = (struct config_remote){.name = rig->names[i],
+                                             .remote_timeout = 5000,
+                                             .queue_config = {.capacity = 10000,
+                                                              .max_shards = 50,
+                                                              .min_shards = 1,
+                                                              .max_samples_per_send = 2000,
+                                                              .batch_send_deadline = 20,
+                                                              .min_backoff = 1,
+                                                              .max_backoff = 20}};
+}
+
+void rig_open(struct rig *rig, uint32_t scrapers, uint64_t ring_size, uint32_t remotes)
+{
+    memset(rig, 0, sizeof *rig);
+    scrapers_open(&rig->scrapers, scrapers, ring_size);
+    put(rig->scrapers.delivery_fd, HERITAGE_DELIVERY);
+    for (uint32_t i = 0; i < scrapers; i++) {
+        put(rig->scrapers.scraper[i].ring_fd, HERITAGE_RING(i));
+        put(rig->scrapers.scraper[i].series_fd, HERITAGE_SERIES(i));
+    }
+    for (uint32_t i = 0; i < remotes; i++)
+        fill_remote(rig, i);
+    rig->config.remote_write = (struct config_remotes){rig->remotes, remotes};
+}
+
+void rig_receive(struct rig *rig, uint32_t remote, receiver_script_fn *script, void *context)
+{
+    rig->receivers[remote] = receiver_new(0, script, context);
+    snprintf(rig->urls[remote], sizeof rig->urls[remote], "http://127.0.0.1:%u/write",
+             receiver_port(rig->receivers[remote]));
+    rig->remotes[remote].url = rig->urls[remote];
+}
+
+void rig_start(struct rig *rig)
+{
+    struct errctx why;
+    const struct loop_options options = {
+        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 4, .buffer_size = 4096};
+    if (loop_new(&options, &rig->loop, &why) != 0)
+        fail_msg("%s", why.text);
+    rig->writer =
+        (struct writer){.loop = rig->loop, .slot = &rig->slot, .config = &rig->config};
+    if (writer_init(&rig->writer, rig->scrapers.count, &why) != 0)
+        fail_msg("%s", why.text);
+}
+
+/* Writes nothing to shared memory, so that it is as good as a kill. */
+static void drop_writer(struct rig *rig)
+{
+    while (!writer_abort(&rig->writer))
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+    writer_fini(&rig->writer);
+    loop_free(rig->loop);
+}
+
+void rig_crash(struct rig *rig)
+{
+    drop_writer(rig);
+    rig_start(rig);
+}
+
+void rig_close(struct rig *rig)
+{
+    drop_writer(rig);
+    for (size_t i = 0; i < rig->config.remote_write.len; i++) {
+        if (rig->receivers[i] != NULL)
+            receiver_free(rig->receivers[i]);
+    }
+    scrapers_close(&rig->scrapers);
+}
+
+void rig_turn(struct rig *rig, int64_t wait_ms)
+{
+    writer_poke(&rig->writer);
+    int64_t wait_ns = writer_may_sleep(&rig->writer) ? wait_ms * NS_PER_MS : 0;
+    assert_int_equal(loop_run_once(rig->loop, wait_ns), 0);
+}
+
+void rig_drain(struct rig *rig)
+{
+    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    writer_poke(&rig->writer);
+    while (!writer_is_drained(&rig->writer)) {
+        assert_true(clock_mono_ns() < limit_ns);
+        rig_turn(rig, 10);
+        writer_poke(&rig->writer);
+    }
+}
+
+void rig_run_until_requests(struct rig *rig, size_t count)
+{
+    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    while (receiver_request_count(rig->receivers[0]) < count) {
+        assert_true(clock_mono_ns() < limit_ns);
+        rig_turn(rig, 1);
+    }
+}
+
+uint64_t rig_count(const struct rig *rig, uint32_t remote, enum remote_counter counter)
+{
+    return remote_get(rig->writer.remotes[remote].place, counter);
+}
+
+/* What has been seen of a series, or of a sample: the first free place from its hash on. */
+struct seen {
+    uint64_t hash; /* 0: free */
+    int64_t newest_ms;
+};
+
+struct ledger {
+    struct seen *seen;
+    size_t mask;
+    size_t distinct;
+    size_t wrong;
+    size_t out_of_order;
+};
+
+static struct seen *find(struct ledger *ledger, uint64_t hash)
+{
+    size_t at = hash & ledger->mask;
+    while (ledger->seen[at].hash != 0 && ledger->seen[at].hash != hash)
+        at = (at + 1) & ledger->mask;
+    return &ledger->seen[at];
+}
+
+static void enter(void *context, const char *series, int64_t ms, uint64_t bits)
+{
+    struct ledger *ledger = context;
+    if (bits != scrapers_value(series, ms) && bits != SHM_STALE_BITS)
+        ledger->wrong++;
+    uint64_t hash = hash64(series, strlen(series), 0);
+    struct seen *sample = find(ledger, hash64(&ms, sizeof ms, hash));
+    if (sample->hash != 0)
+        return; /* another copy */
+    sample->hash = hash64(&ms, sizeof ms, hash);
+    ledger->distinct++;
+    struct seen *whole = find(ledger, hash);
+    if (whole->hash != 0 && whole->newest_ms >= ms)
+        ledger->out_of_order++;
+    *whole = (struct seen){hash, ms};
+}
+
+void rig_assert_complete(struct rig *rig, uint32_t remote)
+{
+    struct receiver *receiver = rig->receivers[remote];
+    size_t room = 1024;
+    while (room < 4 * receiver_sample_count(receiver))
+        room *= 2;
+    struct ledger ledger = {.seen = calloc(room, sizeof(struct seen)), .mask = room - 1};
+    assert_non_null(ledger.seen);
+    receiver_each_sample(receiver, enter, &ledger);
+    free(ledger.seen);
+    assert_int_equal(ledger.wrong, 0);
+    assert_int_equal(ledger.out_of_order, 0);
+    assert_int_equal(receiver_malformed_count(receiver), 0);
+    assert_int_equal(ledger.distinct, rig->scrapers.samples);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A writer in the test's own process, between scrapers.h and receiver.h. rig_crash drops it in the
+ * middle of whatever it does and starts a new one, which finds what a killed process would leave.
+ * Failures end the test.
+ */
+#ifndef TESTS_WRITER_RIG_H
+#define TESTS_WRITER_RIG_H
+
+#include "shm/remote_counters.h"
+#include "tests/unit/writer/receiver.h"
+#include "tests/unit/writer/scrapers.h"
+#include "writer/writer.h"
+
+enum { RIG_REMOTES_MAX = 3 };
+
+struct rig {
+    struct scrapers scrapers;
+    struct receiver *receivers[RIG_REMOTES_MAX];
+    struct config config;
+    struct config_remote remotes[RIG_REMOTES_MAX];
+    char urls[RIG_REMOTES_MAX][64];
+    char names[RIG_REMOTES_MAX][16];
+    struct shm_slot slot;
+    struct loop *loop;
+    struct writer writer;
+};
+
+/* Call it once before anything else opens descriptors: the numbers of shm/heritage.h are kept. */
+void rig_reserve_descriptors(void);
+
+/*
+ * Segments of `scrapers` scrapers and a configuration with `remotes` remotes that have short pauses
+ * (min_backoff 1 ms, deadline 20 ms); no writer yet, so that the test can change rig->remotes.
+ */
+void rig_open(struct rig *rig, uint32_t scrapers, uint64_t ring_size, uint32_t remotes);
+
+/* The receiver of a remote; NULL script: it stores everything. */
+void rig_receive(struct rig *rig, uint32_t remote, receiver_script_fn *script, void *context);
+
+void rig_start(struct rig *rig);
+void rig_crash(struct rig *rig);
+void rig_close(struct rig *rig);
+
+/* One turn of the writer's main loop, waiting for at most wait_ms. */
+void rig_turn(struct rig *rig, int64_t wait_ms);
+
+/* Turns until everything is acknowledged; the batches need not be full. */
+void rig_drain(struct rig *rig);
+
+/* Turns until so many requests came to the receiver of remote 0. */
+void rig_run_until_requests(struct rig *rig, size_t count);
+
+uint64_t rig_count(const struct rig *rig, uint32_t remote, enum remote_counter counter);
+
+/* All that was published has arrived, in order, with the right values; copies do not matter. */
+void rig_assert_complete(struct rig *rig, uint32_t remote);
+
+#endif

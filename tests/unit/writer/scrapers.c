@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/unit/writer/scrapers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "shm/delivery.h"
+#include "tests/unit/shm/segments.h"
+
+enum { SERIES_ARENA = 64 << 20 };
+
+static void open_scraper(struct scraper *scraper, uint32_t index, uint64_t ring_size)
+{
+    struct errctx why;
+    scraper->ring_fd =
+        segments_new(SHM_KIND_RING, index, SHM_RING_DATA + ring_size, ring_size);
+    scraper->series_fd =
+        segments_new(SHM_KIND_SERIES, index, SHM_SERIES_ARENA + SERIES_ARENA, 0);
+    if (ring_producer_attach(&scraper->ring, scraper->ring_fd, index, &why) != 0)
+        fail_msg("%s", why.text);
+    if (series_store_attach(&scraper->store, scraper->series_fd, index, &scraper->ring, &why) != 0)
+        fail_msg("%s", why.text);
+}
+
+void scrapers_open(struct scrapers *scrapers, uint32_t count, uint64_t ring_size)
+{
+    assert_true(count <= SCRAPERS_MAX);
+    *scrapers = (struct scrapers){.count = count, .delivery_fd = segments_delivery()};
+    for (uint32_t i = 0; i < count; i++)
+        open_scraper(&scrapers->scraper[i], i, ring_size);
+}
+
+void scrapers_close(struct scrapers *scrapers)
+{
+    for (uint32_t i = 0; i < scrapers->count; i++) {
+        struct scraper *scraper = &scrapers->scraper[i];
+        series_store_detach(&scraper->store);
+        ring_producer_detach(&scraper->ring);
+        close(scraper->ring_fd);
+        close(scraper->series_fd);
+    }
+    close(scrapers->delivery_fd);
+}
+
+static const uint32_t *lines_of(struct scraper *scraper, uint32_t count)
+{
+    assert_true(count <= SCRAPERS_LINES);
+    for (uint32_t i = 0; i < count; i++) {
+        if (scraper->lines[i] != 0)
+            continue;
+        char name[16];
+        snprintf(name, sizeof name, "m%u", i);
+        const struct label label = {SLICE_LITERAL("__name__"), slice_of(name)};
+        assert_int_equal(series_line(&scraper->store, &label, 1, &scraper->lines[i]), 0);
+    }
+    return scraper->lines;
+}
+
+static uint32_t target_of(struct scraper *scraper, uint64_t target)
+{
+    char instance[32];
+    snprintf(instance, sizeof instance, "t%llu", (unsigned long long)target);
+    const struct label labels[] = {{SLICE_LITERAL("instance"), slice_of(instance)},
+                                   {SLICE_LITERAL("job"), SLICE_LITERAL("j")}};
+    uint32_t ref;
+    assert_int_equal(series_target(&scraper->store, target, labels, 2, &ref), 0);
+    return ref;
+}
+
+void scrapers_series(uint64_t target, uint32_t line, char *text)
+{
+    snprintf(text, 64, "__name__=m%u,instance=t%llu,job=j,", line, (unsigned long long)target);
+}
+
+uint64_t scrapers_value(const char *series, int64_t ms)
+{
+    /* Never the staleness marker: the exponent is not all ones. */
+    return hash64(series, strlen(series), (uint64_t)ms) & UINT64_C(0xbfffffffffffffff);
+}
+
+static int64_t time_of(const struct scrape *scrape, uint32_t line)
+{
+    return scrape->timestamps != NULL ? scrape->timestamps[line] : scrape->ms;
+}
+
+static void fill(const struct scrape *scrape, const uint32_t *lines, const struct shm_block *head,
+                 const struct block_columns *columns)
+{
+    for (uint32_t i = 0; i < head->count; i++) {
+        uint32_t line = head->first_line + i;
+        char series[64];
+        scrapers_series(scrape->target, line, series);
+        if (columns->refs != NULL)
+            columns->refs[i] = lines[line];
+        if (columns->bits != NULL)
+            columns->bits[i] = scrapers_value(series, time_of(scrape, line));
+        if (columns->timestamps != NULL)
+            columns->timestamps[i] = time_of(scrape, line);
+    }
+}
+
+bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape)
+{
+    struct scraper *scraper = &scrapers->scraper[scrape->scraper];
+    const uint32_t *lines = lines_of(scraper, scrape->lines);
+    uint32_t layout;
+    assert_int_equal(series_layout(&scraper->store, lines, scrape->lines, &layout), 0);
+    struct shm_block head = {.kind = scrape->stale ? SHM_BLOCK_STALE : SHM_BLOCK_SAMPLES_KIND,
+                             .target_id = scrape->target,
+                             .target_ref = target_of(scraper, scrape->target),
+                             .timestamp_ms = scrape->ms,
+                             .scrape_seq = (uint32_t)(scrape->ms / 1000)};
+    head.target_generation = series_generation(&scraper->store, head.target_ref);
+    if (!scrape->with_refs) {
+        head.flags |= SHM_BLOCK_HAS_LAYOUT;
+        head.layout_ref = layout;
+        head.layout_generation = series_generation(&scraper->store, layout);
+    }
+    if (scrape->timestamps != NULL)
+        head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
+    uint32_t most = scrape->block_samples == 0 ? SHM_BLOCK_SAMPLES : scrape->block_samples;
+    for (uint32_t done = 0; done < scrape->lines; done += head.count) {
+        struct block_columns columns;
+        head.first_line = done;
+        head.count = scrape->lines - done < most ? scrape->lines - done : most;
+        assert_int_equal(block_reserve(&scraper->ring, &head, &columns), 0);
+        fill(scrape, lines, &head, &columns);
+    }
+    scrapers->samples += scrape->lines;
+    return ring_publish(&scraper->ring);
+}
+
+uint64_t scrapers_target_of_lane(uint32_t lane, uint32_t nth)
+{
+    uint64_t target = 1;
+    for (;; target++) {
+        if (delivery_lane(target) == lane && nth-- == 0)
+            return target;
+    }
+}
