@@ -6,7 +6,7 @@
 BUILD_PACKAGES="gcc make autoconf automake pkg-config liburing-dev libxxhash-dev libsnappy-dev
  libyaml-dev zlib1g-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler"
 DEMO_PACKAGES="prometheus prometheus-node-exporter curl"
-TEST_PACKAGES="clang libclang-rt-14-dev libcmocka-dev xz-utils python3 python3-pytest python3-snappy
+TEST_PACKAGES="clang libclang-rt-14-dev libcmocka-dev git xz-utils python3 python3-pytest python3-snappy
  python3-prometheus-client victoria-metrics iproute2 procps util-linux"
 
 as_root() {

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a crash test does in one round: a load, deaths, a limpet that may live, and the account.
+
+Everything random comes from one seed, so a round can be had again: SEED=<seed>.
+"""
+import os
+import pathlib
+import random
+import re
+import signal
+import time
+
+from lib.limpet import program_of
+from lib.load import Load
+from lib.proc import BUILD, wait_until
+
+CRASH_BUILD = os.environ.get("LIMPET_CRASH_BUILD", BUILD)
+TOP = pathlib.Path(__file__).resolve().parents[2]
+TREE, SUPERVISOR = "tree", "limpet"
+VICTIMS = ["limpet-scraper", "limpet-writer", "limpet-discovery", "limpet-console", SUPERVISOR, TREE]
+
+
+def crash_points():
+    """All names in src/base/crashpoint.def."""
+    text = (TOP / "src" / "base" / "crashpoint.def").read_text()
+    return re.findall(r'^CRASHPOINT_AT\("([\w.]+)"', text, re.M)
+
+
+def new_seed():
+    return int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 31))
+
+
+class Round:
+    """A load whose shape follows from the seed: small batches, so that every step of delivery
+    happens often; series that vanish and return; bodies in all encodings."""
+
+    def __init__(self, directory, seed, targets=40, interval_ms=500, farm=(), **options):
+        print(f"SEED={seed}")
+        self.random = random.Random(seed)
+        ring = self.random.choice(["1MiB", "4MiB"])
+        shards = self.random.choice([1, 3])
+        queue = {"max_samples_per_send": self.random.choice([100, 400, 2000]),
+                 "batch_send_deadline": "50ms", "min_shards": shards, "max_shards": shards}
+        limpet = {"scrapers": self.random.choice([1, 2]), "ring_size": ring}
+        self.load = Load(directory, targets, interval_ms, build=CRASH_BUILD, queue=queue,
+                         limpet=limpet, farm=["--encoding", "mixed", "--vanish", "--churn", "2",
+                                              "--seed", self.random.randrange(1000), *farm],
+                         sink=["--report", os.path.join(directory, "report.json")], **options)
+        self.limpet = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.load.__exit__()
+
+    def live(self, each=2, **options):
+        """A limpet (kept if there is one) until so many more scrapes of each target arrived."""
+        if self.limpet is None or not self.limpet.running():
+            self.limpet = self.load.start(**options)
+        done = self.load.report()["scrapes"]["complete"]
+        more = each * self.load.farm_ready["targets"]
+        wait_until(lambda: self.load.report()["scrapes"]["complete"] >= done + more, 60,
+                   f"{more} more scrapes", 0.05)
+
+    def kill(self, victim):
+        """SIGKILL to one child of that program, the supervisor, or all processes at once."""
+        if victim == TREE:
+            self.limpet.kill_all()
+        elif victim == SUPERVISOR:
+            self.limpet.send(signal.SIGKILL)
+            self.limpet.wait()
+        else:
+            pids = self.limpet.children().get(victim, [])
+            if pids:
+                os.kill(self.random.choice(pids), signal.SIGKILL)
+        if not self.limpet.running():
+            self.limpet = self.load.start(ready=False)
+
+    def kill_at_random(self, victims, seconds, pause=0.6):
+        """Kills every `pause` seconds on average, at any moment; a limpet always runs."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(self.random.uniform(0, 2 * pause))
+            self.kill(self.random.choice(victims))
+
+    def die_at(self, point, passes, once=None, deaths=1, seconds=5.0):
+        """A limpet with a crash point; until so many processes have died there or the time is
+        over. Then all of it is killed. Returns the number of deaths."""
+        env = {"LIMPET_CRASHPOINT": f"{point}:{passes}",
+               **({"LIMPET_CRASHPOINT_ONCE": str(once)} if once else {})}
+        before = len(self.load.watch.deaths)
+        self.limpet = self.load.start(env=env, ready=False)
+        end = time.monotonic() + seconds
+        died = 0
+        while died < deaths and time.monotonic() < end:
+            self.touch_targets()
+            time.sleep(0.05)
+            died = len(self.load.watch.deaths) - before + (not self.limpet.running())
+        self.limpet.kill_all()
+        self.limpet = None
+        return died
+
+    def touch_targets(self):
+        """Discovery has something to do."""
+        os.utime(self.load.sd_path)
+
+    def end(self):
+        """Lives a little without deaths, stops in order, and asserts that nothing went wrong."""
+        self.live()
+        self.limpet.stop()
+        account = self.load.account()
+        assert account.problems() == []
+        return account
+
+    def metric(self, name, **labels):
+        return self.limpet.metric(name, **labels)
+
+
+def assert_nothing_counted_lost(round_):
+    """Counters live in shared memory, so they tell of the processes that died, too."""
+    wait_until(round_.limpet.is_ready, 20, "ready")
+    for name in ("prometheus_remote_storage_samples_failed_total",
+                 "prometheus_remote_storage_samples_dropped_total",
+                 "limpet_remote_corrupt_blocks_total"):
+        assert round_.metric(name) == 0, name
+
+
+def names_of_processes(limpet):
+    return sorted(program_of(pid) for pid in limpet.left_over())

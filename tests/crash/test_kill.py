@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kill -9 of every kind of process, under load. Whatever dies, and when: what was committed arrives
+once, whole, right and in order, no living series gets a marker, nothing that arrived is counted as
+lost. Segments are on tmpfs; a killed tree is started again on the same paths."""
+import pytest
+
+from rounds import VICTIMS, Round, assert_nothing_counted_lost, crash_points, new_seed
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_killed_at_random_moments(tmp_path, victim):
+    with Round(str(tmp_path), new_seed()) as round_:
+        round_.live(1)
+        round_.kill_at_random([victim], 2.5)
+        round_.live(1)
+        assert_nothing_counted_lost(round_)
+        round_.end()
+
+
+def test_everything_is_killed_while_the_receiver_fails_too(tmp_path):
+    """503s, resets and lost answers besides: repeats stay identical, refused ones are resolved."""
+    with Round(str(tmp_path), new_seed()) as round_:
+        round_.live(1)
+        for faults in ("status=503&percent=40", "reset=after-body&percent=30",
+                       "lose-answer=5", "status=500&percent=30&store=1"):
+            round_.load.faults(f"{faults}&seed={round_.random.randrange(1000)}")
+            round_.kill_at_random(VICTIMS, 1.5, 0.3)
+        round_.load.faults("clear=1")
+        round_.live(1)
+        assert_nothing_counted_lost(round_)
+        round_.end()
+
+
+@pytest.mark.parametrize("point", crash_points())
+def test_dies_at(tmp_path, point):
+    """First one process at one of the first passes, then each at every n-th pass."""
+    with Round(str(tmp_path), new_seed()) as round_:
+        first = round_.random.choice([1, 2, 5])
+        died = round_.die_at(point, first, tmp_path / "once")
+        often = round_.random.randint(2, 30)
+        died += round_.die_at(point, often, deaths=3, seconds=1.5)
+        round_.live(1)
+        assert_nothing_counted_lost(round_)
+        round_.end()
+        assert died, f"nothing passed {point}"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a receiver got from one target, scrape by scrape, in a form that tests can write down.
+
+A target under test has a label of its own (`case`), which finds its series again whatever its
+exposed labels do to `job` and `instance`.
+"""
+import math
+from dataclasses import dataclass, field
+
+from .remote_write import float_of_bits, is_stale
+
+STALE = "stale"
+NAN = "NaN"
+
+REPORT = {
+    "up": "up",
+    "scrape_samples_scraped": "scraped",
+    "scrape_samples_post_metric_relabeling": "post",
+    "scrape_series_added": "added",
+    "scrape_duration_seconds": "duration",
+}
+
+
+@dataclass
+class Scrape:
+    """The samples with the timestamp of one scrape: {text: value}, {short name: value}."""
+
+    ts: int
+    samples: dict = field(default_factory=dict)
+    report: dict = field(default_factory=dict)
+
+    @property
+    def counts(self):
+        """(up, scraped, post, added)"""
+        return tuple(self.report.get(name) for name in ("up", "scraped", "post", "added"))
+
+    def is_whole(self):
+        return len(self.report) == len(REPORT)
+
+
+@dataclass
+class Stream:
+    scrapes: list  # of Scrape, by timestamp
+    own: dict  # {text: [(ts, value), ...]}: samples with timestamps of their own, as they came
+    repeated: list  # (text, ts) that came more than once
+
+
+def value_of(bits):
+    """A float, or one of the two words for what is not equal to itself."""
+    if is_stale(bits):
+        return STALE
+    value = float_of_bits(bits)
+    return NAN if math.isnan(value) else value
+
+
+def text_of(labels, target):
+    """Name and labels as a target would write them, without those of the target; a label of the
+    target that is not there is named with a minus in front."""
+    rest = {name: value for name, value in labels.items() if target.get(name) != value}
+    name = rest.pop("__name__", "")
+    text = ",".join(f'{key}="{rest[key]}"' for key in sorted(rest))
+    missing = "".join(f" -{key}" for key in sorted(set(target) - set(labels)))
+    return name + (f"{{{text}}}" if text else "") + missing
+
+
+def stream_of(receiver, **target):
+    """What was accepted from the target with these labels, of which `case` finds it."""
+    rows = []
+    for key, samples in receiver.series(accepted=True).items():
+        labels = dict(key)
+        if labels.get("case") == target["case"]:
+            text = text_of(labels, target)
+            rows += [(text, ts, bits) for ts, bits in samples]
+    return _arrange(rows)
+
+
+def _arrange(rows):
+    times = sorted({ts for text, ts, _ in rows if text == "up"})
+    scrapes = {ts: Scrape(ts) for ts in times}
+    stream = Stream([scrapes[ts] for ts in times], {}, [])
+    seen = set()
+    for text, ts, bits in rows:
+        if (text, ts) in seen:
+            stream.repeated.append((text, ts))
+            continue
+        seen.add((text, ts))
+        if ts not in scrapes:
+            stream.own.setdefault(text, []).append((ts, value_of(bits)))
+        elif text in REPORT:
+            scrapes[ts].report[REPORT[text]] = value_of(bits)
+        else:
+            scrapes[ts].samples[text] = value_of(bits)
+    return stream
+
+
+def count_whole(receiver, case):
+    """How many scrapes of the target have come with all their report series."""
+    times = {}
+    for name in REPORT:
+        for key, samples in receiver.series(name, accepted=True).items():
+            if dict(key).get("case") == case:
+                for ts, _ in samples:
+                    times[ts] = times.get(ts, 0) + 1
+    return sum(count == len(REPORT) for count in times.values())

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""limpet's remote write against receivers that answer late, badly or not at all. A small target is
+scraped ten times a second; what counts is that each of its scrapes arrives exactly once."""
+import threading
+
+import pytest
+
+from lib import prom
+from lib.limpet import Limpet, config, file_job, job, remote, write_file_sd
+from lib.proc import free_port, wait_until
+from lib.remote_write import HEADERS, Answer, Receiver
+from lib.stream import count_whole, stream_of
+from lib.target import Target
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+class Counting(Target):
+    """Serves `n <number of the request>` and some more series."""
+
+    def __init__(self, series=3):
+        more = b"".join(b"s%d 1\n" % i for i in range(series - 1))
+        Target.__init__(self, lambda request: b"n %d\n" % request.number + more)
+
+
+@pytest.fixture
+def target():
+    with Counting() as target:
+        yield target
+
+
+def settings(target, *remotes, **options):
+    return config(job("j", [target.address], {"case": "c"}), *remotes, interval="100ms", **options)
+
+
+def wait_for_scrapes(receiver, count, case="c"):
+    wait_until(lambda: count_whole(receiver, case) >= count, 30, f"{count} scrapes", 0.05)
+
+
+def run_until(tmp_path, receiver, settings, scrapes):
+    """limpet from start to end, so long that so many scrapes arrive."""
+    with Limpet(tmp_path, settings) as limpet:
+        wait_for_scrapes(receiver, scrapes)
+        limpet.stop()
+
+
+def samples_in(request):
+    return sum(len(series.samples) for series in request.series)
+
+
+def assert_each_scrape_came_once(receiver, target, lost=0):
+    """In the order of the requests; a request that was in flight at the end may be missing."""
+    stream = stream_of(receiver, case="c", job="j", instance=target.address)
+    assert stream.repeated == []
+    assert all(scrape.is_whole() for scrape in stream.scrapes)
+    numbers = [scrape.samples["n"] for scrape in stream.scrapes if "n" in scrape.samples]
+    served = len(target.requests)
+    assert numbers == sorted(set(numbers))
+    assert served - 1 - lost <= len(numbers) <= served - lost
+    assert lost or numbers[0] == 1
+    return stream
+
+
+def assert_in_order(receiver):
+    newest = {}
+    for request in receiver.accepted():
+        for series in request.series:
+            for ts, _ in series.samples:
+                assert ts > newest.get(series.key(), 0), f"{series.labels} in {request.number}"
+                newest[series.key()] = ts
+
+
+def by_attempt(requests):
+    return [request.header("Retry-Attempt") for request in requests]
+
+
+# ---------------------------------------------------------------------------------------- requests
+
+
+def test_requests_are_those_of_remote_write_1(tmp_path, receiver, target):
+    where = remote(receiver.url, headers={"X-Tenant": "t 1"})
+    external = {"zone": "z", "case": "no", "A": "a"}
+    run_until(tmp_path, receiver, settings(target, where, external_labels=external), 5)
+    assert receiver.problems() == []
+    request = receiver.requests[0]
+    assert request.method == "POST" and request.path == "/api/v1/write"
+    for name in ("Content-Encoding", "Content-Type", "X-Prometheus-Remote-Write-Version"):
+        assert request.header(name) == HEADERS[name]
+    assert request.header("User-Agent").startswith("limpet/")
+    assert request.header("X-Tenant") == "t 1" and request.header("Retry-Attempt") is None
+    assert int(request.header("Content-Length")) == len(request.body)
+    series = next(series for series in request.series if series.name == "n")
+    assert series.labels == [("A", "a"), ("__name__", "n"), ("case", "c"),
+                             ("instance", target.address), ("job", "j"), ("zone", "z")]
+    assert all(len(series.samples) == 1 for series in request.series)
+    assert_in_order(receiver)
+
+
+def test_a_request_holds_at_most_max_samples_per_send(tmp_path, receiver):
+    """Scrapes of 25 samples stay whole where they fit; nothing is bigger than the limit."""
+    with Counting(20) as target:
+        where = remote(receiver.url, queue_config={"max_samples_per_send": 60,
+                                                   "batch_send_deadline": "5s"})
+        run_until(tmp_path, receiver, settings(target, where), 8)
+        assert_each_scrape_came_once(receiver, target)
+    sizes = [samples_in(request) for request in receiver.requests]
+    assert all(size <= 60 for size in sizes)
+    assert all(size % 25 == 0 for size in sizes) and sizes[0] == 50
+
+
+def test_a_scrape_larger_than_a_request_is_cut(tmp_path, receiver):
+    with Counting(95) as target:
+        where = remote(receiver.url, queue_config={"max_samples_per_send": 30})
+        run_until(tmp_path, receiver, settings(target, where), 4)
+        assert_each_scrape_came_once(receiver, target)
+    assert max(samples_in(request) for request in receiver.requests) == 30
+
+
+def test_several_shards_keep_the_order_of_every_series(tmp_path, receiver):
+    """Eight targets over four connections, some answers late, some a 503."""
+    delays = [0.0, 0.03, 0.0, 0.1, 0.01]
+    receiver.default = lambda request: (
+        Answer(503) if request.number % 7 == 3 else Answer(delay=delays[request.number % 5]))
+    targets = [Counting() for _ in range(8)]
+    jobs = [job(f"j{i}", [target.address], {"case": f"c{i}"}) for i, target in enumerate(targets)]
+    where = remote(receiver.url, queue_config={"min_shards": 4, "max_shards": 4})
+    with Limpet(tmp_path, config(*jobs, where, interval="100ms")) as limpet:
+        for i in range(8):
+            wait_for_scrapes(receiver, 15, f"c{i}")
+        assert limpet.metric("prometheus_remote_storage_shards") == 4
+        limpet.stop()
+    assert len({request.connection for request in receiver.requests}) >= 2
+    assert_in_order(receiver)
+    for i, target in enumerate(targets):
+        stream = stream_of(receiver, case=f"c{i}", job=f"j{i}", instance=target.address)
+        numbers = [scrape.samples["n"] for scrape in stream.scrapes]
+        assert stream.repeated == [] and numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) >= len(target.requests) - 1
+        target.close()
+
+
+# ---------------------------------------------------------------------------------------- failures
+
+
+def test_503_is_repeated_byte_by_byte_with_growing_pauses(tmp_path, receiver, target):
+    receiver.script = [Answer()] + [Answer(503)] * 4
+    with Limpet(tmp_path, settings(target, remote(receiver.url))) as limpet:
+        wait_for_scrapes(receiver, 10)
+        failed = limpet.metric("limpet_remote_requests_failed_total", reason="recoverable")
+        retried = limpet.metric("prometheus_remote_storage_samples_retried_total")
+        assert limpet.metric("prometheus_remote_storage_samples_failed_total") == 0
+        limpet.stop()
+    repeats = receiver.requests[1:6]
+    assert by_attempt(repeats) == [None, "1", "2", "3", "4"]
+    assert len({request.body for request in repeats}) == 1
+    gaps = [after.arrived - before.arrived for before, after in zip(repeats, repeats[1:])]
+    assert all(gap >= pause for gap, pause in zip(gaps, (0.03, 0.06, 0.12, 0.24)))
+    assert failed == 4
+    assert retried == 4 * samples_in(repeats[0])
+    assert_each_scrape_came_once(receiver, target)
+    assert_in_order(receiver)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_obeyed(tmp_path, receiver, target, status):
+    receiver.script = [Answer(), Answer(status, headers={"Retry-After": "1"})]
+    run_until(tmp_path, receiver, settings(target, remote(receiver.url)), 20)
+    refused, again = receiver.requests[1:3]
+    assert again.body == refused.body and again.header("Retry-Attempt") == "1"
+    assert 1.0 <= again.arrived - refused.arrived < 3
+    assert_each_scrape_came_once(receiver, target)
+
+
+def test_429_is_not_repeated_if_the_file_says_so(tmp_path, receiver, target):
+    receiver.script = [Answer(), Answer(429, headers={"Retry-After": "1"})]
+    where = remote(receiver.url, queue_config={"retry_on_http_429": False})
+    run_until(tmp_path, receiver, settings(target, where), 10)
+    refused = receiver.requests[1]
+    assert all(request.body != refused.body for request in receiver.requests[2:])
+
+
+@pytest.mark.parametrize("status", [400, 404, 415, 301])
+def test_a_refused_request_is_dropped_and_counted(tmp_path, receiver, target, status):
+    """A first attempt is never repeated, whatever the receiver says about it."""
+    receiver.script = [Answer(), Answer(status, body=b"so it is: out of order sample")]
+    with Limpet(tmp_path, settings(target, remote(receiver.url))) as limpet:
+        wait_for_scrapes(receiver, 8)
+        failed = limpet.metric("prometheus_remote_storage_samples_failed_total")
+        assert limpet.metric("limpet_remote_requests_failed_total", reason="refused") == 1
+        assert limpet.metric("limpet_remote_samples_already_delivered_total") == 0
+        assert str(status) in limpet.wait_for_line("so it is")
+        limpet.stop()
+    refused = receiver.requests[1]
+    assert all(request.body != refused.body for request in receiver.requests[2:])
+    assert failed == samples_in(refused)
+    scrapes = {ts for series in refused.series for ts, _ in series.samples}
+    assert_each_scrape_came_once(receiver, target, lost=len(scrapes))
+
+
+def test_a_reset_connection_is_opened_again_and_the_request_repeated(tmp_path, receiver, target):
+    receiver.script = [Answer(), Answer(reset=True), Answer(reset=True)]
+    with Limpet(tmp_path, settings(target, remote(receiver.url))) as limpet:
+        wait_for_scrapes(receiver, 8)
+        assert limpet.metric("limpet_remote_requests_failed_total", reason="no_answer") == 2
+        limpet.stop()
+    repeats = receiver.requests[1:4]
+    assert len({request.body for request in repeats}) == 1
+    assert by_attempt(repeats) == [None, "1", "2"]
+    assert_each_scrape_came_once(receiver, target)
+
+
+def test_a_receiver_that_never_answers_is_given_up_after_remote_timeout(tmp_path, receiver, target):
+    receiver.script = [Answer(), Answer(hang=True)]
+    where = remote(receiver.url, remote_timeout="500ms")
+    run_until(tmp_path, receiver, settings(target, where), 12)
+    hung, again = receiver.requests[1:3]
+    assert again.body == hung.body and again.header("Retry-Attempt") == "1"
+    assert again.arrived - hung.arrived >= 0.5
+    assert_each_scrape_came_once(receiver, target)
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 204\r\nContent-Le"])
+def test_an_answer_that_is_no_http_is_no_answer(tmp_path, receiver, target, answer):
+    receiver.script = [Answer(), Answer(raw=answer, close=True)]
+    run_until(tmp_path, receiver, settings(target, remote(receiver.url)), 8)
+    assert receiver.requests[1].body == receiver.requests[2].body
+    assert_each_scrape_came_once(receiver, target)
+
+
+def test_a_receiver_that_closes_after_each_answer_loses_nothing(tmp_path, receiver, target):
+    receiver.default = Answer(200, body=b"fine", close=True)
+    run_until(tmp_path, receiver, settings(target, remote(receiver.url)), 8)
+    assert receiver.connections >= len(receiver.requests)
+    assert_each_scrape_came_once(receiver, target)
+
+
+def test_a_receiver_that_starts_later_gets_everything(tmp_path, target):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api/v1/write"
+    with Limpet(tmp_path, settings(target, remote(url))) as limpet:
+        target.wait_for_requests(15)
+        assert limpet.metric("limpet_scrapes_skipped_total") == 0
+        with Receiver(port) as receiver:
+            wait_for_scrapes(receiver, 20)
+            limpet.stop()
+            assert_each_scrape_came_once(receiver, target)
+            assert_in_order(receiver)
+
+
+# ------------------------------------------------------------------------- answers that got lost
+
+
+class Forwarding(Receiver):
+    """Hands requests on to a real Prometheus; the answers to `lost` (numbers) never come back."""
+
+    def __init__(self, server, lost):
+        Receiver.__init__(self)
+        self.server_behind, self.lost, self.stored = server, lost, []
+        self.default = self.forward
+        self.lock = threading.Lock()
+
+    def forward(self, request):
+        with self.lock:
+            status, text = prom.http_post(self.server_behind.write_url, request.body, HEADERS)
+            self.stored.append((request.number, status))
+        if request.number in self.lost:
+            return Answer(reset=True)
+        return Answer(status, body=text.encode())
+
+
+def test_a_repeat_that_prometheus_refuses_is_resolved_scrape_by_scrape(tmp_path, target):
+    """Requests of several scrapes of one target are stored, the answers get lost. Prometheus
+    refuses the repeats as out of order; limpet finds out what has been delivered: nothing is
+    missing, nothing is counted lost."""
+    with prom.Prometheus(str(tmp_path)) as server, Forwarding(server, {2, 30}) as receiver:
+        where = remote(receiver.url, queue_config={"batch_send_deadline": "1s"})
+        with Limpet(tmp_path, settings(target, where)) as limpet:
+            receiver.wait_for(lambda r: len(r.requests) > 30 and r.requests[-1].number > 45, 60)
+            already = limpet.metric("limpet_remote_samples_already_delivered_total")
+            assert limpet.metric("limpet_remote_repeats_split_total") == 2
+            assert limpet.metric("prometheus_remote_storage_samples_failed_total") == 0
+            limpet.stop()
+        refused = [number for number, status in receiver.stored if status == 400]
+        assert 3 in refused and 31 in refused  # the repeats as a whole, then scrapes of them
+        by_number = {request.number: request for request in receiver.requests}
+        assert by_number[3].body == by_number[2].body and by_number[31].body == by_number[30].body
+        assert 0 < already <= samples_in(by_number[2]) + samples_in(by_number[30])
+        ((_, samples),) = server.raw("n", 300)
+        numbers = [value for _, value in samples]
+        assert numbers == [float(i + 1) for i in range(len(numbers))]
+        assert len(target.requests) - 1 <= len(numbers) <= len(target.requests)
+        ((_, ups),) = server.raw("up", 300)
+        assert [ts for ts, _ in ups] == [ts for ts, _ in samples]
+
+
+# --------------------------------------------------------------------------- remotes side by side
+
+
+def test_a_dead_remote_holds_up_neither_the_other_nor_a_scrape(tmp_path, receiver, target):
+    dead = remote(f"http://127.0.0.1:{free_port()}/w", name="dead")
+    with Receiver() as hanging:
+        hanging.default = Answer(hang=True)
+        mute = remote(hanging.url, name="mute")
+        both = settings(target, dead, remote(receiver.url, name="good"), mute)
+        with Limpet(tmp_path, both, flags=["--storage.remote.flush-deadline=1s"]) as limpet:
+            wait_for_scrapes(receiver, 20)
+            assert limpet.metric("limpet_scrapes_skipped_total") == 0
+            assert limpet.metric("limpet_remote_samples_delivered_total", remote_name="good") > 0
+            assert limpet.metric("limpet_remote_samples_delivered_total", remote_name="dead") == 0
+            limpet.stop()
+    assert_each_scrape_came_once(receiver, target)
+
+
+def test_what_a_dead_remote_did_not_take_is_delivered_by_the_next_limpet(tmp_path, target):
+    port = free_port()
+    given = settings(target, remote(f"http://127.0.0.1:{port}/api/v1/write"))
+    with Limpet(tmp_path, given, flags=["--storage.remote.flush-deadline=1s"]) as first:
+        target.wait_for_requests(10)
+        first.stop()
+        with Receiver(port) as receiver:
+            with Limpet(tmp_path, given, "second", paths=first.paths) as second:
+                wait_for_scrapes(receiver, 15)
+                second.stop()
+            served = len(target.requests)
+            stream = stream_of(receiver, case="c", job="j", instance=target.address)
+            numbers = [scrape.samples["n"] for scrape in stream.scrapes]
+            assert numbers == sorted(set(numbers)) and numbers[0] == 1
+            assert len(numbers) >= served - 2  # in flight at one of the two ends
+            assert stream.repeated == []
+            assert_in_order(receiver)
+
+
+def test_without_a_remote_targets_are_scraped_all_the_same(tmp_path, target):
+    with Limpet(tmp_path, settings(target)) as limpet:
+        target.wait_for_requests(5)
+        wait_until(lambda: limpet.metric("limpet_remote_unwanted_samples_total") > 0, 10, "a count")
+        limpet.stop()
+
+
+def test_a_full_ring_skips_scrapes_before_they_start_and_counts_them(tmp_path):
+    """1 MiB of ring and a dead remote: scrapes stop; when the remote is back they go on. Every
+    scrape that was made arrives."""
+    port = free_port()
+    with Counting(3000) as target:
+        given = settings(target, remote(f"http://127.0.0.1:{port}/api/v1/write"),
+                         limpet={"ring_size": "1MiB"})
+        with Limpet(tmp_path, given) as limpet:
+
+            def skipped():
+                return limpet.metric("limpet_scrapes_skipped_total", reason="ring_full")
+
+            wait_until(lambda: skipped() >= 3, 30, "skips", 0.1)
+            served, before = len(target.requests), skipped()
+            wait_until(lambda: skipped() >= before + 3, 30, "skips", 0.1)
+            assert len(target.requests) == served
+            with Receiver(port) as receiver:
+                wait_for_scrapes(receiver, served + 5)
+                limpet.stop(30)
+                assert_each_scrape_came_once(receiver, target)
+
+
+def test_names_of_remotes_tell_them_apart_in_metrics(tmp_path, receiver, target):
+    sd = tmp_path / "sd.json"
+    write_file_sd(sd, [([target.address], {"case": "c"})])
+    given = config(file_job("j", sd), remote(receiver.url, name="one"),
+                   remote(receiver.url, name="two"), interval="100ms")
+    with Limpet(tmp_path, given) as limpet:
+        wait_until(lambda: len(receiver.accepted()) >= 4, 20, "requests")
+        rows = [labels for name, labels, _ in limpet.metrics()
+                if name == "prometheus_remote_storage_samples_total"]
+        assert {labels["remote_name"] for labels in rows} == {"one", "two"}
+        assert {labels["url"] for labels in rows} == {receiver.url}
+        limpet.stop()

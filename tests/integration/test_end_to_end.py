@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The main job with real programs: node_exporter, an application with python3-prometheus-client and
+a farm are scraped, Prometheus and VictoriaMetrics are filled, and both are asked by PromQL."""
+import json
+import time
+
+import pytest
+
+from lib import prom
+from lib.limpet import Limpet, config, file_job, job, remote
+from lib.proc import Process, built, wait_until
+
+PODS = 50
+
+
+class Run:
+    """Everything at work together, until both receivers have three scrapes of each target."""
+
+    def __init__(self, directory):
+        self.directory = str(directory)
+        self.parts = []
+        self.node = self.add(prom.NodeExporter(self.directory))
+        self.app = self.add(prom.ClientApp(self.directory))
+        self.farm = self.add(Process([built("perf/farm"), "--targets", PODS, "--encoding", "mixed",
+                                      "--file-sd", f"{directory}/pods.json"], self.directory))
+        self.farm_ready = self.farm.ready_json()
+        self.prometheus = self.add(prom.Prometheus(self.directory))
+        self.victoria = self.add(prom.VictoriaMetrics(self.directory))
+        self.limpet = self.add(Limpet(self.directory, self.config()))
+
+    def config(self):
+        return config(
+            job("node", [self.node.address]),
+            job("app", [self.app.address], {"team": "north"}),
+            file_job("pods", f"{self.directory}/pods.json"),
+            remote(self.prometheus.write_url, name="prometheus"),
+            remote(self.victoria.write_url, name="victoria"),
+            external_labels={"cluster": "test", "team": "not me"})
+
+    def add(self, part):
+        self.parts.append(part)
+        return part
+
+    def has_all(self, server):
+        if server is self.victoria:
+            server.flush()
+        return server.value("count(count_over_time(up[10m]) >= 3)") == PODS + 2
+
+    def end(self):
+        for part in reversed(self.parts):
+            part.__exit__()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("end_to_end")
+    parts = []
+    try:
+        run = Run.__new__(Run)
+        run.parts = parts
+        Run.__init__(run, directory)
+        for server in (run.prometheus, run.victoria):
+            wait_until(lambda: run.has_all(server), 30, f"three scrapes in {server.name}", 0.3)
+        yield run
+    finally:
+        for part in reversed(run.parts):
+            part.__exit__()
+
+
+@pytest.fixture(params=["prometheus", "victoria"])
+def server(run, request):
+    return getattr(run, request.param)
+
+
+def test_all_targets_are_up_and_carry_their_labels(run, server):
+    rows = server.query("up")
+    assert len(rows) == PODS + 2 and all(value == 1 for _, (_, value) in rows)
+    labels = {"__name__": "up", "cluster": "test", "job": "app", "instance": run.app.address,
+              "team": "north"}
+    assert [got for got, _ in rows if got["job"] == "app"] == [labels]
+    pod = server.query(f'up{{instance="{run.farm_ready["last"]}"}}')[0][0]
+    assert pod == {"__name__": "up", "cluster": "test", "job": "pods", "team": "not me",
+                   "instance": run.farm_ready["last"], "namespace": "farm-0",
+                   "pod": f"pod-{PODS - 1:06}"}
+
+
+def test_values_of_a_client_library_arrive_as_exposed(server):
+    assert server.value("app_ticks_total") == 41.5
+    ((labels, (_, value)),) = server.query("app_temperature_celsius")
+    assert labels["room"] == 'kitchen "north"\\n' and value == -3.25
+    assert server.value("app_latency_seconds_count") == 4
+    assert server.value('app_latency_seconds_bucket{le="+Inf"}') == 4
+    assert server.value('app_latency_seconds_bucket{le="1.0"}') == 2
+    assert server.value("app_size_bytes_sum") == 1234
+    assert server.value("scrape_samples_scraped{job='app'}") == server.value(
+        "count({job='app',__name__!~'up|scrape_.+'})")
+
+
+def test_node_exporter_arrives_whole(run, server):
+    scraped = server.value("scrape_samples_scraped{job='node'}")
+    assert scraped > 200
+    exposed = prom.http_get(f"http://{run.node.address}/metrics")[1]
+    names = {line.split("{")[0].split(" ")[0] for line in exposed.splitlines() if line[0] != "#"}
+    stored = {labels["__name__"] for labels, _ in server.query("{job='node'}")}
+    assert names - {name for name in names if name.startswith("scrape_")} <= stored
+    assert server.value("count(node_cpu_seconds_total)") > 0
+    assert server.value("increase(node_cpu_seconds_total{mode='idle',cpu='0'}[1m])") >= 0
+
+
+def test_timestamps_in_the_receiver_are_one_interval_apart(server):
+    if isinstance(server, prom.VictoriaMetrics):
+        server.flush()
+    rows = server.raw("up", 60)
+    gaps = [after - before for _, samples in rows
+            for (before, _), (after, _) in zip(samples, samples[1:])]
+    assert min(gaps) > 0
+    assert sum(gap == 1000 for gap in gaps) > 0.5 * len(gaps)
+
+
+def test_the_report_series_are_those_of_prometheus(run, server):
+    pod = f'{{instance="{run.farm_ready["first"]}"}}'
+    series = run.farm_ready["series"]
+    assert server.value(f"scrape_samples_scraped{pod}") == series
+    assert server.value(f"scrape_samples_post_metric_relabeling{pod}") == series
+    assert server.value(f"max_over_time(scrape_series_added{pod}[10m])") == series
+    assert server.value(f"min_over_time(scrape_series_added{pod}[10m])") == 0
+    assert 0 < server.value(f"scrape_duration_seconds{pod}") < 1
+
+
+def test_both_receivers_have_the_same_samples(run):
+    """Of the time that both have seen: what one misses at the edge the other may have."""
+    now = time.time()
+    run.victoria.flush()
+    of_prometheus = run.prometheus.raw("farm_scrape_number", 600, now)
+    of_victoria = {json.dumps(labels, sort_keys=True): dict(samples)
+                   for labels, samples in run.victoria.raw("farm_scrape_number", 600, now)}
+    assert len(of_prometheus) == PODS
+    for labels, samples in of_prometheus:
+        other = of_victoria[json.dumps(labels, sort_keys=True)]
+        common = set(dict(samples)) & set(other)
+        assert len(common) >= 2
+        assert all(dict(samples)[ts] == other[ts] for ts in common)
+
+
+def test_a_second_prometheus_would_have_stored_the_same(run, tmp_path):
+    """Prometheus scrapes the application itself: series and values are the same ones."""
+    settings = f"""
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: app
+    static_configs: [{{targets: ["{run.app.address}"], labels: {{team: north}}}}]
+"""
+    volatile = ("scrape_duration_seconds", "scrape_series_added", "up")
+    with prom.Prometheus(str(tmp_path), settings, "scraping") as other:
+        other.wait_ready(lambda: other.value("up") == 1, 30)
+        want = {}
+        for labels, (_, value) in other.query("{job='app'}"):
+            want[json.dumps({**labels, "cluster": "test"}, sort_keys=True)] = value
+        got = {json.dumps(labels, sort_keys=True): value
+               for labels, (_, value) in run.prometheus.query("{job='app'}")}
+    drop = [key for key in want if json.loads(key)["__name__"] in volatile]
+    assert {k: v for k, v in want.items() if k not in drop} == {
+        k: v for k, v in got.items() if k not in drop}
+    assert set(want) == set(got)
+
+
+def test_zz_the_end_delivers_all_and_leaves_nobody(run):
+    """SIGTERM: what was committed is delivered, exit 0, no child is left. (The last test: it ends
+    the limpet of this file.)"""
+    run.limpet.stop()
+    account = json.loads(prom.http_get(f"http://127.0.0.1:{run.farm_ready['port']}/farm")[1])
+    for target in account["targets"]:
+        newest = run.prometheus.value(
+            f'max_over_time(farm_scrape_number{{instance="{target["instance"]}"}}[10m])')
+        assert target["complete"] - 1 <= newest <= target["complete"]

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hundreds of targets from the farm to the verifying sink: every body that was served arrives once,
+whole and with its values. The big form is perf/run-steady; figures of time are looked at only
+there."""
+import pytest
+
+from lib.load import Load
+
+
+def samples(load, report):
+    return report["scrapes"]["complete"] * (load.farm_ready["series"] + 5)
+
+
+def test_300_targets_at_1_s_arrive_exactly(tmp_path):
+    with Load(tmp_path, 300, 1000, farm=["--encoding", "mixed"]) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(12)
+        skipped = limpet.metric("limpet_scrapes_skipped_total")
+        delivered = limpet.metric("limpet_remote_samples_delivered_total")
+        markers = limpet.metric("limpet_stale_markers_total")
+        limpet.stop()
+        account = load.account()
+    report = account.report
+    assert account.problems() == []
+    assert skipped == 0 and markers == 0 and report["stale"]["stored"] == 0
+    assert report["scrapes"]["targets"] == 300
+    assert report["samples"]["stored"] == samples(load, report)
+    assert report["samples"]["verified"] == report["scrapes"]["complete"] * 66
+    assert delivered <= report["samples"]["stored"]
+    assert report["requests"]["answered"] == {"204": report["requests"]["stored"]}
+
+
+@pytest.mark.parametrize("kind,targets", [("node", 20), ("big", 1)])
+def test_large_bodies_arrive_exactly(tmp_path, kind, targets):
+    with Load(tmp_path, targets, 1000, farm=["--kind", kind, "--encoding", "mixed"]) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(4)
+        limpet.stop()
+        account = load.account()
+    assert account.problems() == []
+    assert account.report["samples"]["stored"] == samples(load, account.report)
+
+
+def test_series_that_come_and_go_get_exactly_their_markers(tmp_path):
+    with Load(tmp_path, 50, 500, farm=["--vanish", "--churn", "5"]) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(14)
+        limpet.stop()
+        account = load.account()
+    assert account.problems() == []
+    stale = account.report["stale"]
+    assert stale["stored"] == stale["expected"] > 50 * 5
+
+
+def test_several_scrapers_and_shards_share_the_work(tmp_path):
+    queue = {"min_shards": 4, "max_shards": 4, "max_samples_per_send": 500}
+    with Load(tmp_path, 100, 500, queue=queue, limpet={"scrapers": 2}) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(8)
+        per_scraper = [value for name, _, value in limpet.metrics()
+                       if name == "limpet_scraper_targets"]
+        limpet.stop()
+        account = load.account()
+    assert account.problems() == []
+    assert sum(per_scraper) == 100 and len(per_scraper) == 2 and min(per_scraper) > 10
+
+
+@pytest.mark.parametrize("like", ["prometheus", "victoria"])
+def test_a_receiver_with_every_fault_loses_nothing(tmp_path, like):
+    queue = {"min_shards": 3, "max_shards": 3, "batch_send_deadline": "100ms"}
+    with Load(tmp_path, 60, 500, queue=queue, sink=["--like", like]) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(1)
+        for faults in ("status=503&percent=70&seed=1", "status=429&percent=50&retry_after=1&count=5",
+                       "reset=after-head&percent=40&seed=2", "reset=after-body&percent=40&seed=3",
+                       "lose-answer=4", "delay_ms=300&percent=50&seed=4",
+                       "status=500&percent=40&seed=5&store=1"):
+            load.faults(faults)
+            load.wait_for_scrapes(load.report()["scrapes"]["complete"] / 60 + 2)
+        load.faults("clear=1")
+        load.wait_for_scrapes(load.report()["scrapes"]["complete"] / 60 + 2)
+        failed = limpet.metric("prometheus_remote_storage_samples_failed_total")
+        dropped = limpet.metric("prometheus_remote_storage_samples_dropped_total")
+        skipped = limpet.metric("limpet_scrapes_skipped_total")
+        limpet.stop()
+        account = load.account()
+    if like == "victoria":  # which keeps both copies where an answer got lost
+        account.report["duplicates"] = account.report["order_violations"]["samples"] = 0
+        account.report["samples"]["stored"] = (account.report["scrapes"]["samples_expected"]
+                                               + account.report["stale"]["stored"])
+    assert account.problems() == []
+    assert failed == dropped == skipped == 0
+    assert account.report["repeats"]["identical"] > 0
+    assert account.report["repeats"]["never_repeated"] == 0

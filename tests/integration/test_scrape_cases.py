@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One limpet scrapes a target for each way in which a target can behave (lib/scrape_cases.py); what
+a receiver gets from each is compared sample by sample, markers and report series included."""
+import pytest
+
+from lib.limpet import Limpet, config, job, remote
+from lib.proc import wait_until
+from lib.remote_write import Receiver
+from lib.scrape_cases import CASES
+from lib.stream import count_whole, stream_of
+from lib.target import Target
+
+
+def script(replies):
+    return lambda request: replies[min(request.number, len(replies)) - 1]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """All cases in one limpet: (targets, receiver, what limpet's page said at the end)."""
+    targets = {name: Target(script(case.replies)) for name, case in CASES.items()}
+    with Receiver() as receiver:
+        jobs = [job(name, [targets[name].address], {"case": name, **case.labels}, **case.job)
+                for name, case in CASES.items()]
+        with Limpet(tmp_path_factory.mktemp("cases"), config(*jobs, remote(receiver.url))) as limpet:
+            wait_until(lambda: all_came(receiver), 40, "enough scrapes of all targets", 0.2)
+            metrics = limpet.metrics()
+            limpet.stop()
+        yield targets, receiver, metrics
+    for target in targets.values():
+        target.close()
+
+
+def all_came(receiver):
+    return all(count_whole(receiver, name) >= len(case.wants) for name, case in CASES.items())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_arrives_is_what_prometheus_would_send(run, name):
+    targets, receiver, _ = run
+    case = CASES[name]
+    labels = {"case": name, "job": name, "instance": targets[name].address, **case.labels}
+    stream = stream_of(receiver, **labels)
+    for number, want in enumerate(case.wants):
+        scrape = stream.scrapes[number]
+        assert scrape.samples == want.samples, f"scrape {number + 1}"
+        assert scrape.counts == want.counts, f"scrape {number + 1}: up, scraped, post, added"
+        assert 0 <= scrape.report["duration"] < 1.5
+    assert stream.own == case.own
+    assert stream.repeated == []
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].connections])
+def test_connections_are_kept_where_the_answer_allows_it(run, name):
+    requests = run[0][name].requests[: len(CASES[name].wants)]
+    assert requests[-1].connection == CASES[name].connections
+
+
+def test_every_request_has_the_headers_of_prometheus(run):
+    for name, target in run[0].items():
+        timeout = "0.4" if "scrape_timeout" in CASES[name].job else "1"
+        for request in target.requests:
+            line = request.raw.split(b"\r\n")[0]
+            assert line == b"GET /metrics HTTP/1.1"
+            assert request.header("Host") == target.address
+            assert request.header("User-Agent").startswith("limpet/")
+            assert request.header("Accept-Encoding") == "identity"
+            assert request.header("X-Prometheus-Scrape-Timeout-Seconds") == timeout
+            formats = [part.split(";")[0] for part in request.header("Accept").split(",")]
+            assert set(formats) == {"text/plain", "*/*"} and formats[-1] == "*/*"
+
+
+def test_all_requests_are_well_formed(run):
+    receiver = run[1]
+    assert receiver.problems() == []
+    assert all(r.header("User-Agent").startswith("limpet/") for r in receiver.requests)
+
+
+def test_timestamps_are_one_interval_apart(run):
+    _, receiver, _ = run
+    gaps = []
+    for name in CASES:
+        times = [scrape.ts for scrape in stream_of(receiver, case=name).scrapes]
+        gaps += [after - before for before, after in zip(times, times[1:])]
+    assert all(0 < gap < 2000 for gap in gaps)
+    assert sum(gap == 1000 for gap in gaps) > 0.5 * len(gaps)
+
+
+def test_counters_tell_of_every_kind_of_failure(run):
+    metrics = run[2]
+
+    def total(metric, **labels):
+        return sum(value for name, got, value in metrics
+                   if name == metric and labels.items() <= got.items())
+
+    for reason in ("connection", "timeout", "http_status", "http_protocol", "content_type", "parse",
+                   "labels"):
+        assert total("limpet_scrapes_failed_total", reason=reason) > 0, reason
+    assert total("limpet_samples_out_of_order_total") > 0
+    assert total("limpet_samples_out_of_bounds_total") > 0
+    assert total("limpet_samples_duplicate_total") > 0
+    ended = total("limpet_scrapes_succeeded_total") + total("limpet_scrapes_failed_total")
+    assert ended <= total("limpet_scrapes_total") <= ended + len(CASES)
+    assert total("limpet_remote_samples_delivered_total") > 0
+    assert total("prometheus_remote_storage_samples_failed_total") == 0
