@@ -147,8 +147,7 @@ static void refuses_what_is_no_number(void **state)
         "1-",
         "1e5.0",
         "NaNa",
-        "\xc2\xa0"
-        "1",
+        "\xc2\xa0\x31",
         "i",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
