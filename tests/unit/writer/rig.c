@@ -33,7 +33,7 @@ static void put(int fd, int number)
 
 static void fill_remote(struct rig *rig, uint32_t i)
 {
-    snprintf(rig->names[i], sizeof rig->names[i], "remote%u", i);
+    snprintf(rig->names[i], sizeof rig->names[i], "remote%c", (char)('0' + i));
     rig->remotes[i] = (struct config_remote){.name = rig->names[i],
                                              .remote_timeout = 5000,
                                              .queue_config = {.capacity = 10000,
