@@ -21,8 +21,10 @@ static int open_signals(struct supervisor *supervisor, struct errctx *reterr)
     static const int wanted[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        signal(wanted[i], SIG_DFL); /* the parent may have ignored it (nohup) */
         sigaddset(&set, wanted[i]);
+    }
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -82,14 +82,13 @@ static int run_program(struct children *children, struct child_process *child, i
         argv[i + 1] = texts[i];
     programs_path(children->programs, child->slot, path);
     placement_of(children->placement, scraper_index(child), &cpus);
-    /* The whole set is not set: it would not grow when the cpuset does. */
-    bool free_choice = CPU_EQUAL(&cpus, &children->placement->allowed);
     const struct spawn spawn = {
         .path = path,
         .argv = argv,
         .fds = fds,
         .fd_count = estate_share(children->estate, child->slot, supervision, fds),
-        .cpus = free_choice ? NULL : &cpus,
+        /* A set that is everything anyway would not grow when the cpuset does. */
+        .cpus = children->placement->pinned ? &cpus : NULL,
     };
     return spawn_run(&spawn, &child->pid, reterr);
 }

@@ -88,9 +88,8 @@ static const struct flag *find(struct slice name)
     for (size_t i = 0; i < FLAGS_COUNT; i++) {
         const struct flag *flag = &flags[i];
         struct slice valid = slice_of(flag->name);
-        if (flag->type == FLAG_FAMILY && name.len > valid.len)
-            name.len = valid.len;
-        if (slice_equal(name, valid))
+        bool may_go_on = flag->type == FLAG_FAMILY && name.len > valid.len;
+        if (slice_equal(may_go_on ? slice_make(name.ptr, valid.len) : name, valid))
             return flag;
     }
     return NULL;
