@@ -22,7 +22,7 @@
 #include "base/hash.h"
 #include "remote_write.pb-c.h"
 
-enum { HEAD_MAX = 16384, PATIENCE_S = 10, CONNECTIONS_MAX = 128, SERIES_SLOTS = 1 << 16 };
+enum { HEAD_MAX = 16384, PATIENCE_S = 10, SERIES_SLOTS = 1 << 16 };
 
 struct stored {
     char *series;
@@ -37,11 +37,10 @@ struct receiver {
     receiver_script_fn *script;
     void *context;
     pthread_t acceptor;
-    pthread_t connections[CONNECTIONS_MAX];
-    size_t connection_count;
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
+    size_t connection_count; /* threads that serve one */
     struct receiver_request *requests;
     size_t request_count;
     size_t done_count;
@@ -287,6 +286,10 @@ static void *serve(void *arg)
     }
     close(conn->fd);
     free(conn);
+    pthread_mutex_lock(&receiver->lock);
+    receiver->connection_count--;
+    pthread_cond_broadcast(&receiver->changed);
+    pthread_mutex_unlock(&receiver->lock);
     return NULL;
 }
 
@@ -301,11 +304,14 @@ static void *accept_all(void *arg)
         int fd = accept4(receiver->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
             continue;
-        check(receiver->connection_count < CONNECTIONS_MAX);
         struct connection *conn = xrealloc(NULL, sizeof *conn);
         *conn = (struct connection){receiver, fd};
-        check(pthread_create(&receiver->connections[receiver->connection_count++], NULL, serve,
-                             conn) == 0);
+        pthread_mutex_lock(&receiver->lock);
+        receiver->connection_count++;
+        pthread_mutex_unlock(&receiver->lock);
+        pthread_t thread;
+        check(pthread_create(&thread, NULL, serve, conn) == 0);
+        check(pthread_detach(thread) == 0);
     }
 }
 
@@ -321,9 +327,8 @@ struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *c
     receiver->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
     setsockopt(receiver->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     check(bind(receiver->listener, (struct sockaddr *)&address, len) == 0);
     check(listen(receiver->listener, 64) == 0);
@@ -337,8 +342,10 @@ void receiver_free(struct receiver *receiver)
 {
     close(receiver->stop[1]);
     pthread_join(receiver->acceptor, NULL);
-    for (size_t i = 0; i < receiver->connection_count; i++)
-        pthread_join(receiver->connections[i], NULL);
+    pthread_mutex_lock(&receiver->lock);
+    while (receiver->connection_count > 0)
+        pthread_cond_wait(&receiver->changed, &receiver->lock);
+    pthread_mutex_unlock(&receiver->lock);
     close(receiver->stop[0]);
     close(receiver->listener);
     for (size_t i = 0; i < receiver->request_count; i++) {

@@ -3,8 +3,8 @@
  * A remote-write receiver for tests, on an ephemeral port of 127.0.0.1 and in a thread of its own.
  * It keeps samples as Prometheus does: a request with a sample older than the newest of its series
  * is refused as a whole with 400 "out of order sample"; the same sample again is accepted silently.
- * Or as VictoriaMetrics does it, who keeps every copy. A script may answer something else instead, or lose the answer. Requests are decoded by
- * protobuf-c's code, not by limpet's.
+ * Or as VictoriaMetrics does it, who keeps every copy. A script may answer something else instead,
+ * or lose the answer. Requests are decoded by protobuf-c's code, not by limpet's.
  */
 #ifndef TESTS_WRITER_RECEIVER_H
 #define TESTS_WRITER_RECEIVER_H
@@ -16,8 +16,8 @@
 struct receiver;
 
 enum receiver_action {
-    RECEIVER_STORE,         /* as described above */
-    RECEIVER_STORE_AND_CUT, /* the same, but the connection is closed instead of an answer */
+    RECEIVER_STORE,            /* as described above */
+    RECEIVER_STORE_AND_CUT,    /* the same, but the connection is closed instead of an answer */
     RECEIVER_STORE_AND_ANSWER, /* the same, but with the script's answer */
     RECEIVER_ANSWER,           /* nothing is stored, the script's answer is given */
     RECEIVER_CUT,              /* nothing is stored, nothing answered */

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "shm/heritage.h"
 
-#define PATIENCE_NS (20 * NS_PER_S)
+#define PATIENCE_NS (60 * NS_PER_S)
 
 void rig_reserve_descriptors(void)
 {
@@ -74,8 +74,7 @@ void rig_start(struct rig *rig)
         .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 4, .buffer_size = 4096};
     if (loop_new(&options, &rig->loop, &why) != 0)
         fail_msg("%s", why.text);
-    rig->writer =
-        (struct writer){.loop = rig->loop, .slot = &rig->slot, .config = &rig->config};
+    rig->writer = (struct writer){.loop = rig->loop, .slot = &rig->slot, .config = &rig->config};
     if (writer_init(&rig->writer, rig->scrapers.count, &why) != 0)
         fail_msg("%s", why.text);
 }

@@ -17,10 +17,8 @@ enum { SERIES_ARENA = 64 << 20 };
 static void open_scraper(struct scraper *scraper, uint32_t index, uint64_t ring_size)
 {
     struct errctx why;
-    scraper->ring_fd =
-        segments_new(SHM_KIND_RING, index, SHM_RING_DATA + ring_size, ring_size);
-    scraper->series_fd =
-        segments_new(SHM_KIND_SERIES, index, SHM_SERIES_ARENA + SERIES_ARENA, 0);
+    scraper->ring_fd = segments_new(SHM_KIND_RING, index, SHM_RING_DATA + ring_size, ring_size);
+    scraper->series_fd = segments_new(SHM_KIND_SERIES, index, SHM_SERIES_ARENA + SERIES_ARENA, 0);
     if (ring_producer_attach(&scraper->ring, scraper->ring_fd, index, &why) != 0)
         fail_msg("%s", why.text);
     if (series_store_attach(&scraper->store, scraper->series_fd, index, &scraper->ring, &why) != 0)

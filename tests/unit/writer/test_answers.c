@@ -31,18 +31,41 @@ static struct receiver_reply read_script(void *context, size_t number,
                                   : (struct receiver_reply){.action = RECEIVER_STORE};
 }
 
-#define ANSWER(status)       {RECEIVER_ANSWER, (status), NULL, "no\n"}
-#define REFUSE(text)         {RECEIVER_ANSWER, 400, NULL, (text)}
-#define STORE                {RECEIVER_STORE, 0, NULL, NULL}
-#define STORE_AND_CUT        {RECEIVER_STORE_AND_CUT, 0, NULL, NULL}
-#define STORE_AND_SAY(code)  {RECEIVER_STORE_AND_ANSWER, (code), NULL, "proxy\n"}
-#define CUT                  {RECEIVER_CUT, 0, NULL, NULL}
-#define HANG                 {RECEIVER_HANG, 0, NULL, NULL}
+#define ANSWER(status)                                                                             \
+    {                                                                                              \
+        RECEIVER_ANSWER, (status), NULL, "no\n"                                                    \
+    }
+#define REFUSE(text)                                                                               \
+    {                                                                                              \
+        RECEIVER_ANSWER, 400, NULL, (text)                                                         \
+    }
+#define STORE                                                                                      \
+    {                                                                                              \
+        RECEIVER_STORE, 0, NULL, NULL                                                              \
+    }
+#define STORE_AND_CUT                                                                              \
+    {                                                                                              \
+        RECEIVER_STORE_AND_CUT, 0, NULL, NULL                                                      \
+    }
+#define STORE_AND_SAY(code)                                                                        \
+    {                                                                                              \
+        RECEIVER_STORE_AND_ANSWER, (code), NULL, "proxy\n"                                         \
+    }
+#define CUT                                                                                        \
+    {                                                                                              \
+        RECEIVER_CUT, 0, NULL, NULL                                                                \
+    }
+#define HANG                                                                                       \
+    {                                                                                              \
+        RECEIVER_HANG, 0, NULL, NULL                                                               \
+    }
 #define SCRIPT(...)                                                                                \
     (struct script)                                                                                \
     {                                                                                              \
         .count = sizeof((struct receiver_reply[]){__VA_ARGS__}) / sizeof(struct receiver_reply),   \
-        .replies = {__VA_ARGS__}                                                                   \
+        .replies = {                                                                               \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
     }
 
 static void open_with(struct script *script)
@@ -274,8 +297,8 @@ static void a_receiver_that_refuses_every_repeat_has_it_already(void **state)
 static void a_refused_repeat_loses_only_what_is_bad(void **state)
 {
     (void)state;
-    struct script script = SCRIPT(CUT, REFUSE("one is bad"), STORE, ANSWER(500),
-                                  REFUSE("out of bounds"), STORE);
+    struct script script =
+        SCRIPT(CUT, REFUSE("one is bad"), STORE, ANSWER(500), REFUSE("out of bounds"), STORE);
     open_with(&script);
     rig_start(&rig);
     scrape(1, T0, 10);

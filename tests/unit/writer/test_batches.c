@@ -26,8 +26,7 @@ static void open_one(uint32_t scrapers, int64_t max_samples, int64_t deadline_ms
 
 static void scrape(uint32_t scraper, uint64_t target, int64_t ms, uint32_t lines)
 {
-    const struct scrape what = {
-        .scraper = scraper, .target = target, .ms = ms, .lines = lines};
+    const struct scrape what = {.scraper = scraper, .target = target, .ms = ms, .lines = lines};
     (void)scrapers_scrape(&rig.scrapers, &what);
 }
 
@@ -118,12 +117,10 @@ static void timestamps_of_samples_and_staleness_markers_arrive(void **state)
     static const int64_t times[] = {T0 - 5, T0 + 7, T0};
     open_one(1, 100, 20);
     rig_start(&rig);
-    (void)scrapers_scrape(&rig.scrapers, &(struct scrape){.target = 1,
-                                                          .ms = T0,
-                                                          .lines = 3,
-                                                          .timestamps = times});
     (void)scrapers_scrape(&rig.scrapers,
-                          &(struct scrape){.target = 1, .ms = T0 + 1000, .lines = 3, .stale = true});
+                          &(struct scrape){.target = 1, .ms = T0, .lines = 3, .timestamps = times});
+    (void)scrapers_scrape(
+        &rig.scrapers, &(struct scrape){.target = 1, .ms = T0 + 1000, .lines = 3, .stale = true});
     rig_drain(&rig);
     rig_assert_complete(&rig, 0);
     rig_close(&rig);
@@ -330,8 +327,8 @@ static void the_doorbell_is_asked_for_where_there_is_something_to_do(void **stat
     rig.writer.closing = true;
     writer_poke(&rig.writer);
     assert_true(writer_may_sleep(&rig.writer));
-    assert_false(scrapers_scrape(
-        &rig.scrapers, &(struct scrape){.target = 1, .ms = T0 + 100000, .lines = 4000}));
+    assert_false(scrapers_scrape(&rig.scrapers,
+                                 &(struct scrape){.target = 1, .ms = T0 + 100000, .lines = 4000}));
     rig_close(&rig);
 }
 

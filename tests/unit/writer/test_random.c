@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Whatever receivers do and whenever the writer dies: in the end they have what was published, in
+ * order, and the counters say so. Receivers are like Prometheus or like VictoriaMetrics; a fault
+ * comes with any request; batches, shards and remotes change from life to life.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/unit/shm/segments.h"
+#include "tests/unit/writer/rig.h"
+
+#define T0 INT64_C(1700000000000)
+
+enum { RING = 1 << 20, TARGETS = 24, LINES_MAX = 40, ROUNDS = 100 };
+
+static struct rig rig;
+
+/* A receiver's own dice, since it has its own thread. */
+struct whims {
+    struct dice dice;
+    uint32_t faults; /* in percent */
+};
+
+static struct receiver_reply whim(void *context, size_t number,
+                                  const struct receiver_request *request)
+{
+    (void)number;
+    (void)request;
+    static const struct receiver_reply faults[] = {
+        {RECEIVER_STORE_AND_CUT, 0, NULL, NULL},    {RECEIVER_CUT, 0, NULL, NULL},
+        {RECEIVER_ANSWER, 503, NULL, "busy"},       {RECEIVER_ANSWER, 429, NULL, "slow down"},
+        {RECEIVER_STORE_AND_ANSWER, 504, NULL, ""}, {RECEIVER_HANG, 0, NULL, NULL},
+    };
+    struct whims *whims = context;
+    if (dice_roll(&whims->dice, 100) >= whims->faults)
+        return (struct receiver_reply){.action = RECEIVER_STORE};
+    return faults[dice_roll(&whims->dice, sizeof faults / sizeof *faults)];
+}
+
+/* Where each target is scraped now, and the time of its last scrape. */
+struct world {
+    struct dice dice;
+    uint32_t scraper[TARGETS];
+    int64_t ms[TARGETS];
+    int64_t now_ms;
+};
+
+static void scrape_some(struct world *world)
+{
+    uint32_t count = dice_roll(&world->dice, 12);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t target = dice_roll(&world->dice, TARGETS);
+        if (world->ms[target] == world->now_ms)
+            continue;
+        if (dice_roll(&world->dice, 10) == 0)
+            world->scraper[target] = dice_roll(&world->dice, rig.scrapers.count);
+        struct ring_producer *ring = &rig.scrapers.scraper[world->scraper[target]].ring;
+        if (ring_room(ring) < 16384)
+            continue;
+        world->ms[target] = world->now_ms;
+        (void)scrapers_scrape(&rig.scrapers,
+                              &(struct scrape){.scraper = world->scraper[target],
+                                               .target = target + 1,
+                                               .ms = world->now_ms,
+                                               .lines = 1 + dice_roll(&world->dice, LINES_MAX),
+                                               .block_samples = 1 + dice_roll(&world->dice, 50),
+                                               .with_refs = dice_roll(&world->dice, 3) == 0,
+                                               .stale = dice_roll(&world->dice, 20) == 0});
+    }
+    world->now_ms += 1000;
+}
+
+static void change_configuration(struct world *world)
+{
+    for (size_t i = 0; i < rig.config.remote_write.len; i++) {
+        struct config_queue *queue = &rig.remotes[i].queue_config;
+        queue->min_shards = 1 + dice_roll(&world->dice, 6);
+        queue->max_samples_per_send = 10 + dice_roll(&world->dice, 200);
+        queue->batch_send_deadline = 1 + dice_roll(&world->dice, 20);
+        queue->retry_on_http_429 = true;
+        rig.remotes[i].remote_timeout = 40;
+    }
+}
+
+static void assert_counted_once(uint32_t remote)
+{
+    uint64_t counted = rig_count(&rig, remote, REMOTE_DELIVERED) +
+                       rig_count(&rig, remote, REMOTE_ALREADY_DELIVERED);
+    assert_int_equal(counted, rig.scrapers.samples);
+    assert_int_equal(rig_count(&rig, remote, REMOTE_SAMPLES_FAILED), 0);
+    assert_int_equal(rig_count(&rig, remote, REMOTE_REPEATS_CHANGED), 0);
+    assert_int_equal(rig_count(&rig, remote, REMOTE_DROPPED_DAMAGED), 0);
+}
+
+static void run(struct world *world, uint32_t scrapers, struct whims *whims)
+{
+    rig_open(&rig, scrapers, RING, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        rig_receive(&rig, i, whim, &whims[i]);
+    receiver_keep_all(rig.receivers[1]);
+    change_configuration(world);
+    rig_start(&rig);
+    for (int round = 0; round < ROUNDS; round++) {
+        scrape_some(world);
+        for (uint32_t turns = dice_roll(&world->dice, 4); turns > 0; turns--)
+            rig_turn(&rig, 1);
+        if (dice_roll(&world->dice, 8) == 0) {
+            change_configuration(world);
+            rig_crash(&rig);
+        }
+    }
+    rig_drain(&rig);
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_assert_complete(&rig, i);
+        assert_counted_once(i);
+    }
+    rig_close(&rig);
+}
+
+static void everything_arrives_in_order_whatever_happens(void **state)
+{
+    (void)state;
+    struct dice dice = dice_new("random");
+    uint32_t faults = dice_roll(&dice, 45);
+    struct whims whims[2] = {{{dice_bits(&dice)}, faults}, {{dice_bits(&dice)}, faults / 2}};
+    struct world world = {.dice = dice, .now_ms = T0};
+    run(&world, 1 + dice_roll(&dice, SCRAPERS_MAX), whims);
+}
+
+int main(void)
+{
+    rig_reserve_descriptors();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_arrives_in_order_whatever_happens),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
