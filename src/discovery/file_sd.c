@@ -6,7 +6,6 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,26 +38,10 @@ void file_sd_fini(struct file_sd *sd)
     }
 }
 
-static void watch_directory_of(const char *pattern, int inotify_fd)
-{
-    const char *slash = strrchr(pattern, '/');
-    char *directory = slash == NULL   ? strdup(".")
-                      : slash == pattern ? strdup("/")
-                                         : strndup(pattern, (size_t)(slash - pattern));
-    check(directory != NULL);
-    uint32_t events = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
-                      IN_DELETE_SELF | IN_ATTRIB;
-    if (inotify_add_watch(inotify_fd, directory, events) < 0)
-        log_debug(MSG("cannot watch the directory of a file_sd pattern; it is read on its refresh "
-                      "interval"),
-                  STR("directory", directory), STR("err", strerror(errno)));
-    free(directory);
-}
-
-void file_sd_watch(const struct file_sd *sd, int inotify_fd)
+void file_sd_watch(const struct file_sd *sd, struct watches *watches)
 {
     for (size_t i = 0; i < sd->config->files.len; i++)
-        watch_directory_of(sd->config->files.items[i], inotify_fd);
+        watches_add(watches, sd->config->files.items[i]);
 }
 
 static int read_open_file(int fd, struct strbuf *content, struct errctx *reterr)
@@ -89,7 +72,7 @@ static int read_file(const char *path, struct strbuf *content, struct errctx *re
     return err;
 }
 
-/* Takes the new content when it is valid; true when that changed the groups. */
+/* Takes the new content when it is valid, and says whether that changed the groups. */
 static int take_content(struct file_sd_file *file, const struct strbuf *content, bool *ret_changed,
                         struct errctx *reterr)
 {
@@ -113,6 +96,17 @@ static int take_content(struct file_sd_file *file, const struct strbuf *content,
     return 0;
 }
 
+/* Each failure counts; the log has it once, until it is another one. */
+static void complain(struct file_sd *sd, struct file_sd_file *file, const struct errctx *why)
+{
+    uint64_t complaint = hash64(why->text, strlen(why->text), 1);
+    sd->read_errors++;
+    if (complaint != file->complaint)
+        log_error(MSG("file_sd: cannot use this file; the targets it had stay"),
+                  STR("err", why->text));
+    file->complaint = complaint;
+}
+
 static bool refresh_file(struct file_sd *sd, struct file_sd_file *file)
 {
     struct strbuf content = STRBUF_GROWING;
@@ -121,11 +115,10 @@ static bool refresh_file(struct file_sd *sd, struct file_sd_file *file)
     int err = read_file(file->path, &content, &ctx);
     if (err == 0)
         err = take_content(file, &content, &changed, &ctx);
-    if (err != 0) {
-        sd->read_errors++;
-        log_error(MSG("file_sd: cannot use this file; the targets it had stay"),
-                  STR("err", ctx.text));
-    }
+    if (err != 0)
+        complain(sd, file, &ctx);
+    else
+        file->complaint = 0;
     strbuf_fini(&content);
     return changed;
 }
@@ -157,7 +150,8 @@ static bool drop_unmatched(struct file_sd *sd)
             link = &file->next;
             continue;
         }
-        changed = changed || file->groups.len > 0;
+        /* One that was never read well may have had targets under a predecessor. */
+        changed = changed || file->groups.len > 0 || !file->good;
         *link = file->next;
         file_free(file);
     }

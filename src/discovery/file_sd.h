@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "discovery/watch.h"
 
 /* One file as it was last read well. */
 struct file_sd_file {
@@ -18,8 +19,9 @@ struct file_sd_file {
     struct config_target_groups groups; /* in `arena` */
     struct arena arena;
     uint64_t content_hash;
-    bool matched; /* private: by the refresh under way */
-    bool good;    /* has been read well at least once */
+    uint64_t complaint; /* private: hash of what the log says about it; 0 = nothing */
+    bool matched;       /* private: by the refresh under way */
+    bool good;          /* has been read well at least once */
     char path[];
 };
 
@@ -33,8 +35,8 @@ struct file_sd {
 void file_sd_init(struct file_sd *sd, const struct config_file_sd *config);
 void file_sd_fini(struct file_sd *sd);
 
-/* Adds inotify watches for the directories of all patterns; again is harmless. */
-void file_sd_watch(const struct file_sd *sd, int inotify_fd);
+/* Adds the directories of all patterns to those that are watched. */
+void file_sd_watch(const struct file_sd *sd, struct watches *watches);
 
 /* Reads what is there now. True when the groups differ from before. */
 bool file_sd_refresh(struct file_sd *sd, int64_t now_mono_ns);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * limpet-discovery: where the targets are. Its life: it reads the configuration it has inherited,
- * asks for all host names, waits for the answers (a moment at most, so that no target looks
- * removed while its name is being asked for), writes the target table and wakes the scrapers.
- * Then it sleeps until a watched directory changes, a refresh is due, or a name has a new address,
- * and writes the table again. Its death leaves the last table in force.
+ * takes over the addresses that its predecessor's table has, asks for the names that are new, waits
+ * a moment for the answers, writes the target table and wakes the scrapers. Then it sleeps until a
+ * watched directory changes, a refresh is due, or a name has another address, and writes the table
+ * again. Its death leaves the last table in force.
  */
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,10 +18,18 @@
 #include "discovery/sync.h"
 #include "loop/loop.h"
 
-#define FIRST_TABLE_WAIT_NS (5 * NS_PER_S)   /* for names, before the first table is written */
+#define FIRST_TABLE_WAIT_NS (1 * NS_PER_S)    /* for new names, before the first table is written */
 #define GATHER_NS           (100 * NS_PER_MS) /* changes within this time make one new table */
+#define READERS_WAIT_NS     (1 * NS_PER_S)    /* for scrapers to let go of the former table */
 #define RETRY_NS            (1 * NS_PER_S)
 #define TICK_NS             (500 * NS_PER_MS) /* sign of life, and things that are due */
+
+/*
+ * Who replaces a file takes more than one step, between which it may be missing or half written;
+ * and somebody may write to the directory all the time.
+ */
+#define FILES_SETTLE_NS (50 * NS_PER_MS)
+#define FILES_SPACE_NS  (400 * NS_PER_MS)
 
 struct discovery {
     struct child child;
@@ -31,16 +37,21 @@ struct discovery {
     struct loop *loop;
     struct resolver *resolver;
     struct targets_writer table;
-    struct control control;
+    struct targets_reader former; /* the same table, as it is in force */
     struct sync sync;
-    int inotify_fd;
+    struct watches watches;
     struct loop_op orders;
     struct loop_op files;
     struct loop_op names;
     struct loop_timer tick;
+    struct loop_timer files_due; /* set while files are to be read again */
     struct loop_timer write_due; /* set while a new table is wanted */
+    int64_t files_read_at;
+    int64_t written_at;
+    uint64_t name_failures; /* counted so far */
     bool wrote_first;
-    bool trim_wanted; /* the old half of the table still has its memory */
+    bool write_failed; /* and the log has it */
+    bool trim_wanted;  /* the old half of the table still has its memory */
     bool leaving;
 };
 
@@ -49,6 +60,7 @@ struct discovery {
 
 static void want_table(struct discovery *discovery, int64_t within_ns)
 {
+    /* Nothing but the first table may be wanted earlier than it was before. */
     if (!loop_timer_running(&discovery->write_due) || !discovery->wrote_first)
         loop_timer_set(discovery->loop, &discovery->write_due,
                        loop_now(discovery->loop) + within_ns);
@@ -60,12 +72,11 @@ static void wake_scrapers(const struct discovery *discovery)
         (void)eventfd_write(HERITAGE_WAKE_OF(i), 1); /* they look by themselves, too, if it fails */
 }
 
-/* Readers may still be in the old half; it is overwritten only once none of them is. */
 static bool readers_have_moved_on(const struct discovery *discovery)
 {
     uint64_t generation = targets_writer_generation(&discovery->table);
     for (uint32_t i = 0; i < discovery->child.scrapers; i++) {
-        const struct shm_slot *slot = control_slot(&discovery->control, SHM_SLOT_SCRAPER(i));
+        const struct shm_slot *slot = control_slot(&discovery->child.control, SHM_SLOT_SCRAPER(i));
         uint64_t seen = atomic_load_explicit(&slot->targets_generation, memory_order_acquire);
         uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
         if (state == SHM_STATE_READY && seen < generation)
@@ -74,18 +85,36 @@ static bool readers_have_moved_on(const struct discovery *discovery)
     return true;
 }
 
-static void write_table(struct discovery *discovery)
+/*
+ * The half that is not in force is used only when no scraper reads it any more, which spares them
+ * a second try. One that does not come, because it has died or hangs, is not waited for.
+ */
+static bool may_use_old_half(const struct discovery *discovery)
 {
-    bool first = !discovery->wrote_first;
-    int err = sync_write(&discovery->sync, !first);
-    if (err != 0) {
+    return readers_have_moved_on(discovery) ||
+           loop_now(discovery->loop) - discovery->written_at >= READERS_WAIT_NS;
+}
+
+static void complain(struct discovery *discovery, int err)
+{
+    if (!discovery->write_failed)
         log_error(MSG("cannot write the target table; the old one stays in force"),
                   STR("err", err == ERR_FULL ? "it is larger than its segment" : err_text(err)));
+    discovery->write_failed = true;
+}
+
+static void write_table(struct discovery *discovery)
+{
+    int err = sync_write(&discovery->sync);
+    if (err != 0) {
+        complain(discovery, err);
         want_table(discovery, RETRY_NS);
         return;
     }
+    discovery->write_failed = false;
     discovery->wrote_first = true;
     discovery->trim_wanted = true;
+    discovery->written_at = loop_now(discovery->loop);
     wake_scrapers(discovery);
     log_info(MSG("target table written"),
              INT("targets", slot_get(discovery->child.slot, COUNTER_TARGETS)),
@@ -95,10 +124,17 @@ static void write_table(struct discovery *discovery)
 static void on_write_due(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, write_due);
-    if (!discovery->wrote_first || readers_have_moved_on(discovery))
+    if (may_use_old_half(discovery))
         write_table(discovery);
     else
         want_table(discovery, GATHER_NS);
+}
+
+static void count_name_failures(struct discovery *discovery)
+{
+    uint64_t failures = resolver_failures(discovery->resolver);
+    slot_add(discovery->child.slot, COUNTER_RESOLVE_FAILURES, failures - discovery->name_failures);
+    discovery->name_failures = failures;
 }
 
 static void on_names(struct loop_op *op, int result)
@@ -107,43 +143,61 @@ static void on_names(struct loop_op *op, int result)
     if (result == -ECANCELED)
         return;
     bool changed = resolver_collect(discovery->resolver);
-    slot_set(discovery->child.slot, COUNTER_RESOLVE_FAILURES,
-             resolver_failures(discovery->resolver));
-    bool all_known = resolver_pending(discovery->resolver) == 0;
-    if (changed && (discovery->wrote_first || all_known))
-        want_table(discovery, discovery->wrote_first ? GATHER_NS : 0);
+    count_name_failures(discovery);
+    if (!discovery->wrote_first && resolver_pending(discovery->resolver) == 0)
+        want_table(discovery, 0);
+    else if (discovery->wrote_first && changed)
+        want_table(discovery, GATHER_NS);
     loop_poll_readable(discovery->loop, op, resolver_fd(discovery->resolver));
+}
+
+/* Reads files: all, or those whose refresh is due. */
+static void read_files(struct discovery *discovery, bool all)
+{
+    int64_t now = loop_now(discovery->loop);
+    if (all)
+        discovery->files_read_at = now;
+    if (!sync_refresh(&discovery->sync, all, now))
+        return;
+    (void)sync_resolve(&discovery->sync);
+    want_table(discovery, GATHER_NS);
+}
+
+static void want_files(struct discovery *discovery)
+{
+    int64_t soon = loop_now(discovery->loop) + FILES_SETTLE_NS;
+    int64_t spaced = discovery->files_read_at + FILES_SPACE_NS;
+    if (!loop_timer_running(&discovery->files_due))
+        loop_timer_set(discovery->loop, &discovery->files_due, soon > spaced ? soon : spaced);
+}
+
+static void on_files_due(struct loop_timer *timer)
+{
+    struct discovery *discovery = OWNER(timer, files_due);
+    read_files(discovery, true);
 }
 
 static void on_files(struct loop_op *op, int result)
 {
     struct discovery *discovery = OWNER(op, files);
-    _Alignas(struct inotify_event) char events[4096];
     if (result == -ECANCELED)
         return;
-    while (read(discovery->inotify_fd, events, sizeof(events)) > 0) {
-        /* Which file it was does not matter: reading an unchanged one is cheap. */
-    }
-    /* A directory that was made anew wants a new watch. */
-    sync_watch(&discovery->sync, discovery->inotify_fd);
-    if (sync_refresh(&discovery->sync, true, loop_now(discovery->loop))) {
-        (void)sync_resolve(&discovery->sync);
-        want_table(discovery, GATHER_NS);
-    }
-    loop_poll_readable(discovery->loop, op, discovery->inotify_fd);
+    watches_drain(&discovery->watches);
+    want_files(discovery);
+    loop_poll_readable(discovery->loop, op, discovery->watches.fd);
 }
 
 static void on_tick(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, tick);
     int64_t now = loop_now(discovery->loop);
-    if (sync_next_refresh(&discovery->sync) <= now &&
-        sync_refresh(&discovery->sync, false, now)) {
-        (void)sync_resolve(&discovery->sync);
+    if (watches_renew(&discovery->watches))
+        want_files(discovery);
+    if (sync_next_refresh(&discovery->sync) <= now)
+        read_files(discovery, false);
+    if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
         want_table(discovery, GATHER_NS);
-    }
-    resolver_refresh(discovery->resolver, now);
-    if (discovery->trim_wanted && readers_have_moved_on(discovery)) {
+    if (discovery->trim_wanted && may_use_old_half(discovery)) {
         targets_writer_trim(&discovery->table);
         resolver_sweep(discovery->resolver);
         discovery->trim_wanted = false;
@@ -172,20 +226,30 @@ static int attach(struct discovery *discovery, struct errctx *why)
         .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 1, .buffer_size = 4096};
     int err = config_thaw(HERITAGE_CONFIG, &discovery->config, why);
     if (err == 0)
-        err = control_attach(&discovery->control, HERITAGE_CONTROL, false, why);
-    if (err == 0)
         err = targets_writer_attach(&discovery->table, HERITAGE_TARGETS, why);
+    if (err == 0)
+        err = targets_reader_attach(&discovery->former, HERITAGE_TARGETS, why);
     if (err == 0)
         err = resolver_new(&discovery->resolver, why);
     if (err == 0)
         err = loop_new(&options, &discovery->loop, why);
-    if (err != 0)
-        return err;
-    discovery->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (discovery->inotify_fd < 0)
-        return err_set(why, -errno, "cannot watch files (fs.inotify.max_user_instances?): %s",
-                       strerror(errno));
-    return 0;
+    if (err == 0)
+        err = watches_open(&discovery->watches, why);
+    return err;
+}
+
+static void listen_to_all(struct discovery *discovery)
+{
+    discovery->orders.done = on_orders;
+    discovery->files.done = on_files;
+    discovery->names.done = on_names;
+    discovery->tick.expired = on_tick;
+    discovery->files_due.expired = on_files_due;
+    discovery->write_due.expired = on_write_due;
+    loop_poll_readable(discovery->loop, &discovery->orders, HERITAGE_SUPERVISION);
+    loop_poll_readable(discovery->loop, &discovery->files, discovery->watches.fd);
+    loop_poll_readable(discovery->loop, &discovery->names, resolver_fd(discovery->resolver));
+    loop_timer_set(discovery->loop, &discovery->tick, loop_now(discovery->loop) + TICK_NS);
 }
 
 static void start(struct discovery *discovery)
@@ -193,20 +257,16 @@ static void start(struct discovery *discovery)
     char host_name[256] = "";
     (void)gethostname(host_name, sizeof(host_name) - 1);
     sync_init(&discovery->sync, discovery->config, discovery->resolver, &discovery->table,
-              discovery->child.slot, discovery->child.scrapers, host_name);
-    discovery->orders.done = on_orders;
-    discovery->files.done = on_files;
-    discovery->names.done = on_names;
-    discovery->tick.expired = on_tick;
-    discovery->write_due.expired = on_write_due;
-    loop_poll_readable(discovery->loop, &discovery->orders, HERITAGE_SUPERVISION);
-    loop_poll_readable(discovery->loop, &discovery->files, discovery->inotify_fd);
-    loop_poll_readable(discovery->loop, &discovery->names, resolver_fd(discovery->resolver));
-    sync_watch(&discovery->sync, discovery->inotify_fd);
+              &discovery->former, discovery->child.slot, discovery->child.scrapers, host_name);
+    sync_recall(&discovery->sync);
+    listen_to_all(discovery);
+    /* Watched first and read then: no change is missed. */
+    sync_watch(&discovery->sync, &discovery->watches);
+    (void)watches_renew(&discovery->watches);
     (void)sync_refresh(&discovery->sync, true, loop_now(discovery->loop));
+    discovery->files_read_at = loop_now(discovery->loop);
     int missing = sync_resolve(&discovery->sync);
     want_table(discovery, missing == 0 ? 0 : FIRST_TABLE_WAIT_NS);
-    loop_timer_set(discovery->loop, &discovery->tick, loop_now(discovery->loop) + TICK_NS);
 }
 
 static int run(struct discovery *discovery)

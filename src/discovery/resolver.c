@@ -15,6 +15,8 @@
 #define THREADS 4
 #define BUCKETS 1024u
 
+static const char no_answer_yet[] = "no answer yet";
+
 /*
  * A name belongs to the main thread, but for `fresh`, which belongs to the thread that asks while
  * the name stands in the queue or is being asked for (in_flight).
@@ -191,6 +193,14 @@ static struct name **bucket_of(struct resolver *resolver, struct slice host)
     return &resolver->buckets[hash64(host.ptr, host.len, 0) % BUCKETS];
 }
 
+static struct name *find_name(struct resolver *resolver, struct slice host)
+{
+    struct name *name = *bucket_of(resolver, host);
+    while (name != NULL && !slice_is(host, name->host))
+        name = name->next_in_bucket;
+    return name;
+}
+
 static struct name *add_name(struct resolver *resolver, struct slice host)
 {
     struct name *name = calloc(1, sizeof(*name) + host.len + 1);
@@ -199,34 +209,81 @@ static struct name *add_name(struct resolver *resolver, struct slice host)
     struct name **bucket = bucket_of(resolver, host);
     name->next_in_bucket = *bucket;
     *bucket = name;
-    resolver->pending++;
     enqueue(resolver, name);
     return name;
 }
 
-struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host)
+/* What needs not be asked: numeric addresses, and what can be no name. */
+static bool answer_at_once(struct slice host, struct resolver_answer *ret)
 {
     char text[NI_MAXHOST];
-    struct resolver_answer numeric;
-    if (host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len) != NULL)
-        return (struct resolver_answer){.state = RESOLVER_FAILED, .error = "no such host"};
+    if (host.len == 0 || host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len) != NULL) {
+        *ret = (struct resolver_answer){.state = RESOLVER_FAILED, .error = "no such host"};
+        return true;
+    }
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';
-    if (parse_numeric(text, &numeric))
-        return numeric;
-    struct name *name = *bucket_of(resolver, host);
-    while (name != NULL && !slice_is(host, name->host))
-        name = name->next_in_bucket;
-    if (name == NULL)
+    return parse_numeric(text, ret);
+}
+
+struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host)
+{
+    struct resolver_answer at_once;
+    if (answer_at_once(host, &at_once))
+        return at_once;
+    struct name *name = find_name(resolver, host);
+    if (name == NULL) {
         name = add_name(resolver, host);
+        resolver->pending++;
+    }
     name->used = true;
     return name->answer;
 }
 
+static void set_failed(struct name *name, const char *error)
+{
+    name->answer = (struct resolver_answer){.state = RESOLVER_FAILED, .error = error};
+}
+
+void resolver_recall(struct resolver *resolver, struct slice host,
+                     const struct sockaddr_in6 *addresses, int count)
+{
+    struct resolver_answer at_once;
+    if (answer_at_once(host, &at_once) || find_name(resolver, host) != NULL)
+        return;
+    struct name *name = add_name(resolver, host);
+    name->used = true;
+    if (count == 0) {
+        set_failed(name, no_answer_yet);
+        return;
+    }
+    name->answer.state = RESOLVER_KNOWN;
+    for (int i = 0; i < count && i < RESOLVER_ADDRESSES; i++) {
+        name->answer.addresses[i] = addresses[i];
+        name->answer.addresses[i].sin6_port = 0; /* at the same place in both families */
+        name->answer.count++;
+    }
+}
+
+static bool has_address(const struct resolver_answer *answer, const struct sockaddr_in6 *address)
+{
+    for (int i = 0; i < answer->count; i++) {
+        if (memcmp(&answer->addresses[i], address, sizeof(*address)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Servers turn the order of addresses round with each answer: that is no change. */
 static bool same_answer(const struct resolver_answer *a, const struct resolver_answer *b)
 {
-    return a->state == b->state && a->count == b->count &&
-           memcmp(a->addresses, b->addresses, sizeof(a->addresses)) == 0;
+    if (a->state != b->state || a->count != b->count)
+        return false;
+    for (int i = 0; i < a->count; i++) {
+        if (!has_address(b, &a->addresses[i]))
+            return false;
+    }
+    return a->state != RESOLVER_FAILED || strcmp(a->error, b->error) == 0;
 }
 
 /* A name that once had addresses keeps them when asking fails. */
@@ -240,9 +297,10 @@ static bool take_answer(struct resolver *resolver, struct name *name)
         if (name->answer.state == RESOLVER_KNOWN)
             return false;
     }
-    bool changed = !same_answer(&name->answer, &name->fresh);
+    if (same_answer(&name->answer, &name->fresh))
+        return false;
     name->answer = name->fresh;
-    return changed;
+    return true;
 }
 
 bool resolver_collect(struct resolver *resolver)
@@ -264,14 +322,34 @@ bool resolver_collect(struct resolver *resolver)
     return changed;
 }
 
-void resolver_refresh(struct resolver *resolver, int64_t now_mono_ns)
+static int64_t keeps_for(const struct name *name)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct name *name = resolver->buckets[i]; name != NULL; name = name->next_in_bucket) {
-            if (!name->in_flight && now_mono_ns - name->asked_at >= RESOLVER_REFRESH_NS)
-                enqueue(resolver, name);
-        }
+    return name->answer.state == RESOLVER_FAILED ? RESOLVER_RETRY_NS : RESOLVER_REFRESH_NS;
+}
+
+static bool refresh_name(struct resolver *resolver, struct name *name, int64_t now_mono_ns)
+{
+    int64_t age = now_mono_ns - name->asked_at;
+    if (!name->in_flight) {
+        if (age >= keeps_for(name))
+            enqueue(resolver, name);
+        return false;
     }
+    if (name->answer.state != RESOLVER_PENDING || age < RESOLVER_PATIENCE_NS)
+        return false;
+    set_failed(name, no_answer_yet);
+    resolver->pending--;
+    return true;
+}
+
+bool resolver_refresh(struct resolver *resolver, int64_t now_mono_ns)
+{
+    bool changed = false;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct name *name = resolver->buckets[i]; name != NULL; name = name->next_in_bucket)
+            changed = refresh_name(resolver, name, now_mono_ns) || changed;
+    }
+    return changed;
 }
 
 void resolver_sweep(struct resolver *resolver)

@@ -3,8 +3,8 @@
  * Host names to addresses, for the whole of limpet: no other process asks a resolver. The system's
  * own resolver (getaddrinfo: hosts file, nsswitch, DNS) runs in a few threads, because it blocks;
  * everything else of discovery is one thread, which is told by an eventfd that answers are there.
- * The resolver tells no TTL, so names are asked again every RESOLVER_REFRESH_NS; a name that fails
- * keeps the addresses it had.
+ * The resolver tells no TTL, so names are asked again every RESOLVER_REFRESH_NS, those that failed
+ * after RESOLVER_RETRY_NS; a name that fails keeps the addresses it had.
  */
 #ifndef DISCOVERY_RESOLVER_H
 #define DISCOVERY_RESOLVER_H
@@ -18,12 +18,16 @@
 
 #define RESOLVER_ADDRESSES  4
 #define RESOLVER_REFRESH_NS (30 * INT64_C(1000000000))
+#define RESOLVER_RETRY_NS   (5 * INT64_C(1000000000))
+
+/* A name that has no answer after this counts as failed, until there is one. */
+#define RESOLVER_PATIENCE_NS (5 * INT64_C(1000000000))
 
 enum resolver_state { RESOLVER_PENDING, RESOLVER_KNOWN, RESOLVER_FAILED };
 
 struct resolver_answer {
     enum resolver_state state;
-    int count; /* of addresses, when known; ports are 0 */
+    int count;                                         /* of addresses, when known; ports are 0 */
     struct sockaddr_in6 addresses[RESOLVER_ADDRESSES]; /* or sockaddr_in, by family */
     const char *error;                                 /* when failed; "no such host" and so on */
 };
@@ -43,11 +47,23 @@ int resolver_fd(const struct resolver *resolver);
  */
 struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host);
 
+/*
+ * What a predecessor knew about a name: its addresses (ports are ignored), or that there were none
+ * (count 0). The name is asked for, but not pending. Nothing happens if it is known already.
+ */
+void resolver_recall(struct resolver *resolver, struct slice host,
+                     const struct sockaddr_in6 *addresses, int count);
+
 /* Takes in the answers that have come. True when one differs from what was known. */
 bool resolver_collect(struct resolver *resolver);
 
-/* Asks again for the names whose answers are old, and forgets those not used since last time. */
-void resolver_refresh(struct resolver *resolver, int64_t now_mono_ns);
+/*
+ * Asks again for the names whose answers are old, and gives up patience with those that have none.
+ * True when a name is pending no longer because of that.
+ */
+bool resolver_refresh(struct resolver *resolver, int64_t now_mono_ns);
+
+/* Forgets the names that were not used since the last time. */
 void resolver_sweep(struct resolver *resolver);
 
 /* How many names have no answer yet; answers that were errors, since the start. */

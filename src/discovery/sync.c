@@ -8,14 +8,16 @@
 
 #include "base/log.h"
 #include "discovery/target_build.h"
+#include "discovery/target_url.h"
 
 void sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
-               struct targets_writer *table, struct shm_slot *slot, uint32_t scrapers,
-               const char *host_name)
+               struct targets_writer *table, const struct targets_reader *former,
+               struct shm_slot *slot, uint32_t scrapers, const char *host_name)
 {
     *sync = (struct sync){.config = config,
                           .resolver = resolver,
                           .table = table,
+                          .former = former,
                           .slot = slot,
                           .scrapers = scrapers,
                           .job_count = config->scrape_configs.len,
@@ -43,11 +45,29 @@ void sync_fini(struct sync *sync)
     free(sync->jobs);
 }
 
-void sync_watch(const struct sync *sync, int inotify_fd)
+static void recall(struct sync *sync, const struct target_view *target)
+{
+    struct slice host;
+    uint16_t port;
+    if (target_url_split_address(target->host, 80, &host, &port))
+        resolver_recall(sync->resolver, host, target->addresses, (int)target->address_count);
+}
+
+void sync_recall(struct sync *sync)
+{
+    struct targets_cursor cursor;
+    struct target_view target;
+    if (targets_reader_open(sync->former, &cursor) != 0)
+        return;
+    while (targets_cursor_next(&cursor, &target) == 1)
+        recall(sync, &target);
+}
+
+void sync_watch(const struct sync *sync, struct watches *watches)
 {
     for (size_t i = 0; i < sync->job_count; i++) {
         for (size_t k = 0; k < sync->jobs[i].file_count; k++)
-            file_sd_watch(&sync->jobs[i].files[k], inotify_fd);
+            file_sd_watch(&sync->jobs[i].files[k], watches);
     }
 }
 
@@ -110,8 +130,23 @@ struct round {
     size_t targets;
     uint64_t failures;
     bool log_failures;
-    bool omit_pending;
+    bool keeps; /* targets of the table in force, where they would be lost */
 };
+
+/* A file full of nonsense does not fill the log. */
+#define FAILURES_LOGGED 10u
+
+static void refuse(struct round *round, const struct config_job *job, struct slice address,
+                   const char *why)
+{
+    round->failures++;
+    if (!round->log_failures || round->failures > FAILURES_LOGGED)
+        return;
+    log_warn(MSG("not a target"), STR("scrape_job", job->job_name), SLICE("address", address),
+             STR("err", why));
+    if (round->failures == FAILURES_LOGGED)
+        log_warn(MSG("more entries that are no targets are counted only"));
+}
 
 /* True if the identity was not there yet. The set has room for all: see count_targets. */
 static bool remember(struct round *round, uint64_t id)
@@ -134,10 +169,7 @@ static int visit_address(struct round *round, const struct config_job *job, cons
     int err = target_build(job, slice_of(address), labels, round->sync->seed, &round->arena,
                            &target, &why);
     if (err != 0) {
-        round->failures++;
-        if (round->log_failures)
-            log_warn(MSG("not a target"), STR("scrape_job", job->job_name),
-                     STR("address", address), STR("err", why.text));
+        refuse(round, job, slice_of(address), why.text);
         return 0;
     }
     /* Entries that end up with the same labels and URL are one target. */
@@ -178,6 +210,99 @@ static int visit_job(struct round *round, const struct sync_job *job)
     return err;
 }
 
+/* ---- what a file that cannot be read had ---- */
+
+/*
+ * A file that breaks keeps the targets it had; but a new discovery has never read it, and would
+ * lose them. They stand in the table in force, where they look like any of their job.
+ */
+static bool has_unread_file(const struct sync_job *job)
+{
+    for (size_t i = 0; i < job->file_count; i++) {
+        for (struct file_sd_file *file = job->files[i].files; file != NULL; file = file->next) {
+            if (!file->good)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool is_kept(const struct sync *sync, struct slice job_name)
+{
+    for (size_t i = 0; i < sync->job_count; i++) {
+        if (slice_is(job_name, sync->jobs[i].config->job_name))
+            return has_unread_file(&sync->jobs[i]);
+    }
+    return false;
+}
+
+static void put_addresses(struct target_view *view, const struct resolver_answer *answer,
+                          uint16_t port)
+{
+    view->address_count = (uint32_t)answer->count;
+    for (int i = 0; i < answer->count; i++) {
+        /* The port lies at the same place in both families. */
+        view->addresses[i] = answer->addresses[i];
+        view->addresses[i].sin6_port = htons(port);
+    }
+}
+
+static void look_up_again(const struct sync *sync, struct target_view *target)
+{
+    struct slice host;
+    uint16_t port;
+    if (!target_url_split_address(target->host, 80, &host, &port))
+        return;
+    struct resolver_answer answer = resolver_lookup(sync->resolver, host);
+    if (answer.state != RESOLVER_KNOWN)
+        return;
+    put_addresses(target, &answer, port);
+    target->error = SLICE_LITERAL("");
+}
+
+static int keep_target(struct round *round, struct target_view *target)
+{
+    if (!remember(round, target->id))
+        return 0;
+    struct label *labels = calloc(target->label_count + 1, sizeof(*labels));
+    check(labels != NULL);
+    int err = target_labels_decode(target, labels);
+    if (err == 0) {
+        target->labels = labels;
+        target->owner = sync_owner(target->id, round->sync->scrapers);
+        look_up_again(round->sync, target);
+        round->targets++;
+        err = targets_writer_add(round->sync->table, target);
+    }
+    free(labels);
+    return err;
+}
+
+static int keep_targets(struct round *round)
+{
+    struct targets_cursor cursor;
+    struct target_view target;
+    int err = targets_reader_open(round->sync->former, &cursor);
+    while (err == 0 && (err = targets_cursor_next(&cursor, &target)) == 1) {
+        err = 0;
+        if (is_kept(round->sync, target.job))
+            err = keep_target(round, &target);
+    }
+    /* A table that is damaged, or not there, has nothing to keep. */
+    return err == ERR_CORRUPT || err == ERR_NOT_READY ? 0 : err;
+}
+
+static size_t count_in_former(const struct sync *sync)
+{
+    struct targets_cursor cursor;
+    if (targets_reader_open(sync->former, &cursor) != 0)
+        return 0;
+    size_t room = (size_t)(cursor.end - cursor.next) / sizeof(struct shm_target);
+    return cursor.left < room ? cursor.left : room;
+}
+
+/* ---- the rounds ---- */
+
 static size_t count_in(const struct config_target_groups *groups)
 {
     size_t count = 0;
@@ -203,7 +328,7 @@ static size_t count_targets(const struct sync *sync)
 static int visit_all(struct round *round)
 {
     size_t room = 64;
-    while (room < 2 * count_targets(round->sync))
+    while (room < 2 * (count_targets(round->sync) + count_in_former(round->sync)))
         room *= 2;
     round->seen = calloc(room, sizeof(*round->seen));
     check(round->seen != NULL);
@@ -211,6 +336,8 @@ static int visit_all(struct round *round)
     int err = 0;
     for (size_t i = 0; err == 0 && i < round->sync->job_count; i++)
         err = visit_job(round, &round->sync->jobs[i]);
+    if (err == 0 && round->keeps)
+        err = keep_targets(round);
     free(round->seen);
     arena_fini(&round->arena);
     return err;
@@ -247,23 +374,23 @@ static uint32_t flags_of(const struct config_job *job)
     return flags;
 }
 
-static void put_addresses(struct target_view *view, const struct resolver_answer *answer,
-                          uint16_t port)
+/* Room for what does not belong to the texts, generously. */
+#define TARGET_OVERHEAD 1024u
+
+static bool is_too_long(const struct target_view *view)
 {
-    view->address_count = (uint32_t)answer->count;
-    for (int i = 0; i < answer->count; i++) {
-        /* The port lies at the same place in both families. */
-        view->addresses[i] = answer->addresses[i];
-        view->addresses[i].sin6_port = htons(port);
-    }
+    size_t len = TARGET_OVERHEAD + view->job.len + view->host.len + view->path.len + view->url.len;
+    for (uint32_t i = 0; i < view->label_count; i++)
+        len += sizeof(struct shm_label) + view->labels[i].name.len + view->labels[i].value.len;
+    return len > TARGET_LENGTH_MAX;
 }
 
 static int add_to_table(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
-    char error[320];
+    char error[512];
     struct resolver_answer answer = resolver_lookup(round->sync->resolver, target->host);
-    if (answer.state == RESOLVER_PENDING && round->omit_pending)
+    if (answer.state == RESOLVER_PENDING)
         return 0;
     struct target_view view = {.id = target->id,
                                .owner = sync_owner(target->id, round->sync->scrapers),
@@ -277,21 +404,24 @@ static int add_to_table(struct round *round, const struct config_job *job,
                                .url = target->url,
                                .label_count = (uint32_t)target->labels.count,
                                .labels = target->labels.labels};
+    if (is_too_long(&view)) {
+        refuse(round, job, target->address, "its labels and URL are too long");
+        return 0;
+    }
     if (answer.state == RESOLVER_KNOWN) {
         put_addresses(&view, &answer, target->port);
     } else {
-        snprintf(error, sizeof(error), "lookup %.*s: %s", (int)(target->host.len & 0xff),
-                 target->host.ptr, answer.error != NULL ? answer.error : "no answer yet");
+        int host_len = (int)(target->host.len < 256 ? target->host.len : 256);
+        snprintf(error, sizeof(error), "lookup %.*s: %s", host_len, target->host.ptr, answer.error);
         view.error = slice_of(error);
     }
     round->targets++;
     return targets_writer_add(round->sync->table, &view);
 }
 
-int sync_write(struct sync *sync, bool omit_pending)
+int sync_write(struct sync *sync)
 {
-    struct round round = {
-        .sync = sync, .visit = add_to_table, .log_failures = true, .omit_pending = omit_pending};
+    struct round round = {.sync = sync, .visit = add_to_table, .log_failures = true, .keeps = true};
     targets_writer_begin(sync->table);
     int err = visit_all(&round);
     if (err != 0)

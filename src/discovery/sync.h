@@ -23,21 +23,29 @@ struct sync {
     const struct config *config;
     struct sync_job *jobs;
     size_t job_count;
-    struct resolver *resolver;    /* borrowed */
-    struct targets_writer *table; /* borrowed */
-    struct shm_slot *slot;        /* borrowed; counters */
+    struct resolver *resolver;           /* borrowed */
+    struct targets_writer *table;        /* borrowed */
+    const struct targets_reader *former; /* borrowed; of the same segment */
+    struct shm_slot *slot;               /* borrowed; counters */
     uint32_t scrapers;
     uint64_t seed;
 };
 
-/* *config, resolver, table and slot must outlive it. host_name: this host, for the phases. */
+/* *config, resolver, both views of the table and slot must outlive it. host_name: this host, for
+ * the phases. */
 void sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
-               struct targets_writer *table, struct shm_slot *slot, uint32_t scrapers,
-               const char *host_name);
+               struct targets_writer *table, const struct targets_reader *former,
+               struct shm_slot *slot, uint32_t scrapers, const char *host_name);
 void sync_fini(struct sync *sync);
 
-/* Watches the files of all jobs. */
-void sync_watch(const struct sync *sync, int inotify_fd);
+/*
+ * Takes the addresses that names have in the table of a predecessor, so that its targets need not
+ * wait for the resolver, nor suffer if that has no answer now. A damaged table is as none.
+ */
+void sync_recall(struct sync *sync);
+
+/* Adds the directories of all jobs' files to those that are watched. */
+void sync_watch(const struct sync *sync, struct watches *watches);
 
 /*
  * Reads again the files whose refresh is due, or all of them. True when something changed.
@@ -47,10 +55,12 @@ bool sync_refresh(struct sync *sync, bool all, int64_t now_mono_ns);
 int64_t sync_next_refresh(const struct sync *sync);
 
 /*
- * Writes the table. A target whose name is still being asked for is left out if `omit_pending`,
- * otherwise it is in the table with an error. -ENOSPC or ERR_FULL: the old table stays.
+ * Writes the table. A job with a file that this process has not been able to read yet keeps the
+ * targets it has in the table in force, until the file is mended or gone. A target whose name is
+ * still pending is left out: it gets in when there is an answer or no patience is left. -ENOSPC or
+ * ERR_FULL: the old table stays.
  */
-int sync_write(struct sync *sync, bool omit_pending) MUST_USE;
+int sync_write(struct sync *sync) MUST_USE;
 
 /* Asks for every name that targets have, so that answers are under way. How many are missing. */
 int sync_resolve(struct sync *sync);

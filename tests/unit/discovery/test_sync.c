@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From jobs to the target table: what is in it, what is left out, what survives a new discovery. */
+#include "discovery/sync.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "tests/unit/discovery/directory.h"
+#include "tests/unit/shm/segments.h"
+
+#define SCRAPERS 3u
+
+/* Segments and files, which outlive a discovery; and one discovery. */
+struct fixture {
+    struct directory directory;
+    int targets_fd;
+    int control_fd;
+    struct shm_slot *slot;
+    struct targets_reader reader;
+    struct config *config;
+    struct resolver *resolver;
+    struct targets_writer table;
+    struct sync sync;
+};
+
+static int make(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    assert_non_null(fixture);
+    directory_open(&fixture->directory);
+    fixture->targets_fd = segments_targets(4 << 20);
+    fixture->control_fd = segments_control();
+    assert_int_equal(slot_attach(fixture->control_fd, SHM_SLOT_DISCOVERY, &fixture->slot, NULL), 0);
+    assert_int_equal(targets_reader_attach(&fixture->reader, fixture->targets_fd, NULL), 0);
+    *state = fixture;
+    return 0;
+}
+
+/* A discovery for this configuration. Relative file names are those of the fixture's directory. */
+static void start(struct fixture *fixture, const char *text)
+{
+    char path[PATH_MAX];
+    struct errctx why;
+    directory_path(&fixture->directory, "limpet.yml", path);
+    if (config_parse(path, text, strlen(text), &fixture->config, &why) != 0)
+        fail_msg("%s", why.text);
+    assert_int_equal(resolver_new(&fixture->resolver, NULL), 0);
+    assert_int_equal(targets_writer_attach(&fixture->table, fixture->targets_fd, NULL), 0);
+    sync_init(&fixture->sync, fixture->config, fixture->resolver, &fixture->table, &fixture->reader,
+              fixture->slot, SCRAPERS, "host");
+    sync_recall(&fixture->sync);
+    sync_refresh(&fixture->sync, true, 0);
+}
+
+static void end(struct fixture *fixture)
+{
+    sync_fini(&fixture->sync);
+    targets_writer_detach(&fixture->table);
+    resolver_free(fixture->resolver);
+    config_free(fixture->config);
+    fixture->config = NULL;
+}
+
+static int destroy(void **state)
+{
+    struct fixture *fixture = *state;
+    if (fixture->config != NULL)
+        end(fixture);
+    targets_reader_detach(&fixture->reader);
+    munmap(fixture->slot, SHM_PAGE);
+    close(fixture->targets_fd);
+    close(fixture->control_fd);
+    directory_close(&fixture->directory);
+    free(fixture);
+    return 0;
+}
+
+/* ---- looking at the table ---- */
+
+static size_t count_targets(const struct fixture *fixture)
+{
+    struct targets_cursor cursor;
+    assert_int_equal(targets_reader_open(&fixture->reader, &cursor), 0);
+    return cursor.left;
+}
+
+/* The only target with this URL; its texts are good until the next look. */
+static struct target_view find(const struct fixture *fixture, const char *url)
+{
+    struct targets_cursor cursor;
+    struct target_view target, found = {0};
+    int seen = 0;
+    assert_int_equal(targets_reader_open(&fixture->reader, &cursor), 0);
+    while (seen == 0 && targets_cursor_next(&cursor, &target) == 1) {
+        if (slice_is(target.url, url)) {
+            found = target;
+            seen++;
+        }
+    }
+    if (seen == 0)
+        fail_msg("there is no target %s", url);
+    return found;
+}
+
+static bool has(const struct fixture *fixture, const char *url)
+{
+    struct targets_cursor cursor;
+    struct target_view target;
+    assert_int_equal(targets_reader_open(&fixture->reader, &cursor), 0);
+    while (targets_cursor_next(&cursor, &target) == 1) {
+        if (slice_is(target.url, url))
+            return true;
+    }
+    return false;
+}
+
+static void expect_label(const struct target_view *target, const char *name, const char *value)
+{
+    struct label labels[16];
+    assert_in_range(target->label_count, 1, 16);
+    assert_int_equal(target_labels_decode(target, labels), 0);
+    for (uint32_t i = 0; i < target->label_count; i++) {
+        if (slice_is(labels[i].name, name)) {
+            assert_true(slice_is(labels[i].value, value));
+            return;
+        }
+    }
+    fail_msg("there is no label %s", name);
+}
+
+static void write_table(struct fixture *fixture)
+{
+    assert_int_equal(sync_write(&fixture->sync), 0);
+}
+
+static void collect_names(struct fixture *fixture)
+{
+    while (resolver_pending(fixture->resolver) > 0) {
+        struct pollfd readable = {.fd = resolver_fd(fixture->resolver), .events = POLLIN};
+        assert_int_equal(poll(&readable, 1, 30000), 1);
+        resolver_collect(fixture->resolver);
+    }
+}
+
+/* ---- tests ---- */
+
+static void several_jobs_make_one_table(void **state)
+{
+    struct fixture *fixture = *state;
+    directory_put(&fixture->directory, "b.yml",
+                  "- targets: ['127.0.0.1:3', '[::1]:4']\n  labels: {team: x}\n");
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    scrape_interval: 5s\n"
+                   "    honor_labels: true\n"
+                   "    static_configs: [{targets: ['127.0.0.1:1', '127.0.0.2:2']}]\n"
+                   "  - job_name: b\n"
+                   "    scrape_interval: 10s\n"
+                   "    scrape_timeout: 2s\n"
+                   "    params: {module: [m]}\n"
+                   "    file_sd_configs: [{files: ['*.yml']}]\n");
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 4);
+    struct target_view a = find(fixture, "http://127.0.0.1:1/metrics");
+    assert_true(slice_is(a.job, "a"));
+    assert_int_equal(a.flags, SHM_TARGET_HONOR_LABELS | SHM_TARGET_HONOR_TIMESTAMPS);
+    assert_int_equal(a.interval_ms, 5000);
+    assert_int_equal(a.address_count, 1);
+    assert_int_equal(a.label_count, 2);
+    expect_label(&a, "instance", "127.0.0.1:1");
+    struct target_view b = find(fixture, "http://[::1]:4/metrics?module=m");
+    assert_true(slice_is(b.job, "b"));
+    assert_true(slice_is(b.path, "/metrics?module=m"));
+    assert_true(slice_is(b.host, "[::1]:4"));
+    assert_int_equal(b.timeout_ms, 2000);
+    assert_int_equal(b.addresses[0].sin6_family, AF_INET6);
+    assert_int_equal(ntohs(b.addresses[0].sin6_port), 4);
+    expect_label(&b, "job", "b");
+    expect_label(&b, "team", "x");
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGETS), 4);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGETS_GENERATION), 1);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_SYNCS), 1);
+}
+
+static void no_job_makes_an_empty_table(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "scrape_configs: []\n");
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 0);
+}
+
+static void doubles_are_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    directory_put(&fixture->directory, "t.json", "[{\"targets\": [\"127.0.0.1:1\"]}]");
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    static_configs:\n"
+                   "      - targets: ['127.0.0.1:1', '127.0.0.1:1']\n"
+                   "      - targets: ['127.0.0.1:1']\n"
+                   "        labels: {team: x}\n"
+                   "    file_sd_configs: [{files: ['t.json']}]\n"
+                   "  - job_name: b\n"
+                   "    static_configs: [{targets: ['127.0.0.1:1'], labels: {job: a}}]\n");
+    write_table(fixture);
+    /* The one with another label is another target. */
+    assert_int_equal(count_targets(fixture), 2);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGETS), 2);
+}
+
+static void identity_owner_and_phase_are_the_same_after_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char text[] = "scrape_configs:\n"
+                               "  - job_name: a\n"
+                               "    static_configs: [{targets: ['127.0.0.1:1', '127.0.0.2:1']}]\n";
+    start(fixture, text);
+    write_table(fixture);
+    struct target_view before = find(fixture, "http://127.0.0.2:1/metrics");
+    end(fixture);
+    start(fixture, text);
+    write_table(fixture);
+    struct target_view after = find(fixture, "http://127.0.0.2:1/metrics");
+    assert_true(before.id == after.id);
+    assert_true(before.phase_ns == after.phase_ns);
+    assert_int_equal(before.owner, after.owner);
+    assert_in_range(after.owner, 0, SCRAPERS - 1);
+}
+
+static void one_scraper_more_takes_its_share_and_nothing_else_moves(void **state)
+{
+    (void)state;
+    struct dice dice = dice_new("one_scraper_more_takes_its_share_and_nothing_else_moves");
+    enum { TARGETS = 20000 };
+    for (uint32_t n = 1; n < 8; n++) {
+        int moved = 0;
+        for (int i = 0; i < TARGETS; i++) {
+            uint64_t id = dice_bits(&dice);
+            uint32_t before = sync_owner(id, n);
+            uint32_t after = sync_owner(id, n + 1);
+            assert_true(before < n);
+            if (before != after) {
+                assert_int_equal(after, n);
+                moved++;
+            }
+        }
+        int share = TARGETS / (int)(n + 1);
+        assert_in_range(moved, share * 9 / 10, share * 11 / 10);
+    }
+}
+
+static void names_are_left_out_until_there_is_an_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    static_configs: [{targets: ['127.0.0.1:1', 'localhost:2']}]\n");
+    assert_int_equal(sync_resolve(&fixture->sync), 1);
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 1);
+    collect_names(fixture);
+    write_table(fixture);
+    struct target_view target = find(fixture, "http://localhost:2/metrics");
+    assert_true(target.address_count >= 1);
+    assert_int_equal(ntohs(target.addresses[0].sin6_port), 2);
+    assert_int_equal(target.error.len, 0);
+}
+
+static void a_name_without_answer_gets_in_with_an_error_when_patience_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    static_configs: [{targets: ['localhost:2']}]\n");
+    sync_resolve(&fixture->sync);
+    /* Nothing is collected: for the resolver's owner there is no answer. */
+    int64_t now = clock_mono_ns();
+    assert_false(resolver_refresh(fixture->resolver, now));
+    assert_true(resolver_refresh(fixture->resolver, now + RESOLVER_PATIENCE_NS));
+    assert_int_equal(resolver_pending(fixture->resolver), 0);
+    write_table(fixture);
+    struct target_view target = find(fixture, "http://localhost:2/metrics");
+    assert_int_equal(target.address_count, 0);
+    assert_true(slice_is(target.error, "lookup localhost: no answer yet"));
+}
+
+static void a_name_that_does_not_exist_is_a_target_with_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    static_configs: [{targets: ['no..such..name:2']}]\n");
+    sync_resolve(&fixture->sync);
+    collect_names(fixture);
+    write_table(fixture);
+    struct target_view target = find(fixture, "http://no..such..name:2/metrics");
+    assert_true(slice_is(target.error, "lookup no..such..name: no such host"));
+}
+
+static void a_new_discovery_knows_the_addresses_of_the_one_before(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char text[] = "scrape_configs:\n"
+                               "  - job_name: a\n"
+                               "    static_configs:\n"
+                               "      - targets: ['localhost:2', 'no..such..name:3']\n";
+    start(fixture, text);
+    sync_resolve(&fixture->sync);
+    collect_names(fixture);
+    write_table(fixture);
+    end(fixture);
+    start(fixture, text);
+    /* Not one answer has been taken in yet. */
+    assert_int_equal(sync_resolve(&fixture->sync), 0);
+    write_table(fixture);
+    assert_true(find(fixture, "http://localhost:2/metrics").address_count >= 1);
+    assert_true(slice_is(find(fixture, "http://no..such..name:3/metrics").error,
+                         "lookup no..such..name: no answer yet"));
+}
+
+static void what_is_no_target_is_counted_and_harms_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    directory_put(&fixture->directory, "t.yml",
+                  "- targets: ['127.0.0.1:99999', 'h/x', '127.0.0.1:1']\n"
+                  "- targets: ['127.0.0.1:2']\n  labels: {__scrape_interval__: soon}\n");
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    file_sd_configs: [{files: ['t.yml']}]\n");
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 1);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 3);
+    write_table(fixture);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 6);
+}
+
+static void a_target_that_is_too_long_harms_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    char *content = malloc(TARGET_LENGTH_MAX + 100);
+    assert_non_null(content);
+    int len = sprintf(content, "- targets: ['127.0.0.1:1']\n  labels: {a: ");
+    memset(content + len, 'x', TARGET_LENGTH_MAX);
+    strcpy(content + len + TARGET_LENGTH_MAX, "}\n- targets: ['127.0.0.1:2']\n");
+    directory_put(&fixture->directory, "t.yml", content);
+    free(content);
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    file_sd_configs: [{files: ['t.yml']}]\n");
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 1);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 1);
+}
+
+static void a_table_that_is_full_leaves_the_old_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct strbuf many = STRBUF_GROWING;
+    directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.1:1']\n");
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    file_sd_configs: [{files: ['t.yml']}]\n");
+    write_table(fixture);
+    strbuf_adds(&many, "- targets: [");
+    for (int i = 0; i < 20000; i++)
+        strbuf_addf(&many, "'127.0.0.1:%d', ", i + 1);
+    strbuf_adds(&many, "'127.0.0.2:1']\n");
+    directory_put(&fixture->directory, "t.yml", many.text);
+    strbuf_fini(&many);
+    assert_true(sync_refresh(&fixture->sync, true, 0));
+    assert_int_equal(sync_write(&fixture->sync), ERR_FULL);
+    assert_int_equal(count_targets(fixture), 1);
+    directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.3:1']\n");
+    assert_true(sync_refresh(&fixture->sync, true, 0));
+    write_table(fixture);
+    assert_true(has(fixture, "http://127.0.0.3:1/metrics"));
+}
+
+static void files_are_read_again_on_their_refresh_interval(void **state)
+{
+    struct fixture *fixture = *state;
+    directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.1:1']\n");
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    file_sd_configs: [{files: ['t.yml'], refresh_interval: 7s}]\n"
+                   "  - job_name: b\n"
+                   "    file_sd_configs: [{files: ['t.yml']}]\n");
+    assert_int_equal(sync_next_refresh(&fixture->sync), 7 * NS_PER_S);
+    directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.1:2']\n");
+    assert_false(sync_refresh(&fixture->sync, false, 7 * NS_PER_S - 1));
+    assert_true(sync_refresh(&fixture->sync, false, 7 * NS_PER_S));
+    assert_int_equal(sync_next_refresh(&fixture->sync), 14 * NS_PER_S);
+    write_table(fixture);
+    assert_true(has(fixture, "http://127.0.0.1:2/metrics"));
+    /* Job b has not looked yet. */
+    assert_true(has(fixture, "http://127.0.0.1:1/metrics"));
+}
+
+static const char two_files[] = "scrape_configs:\n"
+                                "  - job_name: a\n"
+                                "    file_sd_configs: [{files: ['*.yml']}]\n"
+                                "  - job_name: b\n"
+                                "    static_configs: [{targets: ['127.0.0.2:1']}]\n";
+
+/* One discovery that reads two files well, and a second one that finds one of them broken. */
+static void restart_with_a_broken_file(struct fixture *fixture)
+{
+    directory_put(&fixture->directory, "1.yml", "- targets: ['127.0.0.1:1']\n  labels: {x: y}\n");
+    directory_put(&fixture->directory, "2.yml", "- targets: ['127.0.0.1:2']\n");
+    start(fixture, two_files);
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 3);
+    end(fixture);
+    directory_put(&fixture->directory, "1.yml", "- tarrgets: ['127.0.0.1:1']\n");
+    start(fixture, two_files);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_FILE_SD_ERRORS), 1);
+    write_table(fixture);
+}
+
+static void a_broken_file_keeps_its_targets_over_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    restart_with_a_broken_file(fixture);
+    for (int i = 0; i < 3; i++) {
+        write_table(fixture);
+        assert_int_equal(count_targets(fixture), 3);
+        struct target_view kept = find(fixture, "http://127.0.0.1:1/metrics");
+        expect_label(&kept, "x", "y");
+        assert_int_equal(kept.address_count, 1);
+    }
+    directory_put(&fixture->directory, "1.yml", "- targets: ['127.0.0.1:3']\n");
+    assert_true(sync_refresh(&fixture->sync, true, 0));
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 3);
+    assert_false(has(fixture, "http://127.0.0.1:1/metrics"));
+}
+
+static void a_broken_file_that_vanishes_takes_its_targets_along(void **state)
+{
+    struct fixture *fixture = *state;
+    restart_with_a_broken_file(fixture);
+    directory_drop(&fixture->directory, "1.yml");
+    assert_true(sync_refresh(&fixture->sync, true, 0));
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 2);
+}
+
+#define SYNCED(test) cmocka_unit_test_setup_teardown(test, make, destroy)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SYNCED(several_jobs_make_one_table),
+        SYNCED(no_job_makes_an_empty_table),
+        SYNCED(doubles_are_dropped),
+        SYNCED(identity_owner_and_phase_are_the_same_after_a_restart),
+        cmocka_unit_test(one_scraper_more_takes_its_share_and_nothing_else_moves),
+        SYNCED(names_are_left_out_until_there_is_an_answer),
+        SYNCED(a_name_without_answer_gets_in_with_an_error_when_patience_ends),
+        SYNCED(a_name_that_does_not_exist_is_a_target_with_an_error),
+        SYNCED(a_new_discovery_knows_the_addresses_of_the_one_before),
+        SYNCED(what_is_no_target_is_counted_and_harms_no_other),
+        SYNCED(a_target_that_is_too_long_harms_no_other),
+        SYNCED(a_table_that_is_full_leaves_the_old_one),
+        SYNCED(files_are_read_again_on_their_refresh_interval),
+        SYNCED(a_broken_file_keeps_its_targets_over_a_restart),
+        SYNCED(a_broken_file_that_vanishes_takes_its_targets_along),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
