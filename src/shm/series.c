@@ -82,11 +82,16 @@ static bool same_content(const void *context, uint32_t ref)
            memcmp(record_body(record), wanted->bytes, wanted->len) == 0;
 }
 
+uint32_t series_content_hash(const void *bytes, size_t len, uint32_t count)
+{
+    return (uint32_t)hash64(bytes, len, count);
+}
+
 static int intern(struct series_store *store, uint16_t kind, const void *bytes, size_t len,
                   uint32_t count, uint32_t *ret_ref, bool *ret_new)
 {
     struct series_index *index = series_index_of(store, kind);
-    uint32_t hash = (uint32_t)hash64(bytes, len, count);
+    uint32_t hash = series_content_hash(bytes, len, count);
     struct content wanted = {store, bytes, len, count};
     uint32_t ref = series_index_find(index, hash, same_content, &wanted);
     *ret_new = ref == 0;

@@ -58,7 +58,10 @@ uint32_t series_next_ref(const struct series_store *store, uint32_t ref);
 struct series_index *series_index_of(struct series_store *store, uint16_t kind);
 struct shm_target_state *series_valid_state(const struct series_store *store,
                                             struct shm_target_body *body);
+
+/* The hash of a TARGET, and of a LINE or LAYOUT. */
 uint32_t series_target_hash(uint64_t target_id);
+uint32_t series_content_hash(const void *bytes, size_t len, uint32_t count);
 
 /* The lines of a LAYOUT or STAMPED record. */
 uint32_t *series_lines_of(struct shm_record *record);

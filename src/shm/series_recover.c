@@ -18,39 +18,59 @@ static size_t body_room(const struct shm_record *record)
     return (size_t)record->units * SHM_SERIES_UNIT - sizeof(*record);
 }
 
-/* Whether labels of this number lie within `room` bytes. */
-static bool labels_fit(const uint8_t *at, size_t room, uint32_t count)
+/* Bytes of this number of labels, or SIZE_MAX when they do not lie within `room`. */
+static size_t labels_length(const uint8_t *at, size_t room, uint32_t count)
 {
+    const size_t all = room;
     for (uint32_t i = 0; i < count; i++) {
         struct shm_label head;
         if (room < sizeof(head))
-            return false;
+            return SIZE_MAX;
         memcpy(&head, at, sizeof(head));
         size_t value_len = head.value_len == SHM_LABEL_HIDES ? 0 : head.value_len;
         size_t need = sizeof(head) + (size_t)head.name_len + value_len;
         if (need > room)
-            return false;
+            return SIZE_MAX;
         at += need;
         room -= need;
     }
-    return true;
+    return all - room;
+}
+
+static bool line_fits(struct shm_record *record, size_t room)
+{
+    const uint8_t *body = record_body(record);
+    size_t len = labels_length(body, room, record->count);
+    return len != SIZE_MAX && record->hash == series_content_hash(body, len, record->count);
+}
+
+static bool layout_fits(struct shm_record *record, size_t room)
+{
+    size_t len = (size_t)record->count * sizeof(uint32_t);
+    return len >= 1 && len <= room &&
+           record->hash == series_content_hash(record_body(record), len, record->count);
+}
+
+static bool target_fits(struct shm_record *record, size_t room)
+{
+    const struct shm_target_body *body = record_body(record);
+    return room >= sizeof(*body) && record->hash == series_target_hash(body->target_id) &&
+           labels_length((const uint8_t *)(body + 1), room - sizeof(*body), record->count) !=
+               SIZE_MAX;
 }
 
 static bool content_fits(struct shm_record *record)
 {
     size_t room = body_room(record);
-    const uint8_t *body = record_body(record);
     switch (record->kind) {
     case SHM_RECORD_LINE:
-        return labels_fit(body, room, record->count);
+        return line_fits(record, room);
     case SHM_RECORD_LAYOUT:
-        return record->count >= 1 && room / sizeof(uint32_t) >= record->count;
+        return layout_fits(record, room);
     case SHM_RECORD_STAMPED:
         return record->count >= 1 && room / (sizeof(uint32_t) + sizeof(int64_t)) >= record->count;
     case SHM_RECORD_TARGET:
-        return room >= sizeof(struct shm_target_body) &&
-               labels_fit(body + sizeof(struct shm_target_body),
-                          room - sizeof(struct shm_target_body), record->count);
+        return target_fits(record, room);
     default:
         return false;
     }

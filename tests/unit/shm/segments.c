@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
@@ -45,6 +46,21 @@ int segments_delivery(void)
 int segments_control(void)
 {
     return segments_new(SHM_KIND_CONTROL, 0, (2 + SHM_SLOTS) * (uint64_t)SHM_PAGE, 0);
+}
+
+int segments_copy(int fd)
+{
+    struct stat status;
+    uint8_t bytes[SHM_PAGE];
+    int copy = memfd_create("copy", MFD_CLOEXEC);
+    assert_true(copy >= 0);
+    assert_return_code(fstat(fd, &status), 0);
+    assert_return_code(ftruncate(copy, status.st_size), 0);
+    for (off_t at = lseek(fd, 0, SEEK_DATA); at >= 0; at = lseek(fd, at + SHM_PAGE, SEEK_DATA)) {
+        assert_int_equal(pread(fd, bytes, sizeof(bytes), at), sizeof(bytes));
+        assert_int_equal(pwrite(copy, bytes, sizeof(bytes), at), sizeof(bytes));
+    }
+    return copy;
 }
 
 struct ring_consumer segments_twin(const struct ring_producer *ring)

@@ -18,6 +18,9 @@ int segments_targets(uint64_t half_size);
 int segments_delivery(void);
 int segments_control(void);
 
+/* Another memfd with the same bytes, and holes where this one has them. */
+int segments_copy(int fd);
+
 /*
  * The consumer's side of a ring by the producer's own mapping, for tests with threads: a thread
  * sanitizer knows memory by its address and would not see that two mappings are the same bytes.
