@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 #define THREADS 4
 #define BUCKETS 1024u
@@ -29,6 +30,7 @@ struct name {
     int64_t asked_at;
     bool in_flight;
     bool used;
+    bool complained;
     char host[];
 };
 
@@ -286,6 +288,16 @@ static bool same_answer(const struct resolver_answer *a, const struct resolver_a
     return a->state != RESOLVER_FAILED || strcmp(a->error, b->error) == 0;
 }
 
+/* Each failure counts; the log has a name once, until it has an answer again. */
+static void note_failure(struct resolver *resolver, struct name *name)
+{
+    resolver->failures++;
+    if (!name->complained)
+        log_warn(MSG("cannot resolve this name; addresses it had stay"), STR("name", name->host),
+                 STR("err", name->fresh.error));
+    name->complained = true;
+}
+
 /* A name that once had addresses keeps them when asking fails. */
 static bool take_answer(struct resolver *resolver, struct name *name)
 {
@@ -293,9 +305,11 @@ static bool take_answer(struct resolver *resolver, struct name *name)
     if (name->answer.state == RESOLVER_PENDING)
         resolver->pending--;
     if (name->fresh.state == RESOLVER_FAILED) {
-        resolver->failures++;
+        note_failure(resolver, name);
         if (name->answer.state == RESOLVER_KNOWN)
             return false;
+    } else {
+        name->complained = false;
     }
     if (same_answer(&name->answer, &name->fresh))
         return false;

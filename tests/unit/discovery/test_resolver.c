@@ -81,6 +81,40 @@ static void old_answers_are_asked_for_again(void **state)
     assert_int_equal(resolver_lookup(resolver, host).state, RESOLVER_KNOWN);
 }
 
+static void a_predecessors_addresses_stay_when_asking_fails(void **state)
+{
+    struct resolver *resolver = *state;
+    struct slice host = SLICE_LITERAL("no..such..name");
+    struct sockaddr_in6 addresses[2] = {{.sin6_family = AF_INET6, .sin6_port = htons(9100)},
+                                        {.sin6_family = AF_INET6, .sin6_scope_id = 1}};
+    resolver_recall(resolver, host, addresses, 2);
+    assert_int_equal(resolver_pending(resolver), 0);
+    while (resolver_failures(resolver) == 0) {
+        struct pollfd readable = {.fd = resolver_fd(resolver), .events = POLLIN};
+        assert_int_equal(poll(&readable, 1, 30000), 1);
+        assert_false(resolver_collect(resolver));
+    }
+    struct resolver_answer answer = resolver_lookup(resolver, host);
+    assert_int_equal(answer.state, RESOLVER_KNOWN);
+    assert_int_equal(answer.count, 2);
+    assert_int_equal(answer.addresses[0].sin6_port, 0);
+    /* What is known already is not recalled. */
+    resolver_recall(resolver, host, addresses, 0);
+    assert_int_equal(resolver_lookup(resolver, host).state, RESOLVER_KNOWN);
+}
+
+static void names_that_failed_are_asked_for_sooner(void **state)
+{
+    struct resolver *resolver = *state;
+    resolver_lookup(resolver, SLICE_LITERAL("no..such..name"));
+    collect_all(resolver);
+    resolver_refresh(resolver, clock_mono_ns() + RESOLVER_RETRY_NS);
+    struct pollfd readable = {.fd = resolver_fd(resolver), .events = POLLIN};
+    assert_int_equal(poll(&readable, 1, 30000), 1);
+    assert_false(resolver_collect(resolver));
+    assert_int_equal(resolver_failures(resolver), 2);
+}
+
 static int make(void **state)
 {
     struct resolver *resolver;
@@ -103,6 +137,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_name_that_cannot_be_is_an_error, make, destroy),
         cmocka_unit_test_setup_teardown(unused_names_are_forgotten, make, destroy),
         cmocka_unit_test_setup_teardown(old_answers_are_asked_for_again, make, destroy),
+        cmocka_unit_test_setup_teardown(a_predecessors_addresses_stay_when_asking_fails, make,
+                                        destroy),
+        cmocka_unit_test_setup_teardown(names_that_failed_are_asked_for_sooner, make, destroy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
