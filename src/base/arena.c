@@ -62,6 +62,19 @@ struct slice arena_slice(struct arena *arena, struct slice text)
     return slice_make(arena_copy(arena, text.ptr, text.len), text.len);
 }
 
+void arena_reset(struct arena *arena)
+{
+    struct arena_chunk *kept = arena->chunks;
+    if (kept == NULL)
+        return;
+    struct arena rest = {.chunks = kept->next};
+    arena_fini(&rest);
+    memset(kept->bytes, 0, kept->used);
+    kept->next = NULL;
+    kept->used = 0;
+    arena->total = 0;
+}
+
 void arena_fini(struct arena *arena)
 {
     struct arena_chunk *chunk = arena->chunks;

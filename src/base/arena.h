@@ -22,6 +22,10 @@ char *arena_copy(struct arena *arena, const void *bytes, size_t len);
 char *arena_strdup(struct arena *arena, const char *text);
 struct slice arena_slice(struct arena *arena, struct slice text);
 
+/* Forgets all that was handed out and keeps some of the memory, so that a repeat allocates nothing.
+ */
+void arena_reset(struct arena *arena);
+
 void arena_fini(struct arena *arena);
 
 #endif

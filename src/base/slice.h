@@ -23,7 +23,7 @@ static inline struct slice slice_of(const char *text)
 
 static inline struct slice slice_make(const void *ptr, size_t len)
 {
-    return (struct slice){ptr, len};
+    return (struct slice){(const char *)ptr, len}; /* the cast is for C++ */
 }
 
 static inline bool slice_equal(struct slice a, struct slice b)

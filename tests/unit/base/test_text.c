@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 
 static void a_fixed_buffer_cuts_what_does_not_fit(void **state)
@@ -54,12 +55,17 @@ static void json_strings_are_escaped(void **state)
 static void utf8_follows_rfc_3629(void **state)
 {
     (void)state;
-    static const char *const good[] = {"",         "plain ascii text", "\xc2\x80", "\xe0\xa0\x80",
-                                       "\xed\x9f\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",
-                                      "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xf0\x8f\xbf\xbf",
-                                      "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3",
-                                      "12345678\xff", "\xe2\x82"};
+    static const char *const good[] = {"",
+                                       "plain ascii text",
+                                       "\xc2\x80",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x9f\xbf",
+        "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+        "\xc3",         "12345678\xff",     "\xe2\x82"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(utf8_valid(good[i], strlen(good[i])));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -96,6 +102,59 @@ static void arenas_hand_out_aligned_zeroed_memory(void **state)
     assert_int_equal(arena.total, 0);
 }
 
+static void an_arena_that_is_reset_starts_again(void **state)
+{
+    struct arena arena = {0};
+    (void)state;
+    arena_reset(&arena);
+    char *first = arena_alloc(&arena, 100);
+    memset(first, 0xff, 100);
+    arena_reset(&arena);
+    assert_int_equal(arena.total, 0);
+    assert_ptr_equal(arena_alloc(&arena, 100), first);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(first[i], 0);
+    for (size_t i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(&arena, 5000 * (i % 5)));
+    arena_reset(&arena);
+    assert_string_equal(arena_strdup(&arena, "text"), "text");
+    arena_fini(&arena);
+}
+
+static void code_points_become_bytes_and_back(void **state)
+{
+    static const uint32_t codes[] = {0, 0x7f, 0x80, 0x7ff, 0x800, 0xffff, 0x10000, 0x10ffff};
+    (void)state;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        char text[4];
+        size_t step;
+        size_t len = utf8_encode(codes[i], text);
+        assert_int_equal(len, 1 + i / 2);
+        assert_int_equal(utf8_decode(text, len, &step), codes[i]);
+        assert_int_equal(step, len);
+    }
+    size_t step;
+    assert_int_equal(utf8_decode("\xe6\x97", 2, &step), 0xfffd);
+    assert_int_equal(step, 1);
+}
+
+static void unicode_knows_letters_digits_and_cases(void **state)
+{
+    (void)state;
+    assert_true(unicode_is_letter('z') && unicode_is_letter(0x65e5) && unicode_is_letter(0x2b739));
+    assert_false(unicode_is_letter('_') || unicode_is_letter('[') || unicode_is_letter(0x10ffff));
+    assert_true(unicode_is_digit('9') && unicode_is_digit(0x663) && !unicode_is_digit(0xb2));
+    assert_int_equal(unicode_upper('z'), 'Z');
+    assert_int_equal(unicode_lower('['), '[');
+    assert_int_equal(unicode_upper(0xff), 0x178);
+    assert_int_equal(unicode_lower(0x130), 'i');
+    assert_int_equal(unicode_lower(0x100), 0x101);
+    assert_int_equal(unicode_lower(0x101), 0x101);
+    assert_int_equal(unicode_upper(0x101), 0x100);
+    assert_int_equal(unicode_lower(0x1e921), 0x1e943);
+    assert_int_equal(unicode_upper(0xdf), 0xdf);
+}
+
 static void milliseconds_round_down(void **state)
 {
     (void)state;
@@ -114,6 +173,9 @@ int main(void)
         cmocka_unit_test(utf8_follows_rfc_3629),
         cmocka_unit_test(errors_have_texts_and_contexts),
         cmocka_unit_test(arenas_hand_out_aligned_zeroed_memory),
+        cmocka_unit_test(an_arena_that_is_reset_starts_again),
+        cmocka_unit_test(code_points_become_bytes_and_back),
+        cmocka_unit_test(unicode_knows_letters_digits_and_cases),
         cmocka_unit_test(milliseconds_round_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
