@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "config/schema.h"
 
 static const char *const intro =
@@ -26,7 +27,8 @@ static const char *const intro =
     "  or `KB`, `MiB`, `GiB` ...).\n"
     "* Relative file names count from the directory of the configuration file.\n"
     "* Environment variables are put into the values of `external_labels` and nowhere else.\n"
-    "* A file is one YAML document. Anchors, aliases and merge keys (`<<`) work; explicit keys win\n"
+    "* A file is one YAML document. Anchors, aliases and merge keys (`<<`) work; explicit keys "
+    "win\n"
     "  over merged ones. A key without a value has the zero of its type, as in Prometheus, and a\n"
     "  block without content its defaults.\n"
     "* Files of `file_sd_configs` whose names end in .json are read as JSON, others as YAML.\n";
@@ -104,8 +106,31 @@ static void write_children(const struct schema_block *block, const char *path)
     }
 }
 
+/* Where a block that several keys share was written first; NULL if it was not yet. */
+static const char *first_path(const struct schema_block *block, const char *path)
+{
+    static struct {
+        const struct schema_block *block;
+        char path[128];
+    } written[64];
+    size_t n = 0;
+    for (; written[n].block != NULL; n++) {
+        if (written[n].block == block)
+            return written[n].path;
+    }
+    check(n + 1 < sizeof(written) / sizeof(written[0]));
+    written[n].block = block;
+    snprintf(written[n].path, sizeof(written[n].path), "%s", path);
+    return NULL;
+}
+
 static void write_block(const struct schema_block *block, const char *path)
 {
+    const char *first = first_path(block, path);
+    if (first != NULL) {
+        printf("\n## `%s`\n\nThe keys are those of `%s`.\n", path, first);
+        return;
+    }
     if (path[0] == '\0')
         printf("\n## Top level\n");
     else

@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "labels/relabel.h"
 
 /* Lists and maps: `items` may be NULL when `len` is 0. */
 struct config_strings {
@@ -50,6 +51,12 @@ struct config_param {
 /* Sorted by name (bytes), names unique. */
 struct config_params {
     const struct config_param *items;
+    size_t len;
+};
+
+/* Valid rules, in the order in which they are applied. */
+struct config_relabels {
+    const struct relabel_config *items;
     size_t len;
 };
 
@@ -124,6 +131,8 @@ struct config_job {
     struct config_params params;
     struct config_target_groups static_configs;
     struct config_file_sds file_sd_configs;
+    struct config_relabels relabel_configs;        /* for targets */
+    struct config_relabels metric_relabel_configs; /* for samples */
 };
 
 struct config_jobs {
@@ -162,6 +171,7 @@ struct config_remote {
     bool enable_http2;         /* accepted; limpet speaks HTTP/1.1 */
     struct config_queue queue_config;
     struct config_metadata metadata_config;
+    struct config_relabels write_relabel_configs; /* for series, after external_labels */
 };
 
 struct config_remotes {

@@ -11,6 +11,7 @@
 #include "config/codec.h"
 #include "config/duration.h"
 #include "config/expand.h"
+#include "config/relabel_rules.h"
 #include "config/schema.h"
 
 #define DEFAULT_INTERVAL (60 * 1000)
@@ -176,6 +177,12 @@ static void resolve_files(const struct rules *rules, const struct config_file_sd
     }
 }
 
+static int check_relabelling(struct rules *rules, const struct node *block, const char *key,
+                             const struct config_relabels *relabels)
+{
+    return relabel_rules_check(rules->source, node_get(block, key), relabels, LABEL_SCHEME_UTF8);
+}
+
 static int apply_job(struct rules *rules, const struct node *block, struct config_job *job)
 {
     const struct config_global *global = &rules->config->global;
@@ -188,6 +195,11 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     if (r < 0)
         return r;
     resolve_files(rules, &job->file_sd_configs);
+    r = check_relabelling(rules, block, "relabel_configs", &job->relabel_configs);
+    if (r == 0)
+        r = check_relabelling(rules, block, "metric_relabel_configs", &job->metric_relabel_configs);
+    if (r < 0)
+        return r;
     if (job->static_configs.len == 0 && job->file_sd_configs.len == 0)
         warn(rules, block,
              "the job \"%.200s\" has no targets: neither `static_configs` nor "
@@ -305,6 +317,9 @@ static int apply_remotes(struct rules *rules, const struct node *list)
         struct config_remote *remote = &remotes->items[i];
         const struct node *queue = node_get(node_at(list, i), "queue_config");
         int r = apply_queue(rules, queue, &remote->queue_config);
+        if (r == 0)
+            r = check_relabelling(rules, node_at(list, i), "write_relabel_configs",
+                                  &remote->write_relabel_configs);
         if (r < 0)
             return r;
         if (remote->name[0] == '\0')

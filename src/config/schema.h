@@ -59,6 +59,7 @@ struct schema_key {
     bool required;
     int64_t min, max;                 /* of numbers; max 0: no bound above. Never negative. */
     const struct schema_word *words;  /* of enums; ends with a NULL word */
+    bool any_case;                    /* words may be written in upper case too */
     const struct schema_block *block; /* of SCHEMA_STRUCT and SCHEMA_STRUCTS */
     /*
      * Looks at the decoded member (or an element of SCHEMA_STRUCTS); an error text continues

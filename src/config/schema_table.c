@@ -114,6 +114,45 @@ static const struct schema_word escaping_words[] = {
     {"values", 3, SCHEMA_LATER},      {NULL, 0, SCHEMA_WORKS},
 };
 
+/* The default comes first; the order of the rest is that of Prometheus' documentation. */
+static const struct schema_word action_words[] = {
+    {"replace", RELABEL_REPLACE, SCHEMA_WORKS},     {"lowercase", RELABEL_LOWERCASE, SCHEMA_WORKS},
+    {"uppercase", RELABEL_UPPERCASE, SCHEMA_WORKS}, {"keep", RELABEL_KEEP, SCHEMA_WORKS},
+    {"drop", RELABEL_DROP, SCHEMA_WORKS},           {"keepequal", RELABEL_KEEPEQUAL, SCHEMA_WORKS},
+    {"dropequal", RELABEL_DROPEQUAL, SCHEMA_WORKS}, {"hashmod", RELABEL_HASHMOD, SCHEMA_WORKS},
+    {"labelmap", RELABEL_LABELMAP, SCHEMA_WORKS},   {"labeldrop", RELABEL_LABELDROP, SCHEMA_WORKS},
+    {"labelkeep", RELABEL_LABELKEEP, SCHEMA_WORKS}, {NULL, 0, SCHEMA_WORKS},
+};
+
+#define BLOCK struct relabel_config
+static const struct schema_key relabel_keys[] = {
+    {MEMBER(source_labels), .type = SCHEMA_STRINGS,
+     .help = "Labels whose values, joined by `separator`, the rule looks at."},
+    {MEMBER(separator), .type = SCHEMA_STRING, .fallback = ";",
+     .help = "What stands between the values of `source_labels`."},
+    {MEMBER(regex), .type = SCHEMA_STRING, .fallback = "(.*)",
+     .help = "A regular expression (RE2) for the whole value, or, of the actions that begin with "
+             "`label`, for the whole of a label's name."},
+    {MEMBER(modulus), .type = SCHEMA_INT,
+     .help = "What `hashmod` divides the value's hash by; at least 1 there."},
+    {MEMBER(target_label), .type = SCHEMA_STRING,
+     .help = "The label that is written; of `keepequal` and `dropequal`, compared."},
+    {MEMBER(replacement), .type = SCHEMA_STRING, .fallback = "$1",
+     .help = "The value that `replace` writes, or the name that `labelmap` gives. `$1`, `${1}` "
+             "and `${name}` are groups of `regex`; `$$` is a dollar sign."},
+    {MEMBER(action), .type = SCHEMA_ENUM, .words = action_words, .any_case = true,
+     .fallback = "replace", .help = "What the rule does."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block relabel_block = {
+    "relabel_configs",
+    "Rules that change or drop sets of labels, applied in their order: `relabel_configs` to "
+    "targets, `metric_relabel_configs` to samples, `write_relabel_configs` to what is sent to a "
+    "remote.",
+    sizeof(struct relabel_config), relabel_keys};
+
 #define BLOCK struct config_global
 static const struct schema_key global_keys[] = {
     {MEMBER(scrape_interval), .type = SCHEMA_DURATION, .fallback = "1m",
@@ -215,8 +254,10 @@ static const struct schema_key job_keys[] = {
     LATER(http_sd_configs, SCHEMA_OPAQUE, .help = "Targets from an HTTP server."),
     LATER(dns_sd_configs, SCHEMA_OPAQUE, .help = "Targets from DNS."),
     LATER(kubernetes_sd_configs, SCHEMA_OPAQUE, .help = "Targets from Kubernetes."),
-    LATER(relabel_configs, SCHEMA_OPAQUE, .help = "Rules that change or drop targets."),
-    LATER(metric_relabel_configs, SCHEMA_OPAQUE, .help = "Rules that change or drop samples."),
+    {MEMBER(relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
+     .help = "Rules that change or drop targets."},
+    {MEMBER(metric_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
+     .help = "Rules that change or drop samples."},
     SHARED_LATER,
     LIMIT(native_histogram_bucket_limit, "Most buckets of a native histogram; 0: any number."),
     LATER(native_histogram_min_bucket_factor, SCHEMA_INT,
@@ -323,8 +364,9 @@ static const struct schema_key remote_keys[] = {
      .help = "How samples are gathered into requests and repeated."},
     {MEMBER(metadata_config), .type = SCHEMA_STRUCT, .block = &metadata_block, UNUSED(NO_METADATA),
      .help = "Metadata of metrics."},
-    LATER(write_relabel_configs, SCHEMA_OPAQUE,
-          .help = "Rules that change or drop samples on their way to this remote."),
+    {MEMBER(write_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
+     .help = "Rules that change or drop samples on their way to this remote, after "
+             "`external_labels` were added."},
     LATER(send_exemplars, SCHEMA_BOOL, .fallback = "false", .help = "Send exemplars."),
     LATER(send_native_histograms, SCHEMA_BOOL, .fallback = "false",
           .help = "Send native histograms."),

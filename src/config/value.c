@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "config/duration.h"
 #include "config/size.h"
@@ -107,10 +108,16 @@ static bool parse_cpus(struct slice text, struct arena *arena, struct schema_lis
     return true;
 }
 
+static bool is_in_any_case(struct slice text, const char *word)
+{
+    return text.len == strlen(word) && strncasecmp(text.ptr, word, text.len) == 0;
+}
+
 const struct schema_word *value_word(const struct schema_key *key, struct slice text)
 {
     for (const struct schema_word *word = key->words; word->word != NULL; word++) {
-        if (slice_is(text, word->word))
+        bool same = key->any_case ? is_in_any_case(text, word->word) : slice_is(text, word->word);
+        if (same)
             return word;
     }
     return NULL;

@@ -26,6 +26,12 @@ static void print_limpet(const struct config *config, FILE *out)
     fputc('\n', out);
 }
 
+static void print_rules(const struct config_relabels *rules, const char *what, FILE *out)
+{
+    if (rules->len > 0)
+        fprintf(out, "    %zu relabelling rule%s for %s\n", rules->len, plural(rules->len), what);
+}
+
 static void print_job(const struct config_job *job, FILE *out)
 {
     char interval[CONFIG_DURATION_SIZE];
@@ -41,6 +47,8 @@ static void print_job(const struct config_job *job, FILE *out)
         for (size_t j = 0; j < files->len; j++)
             fprintf(out, "    and those of the files %s\n", files->items[j]);
     }
+    print_rules(&job->relabel_configs, "targets", out);
+    print_rules(&job->metric_relabel_configs, "samples", out);
 }
 
 static void print_remote(const struct config_remote *remote, FILE *out)
@@ -55,6 +63,7 @@ static void print_remote(const struct config_remote *remote, FILE *out)
             (long long)queue->min_shards, (long long)queue->max_shards,
             (long long)queue->max_samples_per_send,
             config_duration_format(queue->batch_send_deadline, deadline));
+    print_rules(&remote->write_relabel_configs, "what is sent", out);
 }
 
 int check_config_run(const char *path, FILE *out, FILE *err)

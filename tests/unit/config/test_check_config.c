@@ -46,8 +46,11 @@ static void a_valid_file_is_told_in_lines(void **state)
                                  "- job_name: node\n"
                                  "  static_configs: [{targets: [a, b]}, {targets: [c]}]\n"
                                  "  file_sd_configs: [{files: [t/*.json]}]\n"
+                                 "  relabel_configs: [{target_label: a}, {target_label: b}]\n"
+                                 "  metric_relabel_configs: [{action: DROP, regex: x}]\n"
                                  "- {job_name: idle}\n"
-                                 "remote_write: [{url: 'http://h/w', name: main}]\n"
+                                 "remote_write: [{url: 'http://h/w', name: main, "
+                                 "write_relabel_configs: [{action: keep}]}]\n"
                                  "limpet: {scrapers: 2, cpus: 0-1}\n");
     assert_int_equal(outcome.status, 0);
     assert_string_equal(
@@ -56,10 +59,13 @@ static void a_valid_file_is_told_in_lines(void **state)
         "2 scrapers, a ring of 64MiB each, ticks of at most 50ms, pinning auto, CPUs 0,1\n"
         "job node: http /metrics every 15s, time-out 10s, 3 static targets\n"
         "    and those of the files t/*.json\n"
+        "    2 relabelling rules for targets\n"
+        "    1 relabelling rule for samples\n"
         "job idle: http /metrics every 15s, time-out 10s, 0 static targets\n"
         "remote main: http://h/w, time-out 30s, 1 to 50 shards, at most 2000 samples or 5s a "
-        "request\n");
-    assert_string_equal(outcome.err, "warning: f.yml:6:3: the job \"idle\" has no targets: neither "
+        "request\n"
+        "    1 relabelling rule for what is sent\n");
+    assert_string_equal(outcome.err, "warning: f.yml:8:3: the job \"idle\" has no targets: neither "
                                      "`static_configs` nor `file_sd_configs`\n");
     free(outcome.out);
     free(outcome.err);

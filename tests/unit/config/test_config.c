@@ -281,7 +281,7 @@ static void defaults_of_keys_that_are_not_there_yet_are_accepted(void **state)
     (void)state;
     parse("global: {sample_limit: 0, body_size_limit: 0, metric_name_validation_scheme: utf8}\n"
           "scrape_configs:\n"
-          "- {job_name: a, relabel_configs: [], metric_relabel_configs: , tls_config: {},\n"
+          "- {job_name: a, tls_config: {},\n"
           "   scrape_native_histograms: false, proxy_url: '', consul_sd_configs: [],\n"
           "   enable_http2: true, http_headers: {}, metric_name_escaping_scheme: allow-utf-8}\n"
           "remote_write: [{url: 'http://a', send_exemplars: no, sigv4: }]\n"
@@ -290,6 +290,35 @@ static void defaults_of_keys_that_are_not_there_yet_are_accepted(void **state)
           "scrape_config_files: []\n"
           "otlp: {}\n");
     assert_int_equal(config->scrape_configs.len, 1);
+}
+
+static void rules_of_relabelling_have_prometheus_defaults(void **state)
+{
+    (void)state;
+    parse("scrape_configs:\n"
+          "- job_name: a\n"
+          "  relabel_configs:\n"
+          "  - {target_label: x}\n"
+          "  - {action: labelKEEP, regex: a|b}\n"
+          "  - {action: Drop, source_labels: [a, b], separator: '', regex: ''}\n"
+          "  metric_relabel_configs: [{action: keep, regex: }]\n"
+          "remote_write: [{url: 'http://a', write_relabel_configs: []}]\n");
+    const struct config_relabels *rules = &job(0)->relabel_configs;
+    assert_int_equal(rules->len, 3);
+    assert_int_equal(rules->items[0].action, RELABEL_REPLACE);
+    assert_int_equal(rules->items[0].source_labels.len, 0);
+    assert_string_equal(rules->items[0].separator, ";");
+    assert_string_equal(rules->items[0].regex, "(.*)");
+    assert_string_equal(rules->items[0].target_label, "x");
+    assert_string_equal(rules->items[0].replacement, "$1");
+    assert_int_equal(rules->items[0].modulus, 0);
+    assert_int_equal(rules->items[1].action, RELABEL_LABELKEEP);
+    assert_int_equal(rules->items[2].action, RELABEL_DROP);
+    assert_string_equal(rules->items[2].source_labels.items[1], "b");
+    assert_string_equal(rules->items[2].separator, "");
+    assert_string_equal(rules->items[2].regex, "");
+    assert_string_equal(job(0)->metric_relabel_configs.items[0].regex, "");
+    assert_int_equal(remote(0)->write_relabel_configs.len, 0);
 }
 
 static void anchors_and_merge_keys_save_typing(void **state)
@@ -346,6 +375,7 @@ int main(void)
         cmocka_unit_test_teardown(an_environment_variable_that_is_not_utf8_is_refused, clean_up),
         cmocka_unit_test_teardown(an_explicit_null_is_the_zero_value, clean_up),
         cmocka_unit_test_teardown(defaults_of_keys_that_are_not_there_yet_are_accepted, clean_up),
+        cmocka_unit_test_teardown(rules_of_relabelling_have_prometheus_defaults, clean_up),
         cmocka_unit_test_teardown(anchors_and_merge_keys_save_typing, clean_up),
         cmocka_unit_test_teardown(a_file_is_loaded_and_a_missing_one_is_named, clean_up),
     };

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "labels/regex.h"
+
 struct refusal {
     const char *text;
     const char *message; /* after "f:" */
@@ -52,8 +54,6 @@ static const struct refusal absent[] = {
      "1:1: `tracing` is not supported: limpet sends no traces of itself; remove it"},
     {"scrape_config_files: [a.yml]", "1:1: `scrape_config_files`" NOT_YET},
     {"global: {sample_limit: 5}", "1:10: `sample_limit`" NOT_YET},
-    {JOB("relabel_configs: [{action: drop}]"), "3:3: `relabel_configs`" NOT_YET},
-    {JOB("metric_relabel_configs: [{}, {regex: x}]"), "3:3: `metric_relabel_configs`" NOT_YET},
     {JOB("kubernetes_sd_configs: [{role: pod}]"), "3:3: `kubernetes_sd_configs`" NOT_YET},
     {JOB("basic_auth: {username: u}"), "3:3: `basic_auth`" NOT_YET},
     {JOB("tls_config: {insecure_skip_verify: true}"), "3:3: `tls_config`" NOT_YET},
@@ -65,7 +65,6 @@ static const struct refusal absent[] = {
     {JOB("consul_sd_configs: [{server: x}]"),
      "3:3: `consul_sd_configs` is not supported: limpet scrapes what is on its own node; give the "
      "targets by file_sd_configs"},
-    {REMOTE("write_relabel_configs: [{action: drop}]"), "3:3: `write_relabel_configs`" NOT_YET},
     {REMOTE("send_exemplars: true"), "3:3: `send_exemplars`" NOT_YET},
     {REMOTE("sigv4: {region: x}"), "3:3: `sigv4` is not supported: limpet does not sign requests "
                                    "for cloud vendors; send through a proxy that does"},
@@ -177,6 +176,33 @@ static const struct refusal rules[] = {
     {"a: [", "2:1: not YAML: did not find expected node content while parsing a flow node"},
 };
 
+static const struct refusal relabelling[] = {
+    {JOB("relabel_configs: [{target_labl: x}]"),
+     "3:22: unknown key \"target_labl\"; the nearest valid key is `target_label`"},
+    {JOB("relabel_configs: [~]"), "3:21: relabel_configs has an empty entry; remove it"},
+    {JOB("metric_relabel_configs: {}"),
+     "3:27: metric_relabel_configs must be a list of mappings, not a mapping"},
+    {JOB("relabel_configs: [{action: dorp}]"),
+     "3:30: `action` must be one of `replace`, `lowercase`, `uppercase`, `keep`, `drop`, "
+     "`keepequal`, `dropequal`, `hashmod`, `labelmap`, `labeldrop`, `labelkeep`, not \"dorp\""},
+    {JOB("relabel_configs: [{action: }]"), "3:30: relabel action cannot be empty"},
+    {JOB("relabel_configs: [{source_labels: x}]"),
+     "3:37: `source_labels` must be a list of strings, not \"x\""},
+    {JOB("relabel_configs: [{modulus: -1}]"),
+     "3:31: `modulus` must be a whole number of at least 0, not \"-1\""},
+    {JOB("metric_relabel_configs:\n  - {action: keep, regex: x}\n  - {action: drop, regex: 'a['}"),
+     "5:27: error parsing regexp: missing closing ]: `[)$`"},
+    {JOB("relabel_configs:\n  - action: keep\n  - regex: x"),
+     "5:5: relabel configuration for replace action requires 'target_label' value"},
+    {JOB("relabel_configs: [{action: keepequal, target_label: x, regex: (.*)}]"),
+     "3:21: keepequal action requires only 'source_labels' and `target_label`, and no other "
+     "fields"},
+    {JOB("relabel_configs: [{action: labeldrop, regex: x, source_labels: []}]"),
+     "3:21: labeldrop action requires only 'regex', and no other fields"},
+    {REMOTE("write_relabel_configs: [{action: hashmod, target_label: x}]"),
+     "3:27: relabel configuration for hashmod requires non-zero modulus"},
+};
+
 static void expect_refusals(const struct refusal *refusals, size_t n)
 {
     size_t wrong = 0;
@@ -220,6 +246,18 @@ static void values_that_contradict_each_other_are_refused(void **state)
     EXPECT_REFUSALS(rules);
 }
 
+static void rules_of_relabelling_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    EXPECT_REFUSALS(relabelling);
+}
+
+static int load(void **state)
+{
+    (void)state;
+    return regex_load(".", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +265,7 @@ int main(void)
         cmocka_unit_test(keys_without_a_function_are_refused),
         cmocka_unit_test(values_of_the_wrong_kind_are_refused),
         cmocka_unit_test(values_that_contradict_each_other_are_refused),
+        cmocka_unit_test(rules_of_relabelling_that_make_no_sense_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, load, NULL);
 }

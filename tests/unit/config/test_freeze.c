@@ -23,7 +23,8 @@ static const char text[] =
     "   fallback_scrape_protocol: PrometheusText1.0.0,\n"
     "   static_configs: [{targets: [a, b], labels: {l: v}}, {targets: []}],\n"
     "   file_sd_configs: [{files: [x.json, y.yml], refresh_interval: 1s}]}\n"
-    "- {job_name: two}\n"
+    "- {job_name: two, relabel_configs: [{source_labels: [a, b], separator: ',', regex: (.+),\n"
+    "   target_label: c, replacement: x$1}, {action: hashmod, modulus: 7, target_label: d}]}\n"
     "remote_write:\n"
     "- {url: 'http://a', headers: {X-A: b}, queue_config: {capacity: 7}}\n"
     "- {url: 'http://b', name: b, metadata_config: {send: false}}\n"
@@ -68,6 +69,8 @@ static void thawing_gives_back_what_was_frozen(void **state)
     assert_string_equal(thawed->path, "dir/file.yml");
     assert_int_equal(thawed->generation, 17);
     assert_string_equal(thawed->scrape_configs.items[0].params.items[0].values.items[1], "2");
+    assert_string_equal(thawed->scrape_configs.items[1].relabel_configs.items[0].regex, "(.+)");
+    assert_int_equal(thawed->scrape_configs.items[1].relabel_configs.items[1].modulus, 7);
     assert_int_equal(thawed->limpet.cpus.items[2], 3);
     assert_string_equal(thawed->remote_write.items[0].name, config->remote_write.items[0].name);
     struct strbuf before = bytes_of(config);
