@@ -194,6 +194,8 @@ int boot_up(struct supervisor *supervisor, const struct options *options, struct
     if (r == 0)
         r = edition_load(options->config_file, &supervisor->in_force, reterr);
     if (r == 0)
+        r = listeners_check(options->listen, options->listen_count, reterr);
+    if (r == 0)
         r = programs_find(&supervisor->programs, reterr);
     if (r == 0)
         r = open_paths(supervisor, reterr);

@@ -38,6 +38,15 @@ int listeners_parse(const char *text, struct net_address *ret_address, struct er
                    text);
 }
 
+int listeners_check(const char *const *texts, uint32_t count, struct errctx *reterr)
+{
+    struct net_address unused;
+    int r = 0;
+    for (uint32_t i = 0; i < count && r == 0; i++)
+        r = listeners_parse(texts[i], &unused, reterr);
+    return r;
+}
+
 /* Every address also where there is no IPv6. */
 static int listen_on(const struct net_address *address, struct net_address *ret_bound)
 {

@@ -14,6 +14,9 @@
 int listeners_parse(const char *text, struct net_address *ret_address,
                     struct errctx *reterr) MUST_USE;
 
+/* Whether all of them are addresses, before anything is opened. */
+int listeners_check(const char *const *texts, uint32_t count, struct errctx *reterr) MUST_USE;
+
 /* Opens them all and logs msg=listening with the real address, as the port may be 0. */
 int listeners_open(struct estate *estate, const char *const *texts, uint32_t count,
                    struct errctx *reterr) MUST_USE;
