@@ -17,6 +17,14 @@ void exposition_begin(struct exposition_parser *parser, enum exposition_format f
     };
 }
 
+void exposition_begin_protobuf(struct exposition_parser *parser, struct protobuf *protobuf,
+                               unsigned flags)
+{
+    exposition_begin(parser, EXPOSITION_PROTOBUF, flags);
+    parser->protobuf = protobuf;
+    protobuf_begin(protobuf, flags);
+}
+
 void exposition_feed(struct exposition_parser *parser, const char *bytes, size_t len, bool last)
 {
     check(!parser->last);
@@ -50,12 +58,14 @@ enum exposition_kind exposition_next(struct exposition_parser *parser,
     ret_entry->start_ms = 0;
     if (parser->format == EXPOSITION_TEXT)
         kind = text_next(parser, ret_entry);
+    else if (parser->format == EXPOSITION_PROTOBUF)
+        kind = protobuf_next(parser, ret_entry);
     else if (parser->created)
         kind = created_next(parser, ret_entry);
     else
         kind = openmetrics_next(parser, ret_entry);
 
-    if (kind == EXPOSITION_SAMPLE)
+    if (kind == EXPOSITION_SAMPLE || kind == EXPOSITION_HISTOGRAM)
         ret_entry->normalise = normalise_of(parser->type);
     else if (kind == EXPOSITION_NEED_MORE)
         parser->cursor = parser->line;

@@ -26,16 +26,24 @@
 #include "base/check.h"
 #include "base/slice.h"
 
+struct histogram;
+struct protobuf;
 struct strbuf;
 
 /* What a NaN of any spelling becomes, so that no text can forge a staleness marker. */
 #define EXPOSITION_NAN_BITS UINT64_C(0x7ff8000000000001)
 
-enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
+enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS, EXPOSITION_PROTOBUF };
 
 /* Flag of exposition_begin, OpenMetrics only: the _created lines of counters, histograms and
  * summaries are no samples but the start timestamps of the samples before them. */
 #define EXPOSITION_CREATED_TIMESTAMPS 1U
+
+/* Flags of exposition_begin, protobuf only: scrape_native_histograms,
+ * always_scrape_classic_histograms and convert_classic_histograms_to_nhcb. */
+#define EXPOSITION_NATIVE_HISTOGRAMS  2U
+#define EXPOSITION_CLASSIC_HISTOGRAMS 4U
+#define EXPOSITION_CONVERT_HISTOGRAMS 8U
 
 enum exposition_type {
     EXPOSITION_TYPE_UNKNOWN,
@@ -59,6 +67,7 @@ enum exposition_normalise {
 enum exposition_kind {
     EXPOSITION_NEED_MORE,
     EXPOSITION_SAMPLE,
+    EXPOSITION_HISTOGRAM, /* a native one; protobuf only */
     EXPOSITION_TYPE,
     EXPOSITION_HELP,
     EXPOSITION_UNIT,
@@ -67,36 +76,47 @@ enum exposition_kind {
     EXPOSITION_ERROR, /* exposition_error() says why; the scrape fails as a whole */
 };
 
+struct exposition_label {
+    struct slice name;
+    struct slice value;
+};
+
 struct exposition_exemplar {
-    struct slice labels; /* raw: what stands between the braces; exposition_exemplar_labels() */
+    struct slice text; /* private: what stands between the braces of a text format, */
+    const struct exposition_label *pairs; /* or the labels themselves */
+    uint32_t pair_count;
     uint64_t bits;
     bool has_timestamp;
     int64_t timestamp_ms;
 };
 
-/* Only the members of its kind are set. Valid until the next call of exposition_feed(). */
+/*
+ * Only the members of its kind are set. Valid until the next call of exposition_feed(), in the
+ * protobuf format until the next one of exposition_next().
+ */
 struct exposition_entry {
     enum exposition_kind kind;
 
-    /* EXPOSITION_SAMPLE */
-    struct slice series; /* name and braces as written: the identity inside one scrape */
+    /* EXPOSITION_SAMPLE and EXPOSITION_HISTOGRAM */
+    struct slice series; /* name and braces as written, or as protobuf's labels would be written
+                            in the order of their names: the identity inside one scrape */
     enum exposition_normalise normalise;
     uint64_t bits; /* IEEE-754; a NaN is always EXPOSITION_NAN_BITS */
     bool has_timestamp;
     int64_t timestamp_ms;
-    int64_t start_ms; /* 0: not known */
-    bool has_exemplar;
+    int64_t start_ms;  /* 0: not known */
+    bool has_exemplar; /* of a sample */
     struct exposition_exemplar exemplar;
+
+    /* EXPOSITION_HISTOGRAM: compact, not yet validated (histogram_invalid); may be changed */
+    struct histogram *histogram;
+    const struct exposition_exemplar *exemplars; /* by rising timestamp; all have one */
+    uint32_t exemplar_count;
 
     /* EXPOSITION_TYPE, HELP, UNIT (family, as written but without quotes) and COMMENT (text) */
     struct slice family;
     enum exposition_type type;
     struct slice text; /* raw; exposition_decode_help() for HELP, the others have no escapes */
-};
-
-struct exposition_label {
-    struct slice name;
-    struct slice value;
 };
 
 /* Embedded by the caller; about 200 bytes, owns nothing. */
@@ -119,6 +139,7 @@ struct exposition_parser {
     size_t ahead_end; /* up to here the next _created line is known: */
     uint64_t ahead_hash;
     int64_t ahead_ms;
+    struct protobuf *protobuf; /* of that format */
     struct {
         int shape;
         const char *what;
@@ -129,9 +150,18 @@ struct exposition_parser {
     } error;
 };
 
-/* Starts a body. flags: 0 or EXPOSITION_CREATED_TIMESTAMPS. */
+/* Starts a body in one of the text formats. flags: 0 or EXPOSITION_CREATED_TIMESTAMPS. */
 void exposition_begin(struct exposition_parser *parser, enum exposition_format format,
                       unsigned flags);
+
+/*
+ * Starts a body in the protobuf format. Its metrics are unfolded into memory that one body at a
+ * time may use: protobuf_new's, which keeps what it has grown to.
+ */
+void exposition_begin_protobuf(struct exposition_parser *parser, struct protobuf *protobuf,
+                               unsigned flags);
+struct protobuf *protobuf_new(void);
+void protobuf_free(struct protobuf *protobuf);
 
 /* Presents bytes: what exposition_rest() said, followed by what arrived since. They must stay
  * unchanged until the next feed. last: the body ends here; then NEED_MORE does not occur. */
@@ -157,9 +187,10 @@ int exposition_labels(struct slice series, enum exposition_normalise normalise,
                       struct exposition_label *ret_labels, int max, char *scratch,
                       size_t scratch_size) MUST_USE;
 
-/* The labels of an exemplar as written: Prometheus does not decode their escapes. Same errors. */
-int exposition_exemplar_labels(struct slice labels, struct exposition_label *ret_labels,
-                               int max) MUST_USE;
+/* The labels of an exemplar; those of OpenMetrics as written: Prometheus does not decode their
+ * escapes. Same errors. */
+int exposition_exemplar_labels(const struct exposition_exemplar *exemplar,
+                               struct exposition_label *ret_labels, int max) MUST_USE;
 
 /* Decodes a HELP text: \\ and \n, in OpenMetrics also \". Returns the length written, at most
  * text.len, which is the room ret_text must have. */

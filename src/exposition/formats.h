@@ -13,6 +13,10 @@ enum exposition_kind text_next(struct exposition_parser *parser,
 enum exposition_kind openmetrics_next(struct exposition_parser *parser,
                                       struct exposition_entry *ret_entry);
 
+enum exposition_kind protobuf_next(struct exposition_parser *parser,
+                                   struct exposition_entry *ret_entry);
+void protobuf_begin(struct protobuf *protobuf, unsigned flags);
+
 /* The same with EXPOSITION_CREATED_TIMESTAMPS: skips _created lines, fills in start_ms. */
 enum exposition_kind created_next(struct exposition_parser *parser,
                                   struct exposition_entry *ret_entry);

@@ -122,9 +122,16 @@ int exposition_labels(struct slice series, enum exposition_normalise normalise,
     return count;
 }
 
-int exposition_exemplar_labels(struct slice labels, struct exposition_label *ret_labels, int max)
+int exposition_exemplar_labels(const struct exposition_exemplar *exemplar,
+                               struct exposition_label *ret_labels, int max)
 {
-    struct series_reader reader = {labels.ptr, labels.ptr + labels.len};
+    if (exemplar->pairs != NULL) {
+        if (exemplar->pair_count > (uint32_t)max)
+            return ERR_LIMIT;
+        memcpy(ret_labels, exemplar->pairs, exemplar->pair_count * sizeof(*ret_labels));
+        return (int)exemplar->pair_count;
+    }
+    struct series_reader reader = {exemplar->text.ptr, exemplar->text.ptr + exemplar->text.len};
     struct series_label raw;
     int count = 0;
     int more;
@@ -140,5 +147,8 @@ int exposition_exemplar_labels(struct slice labels, struct exposition_label *ret
 
 size_t exposition_decode_help(struct slice text, enum exposition_format format, char *ret_text)
 {
-    return unescape(text, format == EXPOSITION_OPENMETRICS, ret_text);
+    if (format != EXPOSITION_PROTOBUF)
+        return unescape(text, format == EXPOSITION_OPENMETRICS, ret_text);
+    memcpy(ret_text, text.ptr, text.len);
+    return text.len;
 }

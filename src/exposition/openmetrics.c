@@ -101,7 +101,9 @@ static enum exposition_kind take_exemplar(struct exposition_parser *parser,
     size_t start = parser->cursor;
     if (!series_take_labels(parser, SERIES_EXEMPLAR, &named))
         return parser->ended;
-    ret_exemplar->labels = slice_make(parser->bytes + start, parser->cursor - 1 - start);
+    ret_exemplar->text = slice_make(parser->bytes + start, parser->cursor - 1 - start);
+    ret_exemplar->pairs = NULL;
+    ret_exemplar->pair_count = 0;
     enum token token = series_take_exemplar_value(parser);
     if (token != TOKEN_VALUE)
         return fail_at_token(parser, "expected value after exemplar labels", token);

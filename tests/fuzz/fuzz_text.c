@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Both text formats on any bytes. The first byte of the input chooses format and flags, the second
- * one how the body is cut. The entries must not depend on the cuts, and the labels of every sample
- * must decode.
+ * All formats on any bytes. The first byte of the input chooses format and flags, the second one
+ * how the body is cut. The entries must not depend on the cuts, and the labels of every sample must
+ * decode.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/strbuf.h"
 #include "exposition/exposition.h"
+#include "exposition/histogram.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,6 +36,15 @@ static void add_labels(struct digest *digest, const struct exposition_label *lab
     }
 }
 
+static void add_exemplar(struct digest *digest, const struct exposition_exemplar *exemplar)
+{
+    static struct exposition_label labels[MAX_LABELS];
+    add_labels(digest, labels, exposition_exemplar_labels(exemplar, labels, MAX_LABELS));
+    add(digest, &exemplar->bits, sizeof(exemplar->bits));
+    if (exemplar->has_timestamp)
+        add(digest, &exemplar->timestamp_ms, sizeof(exemplar->timestamp_ms));
+}
+
 static void add_sample(struct digest *digest, const struct exposition_entry *entry)
 {
     static struct exposition_label labels[MAX_LABELS];
@@ -51,30 +61,55 @@ static void add_sample(struct digest *digest, const struct exposition_entry *ent
     add(digest, &entry->start_ms, sizeof(entry->start_ms));
     if (entry->has_timestamp)
         add(digest, &entry->timestamp_ms, sizeof(entry->timestamp_ms));
-    if (!entry->has_exemplar)
-        return;
-    add_labels(digest, labels,
-               exposition_exemplar_labels(entry->exemplar.labels, labels, MAX_LABELS));
-    add(digest, &entry->exemplar.bits, sizeof(entry->exemplar.bits));
-    if (entry->exemplar.has_timestamp)
-        add(digest, &entry->exemplar.timestamp_ms, sizeof(entry->exemplar.timestamp_ms));
+    if (entry->has_exemplar)
+        add_exemplar(digest, &entry->exemplar);
+}
+
+static void add_side(struct digest *digest, const struct histogram_side *side)
+{
+    if (side->span_count > 0)
+        add(digest, side->spans, side->span_count * sizeof(*side->spans));
+    if (side->count_count > 0)
+        add(digest, side->counts, side->count_count * sizeof(*side->counts));
+}
+
+static void add_histogram(struct digest *digest, const struct exposition_entry *entry)
+{
+    struct histogram *histogram = entry->histogram;
+    check(histogram_spans_fit(histogram));
+    add_side(digest, &histogram->positive);
+    add_side(digest, &histogram->negative);
+    for (uint32_t i = 0; i < entry->exemplar_count; i++)
+        add_exemplar(digest, &entry->exemplars[i]);
+    bool valid = histogram_invalid(histogram) == NULL;
+    if (histogram_limit_buckets(histogram, 4))
+        check(histogram_bucket_count(histogram) <= 4);
+    /* Merging buckets makes no histogram worse. */
+    check(!valid || histogram->is_float || histogram_invalid(histogram) == NULL);
+    add_side(digest, &histogram->positive);
+    add_side(digest, &histogram->negative);
 }
 
 static void add_entry(struct digest *digest, const struct exposition_entry *entry,
                       enum exposition_format format)
 {
     add(digest, &entry->kind, sizeof(entry->kind));
-    if (entry->kind == EXPOSITION_SAMPLE) {
+    if (entry->kind == EXPOSITION_SAMPLE || entry->kind == EXPOSITION_HISTOGRAM) {
         add_sample(digest, entry);
+        if (entry->kind == EXPOSITION_HISTOGRAM)
+            add_histogram(digest, entry);
         return;
     }
+    if (entry->kind == EXPOSITION_TYPE)
+        add(digest, &entry->type, sizeof(entry->type));
     if (entry->kind == EXPOSITION_HELP) {
         char *text = malloc(entry->text.len + 1);
         check(text != NULL);
         add(digest, text, exposition_decode_help(entry->text, format, text));
         free(text);
     }
-    add(digest, entry->text.ptr, entry->text.len);
+    if (entry->kind != EXPOSITION_TYPE)
+        add(digest, entry->text.ptr, entry->text.len);
     if (entry->kind != EXPOSITION_COMMENT)
         add(digest, entry->family.ptr, entry->family.len);
 }
@@ -107,12 +142,21 @@ static size_t parse_piece(struct exposition_parser *parser, struct slice piece, 
     return left;
 }
 
+static void begin(struct exposition_parser *parser, struct protobuf *protobuf, unsigned choice)
+{
+    if (choice >= 128)
+        exposition_begin_protobuf(parser, protobuf, choice & 14U);
+    else
+        exposition_begin(parser, choice % 3 == 0 ? EXPOSITION_TEXT : EXPOSITION_OPENMETRICS,
+                         choice % 3 == 2 ? EXPOSITION_CREATED_TIMESTAMPS : 0);
+}
+
 static struct digest parse(struct slice body, unsigned choice, size_t piece)
 {
     struct digest digest = {0, EXPOSITION_NEED_MORE};
+    struct protobuf *protobuf = protobuf_new();
     struct exposition_parser parser;
-    exposition_begin(&parser, choice % 3 == 0 ? EXPOSITION_TEXT : EXPOSITION_OPENMETRICS,
-                     choice % 3 == 2 ? EXPOSITION_CREATED_TIMESTAMPS : 0);
+    begin(&parser, protobuf, choice);
     size_t start = 0;
     for (size_t end = 0; digest.end == EXPOSITION_NEED_MORE;) {
         end = body.len - end > piece ? end + piece : body.len;
@@ -122,6 +166,7 @@ static struct digest parse(struct slice body, unsigned choice, size_t piece)
         check(!last || digest.end != EXPOSITION_NEED_MORE);
         start = end - left;
     }
+    protobuf_free(protobuf);
     return digest;
 }
 

@@ -119,9 +119,10 @@ static void labels_of_what_is_no_series_are_an_error(void **state)
         assert_int_equal(exposition_labels(slice_of(texts[i]), EXPOSITION_NORMALISE_NONE, labels, 4,
                                            scratch, sizeof(scratch)),
                          ERR_SYNTAX);
-    assert_int_equal(exposition_exemplar_labels(SLICE_LITERAL("\"a\""), labels, 4), ERR_SYNTAX);
-    assert_int_equal(exposition_exemplar_labels(SLICE_LITERAL("a=\"b\",c=\"d\""), labels, 1),
-                     ERR_LIMIT);
+    struct exposition_exemplar exemplar = {.text = SLICE_LITERAL("\"a\"")};
+    assert_int_equal(exposition_exemplar_labels(&exemplar, labels, 4), ERR_SYNTAX);
+    exemplar.text = SLICE_LITERAL("a=\"b\",c=\"d\"");
+    assert_int_equal(exposition_exemplar_labels(&exemplar, labels, 1), ERR_LIMIT);
 }
 
 static void the_last_type_line_decides_what_is_normalised(void **state)

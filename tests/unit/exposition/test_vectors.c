@@ -106,7 +106,7 @@ static void show_sample(struct strbuf *out, const struct exposition_entry *entry
         return;
     strbuf_adds(out, " exemplar");
     show_labels(out, labels,
-                exposition_exemplar_labels(entry->exemplar.labels, labels, MAX_LABELS));
+                exposition_exemplar_labels(&entry->exemplar, labels, MAX_LABELS));
     double number;
     memcpy(&number, &entry->exemplar.bits, sizeof(number));
     strbuf_addf(out, " number=%.6g", number);
