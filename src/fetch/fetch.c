@@ -20,12 +20,14 @@
 
 #include "base/clock.h"
 
-#define OWNER(member, field) \
-    ((struct fetch_connection *)(void *)((char *)(member) -                                       \
-                                         offsetof(struct fetch_connection, field)))
+#define OWNER(member, field)                                                                       \
+    ((struct fetch_connection *)(void *)((char *)(member)-offsetof(struct fetch_connection, field)))
 
 /* A connection attempt gets an equal share of what is left, but not less than this (as Go). */
 #define MIN_ATTEMPT_NS (2 * NS_PER_S)
+
+/* Go's Transport.TLSHandshakeTimeout. */
+#define MAX_HANDSHAKE_NS (10 * NS_PER_S)
 
 #define FAILURE_MAX 512
 
@@ -73,6 +75,18 @@ static void set_system_failure(struct fetch_connection *conn, int error, const c
     set_failure(conn, error, "%s tcp %s: %c%s", what,
                 net_address_format(&conn->request.addresses[conn->address], address),
                 tolower((unsigned char)text[0]), text + 1);
+}
+
+/* ERR_TLS, ERR_CLOSED with `text`, or -errno. */
+static void set_stream_failure(struct fetch_connection *conn, int error, const char *what,
+                               const char *text)
+{
+    if (error == ERR_TLS)
+        set_failure(conn, error, "%s", net_stream_failure(&conn->stream));
+    else if (error == ERR_CLOSED)
+        set_failure(conn, error, "%s", text);
+    else
+        set_system_failure(conn, error, what);
 }
 
 /* The last thing on every path that leads here: the owner may restart or free the connection. */
@@ -146,12 +160,22 @@ static void set_attempt_timer(struct fetch_connection *conn)
     loop_timer_set(conn->stream.loop, &conn->timer, at_ns);
 }
 
+static int connect_stream(struct fetch_connection *conn)
+{
+    const struct fetch_request *request = &conn->request;
+    const struct net_address *address = &request->addresses[conn->address];
+    if (request->tls == NULL)
+        return net_stream_connect(&conn->stream, address);
+    return net_stream_connect_tls(&conn->stream, address, request->tls, request->tls_host);
+}
+
 /* Connects to the current address or the first one after it for which a socket can be had. */
 static void open_stream(struct fetch_connection *conn)
 {
     conn->is_reused = false;
+    conn->kept_tls = conn->request.tls;
     for (;;) {
-        int err = net_stream_connect(&conn->stream, &conn->request.addresses[conn->address]);
+        int err = connect_stream(conn);
         if (err == 0) {
             conn->state = OPENING;
             set_attempt_timer(conn);
@@ -198,6 +222,11 @@ static void on_connected(struct net_stream *stream, int result)
         exchange(conn);
         return;
     }
+    if (net_stream_is_securing(stream)) {
+        set_stream_failure(conn, result, "read", "EOF");
+        end(conn);
+        return;
+    }
     set_system_failure(conn, result, "dial");
     if (!has_next_address(conn)) {
         end(conn);
@@ -206,6 +235,17 @@ static void on_connected(struct net_stream *stream, int result)
     bool closed = net_stream_close(stream);
     check(closed);
     open_next(conn);
+}
+
+/* The attempt has succeeded as far as the address is concerned. */
+static void on_securing(struct net_stream *stream)
+{
+    struct fetch_connection *conn = OWNER(stream, stream);
+    clear_failure(conn);
+    int64_t at_ns = loop_now(stream->loop) + MAX_HANDSHAKE_NS;
+    if (at_ns > conn->request.deadline_ns)
+        at_ns = conn->request.deadline_ns;
+    loop_timer_set(stream->loop, &conn->timer, at_ns);
 }
 
 /*
@@ -226,20 +266,18 @@ static void on_sent(struct net_stream *stream, int result)
 /* The stream ended before the answer did. */
 static void lose(struct fetch_connection *conn, int error, const char *text)
 {
-    if (conn->send_error != 0)
+    if (conn->send_error != 0 && error != ERR_TLS)
         set_system_failure(conn, conn->send_error, "write");
-    else if (error == ERR_CLOSED)
-        set_failure(conn, error, "%s", text);
     else
-        set_system_failure(conn, error, "read");
+        set_stream_failure(conn, error, "read", text);
     end(conn);
 }
 
 /* The answer is complete, and `left` bytes that came do not belong to it. */
 static void finish(struct fetch_connection *conn, size_t left)
 {
-    bool keep = http_response_keep_alive(&conn->response) && left == 0 &&
-                conn->send_error == 0 && !net_stream_is_sending(&conn->stream);
+    bool keep = http_response_keep_alive(&conn->response) && left == 0 && conn->send_error == 0 &&
+                !net_stream_is_sending(&conn->stream);
     http_response_fini(&conn->response);
     if (keep)
         tell_done(conn);
@@ -315,7 +353,7 @@ static void on_received(struct net_stream *stream, const uint8_t *bytes, int res
     } else if (result == 0) {
         on_end_of_stream(conn);
     } else {
-        lose(conn, result, "");
+        lose(conn, result, "unexpected EOF");
     }
 }
 
@@ -345,6 +383,7 @@ static void on_closed(struct net_stream *stream)
 
 static const struct net_stream_events stream_events = {
     .connected = on_connected,
+    .securing = on_securing,
     .sent = on_sent,
     .received = on_received,
     .closed = on_closed,
@@ -359,6 +398,11 @@ static void on_timer(struct loop_timer *timer)
     }
     if (conn->state != OPENING || loop_now(conn->stream.loop) >= conn->request.deadline_ns) {
         time_out(conn);
+        return;
+    }
+    if (net_stream_is_securing(&conn->stream)) {
+        set_failure(conn, ERR_TIMEOUT, "net/http: TLS handshake timeout");
+        end(conn);
         return;
     }
     set_system_failure(conn, -ETIMEDOUT, "dial");
@@ -388,6 +432,8 @@ void fetch_start(struct fetch_connection *conn, const struct fetch_request *requ
         loop_timer_set(conn->stream.loop, &conn->timer, request->deadline_ns);
         return;
     }
+    if (conn->kept_tls != request->tls)
+        fetch_close_idle(conn);
     /* Asking costs a system call; an idempotent request is simply repeated if it fails. */
     if (!request->idempotent && net_stream_is_open(&conn->stream) &&
         net_stream_is_stale(&conn->stream))

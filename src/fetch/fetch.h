@@ -10,7 +10,8 @@
  *  - An answer of any status is an answer: on_done says 0.
  *  - A kept connection that turns out closed before a byte of the answer came is replaced once, as
  *    Go's client does it: for an idempotent request always, otherwise if no byte was sent.
- *  - If connecting fails the next address is tried; the first error is reported.
+ *  - If connecting fails the next address is tried; the first error is reported. A failed TLS
+ *    handshake is the end.
  */
 #ifndef FETCH_FETCH_H
 #define FETCH_FETCH_H
@@ -34,8 +35,9 @@ struct fetch_handler {
 
     /*
      * error 0: complete. ERR_TIMEOUT: the deadline passed ("context deadline exceeded").
-     * ERR_PROTOCOL: the answer is not HTTP. ERR_CLOSED: it ended early. -errno: connecting,
-     * sending or receiving failed. text: what to tell a person, valid in the call; "" for 0.
+     * ERR_PROTOCOL: the answer is not HTTP. ERR_CLOSED: it ended early. ERR_TLS: the handshake
+     * failed, or a record later. -errno: connecting, sending or receiving failed. text: what to
+     * tell a person, valid in the call; "" for 0.
      */
     void (*on_done)(struct fetch_connection *conn, int error, const char *text);
 
@@ -51,6 +53,8 @@ struct fetch_request {
     bool is_head;                        /* HEAD: the answer has no body */
     struct slice head;                   /* from http_request_write */
     struct slice body;                   /* may be empty */
+    struct net_tls_context *tls;         /* NULL: plain text; a reference is held meanwhile */
+    struct slice tls_host;               /* with tls: the host of the URL, without brackets */
     int64_t deadline_ns;                 /* CLOCK_MONOTONIC, for connect to the last byte */
 };
 
@@ -68,11 +72,12 @@ struct fetch_connection {
     struct http_response response;
     struct fetch_request request;
     struct fetch_counters counters;
-    char *failure;        /* what on_done will tell, and its code */
+    char *failure; /* what on_done will tell, and its code */
     int error;
     int send_error;
-    uint64_t sent_before; /* bytes of the stream when the exchange began */
-    uint32_t address; /* the one that is being tried */
+    uint64_t sent_before;                   /* bytes of the stream when the exchange began */
+    const struct net_tls_context *kept_tls; /* that of the kept connection */
+    uint32_t address;                       /* the one that is being tried */
     uint32_t exchange; /* number of the current one, to notice a change in a call back */
     uint8_t state;
     bool is_reused;

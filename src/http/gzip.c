@@ -208,8 +208,8 @@ static int inflate_some(struct http_gzip *gzip, struct slice *input, uint8_t *ro
     if (r == Z_STREAM_END) {
         gzip->state = TRAILER;
         gzip->count = 0;
-    } else if (r != Z_OK && r != Z_BUF_ERROR) {
-        return fail_data(gzip, r);
+    } else if (r != Z_OK && r != Z_BUF_ERROR && made == 0) {
+        return fail_data(gzip, r); /* what came before the damage goes first: zlib says it again */
     }
     *ret_piece = slice_make(room, made);
     return made > 0;

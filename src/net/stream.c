@@ -5,9 +5,10 @@
 #include <stddef.h>
 
 #include "net/socket.h"
+#include "net/stream_tls.h"
 
-#define OWNER(op, field) \
-    ((struct net_stream *)(void *)((char *)(op) - offsetof(struct net_stream, field)))
+#define OWNER(op, field)                                                                           \
+    ((struct net_stream *)(void *)((char *)(op)-offsetof(struct net_stream, field)))
 
 static bool is_busy(const struct net_stream *stream)
 {
@@ -16,6 +17,8 @@ static bool is_busy(const struct net_stream *stream)
 
 static void close_now(struct net_stream *stream)
 {
+    stream_tls_free(stream->tls);
+    stream->tls = NULL;
     loop_close(stream->loop, stream->fd);
     stream->fd = -1;
     stream->closing = false;
@@ -36,14 +39,22 @@ static bool ends_closing(struct net_stream *stream)
 static void connect_done(struct loop_op *op, int result)
 {
     struct net_stream *stream = OWNER(op, out);
-    if (!ends_closing(stream))
+    if (ends_closing(stream))
+        return;
+    if (result == 0 && stream->tls != NULL)
+        stream_tls_begin(stream);
+    else
         stream->events->connected(stream, result);
 }
 
 static void receive_done(struct loop_op *op, int result)
 {
     struct net_stream *stream = OWNER(op, in);
-    if (!ends_closing(stream))
+    if (ends_closing(stream))
+        return;
+    if (stream->tls != NULL)
+        stream_tls_received(stream, op->buffer, result);
+    else
         stream->events->received(stream, op->buffer, result);
 }
 
@@ -84,17 +95,18 @@ static void send_done(struct loop_op *op, int result)
 {
     struct net_stream *stream = OWNER(op, out);
     if (result > 0) {
-        stream->sent_bytes += (uint64_t)result;
+        if (stream->tls == NULL || stream_tls_is_sending(stream->tls))
+            stream->sent_bytes += (uint64_t)result;
         skip_sent(stream, (size_t)result);
     }
     if (ends_closing(stream))
         return;
-    if (result < 0)
-        stream->events->sent(stream, result);
-    else if (has_rest(stream))
+    if (result >= 0 && has_rest(stream))
         send_rest(stream);
+    else if (stream->tls != NULL)
+        stream_tls_sent(stream, result < 0 ? result : 0);
     else
-        stream->events->sent(stream, 0);
+        stream->events->sent(stream, result < 0 ? result : 0);
 }
 
 void net_stream_init(struct net_stream *stream, struct loop *loop,
@@ -116,13 +128,37 @@ int net_stream_connect(struct net_stream *stream, const struct net_address *addr
     return 0;
 }
 
-void net_stream_send(struct net_stream *stream, const struct iovec *pieces, int n)
+int net_stream_connect_tls(struct net_stream *stream, const struct net_address *address,
+                           struct net_tls_context *context, struct slice host)
 {
-    check(net_stream_is_open(stream) && !stream->out.in_flight && n >= 1 && n <= 2);
+    struct stream_tls *tls = stream_tls_new(context, host);
+    if (tls == NULL)
+        return -ENOMEM;
+    int err = net_stream_connect(stream, address);
+    if (err == 0)
+        stream->tls = tls;
+    else
+        stream_tls_free(tls);
+    return err;
+}
+
+void stream_send(struct net_stream *stream, const struct iovec *pieces, int n)
+{
     stream->iov[0] = pieces[0];
     stream->iov[1] = n == 2 ? pieces[1] : (struct iovec){NULL, 0};
     check(has_rest(stream));
     send_rest(stream);
+}
+
+void net_stream_send(struct net_stream *stream, const struct iovec *pieces, int n)
+{
+    check(net_stream_is_open(stream) && n >= 1 && n <= 2);
+    if (stream->tls != NULL) {
+        stream_tls_send(stream, pieces, n);
+    } else {
+        check(!stream->out.in_flight);
+        stream_send(stream, pieces, n);
+    }
 }
 
 void net_stream_receive(struct net_stream *stream)
@@ -136,6 +172,8 @@ bool net_stream_close(struct net_stream *stream)
     if (stream->fd < 0)
         return true;
     if (!is_busy(stream)) {
+        if (stream->tls != NULL)
+            stream_tls_close(stream);
         close_now(stream);
         return true;
     }
@@ -152,7 +190,17 @@ bool net_stream_is_open(const struct net_stream *stream)
 
 bool net_stream_is_sending(const struct net_stream *stream)
 {
-    return stream->out.in_flight;
+    return stream->out.in_flight || (stream->tls != NULL && stream_tls_is_sending(stream->tls));
+}
+
+bool net_stream_is_securing(const struct net_stream *stream)
+{
+    return stream->tls != NULL && stream_tls_is_securing(stream->tls);
+}
+
+const char *net_stream_failure(const struct net_stream *stream)
+{
+    return stream->tls != NULL ? stream_tls_failure(stream->tls) : "";
 }
 
 uint64_t net_stream_sent_bytes(const struct net_stream *stream)

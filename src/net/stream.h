@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One outgoing byte stream over a loop: connect, send, receive, close. Today it is plain TCP; a
- * transformer such as TLS belongs between this interface and the loop, unseen by those who use it.
+ * One outgoing byte stream over a loop: connect, send, receive, close. It is plain TCP, or TLS over
+ * it (net/tls.h), which only connecting shows.
  *
  * The owner embeds the struct and gets its events. At most one connect or send and one receive are
  * in flight. After net_stream_close no event but `closed` comes. Events may call any function here.
@@ -15,15 +15,25 @@
 
 #include "loop/loop.h"
 #include "net/address.h"
+#include "net/tls.h"
 
 struct net_stream;
+struct stream_tls;
 
 struct net_stream_events {
-    /* result: 0 or -errno. */
+    /*
+     * result: 0 or -errno. With TLS it is told after the handshake, and may be ERR_CLOSED (the peer
+     * hung up in it) or ERR_TLS (net_stream_failure says what).
+     */
     void (*connected)(struct net_stream *stream, int result);
+    /* TCP is connected, the TLS handshake begins. May be NULL, and may not close the stream. */
+    void (*securing)(struct net_stream *stream);
     /* All bytes were taken by the system (0), or -errno after the first part of them. */
     void (*sent)(struct net_stream *stream, int result);
-    /* result > 0: so many bytes, valid in the call; 0: end of stream; -errno. */
+    /*
+     * result > 0: so many bytes, valid in the call; 0: end of stream; -errno. With TLS also
+     * ERR_CLOSED (the stream was cut: it ended without the peer's saying so) and ERR_TLS.
+     */
     void (*received)(struct net_stream *stream, const uint8_t *bytes, int result);
     /* net_stream_close, having returned false, is complete. */
     void (*closed)(struct net_stream *stream);
@@ -37,6 +47,7 @@ struct net_stream {
     struct loop_op in;  /* receive */
     struct iovec iov[2];
     uint64_t sent_bytes;
+    struct stream_tls *tls; /* NULL: plain TCP */
     int fd;
     bool closing;
 };
@@ -50,6 +61,13 @@ void net_stream_init(struct net_stream *stream, struct loop *loop,
  */
 int net_stream_connect(struct net_stream *stream, const struct net_address *address) MUST_USE;
 
+/*
+ * The same with TLS to `host`, a name or an address by number without brackets. Nothing of host is
+ * needed after the call; of the context, a reference is held.
+ */
+int net_stream_connect_tls(struct net_stream *stream, const struct net_address *address,
+                           struct net_tls_context *context, struct slice host) MUST_USE;
+
 /* Sends all of 1 or 2 pieces, which must stay until `sent` or `closed`. */
 void net_stream_send(struct net_stream *stream, const struct iovec *pieces, int n);
 
@@ -62,7 +80,16 @@ bool net_stream_close(struct net_stream *stream) MUST_USE;
 bool net_stream_is_open(const struct net_stream *stream);
 bool net_stream_is_sending(const struct net_stream *stream);
 
-/* Bytes the system has taken since init, over all connections; exact when nothing is being sent. */
+/* TCP is connected, and the TLS handshake is going on or has failed. */
+bool net_stream_is_securing(const struct net_stream *stream);
+
+/* What ERR_TLS was about; "" if there was none. Valid until close. */
+const char *net_stream_failure(const struct net_stream *stream);
+
+/*
+ * Bytes the system has taken since init, over all connections; exact when nothing is being sent.
+ * With TLS encrypted ones, without those of handshakes.
+ */
 uint64_t net_stream_sent_bytes(const struct net_stream *stream);
 
 /* Whether an idle stream was closed by the peer or has unasked-for bytes: one system call. */

@@ -37,6 +37,8 @@ HOMES = {
     "snappy-c.h": {"writer"},
     "microhttpd.h": {"console"},
     "zlib.h": {"http"},
+    "wolfssl/options.h": {"net"},
+    "wolfssl/ssl.h": {"net"},
 }
 
 LINKS = {
@@ -46,6 +48,7 @@ LINKS = {
     "limpet-scraper": {"liburing"},
     "limpet-writer": {"liburing", "libsnappy"},
     "limpet-console": {"libmicrohttpd"},
+    "limpet-tls.so": {"libwolfssl"},
 }
 SYSTEM_LIBRARIES = {"libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}
 

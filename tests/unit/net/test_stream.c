@@ -48,7 +48,8 @@ static void on_closed(struct net_stream *stream)
     ((struct user *)stream)->closed++;
 }
 
-static const struct net_stream_events events = {on_connected, on_sent, on_received, on_closed};
+static const struct net_stream_events events = {on_connected, NULL, on_sent, on_received,
+                                                on_closed};
 
 static struct user *user_new(void **state)
 {

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "net/tls.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "net/tls/module.h"
+
+/* Once loaded it stays: contexts are there as long as the process. */
+static const struct tls_module *module;
+
+/* Beside the program, as a build tree and libexec have it. */
+static void find_beside(char path[static PATH_MAX])
+{
+    ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - sizeof(TLS_MODULE_FILE) - 1);
+    if (len < 0)
+        len = 0;
+    path[len] = '\0';
+    char *slash = strrchr(path, '/');
+    snprintf(slash == NULL ? path : slash + 1, sizeof(TLS_MODULE_FILE), "%s", TLS_MODULE_FILE);
+}
+
+static void *open_default(void)
+{
+    char path[PATH_MAX];
+    find_beside(path);
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    return handle != NULL ? handle
+                          : dlopen(LIMPET_LIBEXECDIR "/" TLS_MODULE_FILE, RTLD_NOW | RTLD_LOCAL);
+}
+
+int net_tls_load(const char *path, struct errctx *reterr)
+{
+    if (module != NULL)
+        return 0;
+    void *handle = path != NULL ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : open_default();
+    if (handle == NULL)
+        return err_set(reterr, ERR_NOT_READY, "TLS needs %s: %s", TLS_MODULE_FILE, dlerror());
+    const struct tls_module *found = dlsym(handle, TLS_MODULE_SYMBOL);
+    if (found == NULL || strcmp(found->version, PACKAGE_VERSION) != 0) {
+        dlclose(handle);
+        return err_set(reterr, ERR_VERSION, "%s is that of another limpet, not " PACKAGE_VERSION,
+                       TLS_MODULE_FILE);
+    }
+    module = found;
+    return 0;
+}
+
+int net_tls_context_new(const struct net_tls_options *options, struct net_tls_context **ret_context,
+                        struct errctx *reterr)
+{
+    int err = net_tls_load(NULL, reterr);
+    return err != 0 ? err : module->context_new(options, ret_context, reterr);
+}
+
+void net_tls_context_free(struct net_tls_context *context)
+{
+    if (context != NULL)
+        module->context_free(context);
+}
+
+struct net_tls_session *net_tls_session_new(struct net_tls_context *context, struct slice host)
+{
+    return module->session_new(context, host);
+}
+
+void net_tls_session_free(struct net_tls_session *session)
+{
+    if (session != NULL)
+        module->session_free(session);
+}
+
+void net_tls_feed(struct net_tls_session *session, const uint8_t *bytes, size_t len)
+{
+    module->feed(session, bytes, len);
+}
+
+int net_tls_handshake(struct net_tls_session *session)
+{
+    return module->handshake(session);
+}
+
+int net_tls_read(struct net_tls_session *session, uint8_t *room, size_t size)
+{
+    return module->read(session, room, size);
+}
+
+int net_tls_write(struct net_tls_session *session, const void *bytes, size_t len)
+{
+    return module->write(session, bytes, len);
+}
+
+void net_tls_close(struct net_tls_session *session)
+{
+    module->close(session);
+}
+
+struct slice net_tls_output(struct net_tls_session *session)
+{
+    return module->output(session);
+}
+
+const char *net_tls_error(const struct net_tls_session *session)
+{
+    return module->error(session);
+}
