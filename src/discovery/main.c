@@ -252,12 +252,15 @@ static void listen_to_all(struct discovery *discovery)
     loop_timer_set(discovery->loop, &discovery->tick, loop_now(discovery->loop) + TICK_NS);
 }
 
-static void start(struct discovery *discovery)
+static int start(struct discovery *discovery, struct errctx *reterr)
 {
     char host_name[256] = "";
     (void)gethostname(host_name, sizeof(host_name) - 1);
-    sync_init(&discovery->sync, discovery->config, discovery->resolver, &discovery->table,
-              &discovery->former, discovery->child.slot, discovery->child.scrapers, host_name);
+    int err = sync_init(&discovery->sync, discovery->config, discovery->resolver, &discovery->table,
+                        &discovery->former, discovery->child.slot, discovery->child.scrapers,
+                        host_name, reterr);
+    if (err != 0)
+        return err;
     sync_recall(&discovery->sync);
     listen_to_all(discovery);
     /* Watched first and read then: no change is missed. */
@@ -267,6 +270,7 @@ static void start(struct discovery *discovery)
     discovery->files_read_at = loop_now(discovery->loop);
     int missing = sync_resolve(&discovery->sync);
     want_table(discovery, missing == 0 ? 0 : FIRST_TABLE_WAIT_NS);
+    return 0;
 }
 
 static int run(struct discovery *discovery)
@@ -287,9 +291,10 @@ int main(int argc, char **argv)
     int err = child_start(&discovery.child, CHILD_ROLE_DISCOVERY, argc, argv, &why);
     if (err == 0)
         err = attach(&discovery, &why);
+    if (err == 0)
+        err = start(&discovery, &why);
     if (err != 0)
         return child_fail(err, &why);
-    start(&discovery);
     child_ready(&discovery.child);
     err = run(&discovery);
     if (err != 0) {

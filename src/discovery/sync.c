@@ -10,9 +10,23 @@
 #include "discovery/target_build.h"
 #include "discovery/target_url.h"
 
-void sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
-               struct targets_writer *table, const struct targets_reader *former,
-               struct shm_slot *slot, uint32_t scrapers, const char *host_name)
+static int init_job(struct sync_job *job, const struct config_job *config, struct errctx *reterr)
+{
+    job->config = config;
+    job->file_count = config->file_sd_configs.len;
+    job->files = calloc(job->file_count + 1, sizeof(*job->files));
+    check(job->files != NULL);
+    for (size_t i = 0; i < job->file_count; i++)
+        file_sd_init(&job->files[i], &config->file_sd_configs.items[i]);
+    int err = relabel_compile(config->relabel_configs.items, config->relabel_configs.len,
+                              LABEL_SCHEME_UTF8, &job->relabel, reterr);
+    return err == 0 ? 0 : err_prefix(reterr, err, "relabel_configs of job %s", config->job_name);
+}
+
+int sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
+              struct targets_writer *table, const struct targets_reader *former,
+              struct shm_slot *slot, uint32_t scrapers, const char *host_name,
+              struct errctx *reterr)
 {
     *sync = (struct sync){.config = config,
                           .resolver = resolver,
@@ -24,15 +38,10 @@ void sync_init(struct sync *sync, const struct config *config, struct resolver *
                           .seed = target_seed(host_name, &config->global.external_labels)};
     sync->jobs = calloc(sync->job_count + 1, sizeof(*sync->jobs));
     check(sync->jobs != NULL);
-    for (size_t i = 0; i < sync->job_count; i++) {
-        struct sync_job *job = &sync->jobs[i];
-        job->config = &config->scrape_configs.items[i];
-        job->file_count = job->config->file_sd_configs.len;
-        job->files = calloc(job->file_count + 1, sizeof(*job->files));
-        check(job->files != NULL);
-        for (size_t k = 0; k < job->file_count; k++)
-            file_sd_init(&job->files[k], &job->config->file_sd_configs.items[k]);
-    }
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < sync->job_count; i++)
+        err = init_job(&sync->jobs[i], &config->scrape_configs.items[i], reterr);
+    return err;
 }
 
 void sync_fini(struct sync *sync)
@@ -41,6 +50,7 @@ void sync_fini(struct sync *sync)
         for (size_t k = 0; k < sync->jobs[i].file_count; k++)
             file_sd_fini(&sync->jobs[i].files[k]);
         free(sync->jobs[i].files);
+        relabel_free(sync->jobs[i].relabel);
     }
     free(sync->jobs);
 }
@@ -125,9 +135,12 @@ struct round {
     struct sync *sync;
     int (*visit)(struct round *round, const struct config_job *job, struct built_target *target);
     struct arena arena; /* texts of the targets of this round */
-    uint64_t *seen;     /* identities, an open-addressing set; 0 = empty */
+    struct arena scratch;
+    struct target_builder builder; /* of the job that is visited */
+    uint64_t *seen;                /* identities, an open-addressing set; 0 = empty */
     size_t seen_mask;
     size_t targets;
+    size_t dropped;
     uint64_t failures;
     bool log_failures;
     bool keeps; /* targets of the table in force, where they would be lost */
@@ -166,8 +179,11 @@ static int visit_address(struct round *round, const struct config_job *job, cons
 {
     struct built_target target;
     struct errctx why;
-    int err = target_build(job, slice_of(address), labels, round->sync->seed, &round->arena,
-                           &target, &why);
+    int err = target_build(&round->builder, slice_of(address), labels, &target, &why);
+    if (err == TARGET_DROPPED) {
+        round->dropped++;
+        return 0;
+    }
     if (err != 0) {
         refuse(round, job, slice_of(address), why.text);
         return 0;
@@ -201,6 +217,8 @@ static int visit_groups(struct round *round, const struct config_job *job,
 
 static int visit_job(struct round *round, const struct sync_job *job)
 {
+    round->builder = (struct target_builder){job->config, job->relabel, round->sync->seed,
+                                             &round->arena, &round->scratch};
     int err = visit_groups(round, job->config, &job->config->static_configs, NULL);
     for (size_t i = 0; err == 0 && i < job->file_count; i++) {
         for (struct file_sd_file *file = job->files[i].files; err == 0 && file != NULL;
@@ -340,6 +358,7 @@ static int visit_all(struct round *round)
         err = keep_targets(round);
     free(round->seen);
     arena_fini(&round->arena);
+    arena_fini(&round->scratch);
     return err;
 }
 
@@ -429,6 +448,7 @@ int sync_write(struct sync *sync)
     targets_writer_commit(sync->table);
     slot_set(sync->slot, COUNTER_TARGETS, round.targets);
     slot_set(sync->slot, COUNTER_TARGETS_GENERATION, targets_writer_generation(sync->table));
+    slot_set(sync->slot, COUNTER_TARGETS_DROPPED, round.dropped);
     slot_add(sync->slot, COUNTER_TARGET_SYNC_FAILURES, round.failures);
     slot_add(sync->slot, COUNTER_SYNCS, 1);
     return 0;

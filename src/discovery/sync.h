@@ -15,6 +15,7 @@
 /* One job: its part of the configuration and what its file_sd_configs have found. */
 struct sync_job {
     const struct config_job *config;
+    struct relabel *relabel;
     struct file_sd *files;
     size_t file_count;
 };
@@ -31,11 +32,14 @@ struct sync {
     uint64_t seed;
 };
 
-/* *config, resolver, both views of the table and slot must outlive it. host_name: this host, for
- * the phases. */
-void sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
-               struct targets_writer *table, const struct targets_reader *former,
-               struct shm_slot *slot, uint32_t scrapers, const char *host_name);
+/*
+ * *config, resolver, both views of the table and slot must outlive it. host_name: this host, for
+ * the phases. Fails when relabelling rules cannot be compiled; sync_fini is due in any case.
+ */
+int sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
+              struct targets_writer *table, const struct targets_reader *former,
+              struct shm_slot *slot, uint32_t scrapers, const char *host_name,
+              struct errctx *reterr) MUST_USE;
 void sync_fini(struct sync *sync);
 
 /*

@@ -71,8 +71,9 @@ static int read_duration(const struct label_set *labels, struct slice name, cons
     struct slice text = label_set_get(labels, name);
     int64_t ms;
     if (!config_duration_parse(text, &ms))
-        return err_set(reterr, ERR_CONFIG, "error parsing scrape %s: not a valid duration: \"%.*s\"",
-                       what, SLICE_ARG(text));
+        return err_set(reterr, ERR_CONFIG,
+                       "error parsing scrape %s: not a valid duration: \"%.*s\"", what,
+                       SLICE_ARG(text));
     if (ms == 0)
         return err_set(reterr, ERR_CONFIG, "scrape %s cannot be 0", what);
     *ret_ms = ms;
@@ -91,6 +92,34 @@ static int read_times(const struct label_set *labels, struct built_target *targe
                       SLICE_ARG(label_set_get(labels, timeout_label)),
                       SLICE_ARG(label_set_get(labels, interval_label)));
     return err;
+}
+
+/* As Go's strconv.ParseBool reads it. */
+static bool is_boolean(struct slice text)
+{
+    static const char *const words[] = {"1", "t", "T", "TRUE",  "true",  "True",
+                                        "0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (slice_is(text, words[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Labels by which rules may switch native histograms for a target. */
+static int check_switches(const struct label_set *labels, struct errctx *reterr)
+{
+    static const char *const names[] = {"__scrape_native_histograms__",
+                                        "__always_scrape_classic_histograms__",
+                                        "__convert_classic_histograms_to_nhcb__"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct slice value = label_set_get(labels, slice_of(names[i]));
+        if (value.len > 0 && !is_boolean(value))
+            return err_set(reterr, ERR_CONFIG,
+                           "error parsing %s: \"%.*s\" is neither true nor false", names[i],
+                           SLICE_ARG(value));
+    }
+    return 0;
 }
 
 static int check_values(const struct label_set *labels, struct errctx *reterr)
@@ -151,17 +180,19 @@ static void keep_public_labels(struct label_set *labels, struct arena *arena,
                       arena_slice(arena, labels->labels[i].value));
 }
 
-static int build(struct label_set *labels, const struct config_job *job, uint64_t seed,
-                 struct arena *arena, struct built_target *target, struct errctx *reterr)
+static int build(const struct target_builder *builder, struct label_set *labels,
+                 struct built_target *target, struct errctx *reterr)
 {
     struct slice address = label_set_get(labels, address_label);
     int err = check_address(address, reterr);
     if (err == 0)
         err = read_times(labels, target, reterr);
     if (err == 0)
+        err = check_switches(labels, reterr);
+    if (err == 0)
         err = check_scheme(labels, reterr);
     if (err == 0)
-        err = read_address(arena_slice(arena, address), target, reterr);
+        err = read_address(arena_slice(builder->arena, address), target, reterr);
     if (err != 0)
         return err;
     label_set_drop_prefix(labels, LABEL("__meta_"));
@@ -170,28 +201,32 @@ static int build(struct label_set *labels, const struct config_job *job, uint64_
     err = check_values(labels, reterr);
     if (err != 0)
         return err;
-    target->path = target_url_path(labels, &job->params, arena);
-    target->url = target_url_whole(label_set_get(labels, scheme_label), address, target->path, arena);
-    identify(labels, seed, target);
+    target->path = target_url_path(labels, &builder->job->params, builder->arena);
+    target->url = target_url_whole(label_set_get(labels, scheme_label), address, target->path,
+                                   builder->arena);
+    identify(labels, builder->seed, target);
     return 0;
 }
 
-int target_build(const struct config_job *job, struct slice address,
-                 const struct label_set *group_labels, uint64_t seed, struct arena *arena,
-                 struct built_target *ret, struct errctx *reterr)
+int target_build(const struct target_builder *builder, struct slice address,
+                 const struct label_set *group_labels, struct built_target *ret,
+                 struct errctx *reterr)
 {
     struct label_set labels = {0};
     struct built_target target = {0};
+    int err = TARGET_DROPPED;
     label_set_put(&labels, address_label, address);
     for (size_t i = 0; i < group_labels->count; i++)
         label_set_put_new(&labels, group_labels->labels[i].name, group_labels->labels[i].value);
-    put_defaults(&labels, job, arena);
-    int err = build(&labels, job, seed, arena, &target, reterr);
+    put_defaults(&labels, builder->job, builder->scratch);
+    if (relabel_apply(builder->relabel, &labels, builder->scratch))
+        err = build(builder, &labels, &target, reterr);
     if (err == 0) {
-        keep_public_labels(&labels, arena, &target.labels);
+        keep_public_labels(&labels, builder->arena, &target.labels);
         *ret = target;
     }
     label_set_fini(&labels);
+    arena_reset(builder->scratch);
     return err;
 }
 

@@ -58,8 +58,9 @@ static void start(struct fixture *fixture, const char *text)
         fail_msg("%s", why.text);
     assert_int_equal(resolver_new(&fixture->resolver, NULL), 0);
     assert_int_equal(targets_writer_attach(&fixture->table, fixture->targets_fd, NULL), 0);
-    sync_init(&fixture->sync, fixture->config, fixture->resolver, &fixture->table, &fixture->reader,
-              fixture->slot, SCRAPERS, "host");
+    if (sync_init(&fixture->sync, fixture->config, fixture->resolver, &fixture->table,
+                  &fixture->reader, fixture->slot, SCRAPERS, "host", &why) != 0)
+        fail_msg("%s", why.text);
     sync_recall(&fixture->sync);
     sync_refresh(&fixture->sync, true, 0);
 }
@@ -347,6 +348,28 @@ static void what_is_no_target_is_counted_and_harms_no_other(void **state)
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 6);
 }
 
+static void what_a_rule_drops_is_counted_and_is_no_failure(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture,
+          "scrape_configs:\n"
+          "  - job_name: a\n"
+          "    static_configs: [{targets: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3']}]\n"
+          "    relabel_configs:\n"
+          "      - {action: drop, source_labels: [__address__], regex: '127.+:1|127.+:3'}\n"
+          "      - {source_labels: [__address__, job], target_label: both}\n"
+          "  - job_name: b\n"
+          "    static_configs: [{targets: ['127.0.0.1:3']}]\n");
+    write_table(fixture);
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 2);
+    struct target_view target = find(fixture, "http://127.0.0.1:2/metrics");
+    expect_label(&target, "both", "127.0.0.1:2;a");
+    assert_true(has(fixture, "http://127.0.0.1:3/metrics"));
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGETS_DROPPED), 2);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 0);
+}
+
 static void a_target_that_is_too_long_harms_no_other(void **state)
 {
     struct fixture *fixture = *state;
@@ -473,6 +496,7 @@ int main(void)
         SYNCED(a_name_that_does_not_exist_is_a_target_with_an_error),
         SYNCED(a_new_discovery_knows_the_addresses_of_the_one_before),
         SYNCED(what_is_no_target_is_counted_and_harms_no_other),
+        SYNCED(what_a_rule_drops_is_counted_and_is_no_failure),
         SYNCED(a_target_that_is_too_long_harms_no_other),
         SYNCED(a_table_that_is_full_leaves_the_old_one),
         SYNCED(files_are_read_again_on_their_refresh_interval),

@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "discovery/target_build.h"
 
+#define LABEL(text) SLICE_LITERAL(text)
+
 static struct arena arena;
 
 static struct config_job plain_job(void)
@@ -27,7 +29,16 @@ static struct config_job plain_job(void)
 static int build_with(const struct config_job *job, const char *address,
                       const struct label_set *group, struct built_target *ret, struct errctx *ctx)
 {
-    return target_build(job, slice_of(address), group, 7, &arena, ret, ctx);
+    struct arena scratch = {0};
+    struct relabel *relabel;
+    assert_int_equal(relabel_compile(job->relabel_configs.items, job->relabel_configs.len,
+                                     LABEL_SCHEME_UTF8, &relabel, ctx),
+                     0);
+    struct target_builder builder = {job, relabel, 7, &arena, &scratch};
+    int err = target_build(&builder, slice_of(address), group, ret, ctx);
+    relabel_free(relabel);
+    arena_fini(&scratch);
+    return err;
 }
 
 static void expect_refusal(const char *address, const char *name, const char *value,
@@ -185,6 +196,80 @@ static int free_arena(void **state)
     return 0;
 }
 
+static struct relabel_config rule(enum relabel_action action, const char *source, const char *regex,
+                                  const char *target_label, const char *replacement)
+{
+    const char **sources = arena_alloc(&arena, sizeof(*sources));
+    sources[0] = source;
+    return (struct relabel_config){.action = action,
+                                   .source_labels = {sources, source != NULL},
+                                   .separator = ";",
+                                   .regex = regex,
+                                   .target_label = target_label,
+                                   .replacement = replacement};
+}
+
+static void rules_see_all_labels_and_decide_what_is_scraped(void **state)
+{
+    (void)state;
+    const struct relabel_config rules[] = {
+        rule(RELABEL_KEEP, "__meta_scrape", "true", "", "$1"),
+        rule(RELABEL_REPLACE, "__address__", "(.+):80", "__address__", "$1:9100"),
+        rule(RELABEL_REPLACE, "__meta_path", "(.+)", "__metrics_path__", "$1"),
+        rule(RELABEL_REPLACE, NULL, "(.*)", "__scrape_interval__", "5s"),
+        rule(RELABEL_REPLACE, NULL, "(.*)", "__scrape_timeout__", "4s"),
+        rule(RELABEL_REPLACE, NULL, "(.*)", "__param_module", "x y"),
+        rule(RELABEL_LABELMAP, NULL, "__meta_label_(.+)", "", "$1"),
+        rule(RELABEL_LABELDROP, NULL, "job", "", "$1"),
+    };
+    struct config_job job = plain_job();
+    struct label_set group = {0};
+    struct built_target target;
+    job.relabel_configs = (struct config_relabels){rules, sizeof(rules) / sizeof(rules[0])};
+    label_set_put(&group, LABEL("__meta_scrape"), LABEL("true"));
+    label_set_put(&group, LABEL("__meta_path"), LABEL("/x"));
+    label_set_put(&group, LABEL("__meta_label_app"), LABEL("web"));
+    label_set_put(&group, LABEL("__meta_label_instance"), LABEL(""));
+    assert_int_equal(build_with(&job, "10.0.0.1:80", &group, &target, NULL), 0);
+    assert_true(slice_is(target.url, "http://10.0.0.1:9100/x?module=x+y"));
+    assert_int_equal(target.interval_ms, 5000);
+    assert_int_equal(target.timeout_ms, 4000);
+    assert_int_equal(target.labels.count, 2);
+    assert_label(&target, "app", "web");
+    assert_label(&target, "instance", "10.0.0.1:9100");
+    label_set_fini(&target.labels);
+    label_set_put(&group, LABEL("__meta_scrape"), LABEL("false"));
+    assert_int_equal(build_with(&job, "10.0.0.1:80", &group, &target, NULL), TARGET_DROPPED);
+    label_set_fini(&group);
+}
+
+static void expect_refusal_after(struct relabel_config one, const char *reason)
+{
+    struct config_job job = plain_job();
+    struct label_set group = {0};
+    struct built_target target;
+    struct errctx why = {""};
+    job.relabel_configs = (struct config_relabels){&one, 1};
+    assert_int_equal(build_with(&job, "h:1", &group, &target, &why), ERR_CONFIG);
+    assert_string_equal(why.text, reason);
+}
+
+static void rules_may_leave_what_is_no_target(void **state)
+{
+    (void)state;
+    expect_refusal_after(rule(RELABEL_LABELKEEP, NULL, "job", "", "$1"), "no address");
+    expect_refusal_after(rule(RELABEL_REPLACE, NULL, "(.*)", "__address__", "http://h/"),
+                         "\"http://h/\" is not a valid hostname");
+    expect_refusal_after(rule(RELABEL_REPLACE, NULL, "(.*)", "__scrape_interval__", "5"),
+                         "error parsing scrape interval: not a valid duration: \"5\"");
+    expect_refusal_after(
+        rule(RELABEL_REPLACE, NULL, "(.*)", "__scrape_timeout__", "1h"),
+        "scrape timeout cannot be greater than scrape interval (\"1h\" > \"15s\")");
+    expect_refusal_after(
+        rule(RELABEL_REPLACE, NULL, "(.*)", "__scrape_native_histograms__", "yes"),
+        "error parsing __scrape_native_histograms__: \"yes\" is neither true nor false");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +279,8 @@ int main(void)
         cmocka_unit_test(what_is_no_target_says_why),
         cmocka_unit_test(params_make_the_query),
         cmocka_unit_test(identity_ignores_meta_labels_and_nothing_else),
+        cmocka_unit_test(rules_see_all_labels_and_decide_what_is_scraped),
+        cmocka_unit_test(rules_may_leave_what_is_no_target),
         cmocka_unit_test(the_seed_depends_on_host_and_external_labels),
     };
     return cmocka_run_group_tests(tests, NULL, free_arena);
