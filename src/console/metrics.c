@@ -70,6 +70,45 @@ static void add_slot_counters(struct view *view, struct strbuf *page)
     }
 }
 
+/* ---- what Prometheus' dashboards and alerts ask for ---- */
+
+/* The sum over all slots of one of our counters, under the name that Prometheus has for it. */
+struct alias {
+    const char *name;
+    const char *labels;
+    const char *type;
+    const char *help;
+    enum counter counter;
+};
+
+static const struct alias aliases[] = {
+    {"prometheus_agent_active_series", "", "gauge", "Number of active series being tracked.",
+     COUNTER_SERIES_ACTIVE},
+    {"prometheus_agent_samples_appended_total", "type=\"float\"", "counter",
+     "Total number of samples appended to the storage.", COUNTER_SAMPLES_APPENDED},
+    {"prometheus_agent_out_of_order_samples_total", "", "counter",
+     "Total number of out of order samples ingestion failed attempts.",
+     COUNTER_SAMPLES_OUT_OF_ORDER},
+    {"prometheus_sd_file_read_errors_total", "", "counter", "The number of File-SD read errors.",
+     COUNTER_FILE_SD_ERRORS},
+    {"prometheus_remote_storage_samples_in_total", "", "counter",
+     "Samples in to remote storage, compare to samples out for queue managers.",
+     COUNTER_WRITER_SAMPLES_IN},
+    {"prometheus_remote_storage_highest_timestamp_in_seconds", "", "gauge",
+     "Highest timestamp that has come in, in seconds since epoch.", COUNTER_WRITER_HIGHEST_IN_MS},
+};
+
+static void add_alias(struct view *view, const struct alias *alias, struct strbuf *page)
+{
+    uint32_t slots = view_slots(view);
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < slots; i++)
+        value += slot_get(view_slot(view, i), alias->counter);
+    text_family(page, slice_of(alias->name), alias->type, alias->help);
+    text_sample(page, slice_of(alias->name), slice_of(alias->labels), NULL, value,
+                counter_info(alias->counter)->divisor);
+}
+
 /* ---- remotes ---- */
 
 struct remote_row {
@@ -383,5 +422,7 @@ void metrics_write(struct view *view, struct strbuf *page)
     add_backends(view, page);
     add_rings(view, page);
     add_slot_counters(view, page);
+    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
+        add_alias(view, &aliases[i], page);
     add_remote_counters(view, page);
 }

@@ -217,14 +217,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return answer_page(server, request, path, method);
 }
 
-static void forget_waiting(struct server *server, const struct request *request)
-{
-    struct request **link = &server->waiting;
-    while (*link != request)
-        link = &(*link)->next_waiting;
-    *link = request->next_waiting;
-}
-
 static void on_completed(void *context, struct MHD_Connection *connection, void **request_slot,
                          enum MHD_RequestTerminationCode code)
 {
@@ -234,8 +226,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)code;
     if (request == NULL)
         return;
-    if (request->waits)
-        forget_waiting(server, request);
+    check(!request->waits); /* nothing ends a suspended connection */
     free(request);
     *request_slot = NULL;
     server->in_flight--;

@@ -226,6 +226,20 @@ static void counters_carry_the_labels_of_their_process(void **state)
     strbuf_fini(&page);
 }
 
+static void prometheus_names_are_sums_over_all_processes(void **state)
+{
+    struct stage *stage = *state;
+    slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(0)), COUNTER_SERIES_ACTIVE, 40);
+    slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(1)), COUNTER_SERIES_ACTIVE, 2);
+    slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(1)), COUNTER_SAMPLES_APPENDED, 7);
+    slot_set(stage_slot(stage, SHM_SLOT_WRITER), COUNTER_WRITER_HIGHEST_IN_MS, 1700000000123);
+    struct strbuf page = metrics_of(stage);
+    expect_line(&page, "prometheus_agent_active_series 42\n");
+    expect_line(&page, "prometheus_agent_samples_appended_total{type=\"float\"} 7\n");
+    expect_line(&page, "prometheus_remote_storage_highest_timestamp_in_seconds 1700000000.123\n");
+    strbuf_fini(&page);
+}
+
 static void remotes_are_told_apart_by_name_and_url(void **state)
 {
     struct stage *stage = *state;
@@ -357,6 +371,7 @@ int main(void)
         STAGED(a_limpet_on_its_way_out_is_not_ready),
         STAGED(the_page_is_valid_and_has_every_counter),
         STAGED(counters_carry_the_labels_of_their_process),
+        STAGED(prometheus_names_are_sums_over_all_processes),
         STAGED(remotes_are_told_apart_by_name_and_url),
         STAGED(the_supervisors_page_is_shown),
         STAGED(processes_that_live_show_their_use),
