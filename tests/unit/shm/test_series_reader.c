@@ -9,36 +9,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "shm/series.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/shm/stage.h"
 
-struct stage {
-    int ring_fd;
-    int series_fd;
-    struct ring_producer ring;
-    struct series_store store;
-    struct series_reader reader;
-};
-
-static void setup(struct stage *stage)
-{
-    struct errctx errctx;
-    stage->ring_fd = segments_ring(1u << 20);
-    stage->series_fd = segments_series(1u << 20);
-    assert_int_equal(ring_producer_attach(&stage->ring, stage->ring_fd, 0, &errctx), 0);
-    assert_int_equal(series_store_attach(&stage->store, stage->series_fd, 0, &stage->ring, &errctx),
-                     0);
-    assert_int_equal(series_reader_attach(&stage->reader, stage->series_fd, 0, &errctx), 0);
-}
-
-static void teardown(struct stage *stage)
-{
-    series_reader_detach(&stage->reader);
-    series_store_detach(&stage->store);
-    ring_producer_detach(&stage->ring);
-    close(stage->ring_fd);
-    close(stage->series_fd);
-}
+#define RING  SHM_PIECE
+#define ARENA SHM_PIECE
 
 /* "a=1 b- c=3": sorted; b hides. */
 static uint32_t parse(const char *text, struct label *labels)
@@ -100,20 +74,110 @@ static void a_series_has_the_labels_of_target_and_line(void **state)
     };
     struct stage stage;
     char out[256];
-    setup(&stage);
+    stage_setup(&stage, RING, ARENA);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_true(merge(&stage, cases[i].target, cases[i].line, 16, out) >= 0);
         assert_string_equal(out, cases[i].series);
     }
     assert_int_equal(merge(&stage, "a=1 b=2", "c=3", 2, out), ERR_LIMIT);
     assert_int_equal(merge(&stage, "a=1 b=2", "b-", 1, out), 1);
-    teardown(&stage);
+    stage_teardown(&stage);
+}
+
+static void labels_without_order_are_damage(void **state)
+{
+    (void)state;
+    struct stage stage;
+    char out[256];
+    stage_setup(&stage, RING, ARENA);
+    uint8_t *arena = stage.store.arena;
+    assert_int_equal(merge(&stage, "a=1 b=2", "c=3", 16, out), 3);
+    /* The name of the target's second label becomes that of its first. */
+    uint8_t *name = memchr(arena, 'b', series_usage(&stage.store).bytes);
+    assert_non_null(name);
+    struct series_record target;
+    struct series_record line;
+    struct series_label labels[16];
+    *name = 'a';
+    assert_true(series_reader_record(&stage.reader, 1, SHM_RECORD_TARGET, 0, &target));
+    uint32_t units = ((const struct shm_record *)(const void *)arena)->units;
+    assert_true(series_reader_record(&stage.reader, 1 + units, SHM_RECORD_LINE, 0, &line));
+    assert_int_equal(series_reader_merge(&target, &line, labels, 16), ERR_CORRUPT);
+    stage_teardown(&stage);
+}
+
+static void a_ref_that_does_not_fit_leads_nowhere(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct label label = {SLICE_LITERAL("a"), SLICE_LITERAL("1")};
+    struct series_record record;
+    uint32_t target;
+    uint32_t line;
+    stage_setup(&stage, RING, ARENA);
+    assert_int_equal(series_target(&stage.store, 9, &label, 1, &target), 0);
+    assert_int_equal(series_line(&stage.store, &label, 1, &line), 0);
+    uint32_t generation = series_generation(&stage.store, line);
+    const struct series_reader *reader = &stage.reader;
+    assert_true(series_reader_record(reader, line, SHM_RECORD_LINE, 0, &record));
+    assert_true(series_reader_record(reader, line, SHM_RECORD_LINE, generation, &record));
+    assert_false(series_reader_record(reader, line, SHM_RECORD_LINE, generation + 1, &record));
+    assert_false(series_reader_record(reader, line, SHM_RECORD_LAYOUT, 0, &record));
+    assert_false(series_reader_record(reader, target, SHM_RECORD_LINE, 0, &record));
+    assert_false(series_reader_record(reader, 0, SHM_RECORD_LINE, 0, &record));
+    assert_false(series_reader_record(reader, UINT32_MAX, SHM_RECORD_LINE, 0, &record));
+    for (uint32_t beyond = 0; beyond < 3; beyond++)
+        assert_false(series_reader_record(reader, line + 2 + beyond, SHM_RECORD_FREE, 0, &record));
+    stage_teardown(&stage);
+}
+
+/* Every byte of the arena, changed: what is read lies in the segment. */
+static void damage_does_not_lead_beyond_the_segment(void **state)
+{
+    (void)state;
+    static const uint8_t changes[] = {0x01, 0x80, 0xff};
+    struct stage stage;
+    struct label labels[] = {{SLICE_LITERAL("a"), SLICE_LITERAL("1")},
+                             {SLICE_LITERAL("b"), SLICE_LITERAL("22")}};
+    uint32_t target;
+    uint32_t line;
+    uint32_t layout;
+    stage_setup(&stage, RING, ARENA);
+    assert_int_equal(series_target(&stage.store, 9, labels, 2, &target), 0);
+    assert_int_equal(series_line(&stage.store, labels, 2, &line), 0);
+    assert_int_equal(series_layout(&stage.store, &line, 1, &layout), 0);
+    const uint8_t *end = stage.reader.arena + series_usage(&stage.store).bytes;
+    for (uint8_t *byte = stage.store.arena; byte < end; byte++) {
+        for (size_t i = 0; i < sizeof(changes); i++) {
+            struct series_record records[3];
+            struct series_label merged[8];
+            uint32_t count;
+            *byte ^= changes[i];
+            if (series_reader_record(&stage.reader, target, SHM_RECORD_TARGET, 0, &records[0]) &&
+                series_reader_record(&stage.reader, line, SHM_RECORD_LINE, 0, &records[1])) {
+                int n = series_reader_merge(&records[0], &records[1], merged, 8);
+                for (int at = 0; at < n; at++)
+                    assert_true((const uint8_t *)merged[at].value.ptr + merged[at].value.len <=
+                                end);
+            }
+            if (series_reader_record(&stage.reader, layout, SHM_RECORD_LAYOUT, 0, &records[2])) {
+                const uint32_t *lines = series_reader_lines(&records[2], &count);
+                if (lines != NULL)
+                    assert_true((const uint8_t *)(lines + count) <= end);
+            }
+            *byte ^= changes[i];
+        }
+    }
+    stage_teardown(&stage);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_series_has_the_labels_of_target_and_line),
+        cmocka_unit_test(labels_without_order_are_damage),
+        cmocka_unit_test(a_ref_that_does_not_fit_leads_nowhere),
+        cmocka_unit_test(damage_does_not_lead_beyond_the_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
