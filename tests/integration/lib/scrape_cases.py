@@ -69,6 +69,12 @@ def failure(reply, **settings):
     return Case(*after_good(reply, stale("a")), **settings)
 
 
+def no_answer(end):
+    """A kept connection that ends without a byte is replaced once, and the request repeated."""
+    replies = [A, Pieces([], end), Pieces([], end), A]
+    return Case(replies, [FIRST_A, stale("a"), AGAIN_A])
+
+
 CASES = {
     # ------------------------------------------------------------------------------ good answers
     "plain": Case([AB, b'a 2\nb{x="y"} -1e3\n', AB],
@@ -132,8 +138,8 @@ CASES = {
                                job={"fallback_scrape_protocol": "PrometheusText0.0.4"}),
     "version=99": Case([Reply(A, content_type="text/plain; version=99")], [FIRST_A, AGAIN_A]),
     "not HTTP": failure(Pieces([b"SSH-2.0-OpenSSH_9.2\r\n"], CLOSE)),
-    "closes at once": failure(Pieces([], CLOSE)),
-    "resets at once": failure(Pieces([], RESET)),
+    "closes at once": no_answer(CLOSE),
+    "resets at once": no_answer(RESET),
     "hangs": failure(Pieces([], HANG), job=SHORT),
     "hangs after the head": failure(Pieces([HEAD + b"Content-Length: 4\r\n\r\n"], HANG), job=SHORT),
     # ------------------------------------------------------------------------ failures in the body
