@@ -7,6 +7,7 @@
  * again. Its death leaves the last table in force.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -200,6 +201,8 @@ static void on_tick(struct loop_timer *timer)
     if (discovery->trim_wanted && may_use_old_half(discovery)) {
         targets_writer_trim(&discovery->table);
         resolver_sweep(discovery->resolver);
+        /* Files and tables are large for a moment and small afterwards. */
+        malloc_trim(0);
         discovery->trim_wanted = false;
     }
     loop_timer_set(discovery->loop, timer, now + TICK_NS);
