@@ -15,6 +15,7 @@
 #include "supervisor/sd_notify.h"
 
 #define STANDBY_LOOK_MS 200
+#define STANDBY_TELL_NS (10 * NS_PER_S)
 
 static int open_signals(struct supervisor *supervisor, struct errctx *reterr)
 {
@@ -71,22 +72,32 @@ static bool told_to_end(int signals)
     return false;
 }
 
+/* Once to the operator, and now and then to systemd, which would give up otherwise. */
+static void say_standby(const struct supervisor *supervisor, int64_t *tell_due)
+{
+    int64_t now = clock_mono_ns();
+    if (*tell_due == 0)
+        log_info(MSG("another limpet has these paths: waiting as a standby"),
+                 STR("path", supervisor->runtime.path));
+    if (now < *tell_due)
+        return;
+    sd_notify_send("EXTEND_TIMEOUT_USEC=30000000\n"
+                   "STATUS=Waiting as a standby for another limpet.");
+    *tell_due = now + STANDBY_TELL_NS;
+}
+
 /* 0: the paths are ours, ret_waited says whether it took time; BOOT_LEFT; an error. */
 static int take_paths(struct supervisor *supervisor, bool *ret_waited, struct errctx *reterr)
 {
-    *ret_waited = false;
+    int64_t tell_due = 0;
     for (;;) {
         int r = runtime_lock(&supervisor->runtime);
+        *ret_waited = tell_due != 0;
         if (r == 0)
             return 0;
         if (r != -EWOULDBLOCK)
             return err_set(reterr, r, "cannot lock the paths: %s", err_text(r));
-        if (!*ret_waited) {
-            *ret_waited = true;
-            log_info(MSG("another limpet has these paths: waiting as a standby"),
-                     STR("path", supervisor->runtime.path));
-            sd_notify_send("STATUS=Waiting as a standby for another limpet.");
-        }
+        say_standby(supervisor, &tell_due);
         struct pollfd waiting = {supervisor->signals, POLLIN, 0};
         poll(&waiting, 1, STANDBY_LOOK_MS);
         if (told_to_end(supervisor->signals))

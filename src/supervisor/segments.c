@@ -289,13 +289,15 @@ static void forget_all(struct segments *segments)
     segments->rings = 0;
 }
 
+/* In this order, so that what is left when this process dies in between means nothing wrong: no
+   positions without rings, no blocks without series. */
 static void remove_all(struct segments *segments, int dir_fd)
 {
+    unlink_segment(segments, SHM_KIND_DELIVERY, 0, dir_fd);
     for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
         unlink_segment(segments, SHM_KIND_RING, i, dir_fd);
         unlink_segment(segments, SHM_KIND_SERIES, i, dir_fd);
     }
-    unlink_segment(segments, SHM_KIND_DELIVERY, 0, dir_fd);
     unlink_segment(segments, SHM_KIND_TARGETS, 0, dir_fd);
     unlink_segment(segments, SHM_KIND_CONTROL, 0, dir_fd);
 }
