@@ -206,14 +206,23 @@ static int reserve_keys(struct delivery *delivery)
     return 0;
 }
 
+static void recover_batch(struct shm_remote *remote, uint32_t shard)
+{
+    struct shm_batch *copies = remote->shards[shard];
+    const struct shm_batch *batch = &copies[copy_in_force(copies)];
+    /* No writer lives so long: the next sequence must be greater. */
+    if (sequence_of(batch) > UINT64_MAX / 2)
+        memset(copies, 0, 2 * sizeof(*copies));
+    else if (batch->state == SHM_BATCH_DONE)
+        finish(remote, shard);
+}
+
 static void recover(struct delivery *delivery)
 {
     for (uint32_t i = 0; i < SHM_MAX_REMOTES; i++) {
         struct shm_remote *remote = &delivery->data->remotes[i];
-        for (uint32_t shard = 0; key_of(remote) != 0 && shard < SHM_MAX_SHARDS; shard++) {
-            if (batch_of(remote, shard)->state == SHM_BATCH_DONE)
-                finish(remote, shard);
-        }
+        for (uint32_t shard = 0; key_of(remote) != 0 && shard < SHM_MAX_SHARDS; shard++)
+            recover_batch(remote, shard);
     }
 }
 
