@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/hash.h"
 
+#include <sys/random.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include "base/check.h"
 
 uint64_t hash64(const void *ptr, size_t len, uint64_t seed)
 {
     return XXH3_64bits_withSeed(ptr, len, seed);
+}
+
+void hash_key_make(struct hash_key *key)
+{
+    check(getrandom(key->secret, sizeof(key->secret), 0) == (ssize_t)sizeof(key->secret));
+}
+
+uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key)
+{
+    return XXH3_64bits_withSecret(ptr, len, key->secret, sizeof(key->secret));
 }
 
 uint64_t hash_fnv1a64(uint64_t state, const void *ptr, size_t len)

@@ -9,6 +9,13 @@
 /* XXH3-64 with a seed. The same on every machine and in every run. */
 uint64_t hash64(const void *ptr, size_t len, uint64_t seed);
 
+/* A key that no peer knows: what it hashes to is the same only within one process. */
+struct hash_key {
+    unsigned char secret[192];
+};
+void hash_key_make(struct hash_key *key);
+uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key);
+
 /* FNV-1a 64, continued from `state`; start with FNV1A64_START. */
 #define FNV1A64_START UINT64_C(0xcbf29ce484222325)
 uint64_t hash_fnv1a64(uint64_t state, const void *ptr, size_t len);

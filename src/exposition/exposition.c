@@ -81,6 +81,18 @@ struct slice exposition_rest(const struct exposition_parser *parser)
     return slice_make(parser->bytes + parser->cursor, parser->len - parser->cursor);
 }
 
+void exposition_skip(struct exposition_parser *parser, size_t len, enum exposition_type type)
+{
+    check(parser->ended == EXPOSITION_NEED_MORE && len <= parser->len - parser->cursor);
+    parser->cursor += len;
+    parser->type = type;
+}
+
+enum exposition_type exposition_type_in_force(const struct exposition_parser *parser)
+{
+    return parser->type;
+}
+
 bool sample_take_value(struct exposition_parser *parser, struct slice text, uint64_t *ret_bits)
 {
     double value;

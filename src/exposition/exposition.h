@@ -173,6 +173,13 @@ enum exposition_kind exposition_next(struct exposition_parser *parser,
 /* The bytes not yet consumed, at the end of the last feed. Empty after END and ERROR. */
 struct slice exposition_rest(const struct exposition_parser *parser);
 
+/* For callers who recognise the next entries by themselves: goes on `len` bytes behind the start of
+ * exposition_rest(), where a line must begin, with `type` as that of the last TYPE line. */
+void exposition_skip(struct exposition_parser *parser, size_t len, enum exposition_type type);
+
+/* The type of the last TYPE line so far. */
+enum exposition_type exposition_type_in_force(const struct exposition_parser *parser);
+
 /* After EXPOSITION_ERROR and before the bytes of that feed change: appends the text that
  * Prometheus shows as the target's lastError. It quotes the line, so it can be long. */
 void exposition_error(const struct exposition_parser *parser, struct strbuf *text);

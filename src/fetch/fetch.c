@@ -349,6 +349,8 @@ static void on_received(struct net_stream *stream, const uint8_t *bytes, int res
     struct fetch_connection *conn = OWNER(stream, stream);
     if (result > 0) {
         conn->counters.bytes_in += (uint64_t)result;
+        if (conn->handler->on_bytes != NULL)
+            conn->handler->on_bytes(conn);
         take_bytes(conn, slice_make(bytes, (size_t)result));
     } else if (result == 0) {
         on_end_of_stream(conn);

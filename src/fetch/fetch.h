@@ -28,6 +28,9 @@
 struct fetch_connection;
 
 struct fetch_handler {
+    /* Bytes of an answer have come and are looked at next. May be NULL. */
+    void (*on_bytes)(struct fetch_connection *conn);
+
     void (*on_head)(struct fetch_connection *conn, const struct http_head *head);
 
     /* Bytes of the body, of any status, valid in the call; encodings are not undone. */

@@ -333,6 +333,11 @@ struct series_state series_target_state(const struct series_store *store, uint32
                                  valid->scrape_seq, valid->flags};
 }
 
+const struct shm_record *series_record(const struct series_store *store, uint32_t ref)
+{
+    return record_at(store, ref);
+}
+
 static struct shm_target_state *other_copy(struct shm_target_body *body,
                                            const struct shm_target_state *state)
 {

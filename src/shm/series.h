@@ -108,6 +108,9 @@ void series_targets_each(struct series_store *store,
 
 uint64_t series_target_id(const struct series_store *store, uint32_t ref);
 
+/* The record itself, for the functions of shm/series_reader.h. */
+const struct shm_record *series_record(const struct series_store *store, uint32_t ref);
+
 /* The state that is committed. All zero when there is none. */
 struct series_state series_target_state(const struct series_store *store, uint32_t ref);
 

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A body while it arrives: bytes in, in pieces of any size, a harvest out. What is expected is
+ * recognised by the plan (scrapers/plan.h), everything else goes through the parser and, if its
+ * series text is new, is learnt. The outcome is the same with any plan and with none. No I/O.
+ *
+ * What a piece leaves unfinished, at most a line, is kept and joined with the next one.
+ */
+#ifndef SCRAPERS_BODY_H
+#define SCRAPERS_BODY_H
+
+#include "exposition/exposition.h"
+#include "scrapers/harvest.h"
+
+/* A line, with the comments before it, may not be longer. */
+#define BODY_LINE_MAX (1u << 20)
+
+/* What all bodies of a process share. */
+struct body_tools {
+    struct series_store *store;
+    struct hash_key key;
+    struct line_learner learner;
+};
+
+struct body_source {
+    struct line_context *context;
+    struct plan *plan; /* what the target served last, or NULL; must stay until body_end */
+    enum exposition_format format;
+    bool honor_timestamps;
+    uint32_t limit; /* of samples that are kept; more of them are only counted */
+};
+
+enum body_state {
+    BODY_OPEN,      /* more may come */
+    BODY_COMPLETE,  /* what still comes means nothing */
+    BODY_MALFORMED, /* the parser refused it */
+    BODY_REFUSED,   /* the labels of a series were refused */
+    BODY_NO_MEMORY  /* the series table has no room for a new line */
+};
+
+/* The struct is zeroed before its first use; it keeps memory between uses. */
+struct body {
+    enum body_state state;
+    struct harvest harvest;
+    struct plan *plan; /* that is followed: the source's, or one that was guessed and retained */
+    uint32_t scraped;  /* samples seen, the one that was refused included */
+    uint32_t accepted; /* of these, the ones without the refused one */
+    uint32_t predicted;
+    uint32_t learnt;
+    struct errctx error; /* why it is not COMPLETE */
+    /* private */
+    struct body_tools *tools;
+    struct body_source source;
+    struct exposition_parser parser;
+    uint32_t cursor; /* of the plan: the entry that is expected next */
+    uint32_t misses; /* surprises so far without a single expected entry */
+    size_t parsed;   /* bytes of the gap in hand that the parser has gone over */
+    size_t wanted;   /* bytes of the gap in hand without which nothing can be told */
+    bool is_cut;     /* the start of the gap in hand is not there any more */
+    bool may_guess;
+    char *kept; /* the unfinished line */
+    size_t kept_len;
+    size_t kept_room;
+};
+
+void body_begin(struct body *body, struct body_tools *tools, const struct body_source *source);
+
+/* Bytes that came. They are not needed after the call. */
+void body_take(struct body *body, struct slice bytes);
+
+/* The body is complete; afterwards the state is not OPEN. */
+void body_finish(struct body *body);
+
+/* Whether all of the plan and nothing else was there. */
+bool body_followed_plan(const struct body *body);
+
+/* Gives back what the harvest owns, for plans is where a guessed plan is released. */
+void body_end(struct body *body, struct plans *plans);
+void body_fini(struct body *body);
+
+void body_tools_fini(struct body_tools *tools);
+
+#endif

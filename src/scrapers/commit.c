@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/commit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "scrapers/crashpoints.h"
+
+/* ---- report series ---- */
+
+int report_lines_get(struct series_store *store, struct report_lines *ret_lines)
+{
+    static const char *const names[REPORT_COUNT] = {
+        [REPORT_UP] = "up",
+        [REPORT_DURATION] = "scrape_duration_seconds",
+        [REPORT_SCRAPED] = "scrape_samples_scraped",
+        [REPORT_POST] = "scrape_samples_post_metric_relabeling",
+        [REPORT_ADDED] = "scrape_series_added",
+    };
+    for (int i = 0; i < REPORT_COUNT; i++) {
+        struct label name = {SLICE_LITERAL("__name__"), slice_of(names[i])};
+        int err = series_line(store, &name, 1, &ret_lines->lines[i]);
+        if (err != 0)
+            return err;
+    }
+    return series_layout(store, ret_lines->lines, REPORT_COUNT, &ret_lines->layout);
+}
+
+void report_lines_release(struct series_store *store, const struct report_lines *lines)
+{
+    series_release(store, lines->layout);
+    for (int i = 0; i < REPORT_COUNT; i++)
+        series_release(store, lines->lines[i]);
+}
+
+/* ---- blocks ---- */
+
+static uint64_t column_bytes(uint16_t kind, uint16_t flags, uint32_t count)
+{
+    uint32_t rest = count % SHM_BLOCK_SAMPLES;
+    uint64_t bytes =
+        (uint64_t)(count / SHM_BLOCK_SAMPLES) * block_length(kind, flags, SHM_BLOCK_SAMPLES);
+    return rest == 0 ? bytes : bytes + block_length(kind, flags, rest);
+}
+
+uint64_t commit_bytes(uint32_t samples, uint32_t markers)
+{
+    return column_bytes(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, samples) +
+           column_bytes(SHM_BLOCK_STALE, 0, markers) +
+           block_length(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, REPORT_COUNT);
+}
+
+/* Series that go into blocks of one kind: the lines of a layout, or those of an array. */
+struct column {
+    uint16_t kind;
+    uint16_t flags;
+    uint32_t layout; /* 0: lines */
+    uint32_t count;
+    const uint32_t *lines;
+    const uint64_t *bits;
+    const int64_t *times;
+};
+
+static int put_block(struct commit *commit, struct shm_block *head, const struct column *column,
+                     uint32_t first, uint32_t count)
+{
+    struct block_columns to;
+    head->count = count;
+    head->first_line = column->layout != 0 ? first : 0;
+    int err = block_reserve(commit->ring, head, &to);
+    if (err != 0)
+        return err;
+    if (to.refs != NULL)
+        memcpy(to.refs, column->lines + first, count * sizeof(*to.refs));
+    if (to.bits != NULL)
+        memcpy(to.bits, column->bits + first, count * sizeof(*to.bits));
+    if (to.timestamps != NULL)
+        memcpy(to.timestamps, column->times + first, count * sizeof(*to.timestamps));
+    return 0;
+}
+
+/* `head` says whose blocks they are; the rest is filled in. */
+static int put_column(struct commit *commit, struct shm_block head, const struct column *column)
+{
+    head.kind = column->kind;
+    head.flags = column->flags;
+    if (column->layout != 0) {
+        head.flags |= SHM_BLOCK_HAS_LAYOUT;
+        head.layout_ref = column->layout;
+        head.layout_generation = series_generation(commit->store, column->layout);
+    }
+    if (column->times != NULL)
+        head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
+    for (uint32_t first = 0; first < column->count; first += SHM_BLOCK_SAMPLES) {
+        uint32_t left = column->count - first;
+        uint32_t count = left < SHM_BLOCK_SAMPLES ? left : SHM_BLOCK_SAMPLES;
+        int err = put_block(commit, &head, column, first, count);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+static struct shm_block head_of(const struct commit *commit, uint32_t target_ref,
+                                int64_t timestamp_ms, uint32_t scrape_seq)
+{
+    return (struct shm_block){
+        .target_id = series_target_id(commit->store, target_ref),
+        .target_ref = target_ref,
+        .target_generation = series_generation(commit->store, target_ref),
+        .scrape_seq = scrape_seq,
+        .timestamp_ms = timestamp_ms,
+    };
+}
+
+/* ---- a scrape ---- */
+
+/* The records that the new state will refer to; a reference each. */
+static int make_state(struct commit *commit, const struct outcome *outcome,
+                      struct series_state *state)
+{
+    state->layout = state->stamped = 0;
+    if (outcome->plan != NULL) {
+        state->layout = outcome->plan->layout;
+        if (state->layout != 0)
+            series_retain(commit->store, state->layout);
+    } else if (outcome->tracked.count > 0) {
+        int err = series_layout(commit->store, outcome->tracked.lines, outcome->tracked.count,
+                                &state->layout);
+        if (err != 0)
+            return err;
+    }
+    const struct outcome_list *stamped = &outcome->stamped;
+    if (stamped->count == 0)
+        return 0;
+    return series_stamped(commit->store, stamped->lines, stamped->times, stamped->count,
+                          &state->stamped);
+}
+
+static void release_state(struct commit *commit, const struct series_state *state)
+{
+    if (state->layout != 0)
+        series_release(commit->store, state->layout);
+    if (state->stamped != 0)
+        series_release(commit->store, state->stamped);
+}
+
+static int put_samples(struct commit *commit, const struct shm_block *head,
+                       const struct series_state *state, const struct outcome *outcome)
+{
+    const struct outcome_list *tracked = &outcome->tracked;
+    struct column main = {
+        .kind = SHM_BLOCK_SAMPLES_KIND,
+        .layout = state->layout,
+        .count = outcome_tracked_count(outcome),
+        .bits = outcome->plan != NULL ? outcome->plan_bits : tracked->bits,
+        .times = outcome->tracked_have_times ? tracked->times : NULL,
+    };
+    struct column extra = {
+        .kind = SHM_BLOCK_SAMPLES_KIND,
+        .count = outcome->extra.count,
+        .lines = outcome->extra.lines,
+        .bits = outcome->extra.bits,
+        .times = outcome->extra.times,
+    };
+    int err = put_column(commit, *head, &main);
+    return err != 0 ? err : put_column(commit, *head, &extra);
+}
+
+static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
+                      const struct series_state *state, const struct outcome *outcome)
+{
+    uint64_t bits[REPORT_COUNT];
+    struct shm_block head =
+        head_of(commit, scrape->target_ref, scrape->timestamp_ms, state->scrape_seq);
+    struct column stale = {
+        .kind = SHM_BLOCK_STALE, .count = outcome->stale.count, .lines = outcome->stale.lines};
+    struct column report = {.kind = SHM_BLOCK_SAMPLES_KIND,
+                            .flags = SHM_BLOCK_REPORT | SHM_BLOCK_LAST,
+                            .layout = commit->report->layout,
+                            .count = REPORT_COUNT,
+                            .bits = bits};
+    memcpy(bits, scrape->report, sizeof(bits));
+    int err = scrape->send_samples ? put_samples(commit, &head, state, outcome) : 0;
+    if (err == 0)
+        err = put_column(commit, head, &stale);
+    return err != 0 ? err : put_column(commit, head, &report);
+}
+
+/* Makes what is reserved and the target's new state visible, together. */
+static void publish(struct commit *commit, uint32_t target_ref, const struct series_state *state)
+{
+    CRASHPOINT(POINT_BLOCKS_WRITTEN);
+    series_target_prepare(commit->store, target_ref, state);
+    commit->doorbell |= ring_publish(commit->ring);
+    CRASHPOINT(POINT_PUBLISHED);
+    series_target_commit(commit->store, target_ref);
+    CRASHPOINT(POINT_COMMITTED);
+}
+
+int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
+                      const struct outcome *outcome)
+{
+    struct series_state before = series_target_state(commit->store, scrape->target_ref);
+    struct series_state state = {.timestamp_ms = scrape->timestamp_ms,
+                                 .scrape_seq = before.scrape_seq + 1,
+                                 .flags = SHM_STATE_REPORTED};
+    CRASHPOINT(POINT_BEFORE_RESERVE);
+    int err = make_state(commit, outcome, &state);
+    if (err == 0)
+        err = put_scrape(commit, scrape, &state, outcome);
+    if (err != 0) {
+        ring_rollback(commit->ring);
+        release_state(commit, &state);
+        return err;
+    }
+    publish(commit, scrape->target_ref, &state);
+    uint32_t samples =
+        scrape->send_samples ? outcome_tracked_count(outcome) + outcome->extra.count : 0;
+    return (int64_t)samples + outcome->stale.count + REPORT_COUNT;
+}
+
+/* ---- a departure ---- */
+
+/* Markers for the lines of `layout` that are not lines of `heir`. */
+static int put_left_lines(struct commit *commit, const struct shm_block *head, uint32_t layout,
+                          uint32_t heir, uint32_t *ret_count)
+{
+    struct refmap inherited = {0};
+    uint32_t count = series_count(commit->store, layout);
+    uint32_t heir_count = heir == 0 ? 0 : series_count(commit->store, heir);
+    refmap_reset(&inherited, heir_count);
+    for (uint32_t i = 0; i < heir_count; i++)
+        *refmap_at(&inherited, series_layout_lines(commit->store, heir)[i]) = 1;
+    int err = 0;
+    uint32_t lines[256];
+    struct column column = {.kind = SHM_BLOCK_STALE, .lines = lines};
+    for (uint32_t i = 0; err == 0 && i < count; i++) {
+        uint32_t line = series_layout_lines(commit->store, layout)[i];
+        if (refmap_find(&inherited, line) == NULL)
+            lines[column.count++] = line;
+        bool is_full = column.count == sizeof(lines) / sizeof(lines[0]);
+        if (column.count > 0 && (is_full || i + 1 == count)) {
+            err = put_column(commit, *head, &column);
+            *ret_count += column.count;
+            column.count = 0;
+        }
+    }
+    refmap_fini(&inherited);
+    return err;
+}
+
+static int put_departure(struct commit *commit, const struct shm_block *head,
+                         const struct series_state *before, uint32_t heir_ref, uint32_t *ret_count)
+{
+    struct column report = {.kind = SHM_BLOCK_STALE,
+                            .flags = SHM_BLOCK_REPORT | SHM_BLOCK_LAST,
+                            .layout = commit->report->layout,
+                            .count = REPORT_COUNT};
+    uint32_t heir_layout = heir_ref == 0 ? 0 : series_target_state(commit->store, heir_ref).layout;
+    int err = 0;
+    if (before->layout != 0)
+        err = put_left_lines(commit, head, before->layout, heir_layout, ret_count);
+    if (err != 0 || heir_ref != 0 || (before->flags & SHM_STATE_REPORTED) == 0)
+        return err;
+    *ret_count += REPORT_COUNT;
+    return put_column(commit, *head, &report);
+}
+
+int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
+                         int64_t timestamp_ms)
+{
+    struct series_state before = series_target_state(commit->store, target_ref);
+    struct series_state after = {.timestamp_ms = timestamp_ms, .scrape_seq = before.scrape_seq + 1};
+    struct shm_block head = head_of(commit, target_ref, timestamp_ms, after.scrape_seq);
+    uint32_t count = 0;
+    int err = 0;
+    if (timestamp_ms > before.timestamp_ms)
+        err = put_departure(commit, &head, &before, heir_ref, &count);
+    if (err != 0) {
+        ring_rollback(commit->ring);
+        return err;
+    }
+    if (count > 0)
+        publish(commit, target_ref, &after);
+    CRASHPOINT(POINT_DEPARTURE_WRITTEN);
+    series_target_drop(commit->store, target_ref);
+    CRASHPOINT(POINT_TARGET_DROPPED);
+    return count;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Puts what came of a scrape into the ring, and the target's new state beside it, visible together
+ * by one publish: whole or not at all.
+ */
+#ifndef SCRAPERS_COMMIT_H
+#define SCRAPERS_COMMIT_H
+
+#include "scrapers/outcome.h"
+#include "shm/block.h"
+
+/* The report series, in Prometheus' order. */
+enum report { REPORT_UP, REPORT_DURATION, REPORT_SCRAPED, REPORT_POST, REPORT_ADDED, REPORT_COUNT };
+
+/* Their LINE records, and the LAYOUT of all of them. */
+struct report_lines {
+    uint32_t lines[REPORT_COUNT];
+    uint32_t layout;
+};
+int report_lines_get(struct series_store *store, struct report_lines *ret_lines) MUST_USE;
+void report_lines_release(struct series_store *store, const struct report_lines *lines);
+
+struct commit {
+    struct ring_producer *ring;
+    struct series_store *store;
+    const struct report_lines *report;
+    bool doorbell; /* the writer wants to be woken: ring it once a turn, and set this to false */
+};
+
+struct commit_scrape {
+    uint32_t target_ref;
+    int64_t timestamp_ms;
+    bool send_samples; /* false: the outcome's samples are only what was seen */
+    double report[REPORT_COUNT];
+};
+
+/*
+ * ERR_FULL: the ring has no room; -ENOSPC: no memory. Then nothing has changed. The number of
+ * samples and markers, with report series.
+ */
+int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
+                      const struct outcome *outcome) MUST_USE;
+
+/*
+ * The target is gone for good: markers for all it tracks, but for the lines that `heir` (a TARGET
+ * with the same labels; 0: none) tracks now, and for its report series, unless there is an heir.
+ * Its record is dropped. Errors as above.
+ */
+int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
+                         int64_t timestamp_ms) MUST_USE;
+
+/* Bytes that a scrape of so many samples and markers may take in the ring. */
+uint64_t commit_bytes(uint32_t samples, uint32_t markers);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/harvest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM_MIN  128u
+#define ROOM_KEPT 4096u /* larger memory is not kept for the next use */
+
+static void *grown(void *array, uint32_t room, size_t size)
+{
+    void *larger = realloc(array, room * size);
+    check(larger != NULL);
+    return larger;
+}
+
+static uint32_t larger_room(uint32_t room, uint32_t wanted)
+{
+    uint64_t larger = room < ROOM_MIN ? ROOM_MIN : room;
+    while (larger < wanted)
+        larger *= 2;
+    return larger > UINT32_MAX ? UINT32_MAX : (uint32_t)larger;
+}
+
+static void make_room(struct harvest *harvest, uint32_t wanted)
+{
+    if (wanted <= harvest->room)
+        return;
+    harvest->room = larger_room(harvest->room, wanted);
+    harvest->bits = grown(harvest->bits, harvest->room, sizeof(*harvest->bits));
+}
+
+static void make_times_room(struct harvest *harvest, uint32_t wanted)
+{
+    if (wanted <= harvest->times_room)
+        return;
+    harvest->times_room = larger_room(harvest->times_room, wanted);
+    harvest->times = grown(harvest->times, harvest->times_room, sizeof(*harvest->times));
+}
+
+static void make_draft_room(struct harvest *harvest, uint32_t wanted)
+{
+    struct plan_columns *draft = &harvest->draft;
+    if (wanted <= harvest->draft_room)
+        return;
+    uint32_t room = larger_room(harvest->draft_room, wanted);
+    harvest->draft_room = room;
+    draft->hashes = grown(draft->hashes, room, sizeof(*draft->hashes));
+    draft->lines = grown(draft->lines, room, sizeof(*draft->lines));
+    draft->lengths = grown(draft->lengths, room, sizeof(*draft->lengths));
+    draft->types = grown(draft->types, room, sizeof(*draft->types));
+    draft->prints = grown(draft->prints, room, sizeof(*draft->prints));
+}
+
+void harvest_begin(struct harvest *harvest, uint32_t expected, uint32_t limit)
+{
+    check(harvest->count == 0 && harvest->owned_count == 0);
+    harvest->limit = limit;
+    harvest->has_times = false;
+    harvest->is_drafted = false;
+    make_room(harvest, expected < limit ? expected : limit);
+}
+
+static void free_draft(struct harvest *harvest)
+{
+    free(harvest->draft.hashes);
+    free(harvest->draft.lines);
+    free(harvest->draft.lengths);
+    free(harvest->draft.types);
+    free(harvest->draft.prints);
+    harvest->draft = (struct plan_columns){0};
+    harvest->draft_room = 0;
+}
+
+static void free_above(struct harvest *harvest, uint32_t kept)
+{
+    if (harvest->room > kept) {
+        free(harvest->bits);
+        harvest->bits = NULL;
+        harvest->room = 0;
+    }
+    if (harvest->times_room > kept) {
+        free(harvest->times);
+        harvest->times = NULL;
+        harvest->times_room = 0;
+    }
+    if (harvest->owned_room > kept) {
+        free(harvest->owned);
+        harvest->owned = NULL;
+        harvest->owned_room = 0;
+    }
+    if (harvest->draft_room > kept)
+        free_draft(harvest);
+}
+
+void harvest_end(struct harvest *harvest)
+{
+    harvest->count = 0;
+    harvest->owned_count = 0;
+    free_above(harvest, ROOM_KEPT);
+}
+
+void harvest_fini(struct harvest *harvest)
+{
+    harvest_end(harvest);
+    free_above(harvest, 0);
+}
+
+void harvest_draft(struct harvest *harvest, const struct plan *plan)
+{
+    uint32_t n = harvest->count;
+    if (harvest->is_drafted)
+        return;
+    harvest->is_drafted = true;
+    make_draft_room(harvest, n + 1);
+    if (n == 0)
+        return;
+    memcpy(harvest->draft.hashes, plan->columns.hashes, n * sizeof(*harvest->draft.hashes));
+    memcpy(harvest->draft.lines, plan->columns.lines, n * sizeof(*harvest->draft.lines));
+    memcpy(harvest->draft.lengths, plan->columns.lengths, n * sizeof(*harvest->draft.lengths));
+    memcpy(harvest->draft.types, plan->columns.types, n);
+    memcpy(harvest->draft.prints, plan->columns.prints, n);
+}
+
+static void start_times(struct harvest *harvest)
+{
+    make_times_room(harvest, harvest->count + 1);
+    for (uint32_t i = 0; i < harvest->count; i++)
+        harvest->times[i] = HARVEST_NO_TIME;
+    harvest->has_times = true;
+}
+
+void harvest_add(struct harvest *harvest, const struct plan_sample *sample)
+{
+    uint32_t at = harvest->count;
+    check(at < harvest->limit);
+    if (at == harvest->room)
+        make_room(harvest, at + 1);
+    harvest->bits[at] = sample->bits;
+    if (sample->has_timestamp && !harvest->has_times)
+        start_times(harvest);
+    if (harvest->has_times) {
+        make_times_room(harvest, at + 1);
+        harvest->times[at] = sample->has_timestamp ? sample->timestamp_ms : HARVEST_NO_TIME;
+    }
+    harvest->count++;
+}
+
+struct plan_entry plan_entry_at(const struct plan *plan, uint32_t at)
+{
+    const struct plan_columns *columns = &plan->columns;
+    return (struct plan_entry){columns->hashes[at], columns->lines[at], columns->lengths[at],
+                               columns->types[at], columns->prints[at]};
+}
+
+void harvest_add_entry(struct harvest *harvest, const struct plan_sample *sample,
+                       struct plan_entry entry)
+{
+    uint32_t at = harvest->count;
+    check(harvest->is_drafted);
+    make_draft_room(harvest, at + 1);
+    harvest->draft.hashes[at] = entry.hash;
+    harvest->draft.lines[at] = entry.line;
+    harvest->draft.lengths[at] = entry.length;
+    harvest->draft.types[at] = entry.type;
+    harvest->draft.prints[at] = entry.print;
+    harvest_add(harvest, sample);
+}
+
+void harvest_own(struct harvest *harvest, uint32_t line)
+{
+    if (harvest->owned_count == harvest->owned_room) {
+        harvest->owned_room = larger_room(harvest->owned_room, harvest->owned_count + 1);
+        harvest->owned = grown(harvest->owned, harvest->owned_room, sizeof(*harvest->owned));
+    }
+    harvest->owned[harvest->owned_count++] = line;
+}
+
+const uint32_t *harvest_lines(const struct harvest *harvest, const struct plan *plan)
+{
+    return harvest->is_drafted || plan == NULL ? harvest->draft.lines : plan->columns.lines;
+}
+
+const uint8_t *harvest_prints(const struct harvest *harvest, const struct plan *plan)
+{
+    return harvest->is_drafted || plan == NULL ? harvest->draft.prints : plan->columns.prints;
+}

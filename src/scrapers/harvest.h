@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The samples of one body as they come in. While the body follows its plan only the numbers are
+ * kept, and the plan says the rest; from the first surprise on the harvest keeps the columns of a
+ * plan itself (it is drafted), which then becomes the plan for the next time.
+ */
+#ifndef SCRAPERS_HARVEST_H
+#define SCRAPERS_HARVEST_H
+
+#include "scrapers/plan.h"
+
+#define HARVEST_NO_TIME INT64_MIN
+
+struct harvest {
+    uint64_t *bits;
+    int64_t *times;            /* explicit timestamps in ms or HARVEST_NO_TIME, if has_times */
+    struct plan_columns draft; /* of the samples, if is_drafted */
+    uint32_t *owned;           /* lines that were learnt: a reference each */
+    uint32_t count;
+    uint32_t limit; /* not more than so many samples */
+    uint32_t owned_count;
+    bool has_times;
+    bool is_drafted;
+    /* private: how many entries there is memory for */
+    uint32_t room;
+    uint32_t times_room;
+    uint32_t draft_room;
+    uint32_t owned_room;
+};
+
+/* Empties it; `expected` samples are likely to come. */
+void harvest_begin(struct harvest *harvest, uint32_t expected, uint32_t limit);
+
+/* Everything but large memory is kept for the next use. The owned references must be given back. */
+void harvest_end(struct harvest *harvest);
+void harvest_fini(struct harvest *harvest);
+
+/* Goes over to keeping columns; what is there so far are the first entries of the plan. */
+void harvest_draft(struct harvest *harvest, const struct plan *plan);
+
+/* Adds a sample that is the next one of the plan that is being followed. */
+void harvest_add(struct harvest *harvest, const struct plan_sample *sample);
+
+/* An entry of the columns, for the sample that is added next. */
+struct plan_entry {
+    uint64_t hash;
+    uint32_t line;
+    uint16_t length;
+    uint8_t type;
+    uint8_t print;
+};
+struct plan_entry plan_entry_at(const struct plan *plan, uint32_t at);
+void harvest_add_entry(struct harvest *harvest, const struct plan_sample *sample,
+                       struct plan_entry entry);
+
+/* Notes that a reference of this line is the harvest's. */
+void harvest_own(struct harvest *harvest, uint32_t line);
+
+/* The lines of the samples: of the draft, or of the plan that was followed. */
+const uint32_t *harvest_lines(const struct harvest *harvest, const struct plan *plan);
+const uint8_t *harvest_prints(const struct harvest *harvest, const struct plan *plan);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * limpet-scraper: asks targets for their metrics and puts what they say into its ring.
+ *
+ * Its life: attach to ring and series table, where everything that was committed before lies; take
+ * in the table of targets; then turn the loop. A turn starts the scrapes of a tick, takes what has
+ * come of others, commits what is complete, looks for a new table and moves the sign of life. On
+ * STOP what is running may end within the time that the supervisor grants; on ROLL only for a
+ * moment, since the successor makes up for what is given up, and must not come too late for what is
+ * due meanwhile. Nothing else is done at the end, so kill -9 is as good.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "child/child.h"
+#include "config/freeze.h"
+#include "scrapers/scraper.h"
+
+#define TURN_MAX_NS  (NS_PER_S / 2) /* the sign of life is due, and a look at the clock */
+#define ROLL_WAIT_MS 1000
+#define LEAVING_MS   500 /* of the time that the supervisor grants, for what comes after */
+
+struct life {
+    struct child child;
+    struct config *config;
+    struct scraper scraper;
+    struct loop_op wake;
+    struct loop_op orders;
+    enum child_order order;
+    int64_t leave_at_ns; /* at the latest, once there is an order */
+};
+
+static struct life life;
+
+/* That there is a new table is seen in every turn; this only ends the sleep. */
+static void on_wake(struct loop_op *op, int result)
+{
+    eventfd_t times;
+    (void)result;
+    (void)eventfd_read(HERITAGE_WAKE, &times);
+    loop_poll_readable(life.scraper.loop, op, HERITAGE_WAKE);
+}
+
+static void obey(enum child_order order, int64_t limit_ms)
+{
+    int64_t time_ms = limit_ms > 2 * LEAVING_MS ? limit_ms - LEAVING_MS : limit_ms / 2;
+    if (order == CHILD_ORDER_ORPHANED)
+        time_ms = 0;
+    if (order == CHILD_ORDER_ROLL && time_ms > ROLL_WAIT_MS)
+        time_ms = ROLL_WAIT_MS;
+    life.order = order;
+    life.leave_at_ns = clock_mono_ns() + time_ms * NS_PER_MS;
+    scraper_stop(&life.scraper);
+}
+
+static void on_orders(struct loop_op *op, int result)
+{
+    (void)result;
+    int64_t limit_ms = 0;
+    enum child_order order;
+    while ((order = child_take_order(&life.child, &limit_ms)) != CHILD_ORDER_NONE) {
+        obey(order, limit_ms);
+        if (order == CHILD_ORDER_ORPHANED)
+            return;
+    }
+    loop_poll_readable(life.scraper.loop, op, HERITAGE_SUPERVISION);
+}
+
+static bool may_leave(void)
+{
+    if (life.order == CHILD_ORDER_NONE)
+        return false;
+    return life.scraper.running == 0 || clock_mono_ns() >= life.leave_at_ns;
+}
+
+static int64_t time_to_sleep(void)
+{
+    if (life.order == CHILD_ORDER_NONE)
+        return TURN_MAX_NS;
+    int64_t left_ns = life.leave_at_ns - clock_mono_ns();
+    return left_ns < 0 ? 0 : left_ns < TURN_MAX_NS ? left_ns : TURN_MAX_NS;
+}
+
+static int run(struct errctx *reterr)
+{
+    for (;;) {
+        if (scraper_turn(&life.scraper))
+            (void)eventfd_write(HERITAGE_DOORBELL, 1);
+        if (may_leave())
+            return 0;
+        int err = loop_run_once(life.scraper.loop, time_to_sleep());
+        if (err != 0)
+            return err_set(reterr, err, "the event loop failed: %s", err_text(err));
+        child_progress(&life.child);
+    }
+}
+
+static int start_loop(struct errctx *reterr)
+{
+    int err = loop_new(&(struct loop_options){0}, &life.scraper.loop, reterr);
+    if (err != 0)
+        return err;
+    const char *name = loop_backend_name(life.scraper.loop);
+    const char *why = loop_backend_why(life.scraper.loop);
+    struct shm_slot *slot = life.child.slot;
+    atomic_store(&slot->backend, strcmp(name, "io_uring") == 0 ? 1 : 2);
+    strncpy(slot->backend_why, why, sizeof(slot->backend_why) - 1);
+    log_info(MSG("event loop"), STR("backend", name), STR("why", why));
+    return 0;
+}
+
+static int start(struct errctx *reterr)
+{
+    uint32_t index = life.child.index;
+    const struct scraper_segments segments = {HERITAGE_RING(index), HERITAGE_SERIES(index),
+                                              HERITAGE_TARGETS};
+    int err = config_thaw(HERITAGE_CONFIG, &life.config, reterr);
+    if (err == 0)
+        err = start_loop(reterr);
+    if (err != 0)
+        return err;
+    life.scraper.slot = life.child.slot;
+    life.scraper.supervisor = life.child.supervisor;
+    life.scraper.config = life.config;
+    life.scraper.index = index;
+    life.scraper.scrapers = life.child.scrapers;
+    err = scraper_init(&life.scraper, &segments, reterr);
+    if (err != 0)
+        return err;
+    life.wake.done = on_wake;
+    life.orders.done = on_orders;
+    loop_poll_readable(life.scraper.loop, &life.wake, HERITAGE_WAKE);
+    loop_poll_readable(life.scraper.loop, &life.orders, HERITAGE_SUPERVISION);
+    child_ready(&life.child);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct errctx why;
+    int err = child_start(&life.child, CHILD_ROLE_SCRAPER, argc, argv, &why);
+    if (err == 0)
+        err = start(&why);
+    if (err == 0)
+        err = run(&why);
+    if (err != 0)
+        return child_fail(err, &why);
+    scraper_abandon(&life.scraper);
+    return child_leave(&life.child);
+}

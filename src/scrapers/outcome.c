@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/outcome.h"
+
+#include <stdlib.h>
+
+#define AHEAD_MAX_MS (INT64_C(600) * 1000) /* a sample may not lie further in the future */
+
+/* So long a series with own timestamps is remembered after it was last seen. */
+#define REMEMBER_MS (INT64_C(600) * 1000)
+
+/* ---- lists ---- */
+
+static void *grown(void *array, uint32_t room, size_t size)
+{
+    void *larger = realloc(array, room * size);
+    check(larger != NULL);
+    return larger;
+}
+
+static void append(struct outcome_list *list, uint32_t line, uint64_t bits, int64_t time_ms)
+{
+    if (list->count == list->room) {
+        list->room = list->room == 0 ? 256 : list->room * 2;
+        list->lines = grown(list->lines, list->room, sizeof(*list->lines));
+        list->bits = grown(list->bits, list->room, sizeof(*list->bits));
+        list->times = grown(list->times, list->room, sizeof(*list->times));
+    }
+    list->lines[list->count] = line;
+    list->bits[list->count] = bits;
+    list->times[list->count] = time_ms;
+    list->count++;
+}
+
+static void list_fini(struct outcome_list *list)
+{
+    free(list->lines);
+    free(list->bits);
+    free(list->times);
+    *list = (struct outcome_list){0};
+}
+
+void outcome_fini(struct outcome *outcome)
+{
+    list_fini(&outcome->tracked);
+    list_fini(&outcome->extra);
+    list_fini(&outcome->stale);
+    list_fini(&outcome->stamped);
+    refmap_fini(&outcome->before);
+    refmap_fini(&outcome->seen);
+}
+
+static void clear(struct outcome *outcome)
+{
+    outcome->tracked.count = outcome->extra.count = 0;
+    outcome->stale.count = outcome->stamped.count = 0;
+    outcome->plan = NULL;
+    outcome->plan_bits = NULL;
+    outcome->tracked_have_times = false;
+    outcome->added = outcome->duplicate = outcome->respelled = 0;
+    outcome->out_of_order = outcome->out_of_bounds = 0;
+}
+
+uint32_t outcome_tracked_count(const struct outcome *outcome)
+{
+    return outcome->plan != NULL ? outcome->plan->count : outcome->tracked.count;
+}
+
+/* ---- what was there before ---- */
+
+/* Values of outcome.before: these flags, and the place among the stamped lines above them. */
+#define BEFORE_KNOWN   1u
+#define BEFORE_TRACKED 2u
+#define BEFORE_STAMPED 4u
+#define BEFORE_SHIFT   3u
+
+static uint32_t count_of(const struct series_store *store, uint32_t ref)
+{
+    return ref == 0 ? 0 : series_count(store, ref);
+}
+
+static void note_lines(struct refmap *map, const uint32_t *lines, uint32_t count, uint32_t flags)
+{
+    for (uint32_t i = 0; i < count; i++)
+        *refmap_at(map, lines[i]) |= flags;
+}
+
+static void note_before(struct outcome *outcome, const struct outcome_input *input)
+{
+    const struct series_store *store = input->store;
+    uint32_t known = input->known != NULL ? input->known->layout : 0;
+    uint32_t tracked = input->before.layout;
+    uint32_t stamped = input->before.stamped;
+    struct refmap *before = &outcome->before;
+    refmap_reset(before, (size_t)count_of(store, known) + count_of(store, tracked) +
+                             count_of(store, stamped));
+    if (known != 0)
+        note_lines(before, series_layout_lines(store, known), series_count(store, known),
+                   BEFORE_KNOWN);
+    if (tracked != 0)
+        note_lines(before, series_layout_lines(store, tracked), series_count(store, tracked),
+                   BEFORE_KNOWN | BEFORE_TRACKED);
+    for (uint32_t i = 0; i < count_of(store, stamped); i++)
+        *refmap_at(before, series_stamped_lines(store, stamped)[i]) |=
+            BEFORE_KNOWN | BEFORE_STAMPED | i << BEFORE_SHIFT;
+}
+
+static uint32_t flags_before(const struct outcome *outcome, uint32_t line)
+{
+    const uint32_t *flags = refmap_find(&outcome->before, line);
+    return flags == NULL ? 0 : *flags;
+}
+
+/* The time of the last sample of a line; INT64_MIN when none is known. */
+static int64_t last_time(const struct outcome_input *input, uint32_t flags)
+{
+    int64_t last = INT64_MIN;
+    if ((flags & BEFORE_TRACKED) != 0)
+        last = input->before.timestamp_ms;
+    if ((flags & BEFORE_STAMPED) != 0) {
+        int64_t own =
+            series_stamped_times(input->store, input->before.stamped)[flags >> BEFORE_SHIFT];
+        last = own > last ? own : last;
+    }
+    return last;
+}
+
+/* ---- what has come ---- */
+
+/*
+ * Values of outcome.seen: whether the line is tracked now, came with a time of its own, had a
+ * sample that was taken; above that the place of the last one taken in the harvest.
+ */
+#define SEEN_TRACKED  1u
+#define SEEN_EXPLICIT 2u
+#define SEEN_TAKEN    4u
+#define SEEN_SHIFT    3u
+
+static bool is_reserved(const struct outcome_input *input, uint32_t line)
+{
+    for (uint32_t i = 0; i < input->reserved_count; i++) {
+        if (input->reserved[i] == line)
+            return true;
+    }
+    return false;
+}
+
+struct sample {
+    uint32_t line;
+    uint64_t bits;
+    int64_t time_ms;
+    bool is_explicit;
+    uint8_t print;
+};
+
+static struct sample sample_at(const struct outcome_input *input, const struct harvest *harvest,
+                               const struct plan *plan, uint32_t at)
+{
+    bool is_explicit = harvest->has_times && harvest->times[at] != HARVEST_NO_TIME;
+    return (struct sample){harvest_lines(harvest, plan)[at], harvest->bits[at],
+                           is_explicit ? harvest->times[at] : input->timestamp_ms, is_explicit,
+                           harvest_prints(harvest, plan)[at]};
+}
+
+/* Whether the sample is refused because of an earlier one of this scrape; counts it then. */
+static bool repeats(struct outcome *outcome, const struct sample *earlier,
+                    const struct sample *sample)
+{
+    bool same_text = earlier->print == sample->print;
+    if (same_text && !sample->is_explicit)
+        outcome->duplicate++;
+    else if (sample->is_explicit && earlier->is_explicit && sample->time_ms > earlier->time_ms)
+        return false;
+    else if (sample->is_explicit && earlier->is_explicit && sample->time_ms < earlier->time_ms)
+        outcome->out_of_order++;
+    else if (same_text)
+        outcome->duplicate++;
+    else
+        outcome->respelled++;
+    return true;
+}
+
+static bool is_too_old_or_new(struct outcome *outcome, const struct outcome_input *input,
+                              const struct sample *sample, uint32_t flags)
+{
+    if (sample->is_explicit && sample->time_ms > input->now_ms + AHEAD_MAX_MS) {
+        outcome->out_of_bounds++;
+        return true;
+    }
+    if (sample->time_ms > last_time(input, flags))
+        return false;
+    outcome->out_of_order++;
+    return true;
+}
+
+static void take(struct outcome *outcome, const struct outcome_input *input,
+                 const struct sample *sample, uint32_t *seen)
+{
+    bool is_first = (*seen & SEEN_TAKEN) == 0;
+    bool tracks = !sample->is_explicit || input->track_timestamps;
+    struct outcome_list *list = tracks && is_first ? &outcome->tracked : &outcome->extra;
+    append(list, sample->line, sample->bits, sample->time_ms);
+    if (tracks && is_first) {
+        *seen |= SEEN_TRACKED;
+        outcome->tracked_have_times |= sample->is_explicit;
+    }
+}
+
+static void take_or_refuse(struct outcome *outcome, const struct outcome_input *input,
+                           const struct harvest *harvest, const struct plan *plan, uint32_t at)
+{
+    struct sample sample = sample_at(input, harvest, plan, at);
+    uint32_t *seen = refmap_at(&outcome->seen, sample.line);
+    if (is_reserved(input, sample.line)) {
+        outcome->respelled++;
+        return;
+    }
+    if (sample.is_explicit)
+        *seen |= SEEN_EXPLICIT;
+    if ((*seen & SEEN_TAKEN) != 0) {
+        struct sample earlier = sample_at(input, harvest, plan, *seen >> SEEN_SHIFT);
+        if (repeats(outcome, &earlier, &sample))
+            return;
+    }
+    uint32_t flags = flags_before(outcome, sample.line);
+    if (is_too_old_or_new(outcome, input, &sample, flags))
+        return;
+    if ((*seen & SEEN_TAKEN) == 0 && (flags & BEFORE_KNOWN) == 0)
+        outcome->added++;
+    take(outcome, input, &sample, seen);
+    *seen = (*seen & (SEEN_TRACKED | SEEN_EXPLICIT)) | SEEN_TAKEN | at << SEEN_SHIFT;
+}
+
+/* ---- what follows for later ---- */
+
+/* Markers for what was tracked and is not any more. */
+static void mark_vanished(struct outcome *outcome, const struct outcome_input *input)
+{
+    uint32_t layout = input->before.layout;
+    uint32_t count = count_of(input->store, layout);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t line = series_layout_lines(input->store, layout)[i];
+        const uint32_t *seen = refmap_find(&outcome->seen, line);
+        if (seen != NULL && (*seen & SEEN_TRACKED) != 0)
+            continue;
+        if (last_time(input, flags_before(outcome, line)) < input->timestamp_ms)
+            append(&outcome->stale, line, 0, input->timestamp_ms);
+    }
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The last time of a line after this scrape, for one that has or had times of its own. */
+static int64_t time_after(const struct outcome *outcome, const struct outcome_input *input,
+                          const struct harvest *harvest, uint32_t line)
+{
+    uint32_t flags = flags_before(outcome, line);
+    const uint32_t *seen = refmap_find(&outcome->seen, line);
+    int64_t time_ms = last_time(input, flags);
+    if (!input->failed && seen != NULL && (*seen & SEEN_TAKEN) != 0) {
+        uint32_t at = *seen >> SEEN_SHIFT;
+        bool is_explicit = harvest->has_times && harvest->times[at] != HARVEST_NO_TIME;
+        time_ms = later(time_ms, is_explicit ? harvest->times[at] : input->timestamp_ms);
+    }
+    bool is_tracked = seen != NULL && (*seen & SEEN_TRACKED) != 0;
+    if ((flags & BEFORE_TRACKED) != 0 && !is_tracked)
+        time_ms = later(time_ms, input->timestamp_ms); /* its marker's */
+    return time_ms;
+}
+
+/* A line is remembered once: `seen` loses the flag when it is. */
+static void remember(struct outcome *outcome, const struct outcome_input *input,
+                     const struct harvest *harvest, const struct plan *plan)
+{
+    const uint32_t *lines = harvest_lines(harvest, plan);
+    for (uint32_t i = 0; harvest->has_times && i < harvest->count; i++) {
+        uint32_t *seen = refmap_at(&outcome->seen, lines[i]);
+        if ((*seen & SEEN_EXPLICIT) == 0)
+            continue;
+        int64_t time_ms = time_after(outcome, input, harvest, lines[i]);
+        *seen &= ~SEEN_EXPLICIT;
+        if (time_ms != INT64_MIN)
+            append(&outcome->stamped, lines[i], 0, time_ms);
+    }
+}
+
+/* Those that had times of their own before and have not come with one now. */
+static void keep_remembering(struct outcome *outcome, const struct outcome_input *input,
+                             const struct harvest *harvest)
+{
+    uint32_t stamped = input->before.stamped;
+    uint32_t fresh = outcome->stamped.count;
+    for (uint32_t i = 0; i < fresh; i++)
+        *refmap_at(&outcome->seen, outcome->stamped.lines[i]) |= SEEN_EXPLICIT;
+    for (uint32_t i = 0; i < count_of(input->store, stamped); i++) {
+        uint32_t line = series_stamped_lines(input->store, stamped)[i];
+        const uint32_t *seen = refmap_find(&outcome->seen, line);
+        if (seen != NULL && (*seen & SEEN_EXPLICIT) != 0)
+            continue;
+        int64_t time_ms = time_after(outcome, input, harvest, line);
+        if (time_ms > input->now_ms - REMEMBER_MS)
+            append(&outcome->stamped, line, 0, time_ms);
+    }
+}
+
+static bool is_as_always(const struct outcome_input *input, const struct harvest *harvest,
+                         const struct plan *plan, bool followed)
+{
+    return followed && plan->plain && plan == input->known && !harvest->has_times &&
+           input->before.layout == plan->layout && input->before.stamped == 0;
+}
+
+void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
+                     const struct harvest *harvest, const struct plan *plan, bool followed)
+{
+    clear(outcome);
+    if (is_as_always(input, harvest, plan, followed)) {
+        outcome->plan = plan;
+        outcome->plan_bits = harvest->bits;
+        return;
+    }
+    note_before(outcome, input);
+    refmap_reset(&outcome->seen,
+                 (size_t)harvest->count + count_of(input->store, input->before.stamped));
+    for (uint32_t i = 0; i < harvest->count; i++)
+        take_or_refuse(outcome, input, harvest, plan, i);
+    mark_vanished(outcome, input);
+    remember(outcome, input, harvest, plan);
+    keep_remembering(outcome, input, harvest);
+}
+
+void outcome_of_nothing(struct outcome *outcome, const struct outcome_input *input)
+{
+    static const struct harvest nothing;
+    clear(outcome);
+    note_before(outcome, input);
+    refmap_reset(&outcome->seen, count_of(input->store, input->before.stamped));
+    mark_vanished(outcome, input);
+    keep_remembering(outcome, input, &nothing);
+}

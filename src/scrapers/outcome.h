@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a scrape means for the series of its target, by Prometheus' rules: which samples are sent,
+ * which are refused and counted, which series are tracked from now on, and which have vanished.
+ *
+ * A series is tracked if a sample of it was taken that had no timestamp of its own (or the job
+ * tracks those too). What was tracked before and is not any more gets a staleness marker. Series
+ * with timestamps of their own are remembered with their last one ("stamped"), since a sample that
+ * is not newer than the last of its series must not be sent.
+ *
+ * Within one scrape the timestamps of a series rise, whatever the target says: a receiver refuses
+ * a whole request over two samples of one series at one time. Prometheus sends them.
+ */
+#ifndef SCRAPERS_OUTCOME_H
+#define SCRAPERS_OUTCOME_H
+
+#include "scrapers/harvest.h"
+#include "scrapers/refmap.h"
+#include "shm/series.h"
+
+/* Lines with a value and a time each; bits and times where they have a meaning. */
+struct outcome_list {
+    uint32_t *lines;
+    uint64_t *bits;
+    int64_t *times;
+    uint32_t count;
+    uint32_t room; /* private */
+};
+
+/* Made for one scrape after another; the memory stays. All zero at the start. */
+struct outcome {
+    struct outcome_list tracked; /* to be sent, and tracked from now on; each line once */
+    struct outcome_list extra;   /* to be sent besides */
+    struct outcome_list stale;   /* to be marked (lines only) */
+    struct outcome_list stamped; /* to be remembered: lines and times */
+    const struct plan *plan;     /* if not NULL: tracked is this plan's layout with plan_bits */
+    const uint64_t *plan_bits;
+    bool tracked_have_times; /* tracked.times has a meaning */
+    uint32_t added;          /* series that were not known before: scrape_series_added */
+    uint32_t duplicate;
+    uint32_t respelled;
+    uint32_t out_of_order;
+    uint32_t out_of_bounds;
+    /* private */
+    struct refmap before;
+    struct refmap seen;
+};
+
+/* What the outcome depends on besides the samples. */
+struct outcome_input {
+    const struct series_store *store;
+    struct series_state before; /* of the target; its timestamp is earlier than timestamp_ms */
+    const struct plan *known;   /* what the target served in its last good scrape, or NULL */
+    const uint32_t *reserved;   /* lines of the report series */
+    uint32_t reserved_count;
+    int64_t timestamp_ms;
+    int64_t now_ms;
+    bool track_timestamps;
+    bool failed; /* an error ended the body: what came before it counts as seen, but is not sent */
+};
+
+/*
+ * The outcome of a body, whose lines are those of `plan` where the harvest is not drafted;
+ * `followed`: it was all of the plan and nothing else.
+ */
+void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
+                     const struct harvest *harvest, const struct plan *plan, bool followed);
+
+/* The outcome of a scrape that got no body: everything tracked is gone. */
+void outcome_of_nothing(struct outcome *outcome, const struct outcome_input *input);
+
+/* Series that are tracked from now on. */
+uint32_t outcome_tracked_count(const struct outcome *outcome);
+
+void outcome_fini(struct outcome *outcome);
+
+#endif

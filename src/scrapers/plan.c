@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exposition/number.h"
+
+#define BUCKETS_MIN 64u
+
+/* How far ahead an entry is looked for: what moved further is learnt again. */
+#define FIND_WINDOW 1024u
+
+/* ---- sharing ---- */
+
+void plans_init(struct plans *plans, struct series_store *store, struct line_contexts *contexts,
+                const uint32_t *reserved, uint32_t reserved_count)
+{
+    *plans = (struct plans){.store = store,
+                            .contexts = contexts,
+                            .mask = BUCKETS_MIN - 1,
+                            .reserved = reserved,
+                            .reserved_count = reserved_count};
+    plans->buckets = calloc(BUCKETS_MIN, sizeof(*plans->buckets));
+    check(plans->buckets != NULL);
+}
+
+void plans_fini(struct plans *plans)
+{
+    check(plans->count == 0);
+    refmap_fini(&plans->seen);
+    free(plans->buckets);
+    free(plans->unique);
+}
+
+static uint64_t key_of(const struct line_context *context, enum exposition_format format,
+                       const struct plan_columns *columns, uint32_t count)
+{
+    uint64_t key = context->key ^ (uint64_t)format;
+    key = hash64(columns->hashes, count * sizeof(*columns->hashes), key);
+    key = hash64(columns->lines, count * sizeof(*columns->lines), key);
+    return hash64(columns->types, count * sizeof(*columns->types), key);
+}
+
+static bool same_plan(const struct plan *plan, const struct plan_columns *columns, uint32_t count)
+{
+    return plan->count == count &&
+           memcmp(plan->columns.hashes, columns->hashes, count * sizeof(*columns->hashes)) == 0 &&
+           memcmp(plan->columns.lines, columns->lines, count * sizeof(*columns->lines)) == 0;
+}
+
+static void grow(struct plans *plans)
+{
+    uint32_t mask = plans->mask * 2 + 1;
+    struct plan **buckets = calloc((size_t)mask + 1, sizeof(*buckets));
+    check(buckets != NULL);
+    for (uint32_t i = 0; i <= plans->mask; i++) {
+        for (struct plan *plan = plans->buckets[i], *next; plan != NULL; plan = next) {
+            next = plan->next;
+            plan->next = buckets[plan->key & mask];
+            buckets[plan->key & mask] = plan;
+        }
+    }
+    free(plans->buckets);
+    plans->buckets = buckets;
+    plans->mask = mask;
+}
+
+static bool is_reserved(const struct plans *plans, uint32_t line)
+{
+    for (uint32_t i = 0; i < plans->reserved_count; i++) {
+        if (plans->reserved[i] == line)
+            return true;
+    }
+    return false;
+}
+
+/* The lines that the plan stands for, each once, as a LAYOUT. */
+static int make_layout(struct plans *plans, struct plan *plan)
+{
+    uint32_t count = 0;
+    if (plans->unique_room < plan->count) {
+        free(plans->unique);
+        plans->unique = malloc(plan->count * sizeof(*plans->unique));
+        check(plans->unique != NULL);
+        plans->unique_room = plan->count;
+    }
+    refmap_reset(&plans->seen, plan->count);
+    plan->plain = true;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        uint32_t line = plan->columns.lines[i];
+        uint32_t *seen = refmap_at(&plans->seen, line);
+        if (*seen == 0)
+            plans->unique[count++] = line;
+        if (*seen != 0 || is_reserved(plans, line))
+            plan->plain = false;
+        *seen = 1;
+    }
+    return count == 0 ? 0 : series_layout(plans->store, plans->unique, count, &plan->layout);
+}
+
+/* One piece of memory, the columns in the order of their alignment. */
+static struct plan *copy_columns(const struct plan_columns *from, uint32_t count)
+{
+    size_t n = count;
+    struct plan *plan = malloc(sizeof(*plan) + n * 16);
+    check(plan != NULL);
+    *plan = (struct plan){.count = count};
+    struct plan_columns *to = &plan->columns;
+    to->hashes = (uint64_t *)(void *)(plan + 1);
+    to->lines = (uint32_t *)(void *)(to->hashes + n);
+    to->lengths = (uint16_t *)(void *)(to->lines + n);
+    to->types = (uint8_t *)(to->lengths + n);
+    to->prints = to->types + n;
+    memcpy(to->hashes, from->hashes, n * sizeof(*to->hashes));
+    memcpy(to->lines, from->lines, n * sizeof(*to->lines));
+    memcpy(to->lengths, from->lengths, n * sizeof(*to->lengths));
+    memcpy(to->types, from->types, n);
+    memcpy(to->prints, from->prints, n);
+    return plan;
+}
+
+static void make_recent(struct plan *plan)
+{
+    struct plan **recent = plan->context->recent;
+    uint32_t at = 0;
+    while (at < LINE_CONTEXT_RECENT - 1 && recent[at] != plan && recent[at] != NULL)
+        at++;
+    memmove(&recent[1], &recent[0], at * sizeof(*recent));
+    recent[0] = plan;
+}
+
+int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
+              const struct plan_columns *columns, uint32_t count, struct plan **ret_plan)
+{
+    uint64_t key = key_of(context, format, columns, count);
+    struct plan *plan = plans->buckets[key & plans->mask];
+    while (plan != NULL && (plan->key != key || !same_plan(plan, columns, count)))
+        plan = plan->next;
+    if (plan == NULL) {
+        plan = copy_columns(columns, count);
+        plan->key = key;
+        plan->format = format;
+        plan->context = context;
+        int err = make_layout(plans, plan);
+        if (err != 0) {
+            free(plan);
+            return err;
+        }
+        context->references++;
+        if (plans->count > plans->mask)
+            grow(plans);
+        plan->next = plans->buckets[key & plans->mask];
+        plans->buckets[key & plans->mask] = plan;
+        plans->count++;
+    }
+    make_recent(plan);
+    plan->references++;
+    *ret_plan = plan;
+    return 0;
+}
+
+void plan_retain(struct plan *plan)
+{
+    if (plan != NULL)
+        plan->references++;
+}
+
+static void forget_recent(struct plan *plan)
+{
+    struct plan **recent = plan->context->recent;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < LINE_CONTEXT_RECENT; i++) {
+        if (recent[i] != plan)
+            recent[kept++] = recent[i];
+    }
+    while (kept < LINE_CONTEXT_RECENT)
+        recent[kept++] = NULL;
+}
+
+void plan_release(struct plans *plans, struct plan *plan)
+{
+    if (plan == NULL)
+        return;
+    check(plan->references > 0);
+    if (--plan->references > 0)
+        return;
+    struct plan **link = &plans->buckets[plan->key & plans->mask];
+    while (*link != plan)
+        link = &(*link)->next;
+    *link = plan->next;
+    plans->count--;
+    forget_recent(plan);
+    line_context_release(plans->contexts, plan->context);
+    if (plan->layout != 0)
+        series_release(plans->store, plan->layout);
+    free(plan);
+}
+
+/* ---- finding ---- */
+
+static bool begins_with_gap(const struct plan *plan, uint32_t at, const struct hash_key *key,
+                            struct slice bytes)
+{
+    size_t length = plan->columns.lengths[at];
+    return length > 0 && bytes.len >= length &&
+           hash64_keyed(bytes.ptr, length, key) == plan->columns.hashes[at];
+}
+
+struct plan *plans_guess(const struct line_context *context, enum exposition_format format,
+                         const struct hash_key *key, struct slice bytes)
+{
+    for (uint32_t i = 0; i < LINE_CONTEXT_RECENT && context->recent[i] != NULL; i++) {
+        struct plan *plan = context->recent[i];
+        if (plan->format == format && plan->count > 0 && begins_with_gap(plan, 0, key, bytes))
+            return plan;
+    }
+    return NULL;
+}
+
+static uint32_t window_end(const struct plan *plan, uint32_t from)
+{
+    return plan->count - from < FIND_WINDOW ? plan->count : from + FIND_WINDOW;
+}
+
+uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash)
+{
+    uint32_t end = window_end(plan, from);
+    for (uint32_t i = from; length > 0 && i < end; i++) {
+        if (plan->columns.hashes[i] == hash && plan->columns.lengths[i] == length)
+            return i;
+    }
+    return plan->count;
+}
+
+uint32_t plan_find_line(const struct plan *plan, uint32_t from, uint32_t line)
+{
+    uint32_t end = window_end(plan, from);
+    for (uint32_t i = from; i < end; i++) {
+        if (plan->columns.lines[i] == line)
+            return i;
+    }
+    return plan->count;
+}
+
+/* ---- following ---- */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* What ends a value in either format, or cannot be part of one. */
+static bool ends_value(char c)
+{
+    return is_blank(c) || c == '\n' || c == '{' || c == '\0';
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+/* Behind a value and blanks in the text format: digits, blanks and the newline, or nothing known.
+ */
+static enum plan_step take_timestamp(const char **at, const char *end,
+                                     struct plan_sample *ret_sample)
+{
+    int64_t number = 0;
+    const char *p = *at;
+    for (; p < end && is_digit(*p); p++) {
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, *p - '0', &number))
+            return PLAN_OTHER;
+    }
+    ret_sample->has_timestamp = p > *at;
+    ret_sample->timestamp_ms = number;
+    while (p < end && is_blank(*p))
+        p++;
+    if (p == end)
+        return PLAN_MORE;
+    *at = p + 1;
+    return *p == '\n' ? PLAN_EXPECTED : PLAN_OTHER;
+}
+
+/* Most values are whole numbers with few digits and the line ends behind them. */
+#define EXACT_DIGITS 15
+
+static enum plan_step take_value(const char **at, const char *end, enum exposition_format format,
+                                 struct plan_sample *ret_sample)
+{
+    uint64_t number = 0;
+    const char *p = *at;
+    for (; p < end && is_digit(*p) && p - *at <= EXACT_DIGITS; p++)
+        number = number * 10 + (uint64_t)(*p - '0');
+    ret_sample->has_timestamp = false;
+    if (p < end && *p == '\n' && p > *at && p - *at <= EXACT_DIGITS) {
+        ret_sample->bits = bits_of((double)number);
+        *at = p + 1;
+        return PLAN_EXPECTED;
+    }
+    double value;
+    while (p < end && !ends_value(*p))
+        p++;
+    if (p == end)
+        return PLAN_MORE;
+    if (number_parse(slice_make(*at, (size_t)(p - *at)), &value) != NUMBER_OK)
+        return PLAN_OTHER;
+    ret_sample->bits = bits_of(value);
+    if (*p != '\n' && format != EXPOSITION_TEXT)
+        return PLAN_OTHER;
+    while (p < end && is_blank(*p))
+        p++;
+    *at = p;
+    return take_timestamp(at, end, ret_sample);
+}
+
+enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct hash_key *key,
+                         struct slice *bytes, struct plan_sample *ret_sample, size_t *ret_wanted)
+{
+    size_t length = plan->columns.lengths[at];
+    if (length == 0)
+        return PLAN_OTHER;
+    *ret_wanted = length + 2; /* a digit and a newline at least */
+    if (bytes->len < *ret_wanted)
+        return PLAN_MORE;
+    if (hash64_keyed(bytes->ptr, length, key) != plan->columns.hashes[at])
+        return PLAN_OTHER;
+    const char *value = bytes->ptr + length;
+    const char *end = bytes->ptr + bytes->len;
+    enum plan_step step = take_value(&value, end, plan->format, ret_sample);
+    *ret_wanted = bytes->len + 1;
+    if (step == PLAN_EXPECTED)
+        *bytes = slice_make(value, (size_t)(end - value));
+    return step;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Plans: what a body is expected to be. A target serves nearly the same lines in the same order
+ * every time, so what it served before, without the numbers, predicts what comes. The unit is a
+ * gap: all bytes from the end of one sample's line to the value of the next one, comments, HELP,
+ * TYPE and series text in one. A plan has for each the length, a keyed hash, and the LINE it stands
+ * for: the next gap is recognised by hashing as many bytes as expected, and only the number behind
+ * it is parsed. 16 bytes a line; equal plans are stored once, however many targets follow them.
+ *
+ * That the bytes are the expected ones is known up to a hash collision, which a peer that does not
+ * know the key cannot bring about. Everything that is not as expected goes to the parser.
+ */
+#ifndef SCRAPERS_PLAN_H
+#define SCRAPERS_PLAN_H
+
+#include "base/hash.h"
+#include "scrapers/line.h"
+#include "scrapers/refmap.h"
+
+/* A longer gap has the length 0: it cannot be predicted. */
+#define PLAN_GAP_MAX UINT16_MAX
+
+/* Columns, one entry a sample; lines may repeat. */
+struct plan_columns {
+    uint64_t *hashes;  /* of the gaps */
+    uint32_t *lines;   /* refs of LINE records */
+    uint16_t *lengths; /* of the gaps; 0: not to be predicted */
+    uint8_t *types;    /* enum exposition_type in force behind the gap */
+    uint8_t *prints;   /* of the series text: where it differs the text does */
+};
+
+struct plan {
+    struct plan *next; /* private */
+    struct line_context *context;
+    uint64_t key;
+    uint32_t references;
+    uint32_t count;
+    uint32_t layout; /* LAYOUT of its lines, each once; 0 when there are none */
+    enum exposition_format format;
+    bool plain; /* the lines are those of the layout, one for one, none of them reserved */
+    struct plan_columns columns;
+};
+
+struct plans {
+    struct series_store *store;
+    struct line_contexts *contexts;
+    struct plan **buckets; /* private */
+    uint32_t mask;
+    uint32_t count;
+    const uint32_t *reserved; /* lines that only the scraper itself may send */
+    uint32_t reserved_count;
+    struct refmap seen;
+    uint32_t *unique;
+    uint32_t unique_room;
+};
+
+/* `reserved` must outlive the plans. */
+void plans_init(struct plans *plans, struct series_store *store, struct line_contexts *contexts,
+                const uint32_t *reserved, uint32_t reserved_count);
+void plans_fini(struct plans *plans);
+
+/* The plan with these entries; a reference for the caller, who keeps his of the lines. -ENOSPC. */
+int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
+              const struct plan_columns *columns, uint32_t count, struct plan **ret_plan) MUST_USE;
+
+/* A plan of the context whose first gap these bytes begin with, or NULL; no reference. */
+struct plan *plans_guess(const struct line_context *context, enum exposition_format format,
+                         const struct hash_key *key, struct slice bytes);
+
+/* plan may be NULL. */
+void plan_retain(struct plan *plan);
+void plan_release(struct plans *plans, struct plan *plan);
+
+/* The entry at `from` or soon behind it that has this gap, or this line; plan->count for none. */
+uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash);
+uint32_t plan_find_line(const struct plan *plan, uint32_t from, uint32_t line);
+
+enum plan_step {
+    PLAN_EXPECTED, /* the sample is taken */
+    PLAN_OTHER,    /* the parser has to look */
+    PLAN_MORE      /* cannot be told before more bytes have come */
+};
+
+struct plan_sample {
+    uint64_t bits;
+    int64_t timestamp_ms;
+    bool has_timestamp;
+};
+
+/*
+ * Whether the expected entry `at` (< plan->count) lies at *bytes. If it does, *bytes moves behind
+ * its line. `wanted`, for PLAN_MORE: at least so many bytes from *bytes on.
+ */
+enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct hash_key *key,
+                         struct slice *bytes, struct plan_sample *ret_sample, size_t *ret_wanted);
+
+#endif

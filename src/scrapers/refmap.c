@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/refmap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+#define ROOM_MIN 64u
+
+void refmap_reset(struct refmap *map, size_t count)
+{
+    size_t room = ROOM_MIN;
+    while (room < 2 * count)
+        room *= 2;
+    if (map->room < room) {
+        free(map->cells);
+        map->cells = malloc(room * sizeof(*map->cells));
+        check(map->cells != NULL);
+        map->room = (uint32_t)room;
+    }
+    /* Only as much as is wanted is cleared and used, however large an earlier use was. */
+    map->mask = (uint32_t)room - 1;
+    memset(map->cells, 0, room * sizeof(*map->cells));
+}
+
+/* The cell of ref, or the empty one where it belongs. */
+static struct refmap_cell *cell_of(const struct refmap *map, uint32_t ref)
+{
+    uint32_t at = (ref * UINT32_C(2654435769)) >> 7 & map->mask;
+    while (map->cells[at].ref != ref && map->cells[at].ref != 0)
+        at = (at + 1) & map->mask;
+    return &map->cells[at];
+}
+
+uint32_t *refmap_at(struct refmap *map, uint32_t ref)
+{
+    struct refmap_cell *cell = cell_of(map, ref);
+    check(ref != 0);
+    cell->ref = ref;
+    return &cell->value;
+}
+
+uint32_t *refmap_find(const struct refmap *map, uint32_t ref)
+{
+    struct refmap_cell *cell = cell_of(map, ref);
+    return cell->ref != 0 ? &cell->value : NULL;
+}
+
+void refmap_fini(struct refmap *map)
+{
+    free(map->cells);
+    *map = (struct refmap){0};
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/strbuf.h"
+#include "http/request.h"
+
+/* Weights count down from here, as Prometheus' do: one more than the protocols it knows. */
+#define FIRST_WEIGHT 6
+
+static const char *media_type(enum config_protocol protocol)
+{
+    switch (protocol) {
+    case CONFIG_PROTOCOL_TEXT_1_0_0:
+        return "text/plain;version=1.0.0;escaping=allow-utf-8";
+    case CONFIG_PROTOCOL_TEXT_0_0_4:
+        return "text/plain;version=0.0.4";
+    default:
+        return NULL;
+    }
+}
+
+const char *request_accept(const struct config_protocols *protocols,
+                           char text[static REQUEST_ACCEPT_SIZE])
+{
+    struct strbuf accept = {text, 0, REQUEST_ACCEPT_SIZE, true, false};
+    int weight = FIRST_WEIGHT;
+    for (size_t i = 0; i < protocols->len; i++) {
+        const char *type = media_type(protocols->items[i]);
+        if (type != NULL)
+            strbuf_addf(&accept, "%s;q=0.%d,", type, weight--);
+    }
+    strbuf_addf(&accept, "*/*;q=0.%d", weight);
+    return text;
+}
+
+const char *request_fallback(enum config_protocol protocol)
+{
+    switch (protocol) {
+    case CONFIG_PROTOCOL_NONE:
+        return NULL;
+    case CONFIG_PROTOCOL_PROTO:
+        return "PrometheusProto";
+    case CONFIG_PROTOCOL_TEXT_0_0_4:
+        return "PrometheusText0.0.4";
+    case CONFIG_PROTOCOL_TEXT_1_0_0:
+        return "PrometheusText1.0.0";
+    case CONFIG_PROTOCOL_OPENMETRICS_0_0_1:
+        return "OpenMetricsText0.0.1";
+    case CONFIG_PROTOCOL_OPENMETRICS_1_0_0:
+        return "OpenMetricsText1.0.0";
+    }
+    return NULL;
+}
+
+/* Seconds as the shortest plain decimal: 10, 1.5. */
+static const char *format_seconds(int64_t ms, char text[static 32])
+{
+    int len = snprintf(text, 32, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+    while (text[len - 1] == '0')
+        len--;
+    if (text[len - 1] == '.')
+        len--;
+    text[len] = '\0';
+    return text;
+}
+
+int request_head(struct slice host, struct slice path, const char *accept, int64_t timeout_ms,
+                 char *buffer, size_t cap, size_t *ret_len, struct errctx *why)
+{
+    char seconds[32];
+    const struct http_field fields[] = {
+        {SLICE_LITERAL("User-Agent"), SLICE_LITERAL("limpet/" PACKAGE_VERSION)},
+        {SLICE_LITERAL("Accept"), slice_of(accept)},
+        {SLICE_LITERAL("Accept-Encoding"), SLICE_LITERAL("identity")},
+        {SLICE_LITERAL("X-Prometheus-Scrape-Timeout-Seconds"),
+         slice_of(format_seconds(timeout_ms, seconds))},
+    };
+    const struct http_request request = {
+        .method = SLICE_LITERAL("GET"),
+        .target = path,
+        .host = host,
+        .fields = fields,
+        .n_fields = sizeof(fields) / sizeof(fields[0]),
+        .content_length = -1,
+    };
+    return http_request_write(&request, buffer, cap, ret_len, why);
+}

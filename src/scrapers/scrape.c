@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/scrape.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "exposition/content_type.h"
+#include "scrapers/crashpoints.h"
+#include "scrapers/scraper.h"
+
+/* A scrape is likely to need a little more than the last one. */
+#define PROMISE_SPARE 256u
+
+#define NO_FAILURE (-1)
+
+static void count(const struct scraper *scraper, enum counter counter, uint64_t more)
+{
+    slot_add(scraper->slot, counter, more);
+}
+
+/* ---- the pool ---- */
+
+static struct scrape *take_scrape(struct scraper *scraper)
+{
+    struct scrape *scrape = scraper->spare_scrapes;
+    if (scrape != NULL) {
+        scraper->spare_scrapes = scrape->next;
+        return scrape;
+    }
+    scrape = calloc(1, sizeof(*scrape));
+    check(scrape != NULL);
+    return scrape;
+}
+
+void scrapes_fini(struct scraper *scraper)
+{
+    while (scraper->spare_scrapes != NULL) {
+        struct scrape *scrape = scraper->spare_scrapes;
+        scraper->spare_scrapes = scrape->next;
+        body_fini(&scrape->body);
+        free(scrape);
+    }
+}
+
+/* The scrape is over. */
+static void put_back(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    if (scrape->uses_body)
+        body_end(&scrape->body, &scraper->plans);
+    scraper->promised -= scrape->promised;
+    scraper->running--;
+    target->scrape = NULL;
+    scrape->next = scraper->spare_scrapes;
+    scraper->spare_scrapes = scrape;
+}
+
+void scrape_abandon(struct scrape *scrape)
+{
+    count(scrape->target->scraper, COUNTER_SCRAPE_ABANDONED, 1);
+    fetch_abort(&scrape->target->conn);
+    put_back(scrape);
+}
+
+/* ---- failures ---- */
+
+/* The first one counts. */
+static void fail(struct scrape *scrape, enum counter reason, const char *text)
+{
+    if (scrape->failure != NO_FAILURE)
+        return;
+    scrape->failure = (int)reason;
+    snprintf(scrape->error, sizeof(scrape->error), "%s", text);
+}
+
+static enum counter reason_of(int error)
+{
+    if (error == ERR_TIMEOUT)
+        return COUNTER_SCRAPE_TIMEOUT;
+    return error == ERR_PROTOCOL ? COUNTER_SCRAPE_PROTOCOL : COUNTER_SCRAPE_CONNECT;
+}
+
+/* How the body ended, if it did not end well. */
+static void fail_as_body(struct scrape *scrape)
+{
+    const struct body *body = &scrape->body;
+    if (body->state == BODY_MALFORMED)
+        fail(scrape, COUNTER_SCRAPE_PARSE, body->error.text);
+    else if (body->state == BODY_REFUSED)
+        fail(scrape, COUNTER_SCRAPE_LABELS, body->error.text);
+    else if (body->scraped > body->harvest.count)
+        fail(scrape, COUNTER_SCRAPE_TOO_BIG, "more samples than half of the ring has room for");
+}
+
+/* Nothing is logged for each scrape but what somebody who looks for it asks for. */
+static void tell_failure(const struct scrape *scrape)
+{
+    if (log_level_now() > LOG_LEVEL_DEBUG)
+        return;
+    const struct target *target = scrape->target;
+    char url[256];
+    snprintf(url, sizeof(url), "%016llx", (unsigned long long)target->id);
+    log_debug(
+        MSG("scrape failed"), STR("target", url),
+        SLICE("request", slice_make(target->head == NULL ? "" : target->head, target->head_len)),
+        STR("err", scrape->error));
+}
+
+/* ---- the end ---- */
+
+static struct outcome_input input_of(const struct scrape *scrape)
+{
+    const struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    return (struct outcome_input){
+        .store = &scraper->store,
+        .before = series_target_state(&scraper->store, target->ref),
+        .known = target->plan,
+        .reserved = scraper->report.lines,
+        .reserved_count = REPORT_COUNT,
+        .timestamp_ms = scrape->timestamp_ms,
+        .now_ms = clock_ms_of_ns(clock_wall_ns()),
+        .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
+        .failed = scrape->failure != NO_FAILURE,
+    };
+}
+
+static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
+{
+    uint32_t columns = outcome->tracked_have_times ? 3 : 1; /* 24 bytes a sample instead of 8 */
+    uint64_t bytes = commit_bytes(outcome_tracked_count(outcome) * columns, outcome->stale.count) +
+                     commit_bytes(outcome->extra.count * 3, 0);
+    return bytes > scraper->ring.size / 2;
+}
+
+/* Whether the transport and everything before the body's content was right. */
+static bool was_read(const struct scrape *scrape)
+{
+    return scrape->failure == NO_FAILURE || scrape->failure == COUNTER_SCRAPE_PARSE ||
+           scrape->failure == COUNTER_SCRAPE_LABELS || scrape->failure == COUNTER_SCRAPE_TOO_BIG;
+}
+
+static void find_outcome(struct scrape *scrape)
+{
+    struct outcome *outcome = &scrape->target->scraper->outcome;
+    const struct body *body = &scrape->body;
+    struct outcome_input input = input_of(scrape);
+    if (!scrape->uses_body || !was_read(scrape)) {
+        outcome_of_nothing(outcome, &input);
+        return;
+    }
+    outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+    if (!input.failed && is_too_big(scrape->target->scraper, outcome)) {
+        fail(scrape, COUNTER_SCRAPE_TOO_BIG, "its samples take more than half of the ring");
+        input.failed = true;
+        outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+    }
+}
+
+static void fill_report(const struct scrape *scrape, double *report)
+{
+    const struct body *body = &scrape->body;
+    bool counts = scrape->uses_body && was_read(scrape);
+    report[REPORT_UP] = scrape->failure == NO_FAILURE ? 1 : 0;
+    report[REPORT_DURATION] = (double)(clock_mono_ns() - scrape->started_ns) / 1e9;
+    report[REPORT_SCRAPED] = counts ? body->scraped : 0;
+    report[REPORT_POST] = counts ? body->accepted : 0;
+    report[REPORT_ADDED] = counts ? scrape->target->scraper->outcome.added : 0;
+}
+
+static void count_outcome(const struct scrape *scrape, const struct outcome *outcome)
+{
+    const struct scraper *scraper = scrape->target->scraper;
+    count(scraper, COUNTER_SAMPLES_DUPLICATE, outcome->duplicate);
+    count(scraper, COUNTER_SAMPLES_RESPELLED, outcome->respelled);
+    count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER, outcome->out_of_order);
+    count(scraper, COUNTER_SAMPLES_OUT_OF_BOUNDS, outcome->out_of_bounds);
+    if (!scrape->uses_body)
+        return;
+    count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
+    count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
+    count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
+}
+
+/* What it served becomes what is expected. An empty answer, as a bad one, says nothing. */
+static void learn_plan(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct plans *plans = &target->scraper->plans;
+    struct body *body = &scrape->body;
+    struct plan *plan = NULL;
+    if (!scrape->uses_body || body->harvest.count == 0)
+        return;
+    if (body_followed_plan(body)) {
+        plan = body->plan;
+        plan_retain(plan);
+    } else if (plans_get(plans, target->context, body->source.format, &body->harvest.draft,
+                         body->harvest.count, &plan) != 0) {
+        return;
+    }
+    plan_release(plans, target->plan);
+    target->plan = plan;
+}
+
+static void set_series(struct target *target, uint32_t series)
+{
+    target->scraper->active_series += series;
+    target->scraper->active_series -= target->series;
+    target->series = series;
+}
+
+static void commit(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    struct commit_scrape committed = {.target_ref = target->ref,
+                                      .timestamp_ms = scrape->timestamp_ms};
+    find_outcome(scrape);
+    fill_report(scrape, committed.report);
+    committed.send_samples = scrape->failure == NO_FAILURE;
+    int64_t samples = commit_scrape(&scraper->commit, &committed, &scraper->outcome);
+    if (samples < 0) {
+        count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        return;
+    }
+    count(scraper, COUNTER_SAMPLES_APPENDED, (uint64_t)samples);
+    count(scraper, COUNTER_STALE_MARKERS, scraper->outcome.stale.count);
+    count_outcome(scrape, &scraper->outcome);
+    set_series(target, outcome_tracked_count(&scraper->outcome));
+    if (committed.send_samples)
+        learn_plan(scrape);
+}
+
+/* Time stands or has gone back: nothing of the scrape is newer than what was sent. */
+static bool is_out_of_order(const struct scrape *scrape)
+{
+    const struct target *target = scrape->target;
+    struct series_state before = series_target_state(&target->scraper->store, target->ref);
+    return before.scrape_seq > 0 && scrape->timestamp_ms <= before.timestamp_ms;
+}
+
+static void count_transfer(struct target *target)
+{
+    const struct fetch_counters *now = &target->conn.counters;
+    count(target->scraper, COUNTER_BYTES_RECEIVED, now->bytes_in - target->counted.bytes_in);
+    count(target->scraper, COUNTER_CONNECTIONS, now->opened - target->counted.opened);
+    target->counted = *now;
+}
+
+static void run_pending(struct target *target)
+{
+    int64_t due_ns = target->pending_due_ns;
+    target->pending_due_ns = 0;
+    if (due_ns == 0 || target->life != TARGET_ACTIVE || target->scraper->stopping)
+        return;
+    int64_t now_ns = target->scraper->schedule.wall_now();
+    scrape_due(&target->tick, due_ns, tick_timestamp(due_ns, now_ns, target->tick.interval_ns));
+}
+
+/* A good body, of which not all could be put into the series table. */
+static bool has_no_memory(const struct scrape *scrape)
+{
+    return scrape->failure == NO_FAILURE && scrape->uses_body &&
+           scrape->body.state == BODY_NO_MEMORY;
+}
+
+static void finish(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    atomic_store_explicit(&scraper->slot->working_on, target->id, memory_order_relaxed);
+    if (scrape->uses_body) {
+        body_finish(&scrape->body);
+        fail_as_body(scrape);
+    }
+    if (is_out_of_order(scrape))
+        count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER,
+              REPORT_COUNT + (scrape->uses_body ? scrape->body.accepted : 0));
+    else if (has_no_memory(scrape))
+        count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+    else
+        commit(scrape);
+    if (scrape->failure != NO_FAILURE) {
+        count(scraper, (enum counter)scrape->failure, 1);
+        tell_failure(scrape);
+    } else if (!has_no_memory(scrape)) {
+        count(scraper, COUNTER_SCRAPES_GOOD, 1);
+    }
+    put_back(scrape);
+    atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
+    run_pending(target);
+}
+
+/* ---- the answer ---- */
+
+static void on_bytes(struct fetch_connection *conn)
+{
+    const struct target *target = TARGET_OF(conn, conn);
+    atomic_store_explicit(&target->scraper->slot->working_on, target->id, memory_order_relaxed);
+}
+
+static void on_head(struct fetch_connection *conn, const struct http_head *head)
+{
+    struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
+    char text[sizeof(scrape->error)];
+    if (head->status != 200) {
+        snprintf(text, sizeof(text), "server returned HTTP status %.*s",
+                 (int)(head->status_text.len & 0xfff), head->status_text.ptr);
+        fail(scrape, COUNTER_SCRAPE_STATUS, text);
+    }
+    size_t len = head->content_type.len;
+    if (len >= sizeof(scrape->content_type))
+        len = sizeof(scrape->content_type) - 1;
+    memcpy(scrape->content_type, head->content_type.ptr, len);
+    scrape->content_type[len] = '\0';
+}
+
+/* So many samples without times of their own fill half of the ring. */
+static uint32_t sample_limit(const struct scraper *scraper)
+{
+    uint64_t limit = scraper->ring.size / 2 / sizeof(uint64_t);
+    return limit > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)limit;
+}
+
+/* The first byte of a body: only now the Content-Type matters. */
+static void start_body(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    struct errctx why;
+    struct body_source source = {
+        .context = target->context,
+        .plan = target->plan,
+        .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
+        .limit = sample_limit(scraper),
+    };
+    if (exposition_format_of(slice_of(scrape->content_type), target->fallback, &source.format,
+                             &why) != 0) {
+        fail(scrape, COUNTER_SCRAPE_CONTENT_TYPE, why.text);
+        return;
+    }
+    body_begin(&scrape->body, &scraper->tools, &source);
+    scrape->uses_body = true;
+}
+
+static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
+{
+    struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
+    if (!scrape->has_body) {
+        scrape->has_body = true;
+        if (scrape->failure == NO_FAILURE)
+            start_body(scrape);
+    }
+    if (scrape->uses_body)
+        body_take(&scrape->body, slice_make(bytes, len));
+    CRASHPOINT(POINT_BODY_PART);
+}
+
+static void on_done(struct fetch_connection *conn, int error, const char *text)
+{
+    struct target *target = TARGET_OF(conn, conn);
+    struct scrape *scrape = target->scrape;
+    count_transfer(target);
+    if (error != 0 && scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE)
+        scrape->failure = NO_FAILURE; /* what broke the body off comes first */
+    if (error != 0)
+        fail(scrape, reason_of(error), text);
+    finish(scrape);
+}
+
+static void on_released(struct fetch_connection *conn)
+{
+    target_free(TARGET_OF(conn, conn));
+}
+
+const struct fetch_handler scrape_handler = {
+    .on_bytes = on_bytes,
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_done = on_done,
+    .on_released = on_released,
+};
+
+/* ---- the start ---- */
+
+static bool is_quarantined(const struct scraper *scraper, uint64_t id)
+{
+    const struct shm_supervisor *supervisor = scraper->supervisor;
+    if (supervisor == NULL)
+        return false;
+    for (size_t i = 0; i < sizeof(supervisor->quarantined) / sizeof(supervisor->quarantined[0]);
+         i++) {
+        if (atomic_load_explicit(&supervisor->quarantined[i], memory_order_relaxed) == id)
+            return true;
+    }
+    return false;
+}
+
+/* What the scrape will probably put into the ring. */
+static uint64_t promise_of(const struct target *target)
+{
+    uint32_t expected = target->plan != NULL ? target->plan->count : 0;
+    return commit_bytes(expected + PROMISE_SPARE, target->series);
+}
+
+static void count_lateness(const struct scraper *scraper, int64_t late_ns)
+{
+    static const struct {
+        int64_t limit_ns;
+        enum counter counter;
+    } buckets[] = {{1 * NS_PER_MS, COUNTER_LATE_1MS},
+                   {2 * NS_PER_MS, COUNTER_LATE_2MS},
+                   {5 * NS_PER_MS, COUNTER_LATE_5MS},
+                   {50 * NS_PER_MS, COUNTER_LATE_50MS},
+                   {INT64_MAX, COUNTER_LATE_ALL}};
+    uint64_t late = late_ns < 0 ? 0 : (uint64_t)late_ns;
+    count(scraper, COUNTER_LATE_SUM_NS, late);
+    if (late > slot_get(scraper->slot, COUNTER_LATE_MAX_NS))
+        slot_set(scraper->slot, COUNTER_LATE_MAX_NS, late);
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
+        if (late_ns <= buckets[i].limit_ns)
+            count(scraper, buckets[i].counter, 1);
+    }
+}
+
+static void ask(struct target *target)
+{
+    const struct fetch_request request = {
+        .addresses = target->addresses,
+        .n_addresses = target->address_count,
+        .idempotent = true,
+        .head = slice_make(target->head, target->head_len),
+        .deadline_ns = target->scrape->started_ns + target->timeout_ns,
+    };
+    fetch_start(&target->conn, &request);
+    CRASHPOINT(POINT_SCRAPE_STARTED);
+}
+
+static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, uint64_t promised)
+{
+    struct scraper *scraper = target->scraper;
+    struct scrape *scrape = take_scrape(scraper);
+    scrape->target = target;
+    scrape->timestamp_ms = clock_ms_of_ns(timestamp_ns);
+    scrape->started_ns = clock_mono_ns();
+    scrape->promised = promised;
+    scrape->failure = NO_FAILURE;
+    scrape->has_body = scrape->uses_body = false;
+    scrape->content_type[0] = scrape->error[0] = '\0';
+    target->scrape = scrape;
+    scraper->promised += promised;
+    scraper->running++;
+    count(scraper, COUNTER_SCRAPES, 1);
+    count_lateness(scraper, scraper->schedule.wall_now() - due_ns);
+    if (target->error != NULL) {
+        fail(scrape, COUNTER_SCRAPE_FORCED, target->error);
+        finish(scrape);
+    } else {
+        ask(target);
+    }
+}
+
+void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns)
+{
+    struct target *target = TARGET_OF(member, tick);
+    struct scraper *scraper = target->scraper;
+    atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
+    if (scraper->stopping)
+        return;
+    if (target->scrape != NULL) {
+        if (target->pending_due_ns != 0)
+            count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
+        target->pending_due_ns = due_ns;
+        return;
+    }
+    if (is_quarantined(scraper, target->id)) {
+        count(scraper, COUNTER_SCRAPE_SKIPPED_QUARANTINE, 1);
+        return;
+    }
+    uint64_t promised = promise_of(target);
+    if (ring_room(&scraper->ring) < scraper->promised + promised) {
+        count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);
+        return;
+    }
+    if (target->ref == 0) {
+        count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        return;
+    }
+    start(target, due_ns, timestamp_ns, promised);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One scrape: request, answer, outcome, commit. Errors come in Prometheus' order: a status other
+ * than 200 before all that follows, then what broke the transport, then the Content-Type, then
+ * what is wrong with the body.
+ */
+#ifndef SCRAPERS_SCRAPE_H
+#define SCRAPERS_SCRAPE_H
+
+#include "fetch/fetch.h"
+#include "scrapers/body.h"
+#include "scrapers/target.h"
+
+struct scrape {
+    struct scrape *next; /* spare ones */
+    struct target *target;
+    int64_t timestamp_ms;
+    int64_t started_ns; /* monotonic */
+    uint64_t promised;  /* bytes of the ring */
+    int failure;        /* enum counter of the first failure that counts; -1: none yet */
+    bool has_body;      /* a byte of it came; `body` is in use if there was no failure then */
+    bool uses_body;
+    char content_type[512];
+    char error[1024];
+    struct body body;
+};
+
+/*
+ * The target is due. Does nothing but count where a scrape may not start: one is running (then at
+ * most one tick is remembered), the ring is full, the target is quarantined.
+ */
+void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns);
+
+/* Gives up a running scrape; the target is free for another one, nothing is committed. */
+void scrape_abandon(struct scrape *scrape);
+
+void scrapes_fini(struct scraper *scraper);
+
+extern const struct fetch_handler scrape_handler;
+
+#endif

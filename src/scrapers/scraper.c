@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/scraper.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "scrapers/crashpoints.h"
+#include "scrapers/request.h"
+#include "scrapers/scrape.h"
+#include "scrapers/target.h"
+
+#define TRIM_NS NS_PER_S /* so often the ring's memory is looked at */
+
+static void prepare_jobs(struct scraper *scraper)
+{
+    const struct config_jobs *jobs = &scraper->config->scrape_configs;
+    char accept[REQUEST_ACCEPT_SIZE];
+    scraper->jobs = calloc(jobs->len + 1, sizeof(*scraper->jobs));
+    check(scraper->jobs != NULL);
+    for (size_t i = 0; i < jobs->len; i++) {
+        struct scraper_job *job = &scraper->jobs[i];
+        job->config = &jobs->items[i];
+        job->accept = strdup(request_accept(&job->config->scrape_protocols, accept));
+        check(job->accept != NULL);
+    }
+}
+
+static void forget_jobs(struct scraper *scraper)
+{
+    for (size_t i = 0; i < scraper->config->scrape_configs.len; i++)
+        free(scraper->jobs[i].accept);
+    free(scraper->jobs);
+}
+
+const struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name)
+{
+    for (size_t i = 0; i < scraper->config->scrape_configs.len; i++) {
+        if (slice_is(name, scraper->jobs[i].config->job_name))
+            return &scraper->jobs[i];
+    }
+    return NULL;
+}
+
+static int attach(struct scraper *scraper, const struct scraper_segments *segments,
+                  struct errctx *reterr)
+{
+    int err = ring_producer_attach(&scraper->ring, segments->ring, scraper->index, reterr);
+    if (err != 0)
+        return err;
+    err = series_store_attach(&scraper->store, segments->series, scraper->index, &scraper->ring,
+                              reterr);
+    if (err != 0)
+        return err;
+    err = targets_reader_attach(&scraper->table, segments->targets, reterr);
+    if (err != 0)
+        return err;
+    err = report_lines_get(&scraper->store, &scraper->report);
+    if (err != 0)
+        return err_set(reterr, err, "no memory in the series table: %s", err_text(err));
+    if (scraper->store.damaged > 0)
+        log_warn(MSG("some of the series table was damaged and is left out"),
+                 INT("records", scraper->store.damaged));
+    return 0;
+}
+
+int scraper_init(struct scraper *scraper, const struct scraper_segments *segments,
+                 struct errctx *reterr)
+{
+    int err = attach(scraper, segments, reterr);
+    if (err != 0)
+        return err;
+    prepare_jobs(scraper);
+    hash_key_make(&scraper->tools.key);
+    scraper->tools.store = &scraper->store;
+    plans_init(&scraper->plans, &scraper->store, &scraper->contexts, scraper->report.lines,
+               REPORT_COUNT);
+    scraper->commit = (struct commit){
+        .ring = &scraper->ring, .store = &scraper->store, .report = &scraper->report};
+    schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,
+                  scrape_due);
+    target_set_init(&scraper->targets);
+    CRASHPOINT(POINT_ATTACHED);
+    return 0;
+}
+
+static void unschedule(struct target *target)
+{
+    if (target->life == TARGET_ACTIVE)
+        schedule_remove(&target->scraper->schedule, &target->tick);
+}
+
+void scraper_fini(struct scraper *scraper)
+{
+    check(scraper->running == 0);
+    target_set_each(&scraper->targets, unschedule);
+    schedule_fini(&scraper->schedule);
+    target_set_fini(&scraper->targets);
+    plans_fini(&scraper->plans);
+    report_lines_release(&scraper->store, &scraper->report);
+    scrapes_fini(scraper);
+    outcome_fini(&scraper->outcome);
+    body_tools_fini(&scraper->tools);
+    forget_jobs(scraper);
+    targets_reader_detach(&scraper->table);
+    series_store_detach(&scraper->store);
+    ring_producer_detach(&scraper->ring);
+}
+
+static void watch_clock(struct scraper *scraper)
+{
+    if (!schedule_watch_clock(&scraper->schedule))
+        return;
+    slot_add(scraper->slot, COUNTER_CLOCK_STEPS, 1);
+    if (!scraper->warned_of_clock)
+        log_warn(MSG("the wall clock was set; scrapes follow it, further steps are only counted"));
+    scraper->warned_of_clock = true;
+}
+
+static void show_state(struct scraper *scraper)
+{
+    const struct loop_stats *stats = loop_stats(scraper->loop);
+    struct series_usage usage = series_usage(&scraper->store);
+    struct shm_slot *slot = scraper->slot;
+    slot_set(slot, COUNTER_LOOP_TURNS, stats->turns);
+    slot_set(slot, COUNTER_LOOP_WAKEUPS, stats->wakeups);
+    slot_set(slot, COUNTER_LOOP_SYSTEM_CALLS, stats->system_calls);
+    slot_set(slot, COUNTER_LINES, usage.lines);
+    slot_set(slot, COUNTER_LAYOUTS, usage.layouts);
+    slot_set(slot, COUNTER_SERIES_BYTES, usage.bytes);
+    slot_set(slot, COUNTER_SCRAPER_TARGETS, scraper->targets.active);
+    slot_set(slot, COUNTER_SERIES_ACTIVE, scraper->active_series);
+}
+
+bool scraper_turn(struct scraper *scraper)
+{
+    int64_t now_ns = loop_now(scraper->loop);
+    atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
+    watch_clock(scraper);
+    if (!scraper->stopping)
+        target_set_refresh(scraper);
+    series_reclaim(&scraper->store);
+    if (now_ns >= scraper->next_trim_ns) {
+        ring_trim(&scraper->ring);
+        scraper->next_trim_ns = now_ns + TRIM_NS;
+    }
+    show_state(scraper);
+    bool doorbell = scraper->commit.doorbell;
+    scraper->commit.doorbell = false;
+    if (doorbell)
+        slot_add(scraper->slot, COUNTER_DOORBELLS, 1);
+    return doorbell;
+}
+
+void scraper_stop(struct scraper *scraper)
+{
+    scraper->stopping = true;
+    schedule_stop(&scraper->schedule);
+}
+
+static void abandon(struct target *target)
+{
+    if (target->scrape != NULL)
+        scrape_abandon(target->scrape);
+}
+
+void scraper_abandon(struct scraper *scraper)
+{
+    target_set_each(&scraper->targets, abandon);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A scraper: all that its parts share. It takes in tables of targets (target_set.h), is told by the
+ * schedule who is due (schedule.h), asks them (scrape.h), and commits what comes (commit.h).
+ */
+#ifndef SCRAPERS_SCRAPER_H
+#define SCRAPERS_SCRAPER_H
+
+#include "config/config.h"
+#include "scrapers/body.h"
+#include "scrapers/commit.h"
+#include "scrapers/schedule.h"
+#include "scrapers/target_set.h"
+#include "shm/slot.h"
+#include "shm/targets.h"
+
+struct scrape;
+
+/* Of a job of the configuration, what its targets' requests need. */
+struct scraper_job {
+    const struct config_job *config;
+    char *accept;
+};
+
+struct scraper {
+    struct loop *loop; /* these six are given */
+    struct shm_slot *slot;
+    const struct shm_supervisor *supervisor;
+    const struct config *config;
+    uint32_t index;
+    uint32_t scrapers;
+    /* the rest is the parts' */
+    struct ring_producer ring;
+    struct series_store store;
+    struct targets_reader table;
+    struct line_contexts contexts;
+    struct plans plans;
+    struct body_tools tools;
+    struct report_lines report;
+    struct outcome outcome;
+    struct commit commit;
+    struct schedule schedule;
+    struct target_set targets;
+    struct scraper_job *jobs;
+    struct scrape *spare_scrapes;
+    uint32_t running;  /* scrapes */
+    uint64_t promised; /* bytes of the ring that running scrapes are likely to need */
+    uint64_t active_series;
+    int64_t next_trim_ns;
+    bool stopping; /* no scrape starts any more */
+    bool warned_of_clock;
+    bool warned_of_size;
+};
+
+/* Descriptors of its segments. */
+struct scraper_segments {
+    int ring;
+    int series;
+    int targets;
+};
+
+/* Attaches and takes up what a predecessor left. The six members must be set, the rest zero. */
+int scraper_init(struct scraper *scraper, const struct scraper_segments *segments,
+                 struct errctx *reterr) MUST_USE;
+
+/* Nothing may be running. Without another turn of the loop, so only for the end. */
+void scraper_fini(struct scraper *scraper);
+
+/* Between two turns of the loop. True: ring the writer's doorbell. */
+bool scraper_turn(struct scraper *scraper) MUST_USE;
+
+/* No new scrapes. */
+void scraper_stop(struct scraper *scraper);
+
+/* Gives up the scrapes that are still running; nothing of them is committed. */
+void scraper_abandon(struct scraper *scraper);
+
+/* The job of this name, or NULL. */
+const struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name);
+
+#endif

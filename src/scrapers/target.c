@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "scrapers/request.h"
+#include "scrapers/scrape.h"
+#include "scrapers/scraper.h"
+#include "shm/series_reader.h"
+
+#define HEAD_MAX 16384
+
+static uint64_t hash_slice(struct slice text, uint64_t seed)
+{
+    return hash64(text.ptr, text.len, seed ^ text.len);
+}
+
+uint64_t target_describe(const struct target_view *view)
+{
+    const int64_t numbers[] = {view->owner, view->flags, view->interval_ms, view->timeout_ms,
+                               view->phase_ns};
+    uint64_t hash = hash64(numbers, sizeof(numbers), view->address_count);
+    hash = hash64(view->addresses, view->address_count * sizeof(view->addresses[0]), hash);
+    hash = hash_slice(view->job, hash);
+    hash = hash_slice(view->host, hash);
+    hash = hash_slice(view->path, hash);
+    return hash_slice(view->error, hash);
+}
+
+static uint64_t hash_label(struct slice name, struct slice value, uint64_t seed)
+{
+    return hash_slice(value, hash_slice(name, seed));
+}
+
+uint64_t target_labels_key(const struct label *labels, uint32_t count)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < count; i++)
+        hash = hash_label(labels[i].name, labels[i].value, hash);
+    return hash;
+}
+
+static char *copy_text(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+    check(copy != NULL);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+/* The request is written once; what cannot be asked fails each time, with the reason. */
+static void write_request(struct target *target, const struct target_view *view,
+                          const struct scraper_job *job)
+{
+    char head[HEAD_MAX];
+    struct errctx why;
+    size_t len;
+    const char *accept = job != NULL ? job->accept : "*/*";
+    if (view->error.len > 0) {
+        target->error = copy_text(view->error.ptr, view->error.len);
+    } else if (view->address_count == 0) {
+        target->error = copy_text("no address", strlen("no address"));
+    } else if (request_head(view->host, view->path, accept, view->timeout_ms, head, sizeof(head),
+                            &len, &why) != 0) {
+        target->error = copy_text(why.text, strlen(why.text));
+    } else {
+        target->head = copy_text(head, len);
+        target->head_len = (uint32_t)len;
+    }
+}
+
+static void copy_addresses(struct target *target, const struct target_view *view)
+{
+    target->address_count = view->address_count;
+    for (uint32_t i = 0; i < view->address_count; i++) {
+        struct net_address *address = &target->addresses[i];
+        bool is_v4 = view->addresses[i].sin6_family == AF_INET;
+        address->len = is_v4 ? sizeof(address->v4) : sizeof(address->v6);
+        memcpy(&address->v6, &view->addresses[i], address->len);
+    }
+}
+
+static void take_view(struct target *target, const struct target_view *view)
+{
+    const struct scraper_job *job = scraper_job(target->scraper, view->job);
+    target->description = target_describe(view);
+    target->flags = view->flags;
+    target->timeout_ns = view->timeout_ms * NS_PER_MS;
+    target->fallback = job != NULL ? request_fallback(job->config->fallback_scrape_protocol) : NULL;
+    copy_addresses(target, view);
+    write_request(target, view, job);
+}
+
+static struct target *allocate(struct scraper *scraper, uint64_t id)
+{
+    struct target *target = calloc(1, sizeof(*target));
+    check(target != NULL);
+    target->scraper = scraper;
+    target->id = id;
+    fetch_init(&target->conn, scraper->loop, &scrape_handler);
+    return target;
+}
+
+static void note_series(struct target *target)
+{
+    const struct series_store *store = &target->scraper->store;
+    struct series_state state = series_target_state(store, target->ref);
+    target->series = state.layout == 0 ? 0 : series_count(store, state.layout);
+    target->scraper->active_series += target->series;
+}
+
+void target_record(struct target *target, const struct label *labels, uint32_t count)
+{
+    struct series_store *store = &target->scraper->store;
+    if (series_target(store, target->id, labels, count, &target->ref) == 0)
+        note_series(target);
+    else
+        target->ref = 0;
+}
+
+static bool is_usable(const struct target_view *view)
+{
+    return view->id != 0 && view->interval_ms > 0 && view->interval_ms < INT64_MAX / NS_PER_MS &&
+           view->timeout_ms > 0 && view->timeout_ms <= view->interval_ms && view->phase_ns >= 0 &&
+           view->phase_ns < view->interval_ms * NS_PER_MS &&
+           view->address_count <= SHM_TARGET_ADDRESSES;
+}
+
+/* Sorted, unique, none empty: what the series store insists on. */
+static bool are_labels(const struct label *labels, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (labels[i].name.len == 0 || labels[i].value.len == 0)
+            return false;
+        if (i > 0 && slice_compare(labels[i - 1].name, labels[i].name) >= 0)
+            return false;
+    }
+    return true;
+}
+
+struct target *target_new(struct scraper *scraper, const struct target_view *view,
+                          const struct label *labels)
+{
+    if (!is_usable(view) || !are_labels(labels, view->label_count))
+        return NULL;
+    struct target *target = allocate(scraper, view->id);
+    target->life = TARGET_ACTIVE;
+    target->labels_key = target_labels_key(labels, view->label_count);
+    target->tick.interval_ns = view->interval_ms * NS_PER_MS;
+    target->tick.phase_ns = view->phase_ns;
+    target->context =
+        line_context_get(&scraper->contexts, view->job,
+                         (view->flags & SHM_TARGET_HONOR_LABELS) != 0, labels, view->label_count);
+    take_view(target, view);
+    target_record(target, labels, view->label_count);
+    return target;
+}
+
+struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
+{
+    struct target *target = allocate(scraper, series_target_id(&scraper->store, ref));
+    struct series_labels labels = series_reader_labels(series_record(&scraper->store, ref));
+    struct series_label label;
+    target->life = TARGET_DEPARTING;
+    target->ref = ref;
+    while (series_labels_next(&labels, &label) == 1)
+        target->labels_key = hash_label(label.name, label.value, target->labels_key);
+    note_series(target);
+    return target;
+}
+
+static void free_now(struct target *target)
+{
+    if (target->context != NULL)
+        line_context_release(&target->scraper->contexts, target->context);
+    free(target->head);
+    free(target->error);
+    free(target);
+}
+
+void target_free(struct target *target)
+{
+    struct scraper *scraper = target->scraper;
+    check(target->scrape == NULL);
+    if (target->life == TARGET_RELEASING) {
+        free_now(target);
+        return;
+    }
+    target->life = TARGET_RELEASING;
+    loop_timer_clear(scraper->loop, &target->departure);
+    scraper->active_series -= target->series;
+    target->series = 0;
+    plan_release(&scraper->plans, target->plan);
+    target->plan = NULL;
+    if (fetch_fini(&target->conn))
+        free_now(target);
+}

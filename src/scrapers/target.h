@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A target: what the table says of it, what its next scrape needs, and its connection. What has
+ * been committed of it lies in its TARGET record and outlives this process.
+ */
+#ifndef SCRAPERS_TARGET_H
+#define SCRAPERS_TARGET_H
+
+#include "fetch/fetch.h"
+#include "scrapers/plan.h"
+#include "scrapers/schedule.h"
+#include "shm/targets.h"
+
+struct scraper;
+struct scrape;
+
+enum target_life {
+    TARGET_ACTIVE,    /* in the table */
+    TARGET_DEPARTING, /* not any more; its markers are due at a later time */
+    TARGET_RELEASING  /* only its connection is still being closed */
+};
+
+struct target {
+    struct target *next; /* of the same bucket */
+    struct scraper *scraper;
+    uint64_t id;
+    uint64_t description; /* hash of what the table says */
+    uint64_t labels_key;  /* hash of its labels: the same key, the same series */
+    uint64_t seen;        /* the table's generation in which it stood last */
+    enum target_life life;
+    uint32_t ref;    /* TARGET record; 0: there was no memory for it yet */
+    uint32_t flags;  /* SHM_TARGET_* */
+    uint32_t series; /* that are tracked */
+    struct tick_member tick;
+    int64_t timeout_ns;
+    int64_t pending_due_ns; /* a tick that came while a scrape was running; 0: none */
+    struct line_context *context;
+    struct plan *plan;     /* what it served in its last good scrape, or NULL */
+    const char *fallback;  /* protocol's word, or NULL */
+    struct scrape *scrape; /* that is running, or NULL */
+    char *head;            /* of the request */
+    char *error;           /* it cannot be asked, and why; else NULL */
+    uint32_t head_len;
+    uint32_t address_count;
+    struct net_address addresses[SHM_TARGET_ADDRESSES];
+    struct fetch_connection conn;
+    struct fetch_counters counted; /* of conn.counters, what the slot knows */
+    struct loop_timer departure;   /* when the markers are due */
+    int64_t departed_ms;           /* their timestamp */
+};
+
+#define TARGET_OF(pointer, member)                                                                 \
+    ((struct target *)(void *)((char *)(pointer)-offsetof(struct target, member)))
+
+/*
+ * A target of the table, or NULL when what the table says cannot be read or used. `labels` are the
+ * view's, decoded. Not scheduled yet.
+ */
+struct target *target_new(struct scraper *scraper, const struct target_view *view,
+                          const struct label *labels);
+
+/* A target that the table does not know, but of which a predecessor left a TARGET record. */
+struct target *target_new_departing(struct scraper *scraper, uint32_t ref);
+
+/* A hash of what the table says of a target besides its labels. */
+uint64_t target_describe(const struct target_view *view);
+
+/* A hash of labels, sorted by name. */
+uint64_t target_labels_key(const struct label *labels, uint32_t count);
+
+/* Closes the connection, gives everything back, frees; perhaps later, from the loop. */
+void target_free(struct target *target);
+
+/* Makes or finds the TARGET record; without memory `ref` stays 0, and it can be tried again. */
+void target_record(struct target *target, const struct label *labels, uint32_t count);
+
+#endif

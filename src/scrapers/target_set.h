@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The scraper's targets: those of the table that it owns, and those that have left it and still get
+ * their staleness markers.
+ *
+ * A target that leaves (but for one that another scraper owns now) is marked as Prometheus does it:
+ * at the time of its next tick, but only one interval and a tenth later, so that a target which
+ * comes back, or one that succeeds it with the same labels, is not marked in between. A scraper
+ * that starts anew finds in the series store what its predecessor left, and treats it alike.
+ */
+#ifndef SCRAPERS_TARGET_SET_H
+#define SCRAPERS_TARGET_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct scraper;
+struct target;
+struct label;
+
+struct target_set {
+    struct target **buckets; /* by id; private */
+    uint32_t mask;
+    uint32_t count; /* departing ones included */
+    uint32_t active;
+    uint64_t generation; /* of the table that was looked at last; 0: none yet */
+    bool has_taken;      /* a whole table has been taken in */
+    uint64_t *foreign;   /* label keys of other scrapers' targets, sorted; private */
+    uint32_t foreign_count;
+    uint32_t foreign_room;
+    uint64_t foreign_generation;
+    struct label *labels; /* room for those of one target */
+    uint32_t label_room;
+};
+
+void target_set_init(struct target_set *set);
+void target_set_fini(struct target_set *set);
+
+/* Takes in the table if it is new. */
+void target_set_refresh(struct scraper *scraper);
+
+/* Calls back for each target. The call may not change the set. */
+void target_set_each(struct target_set *set, void (*visit)(struct target *target));
+
+#endif
