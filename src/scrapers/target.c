@@ -162,8 +162,10 @@ struct target *target_new(struct scraper *scraper, const struct target_view *vie
 struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
 {
     struct target *target = allocate(scraper, series_target_id(&scraper->store, ref));
-    struct series_labels labels = series_reader_labels(series_record(&scraper->store, ref));
+    struct series_record record;
     struct series_label label;
+    series_target_view(&scraper->store, ref, &record);
+    struct series_labels labels = series_reader_labels(&record);
     target->life = TARGET_DEPARTING;
     target->ref = ref;
     while (series_labels_next(&labels, &label) == 1)

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "shm/series_index.h"
 #include "shm/series_private.h"
+#include "shm/series_reader.h"
 
 const char series_hides[1] = "";
 
@@ -333,9 +334,14 @@ struct series_state series_target_state(const struct series_store *store, uint32
                                  valid->scrape_seq, valid->flags};
 }
 
-const struct shm_record *series_record(const struct series_store *store, uint32_t ref)
+void series_target_view(const struct series_store *store, uint32_t ref,
+                        struct series_record *ret_record)
 {
-    return record_at(store, ref);
+    const struct shm_target_body *body = target_body(store, ref);
+    *ret_record = (struct series_record){.body = (const uint8_t *)(body + 1),
+                                         .body_len = body->labels_len,
+                                         .count = record_at(store, ref)->count,
+                                         .kind = SHM_RECORD_TARGET};
 }
 
 static struct shm_target_state *other_copy(struct shm_target_body *body,

@@ -108,8 +108,10 @@ void series_targets_each(struct series_store *store,
 
 uint64_t series_target_id(const struct series_store *store, uint32_t ref);
 
-/* The record itself, for the functions of shm/series_reader.h. */
-const struct shm_record *series_record(const struct series_store *store, uint32_t ref);
+/* A TARGET as the functions of shm/series_reader.h want it. */
+struct series_record;
+void series_target_view(const struct series_store *store, uint32_t ref,
+                        struct series_record *ret_record);
 
 /* The state that is committed. All zero when there is none. */
 struct series_state series_target_state(const struct series_store *store, uint32_t ref);

@@ -81,7 +81,8 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
 void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *remote,
                   attempt_done_fn *done)
 {
-    static const struct fetch_handler handler = {on_head, on_body, on_done, NULL};
+    static const struct fetch_handler handler = {
+        .on_head = on_head, .on_body = on_body, .on_done = on_done};
     *attempt = (struct attempt){.remote = remote, .done = done};
     fetch_init(&attempt->fetch, loop, &handler);
     attempt->head = malloc(remote->head_room);

@@ -42,7 +42,8 @@ static void on_released(struct fetch_connection *conn)
         client->in_released(client);
 }
 
-const struct fetch_handler client_handler = {on_head, on_body, on_done, on_released};
+const struct fetch_handler client_handler = {
+    .on_head = on_head, .on_body = on_body, .on_done = on_done, .on_released = on_released};
 
 struct client *client_new(struct loop *loop)
 {
