@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The console's pages: readiness as it changes, metrics that every parser takes, what they say about
+processes, and a console that dies."""
+import http.client
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lib.limpet import ROLES, Limpet, config, job, program_of, remote
+from lib.proc import built, wait_until
+from lib.remote_write import Receiver
+from lib.target import Target
+
+SLOTS = [{"role": "discovery"}, {"role": "writer"}, {"role": "console"},
+         {"role": "scraper", "scraper": "0"}]
+
+
+@pytest.fixture
+def target():
+    with Target(b"n 1\n") as target:
+        yield target
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+def settings(target, *remotes):
+    return config(job("j", [target.address]), *remotes, interval="200ms")
+
+
+# ------------------------------------------------------------------------------------------- ready
+
+
+def test_ready_comes_after_the_start_and_only_then(tmp_path, target):
+    seen = []
+    with Limpet(tmp_path, settings(target), ready=False) as limpet:
+
+        def look():
+            seen.append(limpet.get("/-/ready"))
+            return seen[-1][0] == 200
+
+        limpet.wait_ready(look)
+        assert limpet.metric("limpet_scraper_targets") == 1
+        limpet.stop()
+    assert {status for status, _ in seen[:-1]} <= {0, 503}
+    assert seen[-1][1].endswith("is Ready.\n")
+
+
+def test_ready_names_the_child_that_is_missing_until_it_is_back(tmp_path, target):
+    with Limpet(tmp_path, settings(target)) as limpet:
+        deaths = 0
+
+        def down():
+            """Kills the scraper until the supervisor waits before it starts another."""
+            nonlocal deaths
+            status, text = limpet.get("/-/ready")
+            for pid in limpet.children().get("limpet-scraper", []):
+                os.kill(pid, signal.SIGKILL)
+                deaths += 1
+            return status == 503 and deaths >= 6 and text
+
+        text = wait_until(down, 20, "503")
+        assert re.match(r"Service Unavailable\nscraper 0 (has died|is starting|has no targets yet)",
+                        text)
+        assert limpet.get("/-/healthy")[0] == 200
+        wait_until(limpet.is_ready, 20, "200 again")
+        assert limpet.metric("limpet_child_restarts_total", role="scraper") >= 6
+        assert limpet.metric("limpet_child_restarts_total", role="writer") == 0
+        limpet.stop()
+
+
+# ----------------------------------------------------------------------------------------- metrics
+
+
+def test_every_parser_takes_the_metrics(tmp_path, target, receiver):
+    with Limpet(tmp_path, settings(target, remote(receiver.url, name="main"))) as limpet:
+        target.wait_for_requests(3)
+        status, text = limpet.get("/metrics")
+        limpet.stop()
+    assert status == 200
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families) > 60
+    assert all(family.documentation and family.type != "unknown" for family in families)
+    samples = [(sample.name, tuple(sorted(sample.labels.items())))
+               for family in families for sample in family.samples]
+    assert len(set(samples)) == len(samples)
+    own = subprocess.run([built("limpet"), "check", "metrics"], input=text, capture_output=True,
+                         text=True, timeout=20, check=True)
+    assert own.stdout.count('"kind":"sample"') + own.stdout.count('"kind": "sample"') == len(samples)
+    lint = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                          text=True, timeout=20)
+    assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
+
+
+def test_metrics_tell_processes_remotes_and_configuration_apart(tmp_path, target, receiver):
+    with Limpet(tmp_path, settings(target, remote(receiver.url, name="main"))) as limpet:
+        wait_until(lambda: receiver.accepted(), 10, "a delivery")
+        for labels in SLOTS:
+            assert limpet.metric("limpet_child_up", **labels) == 1
+            assert limpet.metric("limpet_child_starts_total", **labels) == 1
+            assert 100e3 < limpet.metric("limpet_process_resident_memory_bytes", **labels) < 1e9
+            assert 0 <= limpet.metric("limpet_process_cpu_seconds_total", **labels) < 60
+        for role in ("scraper", "writer"):
+            assert limpet.metric("limpet_event_loop_info", role=role) == 1
+        assert limpet.metric("limpet_scrapes_total", scraper="0") >= 1
+        wait_until(lambda: limpet.metric("prometheus_remote_storage_samples_total",
+                                         remote_name="main", url=receiver.url) > 0, 10, "samples")
+        assert limpet.metric("limpet_ring_produced_bytes_total", scraper="0") > 0
+        assert limpet.metric("prometheus_config_last_reload_successful") == 1
+        loaded = limpet.metric("prometheus_config_last_reload_success_timestamp_seconds")
+        assert not limpet.reload("global: {scrape_intervall: 1s}")
+        assert limpet.metric("prometheus_config_last_reload_successful") == 0
+        assert limpet.metric(
+            "prometheus_config_last_reload_success_timestamp_seconds") == loaded
+        assert limpet.reload(settings(target, remote(receiver.url, name="main")))
+        assert limpet.metric("prometheus_config_last_reload_successful") == 1
+        assert limpet.metric(
+            "prometheus_config_last_reload_success_timestamp_seconds") > loaded
+        limpet.stop()
+
+
+# ------------------------------------------------------------------------------------------- HTTP
+
+
+def ask(limpet, method, path):
+    connection = http.client.HTTPConnection("127.0.0.1", limpet.port, timeout=5)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read()
+
+
+def test_methods(tmp_path, target):
+    with Limpet(tmp_path, settings(target)) as limpet:
+        status, headers, body = ask(limpet, "HEAD", "/metrics")
+        assert status == 200 and body == b"" and int(headers["Content-Length"]) > 1000
+        assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        status, headers, body = ask(limpet, "DELETE", "/metrics")
+        assert status == 405 and headers["Allow"] == "GET, HEAD"
+        status, headers, body = ask(limpet, "GET", "/-/reload")
+        assert status == 405 and headers["Allow"] == "POST, PUT"
+        assert ask(limpet, "PUT", "/-/quit")[::2] == (403, b"Lifecycle API is not enabled.")
+        assert ask(limpet, "GET", "/")[0] == 200
+        limpet.stop()
+
+
+def test_a_console_that_dies_is_back_and_nobody_is_turned_away(tmp_path, target):
+    with Limpet(tmp_path, settings(target)) as limpet:
+        for _ in range(3):
+            pid = limpet.child("limpet-console")
+            os.kill(pid, signal.SIGKILL)
+            # The socket is the supervisor's: the connection waits for the next console.
+            assert limpet.get("/-/healthy")[0] == 200
+            assert limpet.child("limpet-console") != pid
+        assert sorted(set(limpet.children())) == sorted(ROLES)
+        limpet.stop()
+
+
+def test_the_console_stays_small(tmp_path, target):
+    with Limpet(tmp_path, settings(target)) as limpet:
+        for _ in range(200):
+            assert limpet.get("/metrics")[0] == 200
+        pid = limpet.child("limpet-console")
+        assert program_of(pid) == "limpet-console"
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            pss_kb = int(re.search(r"^Pss:\s+(\d+) kB", file.read(), re.M)[1])
+        limpet.stop()
+    if "asan" not in built(""):
+        assert pss_kb < 4096
