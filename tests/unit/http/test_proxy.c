@@ -82,8 +82,8 @@ static void knows_exceptions(void **state)
         {"2001:db8::1", "http://[2001:db8:0::1]/", true},
         {"[2001:db8::1]:80", "http://[2001:db8::1]/", true},
         {"[2001:db8::1]:81", "http://[2001:db8::1]/", false},
+        /* As Go has it, a suffix is a suffix. */
         {"1", "http://192.0.2.1/", true},
-        /* as Go: a suffix */,
         {",,", "http://a.test/", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

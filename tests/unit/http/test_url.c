@@ -58,7 +58,7 @@ static void takes_urls_apart(void **state)
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct http_url url = {.port = 0};
         struct errctx why = {""};
-        char text[256];
+        char text[1100];
         int err = http_url_parse(slice_of(urls[i][0]), &arena, &url, &why);
         assert_int_equal(err, strncmp(urls[i][1], "http", 4) == 0 ? 0 : ERR_SYNTAX);
         describe(err, &url, &why, text, sizeof(text));
