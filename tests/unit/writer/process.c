@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/unit/writer/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "config/config.h"
+#include "config/freeze.h"
+#include "tests/unit/shm/segments.h"
+
+enum { RING = 1 << 20, PATIENCE_MS = 20000 };
+
+void process_reserve_descriptors(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(null >= 0);
+    for (int fd = HERITAGE_SUPERVISION; fd < HERITAGE_RING(SCRAPERS_MAX); fd++)
+        assert_int_equal(dup2(null, fd), fd);
+}
+
+static int freeze(const char *deadline, const char *queue, uint16_t port)
+{
+    char text[1024];
+    struct errctx why;
+    struct config *config;
+    int fd;
+    int len = snprintf(text, sizeof text,
+                       "remote_write:\n"
+                       "- url: http://127.0.0.1:%u/write\n"
+                       "  name: r\n"
+                       "  remote_timeout: 20s\n"
+                       "  queue_config:\n"
+                       "    batch_send_deadline: %s\n"
+                       "    min_backoff: 1ms\n"
+                       "    max_backoff: 20ms\n%s",
+                       port, deadline, queue);
+    if (config_parse("test", text, (size_t)len, &config, &why) != 0)
+        fail_msg("%s", why.text);
+    if (config_freeze(config, &fd, &why) != 0)
+        fail_msg("%s", why.text);
+    config_free(config);
+    return fd;
+}
+
+void process_open(struct process *process, uint32_t scrapers, const char *deadline,
+                  const char *queue, receiver_script_fn *script, void *context)
+{
+    struct errctx why;
+    *process = (struct process){.supervision = -1};
+    scrapers_open(&process->scrapers, scrapers, RING);
+    process->receiver = receiver_new(0, script, context);
+    process->control_fd = segments_control();
+    process->config_fd = freeze(deadline, queue, receiver_port(process->receiver));
+    process->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_true(process->doorbell >= 0);
+    if (delivery_attach(&process->delivery, process->scrapers.delivery_fd, scrapers, false, &why) !=
+            0 ||
+        control_attach(&process->control, process->control_fd, false, &why) != 0)
+        fail_msg("%s", why.text);
+    process->slot = control_slot(&process->control, SHM_SLOT_WRITER);
+}
+
+void process_close(struct process *process)
+{
+    if (process->pid != 0) {
+        kill(process->pid, SIGKILL);
+        (void)process_wait(process);
+    }
+    receiver_free(process->receiver);
+    delivery_detach(&process->delivery);
+    control_detach(&process->control);
+    scrapers_close(&process->scrapers);
+    close(process->control_fd);
+    close(process->config_fd);
+    close(process->doorbell);
+}
+
+static void program_path(char *path, size_t size)
+{
+    ssize_t len = readlink("/proc/self/exe", path, size - 1);
+    assert_true(len > 0);
+    path[len] = '\0';
+    char *name = strrchr(path, '/') + 1;
+    snprintf(name, size - (size_t)(name - path), "limpet-writer-crash");
+}
+
+/* In the child: only what is allowed between fork and exec of a process with threads. */
+static _Noreturn void become_writer(const struct process *process, int supervision,
+                                    const char *path, char **argv, char **envp)
+{
+    bool is_good = dup2(supervision, HERITAGE_SUPERVISION) >= 0 &&
+                   dup2(process->config_fd, HERITAGE_CONFIG) >= 0 &&
+                   dup2(process->control_fd, HERITAGE_CONTROL) >= 0 &&
+                   dup2(process->scrapers.delivery_fd, HERITAGE_DELIVERY) >= 0 &&
+                   dup2(process->doorbell, HERITAGE_DOORBELL) >= 0;
+    for (uint32_t i = 0; i < process->scrapers.count; i++) {
+        const struct scraper *scraper = &process->scrapers.scraper[i];
+        is_good = is_good && dup2(scraper->ring_fd, HERITAGE_RING(i)) >= 0 &&
+                  dup2(scraper->series_fd, HERITAGE_SERIES(i)) >= 0;
+    }
+    if (is_good)
+        execve(path, argv, envp);
+    _exit(127);
+}
+
+/* Ready: it says so; dead: the socket ends. */
+static void await_ready(const struct process *process)
+{
+    struct pollfd fd = {.fd = process->supervision, .events = POLLIN};
+    struct heritage_message message;
+    assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+    ssize_t len = recv(process->supervision, &message, sizeof message, 0);
+    assert_true(len <= 0 || message.kind == HERITAGE_READY);
+}
+
+void process_start(struct process *process, const char *crashpoint)
+{
+    char path[512];
+    char scrapers[32];
+    char variable[128];
+    int pair[2];
+    program_path(path, sizeof path);
+    snprintf(scrapers, sizeof scrapers, "--scrapers=%u", process->scrapers.count);
+    snprintf(variable, sizeof variable, "LIMPET_CRASHPOINT=%s", crashpoint);
+    char program[] = "limpet-writer";
+    char level[] = "--log.level=error";
+    char *argv[] = {program, level, scrapers, NULL};
+    char *envp[] = {crashpoint == NULL ? NULL : variable, NULL};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    process->pid = fork();
+    assert_true(process->pid >= 0);
+    if (process->pid == 0)
+        become_writer(process, pair[1], path, argv, envp);
+    close(pair[1]);
+    process->supervision = pair[0];
+    await_ready(process);
+}
+
+void process_scrape(struct process *process, const struct scrape *scrape)
+{
+    static const uint64_t one = 1;
+    if (scrapers_scrape(&process->scrapers, scrape))
+        assert_int_equal(write(process->doorbell, &one, sizeof one), sizeof one);
+}
+
+void process_order(struct process *process, enum heritage_kind order, uint64_t limit_ms)
+{
+    struct heritage_message message = {.kind = (uint32_t)order, .value = limit_ms};
+    assert_int_equal(send(process->supervision, &message, sizeof message, MSG_NOSIGNAL),
+                     sizeof message);
+}
+
+void process_orphan(struct process *process)
+{
+    close(process->supervision);
+    process->supervision = -1;
+}
+
+static void is_over(struct process *process)
+{
+    process->pid = 0;
+    if (process->supervision >= 0)
+        process_orphan(process);
+}
+
+int process_wait(struct process *process)
+{
+    int status;
+    assert_int_equal(waitpid(process->pid, &status, 0), process->pid);
+    is_over(process);
+    return status;
+}
+
+bool process_has_ended(struct process *process, int *ret_status)
+{
+    if (process->pid != 0 && waitpid(process->pid, ret_status, WNOHANG) == 0)
+        return false;
+    is_over(process);
+    return true;
+}
+
+bool process_is_drained(const struct process *process)
+{
+    for (uint32_t i = 0; i < process->scrapers.count; i++) {
+        const struct ring_producer *ring = &process->scrapers.scraper[i].ring;
+        if (atomic_load(&ring->peer->acked_pos) != ring->published)
+            return false;
+    }
+    return true;
+}
+
+uint64_t process_count(struct process *process, enum remote_counter counter)
+{
+    for (uint32_t i = 0; i < SHM_MAX_REMOTES; i++) {
+        const struct shm_remote *remote = &process->delivery.data->remotes[i];
+        if (remote->key != 0)
+            return remote_get(remote, counter);
+    }
+    return 0;
+}
