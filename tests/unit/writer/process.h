@@ -44,6 +44,7 @@ void process_start(struct process *process, const char *crashpoint);
 /* Publishes, and rings the doorbell if that is asked for. */
 void process_scrape(struct process *process, const struct scrape *scrape);
 
+/* One that is dead by now hears nothing. */
 void process_order(struct process *process, enum heritage_kind order, uint64_t limit_ms);
 
 /* The supervisor is dead. */

@@ -130,7 +130,9 @@ bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape)
         fill(scrape, lines, &head, &columns);
     }
     scrapers->samples += scrape->lines;
-    return ring_publish(&scraper->ring);
+    bool wants_doorbell = ring_publish(&scraper->ring);
+    ring_trim(&scraper->ring); /* what is acknowledged cannot be read any more */
+    return wants_doorbell;
 }
 
 uint64_t scrapers_target_of_lane(uint32_t lane, uint32_t nth)

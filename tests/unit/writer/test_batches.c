@@ -280,6 +280,37 @@ static void another_number_of_shards_takes_over_what_the_former_left(void **stat
     rig_close(&rig);
 }
 
+static struct receiver_reply hang_once(void *context, size_t number,
+                                       const struct receiver_request *request)
+{
+    (void)context;
+    (void)request;
+    return (struct receiver_reply){.action = number == 0 ? RECEIVER_HANG : RECEIVER_STORE};
+}
+
+/* The new second shard had to wait for the batch of the former only one; its room is used again. */
+static void a_shard_that_had_to_wait_begins_behind_what_was_delivered(void **state)
+{
+    (void)state;
+    enum { TARGETS = 20, LINES = 1000 };
+    rig_open(&rig, 1, RING, 1);
+    rig_receive(&rig, 0, hang_once, NULL);
+    rig.remotes[0].queue_config.max_samples_per_send = TARGETS * LINES;
+    rig_start(&rig);
+    for (uint64_t target = 1; target <= TARGETS; target++)
+        scrape(0, target, T0, LINES);
+    rig_run_until_requests(&rig, 1);
+    rig.remotes[0].queue_config.min_shards = 2;
+    rig_crash(&rig);
+    while (rig_count(&rig, 0, REMOTE_DELIVERED) < TARGETS * LINES)
+        rig_turn(&rig, 1);
+    for (uint64_t target = 1; target <= TARGETS; target++)
+        scrape(0, target, T0 + 1000, 10);
+    rig_drain(&rig);
+    rig_assert_complete(&rig, 0);
+    rig_close(&rig);
+}
+
 /* Too few samples for a batch, but many of another lane's bytes. */
 static void a_batch_does_not_hold_back_more_than_a_part_of_the_ring(void **state)
 {
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test(without_a_remote_everything_is_counted_and_given_back),
         cmocka_unit_test(a_slow_remote_holds_up_the_ring_but_no_other_remote),
         cmocka_unit_test(another_number_of_shards_takes_over_what_the_former_left),
+        cmocka_unit_test(a_shard_that_had_to_wait_begins_behind_what_was_delivered),
         cmocka_unit_test(a_batch_does_not_hold_back_more_than_a_part_of_the_ring),
         cmocka_unit_test(the_doorbell_is_asked_for_where_there_is_something_to_do),
     };

@@ -222,6 +222,18 @@ static bool runs_to_the_end(int *ret_status)
     return false;
 }
 
+static int stop(void)
+{
+    process_order(&process, HERITAGE_STOP, 15000);
+    return process_wait(&process);
+}
+
+static bool was_killed(int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* Dies at that pass of the point, be it when it stops or never, and is started again. */
 static void die_at(const char *point, int pass, bool keeps_all)
 {
     char variable[96];
@@ -237,15 +249,16 @@ static void die_at(const char *point, int pass, bool keeps_all)
         publish_some(); /* the point was not passed so often yet */
         (void)runs_to_the_end(&status);
     }
-    if (process.pid == 0)
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    else
-        assert_true(pass > 1 || keeps_all);
     publish_some();
-    if (process.pid == 0)
+    if (process.pid != 0)
+        status = stop();
+    if (was_killed(status)) {
         process_start(&process, NULL);
-    process_order(&process, HERITAGE_STOP, 15000);
-    assert_orderly(process_wait(&process));
+        status = stop();
+    } else {
+        assert_true(pass > 1 || keeps_all);
+    }
+    assert_orderly(status);
     assert_true(process_is_drained(&process));
     assert_complete();
     uint64_t counted = process_count(&process, REMOTE_DELIVERED) +

@@ -16,7 +16,7 @@
 
 #define T0 INT64_C(1700000000000)
 
-enum { RING = 1 << 20, TARGETS = 24, LINES_MAX = 40, ROUNDS = 100 };
+enum { RING = 64 << 10, TARGETS = 24, LINES_MAX = 40, ROUNDS = 100 };
 
 static struct rig rig;
 
