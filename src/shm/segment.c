@@ -64,8 +64,7 @@ int segment_create(int fd, uint32_t kind, uint32_t index, uint64_t size, uint64_
     if (err != 0)
         return err_set(reterr, err, "cannot make the %s segment: %s", kind_names[kind],
                        strerror(-err));
-    struct shm_header *header =
-        mmap(NULL, SHM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    struct shm_header *header = mmap(NULL, SHM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (header == MAP_FAILED)
         return err_set(reterr, -errno, "cannot map the %s segment: %s", kind_names[kind],
                        strerror(errno));
@@ -89,12 +88,13 @@ static int check_version(const struct shm_header *header, struct errctx *reterr)
     if (memcmp(header->magic, SHM_MAGIC, sizeof(header->magic)) != 0)
         return err_set(reterr, ERR_CORRUPT, "this is no shared memory of limpet");
     if (header->layout_major != SHM_LAYOUT_MAJOR)
-        return err_set(reterr, ERR_VERSION,
-                       "the shared memory was made by limpet %.31s with layout version %u.%u, this "
-                       "limpet %s needs layout version %u.%u; stop the old one with SIGTERM so that "
-                       "it delivers what it holds, then remove its runtime directory",
-                       header->build, header->layout_major, header->layout_minor, PACKAGE_VERSION,
-                       SHM_LAYOUT_MAJOR, SHM_LAYOUT_MINOR);
+        return err_set(
+            reterr, ERR_VERSION,
+            "the shared memory was made by limpet %.31s with layout version %u.%u, this "
+            "limpet %s needs layout version %u.%u; stop the old one with SIGTERM so that "
+            "it delivers what it holds, then remove its runtime directory",
+            header->build, header->layout_major, header->layout_minor, PACKAGE_VERSION,
+            SHM_LAYOUT_MAJOR, SHM_LAYOUT_MINOR);
     return 0;
 }
 
@@ -151,13 +151,27 @@ int segment_map(struct shm_segment *segment, int fd, uint32_t kind, uint32_t ind
     int err = segment_check(fd, kind, index, &header, reterr);
     if (err != 0)
         return err;
-    int protection = PROT_READ | (writable ? PROT_WRITE : 0);
-    void *base = mmap(NULL, header.size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    uint8_t *base = mmap(NULL, header.size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED)
         return err_set(reterr, -errno, "cannot map the %s segment: %s", kind_names[kind],
                        strerror(errno));
     *segment = (struct shm_segment){base, header.size, fd, writable};
+    if (!writable)
+        return 0;
+    /* The header belongs to its creator. */
+    err = segment_allow(segment, SHM_PAGE, header.size);
+    if (err != 0) {
+        segment_unmap(segment);
+        return err_set(reterr, err, "cannot map the %s segment: %s", kind_names[kind],
+                       strerror(-err));
+    }
     return 0;
+}
+
+int segment_allow(const struct shm_segment *segment, uint64_t from, uint64_t to)
+{
+    check(from % SHM_PAGE == 0 && from <= to && to <= segment->size);
+    return mprotect(segment->base + from, to - from, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
 void segment_unmap(struct shm_segment *segment)

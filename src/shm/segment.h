@@ -33,10 +33,13 @@ int segment_create(int fd, uint32_t kind, uint32_t index, uint64_t size, uint64_
 int segment_check(int fd, uint32_t kind, uint32_t index, struct shm_header *ret_header,
                   struct errctx *reterr) MUST_USE;
 
-/* Checks and maps the whole segment. */
+/* Checks and maps the whole segment; all but its header writable, or nothing. */
 int segment_map(struct shm_segment *segment, int fd, uint32_t kind, uint32_t index, bool writable,
                 struct errctx *reterr) MUST_USE;
 void segment_unmap(struct shm_segment *segment);
+
+/* Makes the pages of [from, to) of a segment that is mapped read-only writable. */
+int segment_allow(const struct shm_segment *segment, uint64_t from, uint64_t to) MUST_USE;
 
 /* Takes the memory of [from, to); 0 or -ENOSPC and the like. Again is harmless. */
 int segment_reserve(int fd, uint64_t from, uint64_t to) MUST_USE;

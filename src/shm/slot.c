@@ -63,7 +63,15 @@ static uint64_t slot_offset(uint32_t slot_index)
 
 int control_attach(struct control *control, int fd, bool writable, struct errctx *reterr)
 {
-    return segment_map(&control->segment, fd, SHM_KIND_CONTROL, 0, writable, reterr);
+    int err = segment_map(&control->segment, fd, SHM_KIND_CONTROL, 0, false, reterr);
+    if (err != 0 || !writable)
+        return err;
+    err = segment_allow(&control->segment, SHM_PAGE, 2 * SHM_PAGE);
+    if (err != 0) {
+        control_detach(control);
+        err_set(reterr, err, "cannot map the supervisor's page: %s", err_text(err));
+    }
+    return err;
 }
 
 void control_detach(struct control *control)

@@ -39,7 +39,7 @@ struct control {
     struct shm_segment segment;
 };
 
-/* Read-only, or for writing (the supervisor). */
+/* Read-only, or with the supervisor's page writable. */
 int control_attach(struct control *control, int fd, bool writable, struct errctx *reterr) MUST_USE;
 void control_detach(struct control *control);
 struct shm_supervisor *control_supervisor(struct control *control);

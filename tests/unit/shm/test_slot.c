@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "shm/slot.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -72,6 +74,48 @@ static void counters_outlive_a_child_and_what_it_was_doing_does_not(void **state
     close(fd);
 }
 
+static bool can_be_written(const void *page)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    bool can = false;
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        uintptr_t from;
+        uintptr_t to;
+        char rights[5];
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, rights) == 3 &&
+            from <= (uintptr_t)page && (uintptr_t)page < to)
+            can = rights[1] == 'w';
+    }
+    fclose(maps);
+    return can;
+}
+
+static void everyone_can_write_only_its_own_page(void **state)
+{
+    (void)state;
+    struct control console;
+    struct control supervisor;
+    struct errctx errctx;
+    int fd = segments_control();
+    struct shm_slot *slot = attach(fd, SHM_SLOT_WRITER);
+    assert_int_equal(control_attach(&console, fd, false, &errctx), 0);
+    assert_int_equal(control_attach(&supervisor, fd, true, &errctx), 0);
+    assert_true(can_be_written(slot));
+    assert_false(can_be_written(control_supervisor(&console)));
+    assert_true(can_be_written(control_supervisor(&supervisor)));
+    assert_false(can_be_written(supervisor.segment.base));
+    assert_false(can_be_written(control_slot(&supervisor, SHM_SLOT_DISCOVERY)));
+    assert_false(can_be_written(control_slot(&supervisor, SHM_SLOTS - 1)));
+    atomic_store(&control_supervisor(&supervisor)->scrapers, 7);
+    assert_int_equal(atomic_load(&control_supervisor(&console)->scrapers), 7);
+    control_detach(&console);
+    control_detach(&supervisor);
+    detach(slot);
+    close(fd);
+}
+
 static void every_slot_has_a_role(void **state)
 {
     (void)state;
@@ -118,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_and_the_console_see_the_same_slot),
         cmocka_unit_test(counters_outlive_a_child_and_what_it_was_doing_does_not),
+        cmocka_unit_test(everyone_can_write_only_its_own_page),
         cmocka_unit_test(every_slot_has_a_role),
         cmocka_unit_test(the_counters_are_well_described),
         cmocka_unit_test(another_segment_is_no_control_segment),
