@@ -15,10 +15,10 @@
  *     DOORBELL      eventfd on which the writer sleeps              scrapers ring it, writer waits
  *     WAKE          eventfd: "there is a new target table"          scraper: its own
  *     LISTENER(n)   listening sockets                               console
- *     RING(i)       ring of scraper i                               scraper: its own; writer; console ro
- *     SERIES(i)     series of scraper i                             the same; writer and console ro
- *     WAKE_OF(i)    the WAKE of scraper i                           discovery
- *     LOCK          the lock on the runtime directory               all
+ *     RING(i)       ring of scraper i                               scraper: its own; writer;
+ * console ro SERIES(i)     series of scraper i                             the same; writer and
+ * console ro WAKE_OF(i)    the WAKE of scraper i                           discovery LOCK the lock
+ * on the runtime directory               all
  *
  * The lock is inherited so that it lasts as long as the last process which may touch the shared
  * memory: a limpet started after the supervisor was killed waits until the writer has left, too.

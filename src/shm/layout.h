@@ -32,11 +32,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-
 #define SHM_BLOCK_SAMPLES 4096u
 
 /* Slots of the control segment. */
-#define SHM_SLOT_DISCOVERY     0u
-#define SHM_SLOT_WRITER        1u
-#define SHM_SLOT_CONSOLE       2u
-#define SHM_SLOT_SCRAPER(i)    (3u + (i))
-#define SHM_SLOTS              (3u + SHM_MAX_SCRAPERS)
+#define SHM_SLOT_DISCOVERY  0u
+#define SHM_SLOT_WRITER     1u
+#define SHM_SLOT_CONSOLE    2u
+#define SHM_SLOT_SCRAPER(i) (3u + (i))
+#define SHM_SLOTS           (3u + SHM_MAX_SCRAPERS)
 
 /* The kinds of segment. */
 #define SHM_KIND_CONTROL  1u
@@ -55,7 +55,7 @@ struct shm_header {
     uint64_t size;     /* of the whole segment */
     uint64_t geometry; /* of a ring: bytes of data, a power of two; otherwise 0 */
     char boot_id[40];
-    char build[32];    /* version of the limpet that created it */
+    char build[32]; /* version of the limpet that created it */
     _Atomic uint32_t ready;
 };
 _Static_assert(offsetof(struct shm_header, ready) == 112, "layout");
@@ -64,19 +64,19 @@ _Static_assert(offsetof(struct shm_header, ready) == 112, "layout");
 
 /* Page 1: written by the supervisor only. */
 struct shm_supervisor {
-    _Atomic uint64_t started_at_ns;          /* wall */
-    _Atomic uint64_t config_generation;      /* of the configuration in force */
-    _Atomic uint64_t reload_attempts;        /* released after the three below */
-    _Atomic uint64_t reload_ok;              /* of the last attempt: 1 or 0 */
-    _Atomic uint64_t reload_at_ns;           /* wall time of the last good one */
-    _Atomic uint64_t standby;                /* 1 while waiting for another limpet */
-    char reload_error[512];                  /* NUL-terminated, of the last attempt */
-    _Atomic uint64_t restarts[SHM_SLOTS];    /* how often a child was started again after a death */
-    _Atomic uint64_t quarantined[32];        /* target ids that scrapers shall skip; 0 = none */
-    _Atomic uint64_t quarantines;            /* since the start */
-    _Atomic uint64_t scrapers;               /* how many there are */
-    _Atomic uint64_t stopping;               /* 1 once limpet is on its way out */
-    _Atomic uint64_t reload_refused;         /* settings a reload could not change, so far */
+    _Atomic uint64_t started_at_ns;       /* wall */
+    _Atomic uint64_t config_generation;   /* of the configuration in force */
+    _Atomic uint64_t reload_attempts;     /* released after the three below */
+    _Atomic uint64_t reload_ok;           /* of the last attempt: 1 or 0 */
+    _Atomic uint64_t reload_at_ns;        /* wall time of the last good one */
+    _Atomic uint64_t standby;             /* 1 while waiting for another limpet */
+    char reload_error[512];               /* NUL-terminated, of the last attempt */
+    _Atomic uint64_t restarts[SHM_SLOTS]; /* how often a child was started again after a death */
+    _Atomic uint64_t quarantined[32];     /* target ids that scrapers shall skip; 0 = none */
+    _Atomic uint64_t quarantines;         /* since the start */
+    _Atomic uint64_t scrapers;            /* how many there are */
+    _Atomic uint64_t stopping;            /* 1 once limpet is on its way out */
+    _Atomic uint64_t reload_refused;      /* settings a reload could not change, so far */
 };
 _Static_assert(sizeof(struct shm_supervisor) <= SHM_PAGE, "the supervisor's page");
 
@@ -88,16 +88,16 @@ _Static_assert(sizeof(struct shm_supervisor) <= SHM_PAGE, "the supervisor's page
 
 /* One page a child, from page 2 on: written by that child only. */
 struct shm_slot {
-    _Atomic uint64_t progress;   /* moves once a turn of the child's loop: its sign of life */
-    _Atomic uint64_t epoch;      /* how often the child has started */
+    _Atomic uint64_t progress; /* moves once a turn of the child's loop: its sign of life */
+    _Atomic uint64_t epoch;    /* how often the child has started */
     _Atomic uint64_t started_at_ns;
     _Atomic uint32_t pid;
     _Atomic uint32_t state;      /* SHM_STATE_* */
     _Atomic uint64_t working_on; /* scraper: the target whose bytes are being looked at; 0 = none */
     _Atomic uint64_t targets_generation; /* scraper: the target table it has taken in */
-    _Atomic uint32_t backend;    /* 1 io_uring, 2 epoll, 0 not known */
+    _Atomic uint32_t backend;            /* 1 io_uring, 2 epoll, 0 not known */
     uint32_t reserved;
-    char backend_why[136];       /* NUL-terminated; written before `state` says ready */
+    char backend_why[136]; /* NUL-terminated; written before `state` says ready */
     _Atomic uint64_t counters[SHM_MAX_COUNTERS];
 };
 _Static_assert(sizeof(struct shm_slot) <= SHM_PAGE, "a slot is a page");
@@ -257,8 +257,8 @@ struct shm_target {
     uint32_t address_count;
     uint8_t addresses[SHM_TARGET_ADDRESSES][SHM_SOCKADDR_SIZE]; /* struct sockaddr_in or _in6 */
     uint32_t job_len;
-    uint32_t host_len;  /* of the Host header */
-    uint32_t path_len;  /* of the request target */
+    uint32_t host_len; /* of the Host header */
+    uint32_t path_len; /* of the request target */
     uint32_t url_len;
     uint32_t error_len; /* not 0: never ask it, fail each scrape with this text */
     uint32_t label_count;
@@ -298,7 +298,7 @@ struct shm_batch {
 /* One remote; written by the writer only. */
 struct shm_remote {
     _Atomic uint64_t key; /* hash of the remote's URL and name; 0 = this place is free */
-    char name[64]; /* NUL-terminated, for the console */
+    char name[64];        /* NUL-terminated, for the console */
     char url[256];
     _Atomic uint64_t counters[64]; /* remote_counters.def */
     uint64_t reserved[20];

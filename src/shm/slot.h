@@ -46,8 +46,8 @@ struct shm_supervisor *control_supervisor(struct control *control);
 const struct shm_slot *control_slot(const struct control *control, uint32_t slot_index);
 
 /* The child's own slot, writable; only that page is. Moves its epoch and says it is starting. */
-int slot_attach(int fd, uint32_t slot_index, struct shm_slot **ret_slot, struct errctx *reterr)
-    MUST_USE;
+int slot_attach(int fd, uint32_t slot_index, struct shm_slot **ret_slot,
+                struct errctx *reterr) MUST_USE;
 
 /* One writer a slot, so that plain loads and stores of an atomic are enough: no locked add. */
 static inline void slot_add(struct shm_slot *slot, enum counter counter, uint64_t more)

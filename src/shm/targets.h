@@ -86,8 +86,8 @@ struct targets_cursor {
 };
 
 /* The table in force. ERR_NOT_READY: none yet; ERR_CORRUPT. */
-int targets_reader_open(const struct targets_reader *reader, struct targets_cursor *ret_cursor)
-    MUST_USE;
+int targets_reader_open(const struct targets_reader *reader,
+                        struct targets_cursor *ret_cursor) MUST_USE;
 
 /*
  * 1 and the next target, a copy whose texts stay until the next call for any cursor of the reader;
