@@ -150,7 +150,6 @@ void boot_put_in_force(struct supervisor *supervisor)
     const struct edition *edition = &supervisor->in_force;
     supervisor->estate.config_fd = edition->fd;
     supervisor->children.generation = edition->config->generation;
-    supervisor->children.scrape_timeout_ms = edition_scrape_timeout_ms(edition);
     atomic_store(&supervisor->page->config_generation, edition->config->generation);
     place(supervisor);
 }

@@ -140,7 +140,8 @@ static void add_number(struct strbuf *json, uint64_t bits)
 static void add_exemplar(struct strbuf *json, const struct exposition_exemplar *exemplar)
 {
     int max;
-    struct exposition_label *labels = make_labels(exemplar->text.len + 4 * (size_t)exemplar->pair_count, &max);
+    struct exposition_label *labels =
+        make_labels(exemplar->text.len + 4 * (size_t)exemplar->pair_count, &max);
     int count = exposition_exemplar_labels(exemplar, labels, max);
     check(count >= 0);
     strbuf_adds(json, ", \"exemplars\": [{");

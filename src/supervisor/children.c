@@ -18,8 +18,7 @@
 #define STUCK_NS          (10 * NS_PER_S) /* ten signs of life that did not come */
 #define STUCK_STARTING_NS (30 * NS_PER_S) /* attaching may take long, and gives no sign */
 #define ABORT_NS          (5 * NS_PER_S)  /* to write a core */
-#define ROLL_LIMIT_MS     5000
-#define ROLL_MARGIN_MS    1000 /* behind the time-out of the scrapes in flight */
+#define ROLL_LIMIT_MS     5000            /* children take a second of it at most */
 
 static bool is_scraper(const struct child_process *child)
 {
@@ -150,11 +149,17 @@ static void order(struct child_process *child, enum heritage_kind kind, int64_t 
     child->due = now + limit_ms * NS_PER_MS;
 }
 
+static void send_signal(const struct child_process *child, int number)
+{
+    check(child->pid > 0); /* 0 and -1 would mean others */
+    kill(child->pid, number);
+}
+
 static void kill_now(struct child_process *child)
 {
     log_warn(MSG("killing a child"), STR("child", child->name), INT("pid", child->pid),
              STR("state", life_name(child->state)));
-    kill(child->pid, SIGKILL);
+    send_signal(child, SIGKILL);
     child->due = CHILDREN_NEVER;
 }
 
@@ -162,8 +167,8 @@ static void abort_stuck(struct child_process *child, int64_t now)
 {
     log_error(MSG("a child gives no sign of life: aborting it"), STR("child", child->name),
               INT("pid", child->pid));
-    kill(child->pid, SIGABRT);
-    kill(child->pid, SIGCONT); /* a stopped process takes no other signal but KILL */
+    send_signal(child, SIGABRT);
+    send_signal(child, SIGCONT); /* a stopped process takes no other signal but KILL */
     child->due = now + ABORT_NS;
 }
 
@@ -272,11 +277,6 @@ static void watch(struct children *children, int64_t now)
 
 /* ---- rolling ---- */
 
-static int64_t roll_limit_ms(const struct children *children, const struct child_process *child)
-{
-    return is_scraper(child) ? children->scrape_timeout_ms + ROLL_MARGIN_MS : ROLL_LIMIT_MS;
-}
-
 /* The next one follows only when its predecessor works with the new configuration. */
 static void roll_next(struct children *children, int64_t now)
 {
@@ -288,7 +288,7 @@ static void roll_next(struct children *children, int64_t now)
         if (is_new && child->state == LIFE_RUNNING)
             continue;
         if (!is_new && (child->state == LIFE_RUNNING || child->state == LIFE_STARTING))
-            happens(children, child, LIFE_ON_ROLL, roll_limit_ms(children, child), now);
+            happens(children, child, LIFE_ON_ROLL, ROLL_LIMIT_MS, now);
         return;
     }
     children->rolling = false;

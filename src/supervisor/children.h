@@ -45,8 +45,7 @@ struct children {
     const struct programs *programs;
     struct child_arguments arguments; /* index and number of rings differ a child */
     struct quarantine quarantine;
-    uint64_t generation;       /* of the configuration in force */
-    int64_t scrape_timeout_ms; /* the longest one: how long a scraper may take to leave */
+    uint64_t generation; /* of the configuration in force */
     int64_t watched_at;
     bool rolling;
 

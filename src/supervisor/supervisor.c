@@ -17,6 +17,7 @@
 #define MARGIN_MS          1000  /* a child leaves by itself before it is killed */
 #define CONSOLE_LIMIT_MS   2000
 #define HURRY_MS           1000
+#define FLUSH_MAX_MS       (24 * 3600 * 1000) /* nobody waits longer, and sums stay in range */
 
 /* ---- the end ---- */
 
@@ -38,14 +39,15 @@ static uint32_t roles_of(enum phase phase)
 
 static int64_t limit_ms(const struct supervisor *supervisor)
 {
-    int64_t scrape_ms = supervisor->children.scrape_timeout_ms;
+    int64_t scrape_ms = edition_scrape_timeout_ms(&supervisor->in_force);
+    int64_t flush_ms = supervisor->options->flush_deadline_ms;
     if (supervisor->hurry)
         return HURRY_MS;
     switch (supervisor->phase) {
     case PHASE_SOURCES:
         return (scrape_ms < SCRAPE_WAIT_MAX_MS ? scrape_ms : SCRAPE_WAIT_MAX_MS) + MARGIN_MS;
     case PHASE_WRITER:
-        return supervisor->options->flush_deadline_ms + MARGIN_MS;
+        return (flush_ms < FLUSH_MAX_MS ? flush_ms : FLUSH_MAX_MS) + MARGIN_MS;
     case PHASE_CONSOLE:
     case PHASE_RUNNING:
     case PHASE_OVER:

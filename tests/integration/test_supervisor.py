@@ -399,7 +399,7 @@ def test_settings_that_need_a_restart_are_refused_one_by_one(tmp_path):
 def test_a_child_that_hangs_in_a_roll_is_killed_and_the_roll_goes_on(tmp_path):
     with Supervisor(tmp_path) as limpet:
         before = limpet.all_children()
-        limpet.behave("scraper-0", "deaf")  # its time-out is a second, its limit two
+        limpet.behave("scraper-0", "deaf")
         limpet.send(signal.SIGHUP)
         limpet.wait_for_line("msg=reloaded")
         killed = limpet.lines('msg="killing a child"')
