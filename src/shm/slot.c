@@ -96,11 +96,12 @@ static void start_over(struct shm_slot *slot)
     atomic_store_explicit(&slot->state, SHM_STATE_STARTING, memory_order_release);
     atomic_store_explicit(&slot->epoch, epoch + 1, memory_order_relaxed);
     atomic_store_explicit(&slot->started_at_ns, (uint64_t)clock_wall_ns(), memory_order_relaxed);
-    atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&slot->working_on, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->targets_generation, 0, memory_order_release);
     atomic_store_explicit(&slot->backend, 0, memory_order_relaxed);
     memset(slot->backend_why, 0, sizeof(slot->backend_why));
+    /* From here on the supervisor takes what stands here for this process' own words. */
+    atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_release);
     slot_progress(slot);
 }
 
