@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "shm/ring.h"
 #include "shm/segment.h"
@@ -139,6 +140,7 @@ static int make(const struct wanted *wanted, int dir_fd, uint64_t pos, struct er
     int r = segment_create(fd, wanted->kind, wanted->index, wanted->size, wanted->geometry, reterr);
     if (r == 0 && pos != 0)
         r = set_position(fd, pos, reterr);
+    CRASHPOINT("supervisor.segment_unnamed");
     if (r == 0 && dir_fd >= 0 && renameat(dir_fd, new_name, dir_fd, wanted->name) < 0)
         r = err_set(reterr, -errno, "cannot name %s: %s", wanted->name, err_text(-errno));
     if (r < 0) {

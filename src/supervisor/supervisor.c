@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "supervisor/boot.h"
 #include "supervisor/reload.h"
@@ -179,6 +180,7 @@ static int run(struct supervisor *supervisor)
 {
     supervisor->watchdog_ns = sd_notify_watchdog_ns();
     for (;;) {
+        CRASHPOINT("supervisor.turning");
         turn(supervisor, clock_mono_ns());
         if (supervisor->phase == PHASE_OVER)
             break;
