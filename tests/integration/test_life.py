@@ -72,7 +72,8 @@ def test_limpet_can_be_scraped_by_itself(tmp_path, receiver, target):
         assert limpet.reload(settings(target, receiver, own))
         wait_for_scrapes(receiver, 3, "self")
         limpet.stop()
-    scrapes = stream_of(receiver, case="self").scrapes
+    instance = f"127.0.0.1:{limpet.port}"
+    scrapes = stream_of(receiver, case="self", job="self", instance=instance).scrapes
     assert all(scrape.report["up"] == 1 for scrape in scrapes)
     names = {text.split("{")[0] for text in scrapes[-1].samples}
     assert {"limpet_scrapes_total", "prometheus_remote_storage_samples_total"} <= names
@@ -117,7 +118,8 @@ def test_a_reload_loses_no_scrape_and_no_series(tmp_path, receiver, target):
                 wait_for_scrapes(receiver, 2, name)
         limpet.stop()
     assert_no_gap_and_no_marker(receiver, target)
-    times = [scrape.ts for scrape in stream_of(receiver, case="c").scrapes]
+    stream = stream_of(receiver, case="c", job="j", instance=target.address)
+    times = [scrape.ts for scrape in stream.scrapes]
     assert max(after - before for before, after in zip(times, times[1:])) < 500
 
 
