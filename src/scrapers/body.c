@@ -304,6 +304,8 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
 static void keep(struct body *body, const char *bytes, size_t len)
 {
     size_t wanted = body->kept_len + len;
+    if (len == 0)
+        return;
     if (body->kept_room < wanted) {
         size_t room = body->kept_room == 0 ? KEPT_MIN : body->kept_room;
         while (room < wanted)
