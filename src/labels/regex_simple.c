@@ -250,7 +250,8 @@ static bool parse_group(struct parser *parser, struct choice *ret)
     struct slice name = SLICE_LITERAL("");
     bool captures = !eat(parser, "?:");
     size_t group = parser->group_count;
-    if ((eat(parser, "?P<") || eat(parser, "?<")) && !parse_name(parser, &name))
+    bool is_named = captures && (eat(parser, "?P<") || eat(parser, "?<"));
+    if (is_named && !parse_name(parser, &name))
         return false;
     if (++parser->depth > MAX_DEPTH || (captures && group == MAX_GROUPS))
         return false;

@@ -106,11 +106,12 @@ static void move_lanes(struct shm_remote *remote, const struct shm_batch *batch)
     }
 }
 
-enum { OUTCOMES = 6 };
+enum { OUTCOMES = 7 };
 
 static const enum remote_counter outcome_counters[OUTCOMES] = {
-    REMOTE_DELIVERED,       REMOTE_ALREADY_DELIVERED, REMOTE_SAMPLES_FAILED,
-    REMOTE_DROPPED_TOO_OLD, REMOTE_DROPPED_DAMAGED,   REMOTE_DROPPED_TOO_LARGE,
+    REMOTE_DELIVERED,        REMOTE_ALREADY_DELIVERED, REMOTE_SAMPLES_FAILED,
+    REMOTE_DROPPED_TOO_OLD,  REMOTE_DROPPED_DAMAGED,   REMOTE_DROPPED_TOO_LARGE,
+    REMOTE_DROPPED_UNWANTED,
 };
 _Static_assert(OUTCOMES <= sizeof((struct shm_batch){0}.totals) / sizeof(uint64_t), "too many");
 
@@ -118,8 +119,8 @@ static void add_outcome(const struct shm_remote *remote, struct shm_batch *batch
                         const struct delivery_outcome *outcome)
 {
     const uint64_t more[OUTCOMES] = {
-        outcome->delivered, outcome->already_delivered, outcome->failed,
-        outcome->too_old,   outcome->damaged,           outcome->too_large,
+        outcome->delivered, outcome->already_delivered, outcome->failed,   outcome->too_old,
+        outcome->damaged,   outcome->too_large,         outcome->unwanted,
     };
     for (uint32_t i = 0; i < OUTCOMES; i++)
         batch->totals[i] = remote_get(remote, outcome_counters[i]) + more[i];

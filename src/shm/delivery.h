@@ -65,6 +65,7 @@ struct delivery_outcome {
     uint64_t too_old;
     uint64_t damaged;
     uint64_t too_large;
+    uint64_t unwanted; /* write_relabel_configs dropped them */
 };
 
 /*

@@ -13,6 +13,8 @@ enum {
 struct block_context {
     const struct series_reader *series;
     const uint32_t *lines; /* refs of the block's samples */
+    size_t target_count;   /* labels of the target */
+    struct build_limits limits;
 };
 
 int builder_init(struct builder *builder, uint32_t max_samples, const struct label *external,
@@ -36,6 +38,8 @@ void builder_fini(struct builder *builder)
     encoder_fini(&builder->encoder);
     free(builder->target_labels);
     free(builder->line_labels);
+    label_set_fini(&builder->series);
+    arena_fini(&builder->scratch);
     *builder = (struct builder){0};
 }
 
@@ -62,7 +66,8 @@ static bool read_labels(const struct series_record *record, struct label *labels
 
 /* False: the block's target or layout is not what the block says. */
 static bool open_block(struct builder *builder, const struct scan *scan,
-                       const struct scan_piece *piece, struct block_context *ret_context)
+                       const struct scan_piece *piece, struct build_limits limits,
+                       struct block_context *ret_context)
 {
     const struct shm_block *head = &piece->block->head;
     const struct series_reader *series = &scan->sources[piece->ring].series;
@@ -72,9 +77,12 @@ static bool open_block(struct builder *builder, const struct scan *scan,
                               &target) ||
         !read_labels(&target, builder->target_labels, &count))
         return false;
-    encoder_set_target(&builder->encoder, builder->target_labels, count, builder->external,
-                       builder->external_count);
-    *ret_context = (struct block_context){series, piece->block->refs};
+    if (limits.relabel != NULL) /* which gives all labels of each series */
+        encoder_set_target(&builder->encoder, NULL, 0, NULL, 0);
+    else
+        encoder_set_target(&builder->encoder, builder->target_labels, count, builder->external,
+                           builder->external_count);
+    *ret_context = (struct block_context){series, piece->block->refs, count, limits};
     if ((head->flags & SHM_BLOCK_HAS_LAYOUT) == 0)
         return true;
     struct series_record layout;
@@ -98,13 +106,32 @@ static void note_sent(struct build_result *result, int64_t ms)
     result->sent++;
 }
 
+/*
+ * The labels of target and line together, the external ones where there is no such label, and what
+ * the rules make of them. False: they drop the series.
+ */
+static bool relabel_series(struct builder *builder, const struct block_context *context,
+                           size_t line_count)
+{
+    struct label_set *series = &builder->series;
+    label_set_clear(series);
+    arena_reset(&builder->scratch);
+    for (size_t i = 0; i < context->target_count; i++)
+        label_set_put(series, builder->target_labels[i].name, builder->target_labels[i].value);
+    for (size_t i = 0; i < line_count; i++)
+        label_set_put(series, builder->line_labels[i].name, builder->line_labels[i].value);
+    label_set_drop_empty(series);
+    for (size_t i = 0; i < builder->external_count; i++)
+        label_set_put_new(series, builder->external[i].name, builder->external[i].value);
+    return relabel_apply(context->limits.relabel, series, &builder->scratch);
+}
+
 /* 0: the sample is in the request or counted otherwise; ERR_FULL: it does not fit. */
 static int add_sample(struct builder *builder, const struct block_context *context,
-                      const struct block_view *block, uint32_t i, int64_t oldest_ms,
-                      struct build_result *result)
+                      const struct block_view *block, uint32_t i, struct build_result *result)
 {
     int64_t ms = block->timestamps != NULL ? block->timestamps[i] : block->head.timestamp_ms;
-    if (ms < oldest_ms) {
+    if (ms < context->limits.oldest_ms) {
         result->too_old++;
         return 0;
     }
@@ -115,8 +142,17 @@ static int add_sample(struct builder *builder, const struct block_context *conte
         result->damaged++;
         return 0;
     }
+    const struct label *labels = builder->line_labels;
+    if (context->limits.relabel != NULL) {
+        if (!relabel_series(builder, context, count)) {
+            result->unwanted++;
+            return 0;
+        }
+        labels = builder->series.labels;
+        count = builder->series.count;
+    }
     uint64_t bits = block->bits != NULL ? block->bits[i] : SHM_STALE_BITS;
-    int err = encoder_add(&builder->encoder, builder->line_labels, count, bits, ms);
+    int err = encoder_add(&builder->encoder, labels, count, bits, ms);
     if (err == 0)
         note_sent(result, ms);
     return err;
@@ -128,15 +164,16 @@ static uint32_t add_piece(struct builder *builder, const struct scan *scan,
                           struct build_result *result)
 {
     struct block_context context;
-    if (!open_block(builder, scan, piece, &context)) {
+    if (!open_block(builder, scan, piece, limits, &context)) {
         result->damaged += piece->last - piece->first;
         return piece->last - piece->first;
     }
     for (uint32_t i = piece->first; i < piece->last; i++) {
         bool ends = limits.may_end_early && result->sent > 0;
-        if (ends && encoder_bytes(&builder->encoder) >= builder->batch_bytes)
+        if (ends && (encoder_bytes(&builder->encoder) >= builder->batch_bytes ||
+                     result->sent >= limits.samples_max))
             return i - piece->first;
-        if (add_sample(builder, &context, piece->block, i, limits.oldest_ms, result) == 0)
+        if (add_sample(builder, &context, piece->block, i, result) == 0)
             continue;
         if (ends)
             return i - piece->first;

@@ -7,7 +7,9 @@
 #ifndef WRITER_BUILD_H
 #define WRITER_BUILD_H
 
+#include "base/arena.h"
 #include "base/slice.h"
+#include "labels/relabel.h"
 #include "writer/encode.h"
 #include "writer/scan.h"
 
@@ -23,11 +25,16 @@ struct builder {
     /* private */
     struct label *target_labels;
     struct label *line_labels;
+    struct label_set series; /* to be relabelled */
+    struct arena scratch;
 };
 
 struct build_limits {
-    int64_t oldest_ms;  /* samples before it are left out; INT64_MIN: none */
-    bool may_end_early; /* stop once the message has batch_bytes; else go on while there is room */
+    const struct relabel *relabel; /* write_relabel_configs; NULL: none */
+    int64_t oldest_ms;             /* samples before it are left out; INT64_MIN: none */
+    bool may_end_early; /* stop once the message has batch_bytes, or so many samples as below; else
+                           go on while there is room */
+    uint32_t samples_max;
 };
 
 struct build_result {
@@ -35,6 +42,7 @@ struct build_result {
     uint32_t passed;   /* samples looked at, of which ... */
     uint32_t sent;     /* ... these are in the body, */
     uint32_t too_old;
+    uint32_t unwanted; /* rules dropped them */
     uint32_t damaged;
     uint32_t too_large;
     int64_t oldest_ms; /* of those sent */

@@ -61,17 +61,32 @@ static int try_head(struct remote *remote, struct errctx *reterr)
     free(head);
     if (err == 0)
         return 0;
-    endpoint_fini(&remote->endpoint);
-    free(remote->fields);
-    return err_prefix(reterr, ERR_CONFIG, "remote_write url \"%s\"", remote->config->url);
+    err = err_prefix(reterr, ERR_CONFIG, "remote_write url \"%s\"", remote->config->url);
+    remote_fini(remote);
+    return err;
+}
+
+static int compile_rules(struct remote *remote, struct errctx *reterr)
+{
+    const struct config_relabels *rules = &remote->config->write_relabel_configs;
+    int err =
+        relabel_compile(rules->items, rules->len, LABEL_SCHEME_UTF8, &remote->relabel, reterr);
+    return err == 0
+               ? 0
+               : err_prefix(reterr, err, "write_relabel_configs of \"%s\"", remote->config->url);
 }
 
 int remote_init(struct remote *remote, const struct config_remote *config, struct errctx *reterr)
 {
     *remote = (struct remote){.config = config};
-    int err = endpoint_parse(config->url, &remote->endpoint, reterr);
+    int err = compile_rules(remote, reterr);
     if (err != 0)
         return err;
+    err = endpoint_parse(config->url, &remote->endpoint, reterr);
+    if (err != 0) {
+        relabel_free(remote->relabel);
+        return err;
+    }
     const struct config_map *headers = &config->headers;
     remote->fields = calloc(FIXED_FIELDS + headers->len + 1, sizeof *remote->fields);
     check(remote->fields != NULL);
@@ -87,6 +102,7 @@ void remote_fini(struct remote *remote)
 {
     endpoint_fini(&remote->endpoint);
     free(remote->fields);
+    relabel_free(remote->relabel);
     *remote = (struct remote){0};
 }
 

@@ -21,7 +21,8 @@ struct shard;
 struct remote {
     const struct config_remote *config; /* borrowed from the configuration */
     struct endpoint endpoint;
-    size_t head_room; /* no head is longer */
+    struct relabel *relabel; /* write_relabel_configs */
+    size_t head_room;        /* no head is longer */
 
     /* Set by the writer. */
     struct shm_remote *place; /* in the delivery segment */
@@ -38,7 +39,7 @@ struct remote {
 };
 
 /* ERR_CONFIG, with the reason in reterr: the URL leads nowhere the writer can connect to, or a
-   header cannot be sent. */
+   header cannot be sent. Other errors: relabelling rules cannot be compiled. */
 int remote_init(struct remote *remote, const struct config_remote *config,
                 struct errctx *reterr) MUST_USE;
 void remote_fini(struct remote *remote);

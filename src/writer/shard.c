@@ -17,7 +17,7 @@ static void on_answer(struct attempt *attempt, enum answer answer);
 static void on_timer(struct loop_timer *timer);
 
 /* A batch holds back at most this part of a ring, however few samples are in it. */
-enum { RING_SHARE = 4, SAMPLES_MAX = 1 << 20 };
+enum { RING_SHARE = 4, SAMPLES_MAX = 1 << 20, STRETCH_MAX = 64 };
 
 uint64_t shard_lanes(uint32_t index, uint32_t shard_count)
 {
@@ -44,6 +44,24 @@ static uint32_t samples_wanted(const struct shard *shard)
 {
     int64_t wanted = queue_of(shard)->max_samples_per_send;
     return wanted < 1 ? 1 : wanted > SAMPLES_MAX ? SAMPLES_MAX : (uint32_t)wanted;
+}
+
+/* More are collected where rules let few of them through, so that requests are still full. */
+static uint32_t samples_to_collect(const struct shard *shard)
+{
+    uint64_t samples = (uint64_t)samples_wanted(shard) * shard->stretch;
+    return samples > SAMPLES_MAX ? SAMPLES_MAX : (uint32_t)samples;
+}
+
+/* What the rules let through of the batch that was built is what they will of the next. */
+static void note_share(struct shard *shard)
+{
+    const struct build_result *built = &shard->built;
+    if (built->sent + built->unwanted == 0)
+        return;
+    uint32_t stretch =
+        built->sent > 0 ? (built->sent + built->unwanted) / built->sent : STRETCH_MAX;
+    shard->stretch = stretch < STRETCH_MAX ? stretch : STRETCH_MAX;
 }
 
 static void count(const struct shard *shard, enum remote_counter counter, uint64_t more)
@@ -94,7 +112,8 @@ void shard_init(struct shard *shard, struct writer *writer, struct remote *remot
                             .writer = writer,
                             .remote = remote,
                             .index = index,
-                            .lanes = lanes};
+                            .lanes = lanes,
+                            .stretch = 1};
     attempt_init(&shard->attempt, writer->loop, remote, on_answer);
     const struct config_queue *queue = queue_of(shard);
     backoff_init(&shard->backoff, queue->min_backoff, queue->max_backoff);
@@ -137,7 +156,7 @@ static void collect(struct shard *shard)
     struct writer *writer = shard->writer;
     uint32_t before = shard->batch.samples;
     shard->is_full = scan_collect(writer->sources, writer->source_count, filter_of(shard),
-                                  samples_wanted(shard), &shard->batch);
+                                  samples_to_collect(shard), &shard->batch);
     if (shard->batch.samples == 0) {
         shard->is_full = false;
         skip_foreign_blocks(shard);
@@ -219,11 +238,13 @@ static void build(struct shard *shard, bool is_new)
     struct scan scan;
     scan_start(&scan, writer->sources, writer->source_count, filter_of(shard), batch->start,
                batch->end);
-    struct build_limits limits = {oldest_allowed_ms(shard), is_new};
+    struct build_limits limits = {shard->remote->relabel, oldest_allowed_ms(shard), is_new,
+                                  samples_wanted(shard)};
     build_request(&writer->builder, &scan, limits, &shard->built);
     if (is_new) {
         memcpy(batch->end, scan.at, writer->source_count * sizeof *batch->end);
         batch->samples = shard->built.passed;
+        note_share(shard);
     }
     keep_body(shard);
     note_newest(shard);
@@ -350,6 +371,7 @@ static void finish_sent(struct shard *shard)
 {
     const struct build_result *built = &shard->built;
     shard->outcome.too_old += built->too_old;
+    shard->outcome.unwanted += built->unwanted;
     shard->outcome.damaged += built->damaged;
     shard->outcome.too_large += built->too_large;
     if (built->sent > 0) {
@@ -452,7 +474,7 @@ uint64_t shard_hunger(const struct shard *shard)
         return 0;
     if (shard->batch.samples == 0)
         return 1;
-    uint64_t missing = samples_wanted(shard) - shard->batch.samples;
+    uint64_t missing = samples_to_collect(shard) - shard->batch.samples;
     return missing > 0 ? missing * sizeof(uint64_t) : 1;
 }
 

@@ -43,8 +43,9 @@ struct shard {
     uint32_t index;
     uint64_t lanes; /* 0: this shard is only there to finish a predecessor's batch */
     enum shard_state state;
-    bool is_full; /* the batch takes no more */
-    bool is_due;  /* its deadline has passed */
+    uint32_t stretch; /* samples to collect for one that is sent */
+    bool is_full;     /* the batch takes no more */
+    bool is_due;      /* its deadline has passed */
 
     struct shm_batch batch; /* what is collected or under way; when resolving, what is left of it */
     struct shm_batch part;  /* when resolving: the scrape that is being sent */

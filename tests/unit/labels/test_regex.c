@@ -155,6 +155,7 @@ static void errors_are_those_of_go(void **state)
     expect_error("*", "error parsing regexp: missing argument to repetition operator: `*`");
     expect_error("a**", "error parsing regexp: invalid nested repetition operator: `**`");
     expect_error("a{1001}", "error parsing regexp: invalid repeat count: `{1001}`");
+    expect_error("(?:?<n>a)", "error parsing regexp: missing argument to repetition operator: `?`");
     expect_error("(?=a)", "error parsing regexp: invalid or unsupported Perl syntax: `(?=`");
     expect_error("\\8", "error parsing regexp: invalid escape sequence: `\\8`");
     expect_error("\\C", "error parsing regexp: invalid escape sequence: `\\C`");
