@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "scrapers/crashpoints.h"
+#include "base/crashpoint.h"
 
 /* ---- report series ---- */
 
@@ -190,12 +190,12 @@ static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
 /* Makes what is reserved and the target's new state visible, together. */
 static void publish(struct commit *commit, uint32_t target_ref, const struct series_state *state)
 {
-    CRASHPOINT(POINT_BLOCKS_WRITTEN);
+    CRASHPOINT("scraper.blocks_written");
     series_target_prepare(commit->store, target_ref, state);
     commit->doorbell |= ring_publish(commit->ring);
-    CRASHPOINT(POINT_PUBLISHED);
+    CRASHPOINT("scraper.published");
     series_target_commit(commit->store, target_ref);
-    CRASHPOINT(POINT_COMMITTED);
+    CRASHPOINT("scraper.committed");
 }
 
 int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
@@ -205,7 +205,7 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
     struct series_state state = {.timestamp_ms = scrape->timestamp_ms,
                                  .scrape_seq = before.scrape_seq + 1,
                                  .flags = SHM_STATE_REPORTED};
-    CRASHPOINT(POINT_BEFORE_RESERVE);
+    CRASHPOINT("scraper.before_reserve");
     int err = make_state(commit, outcome, &state);
     if (err == 0)
         err = put_scrape(commit, scrape, &state, outcome);
@@ -283,8 +283,8 @@ int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t he
     }
     if (count > 0)
         publish(commit, target_ref, &after);
-    CRASHPOINT(POINT_DEPARTURE_WRITTEN);
+    CRASHPOINT("scraper.departure_written");
     series_target_drop(commit->store, target_ref);
-    CRASHPOINT(POINT_TARGET_DROPPED);
+    CRASHPOINT("scraper.target_dropped");
     return count;
 }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "exposition/content_type.h"
-#include "scrapers/crashpoints.h"
 #include "scrapers/scraper.h"
 
 /* A scrape is likely to need a little more than the last one. */
@@ -357,7 +357,7 @@ static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t 
     }
     if (scrape->uses_body)
         body_take(&scrape->body, slice_make(bytes, len));
-    CRASHPOINT(POINT_BODY_PART);
+    CRASHPOINT("scraper.body_part");
 }
 
 static void on_done(struct fetch_connection *conn, int error, const char *text)
@@ -437,7 +437,7 @@ static void ask(struct target *target)
         .deadline_ns = target->scrape->started_ns + target->timeout_ns,
     };
     fetch_start(&target->conn, &request);
-    CRASHPOINT(POINT_SCRAPE_STARTED);
+    CRASHPOINT("scraper.scrape_started");
 }
 
 static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, uint64_t promised)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
-#include "scrapers/crashpoints.h"
 #include "scrapers/request.h"
 #include "scrapers/scrape.h"
 #include "scrapers/target.h"
@@ -81,7 +81,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
     schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,
                   scrape_due);
     target_set_init(&scraper->targets);
-    CRASHPOINT(POINT_ATTACHED);
+    CRASHPOINT("scraper.attached");
     return 0;
 }
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
-#include "scrapers/crashpoints.h"
 #include "scrapers/scrape.h"
 #include "scrapers/scraper.h"
 #include "scrapers/target.h"
@@ -349,7 +349,7 @@ static int walk_table(struct scraper *scraper, struct targets_cursor *cursor)
         if (!targets_cursor_valid(&scraper->table, cursor))
             return ERR_NOT_READY;
         all_taken = take_target(scraper, &view) && all_taken;
-        CRASHPOINT(POINT_TABLE_HALF_TAKEN);
+        CRASHPOINT("scraper.table_half_taken");
     }
     if (!targets_cursor_valid(&scraper->table, cursor))
         return ERR_NOT_READY;
@@ -376,7 +376,7 @@ static void take_table(struct scraper *scraper, struct targets_cursor *cursor)
         set->has_taken = true;
     }
     schedule_settle(&scraper->schedule);
-    CRASHPOINT(POINT_TABLE_TAKEN);
+    CRASHPOINT("scraper.table_taken");
     atomic_store_explicit(&scraper->slot->targets_generation, set->generation,
                           memory_order_release);
     log_debug(MSG("target table taken in"), INT("generation", set->generation),
