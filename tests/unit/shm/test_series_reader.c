@@ -131,6 +131,30 @@ static void a_ref_that_does_not_fit_leads_nowhere(void **state)
     stage_teardown(&stage);
 }
 
+static void a_record_that_ends_behind_the_others_is_none(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct label label = {SLICE_LITERAL("a"), SLICE_LITERAL("1")};
+    struct series_record record;
+    uint32_t line;
+    stage_setup(&stage, RING, ARENA);
+    assert_int_equal(series_line(&stage.store, &label, 1, &line), 0);
+    struct shm_record *raw = (struct shm_record *)(void *)stage.store.arena;
+    const uint32_t sizes[] = {raw->units + 1, 0, 1, UINT32_MAX};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        raw->units = sizes[i];
+        assert_false(series_reader_record(&stage.reader, line, SHM_RECORD_LINE, 0, &record));
+    }
+    /* What says how much is used is not believed beyond the mapping. */
+    raw->units = ARENA / SHM_SERIES_UNIT + 1;
+    atomic_store(&stage.store.head->used, UINT64_MAX);
+    assert_false(series_reader_record(&stage.reader, line, SHM_RECORD_LINE, 0, &record));
+    raw->units--;
+    assert_true(series_reader_record(&stage.reader, line, SHM_RECORD_LINE, 0, &record));
+    stage_teardown(&stage);
+}
+
 /* Every byte of the arena, changed: what is read lies in the segment. */
 static void damage_does_not_lead_beyond_the_segment(void **state)
 {
@@ -177,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_series_has_the_labels_of_target_and_line),
         cmocka_unit_test(labels_without_order_are_damage),
         cmocka_unit_test(a_ref_that_does_not_fit_leads_nowhere),
+        cmocka_unit_test(a_record_that_ends_behind_the_others_is_none),
         cmocka_unit_test(damage_does_not_lead_beyond_the_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
