@@ -113,15 +113,9 @@ static uint32_t flags_before(const struct outcome *outcome, uint32_t line)
 /* The time of the last sample of a line; INT64_MIN when none is known. */
 static int64_t last_time(const struct outcome_input *input, uint32_t flags)
 {
-    int64_t last = INT64_MIN;
-    if ((flags & BEFORE_TRACKED) != 0)
-        last = input->before.timestamp_ms;
-    if ((flags & BEFORE_STAMPED) != 0) {
-        int64_t own =
-            series_stamped_times(input->store, input->before.stamped)[flags >> BEFORE_SHIFT];
-        last = own > last ? own : last;
-    }
-    return last;
+    if ((flags & BEFORE_STAMPED) != 0)
+        return series_stamped_times(input->store, input->before.stamped)[flags >> BEFORE_SHIFT];
+    return (flags & BEFORE_TRACKED) != 0 ? input->before.timestamp_ms : INT64_MIN;
 }
 
 /* ---- what has come ---- */

@@ -123,7 +123,7 @@ static struct outcome_input input_of(const struct scrape *scrape)
         .reserved = scraper->report.lines,
         .reserved_count = REPORT_COUNT,
         .timestamp_ms = scrape->timestamp_ms,
-        .now_ms = clock_ms_of_ns(clock_wall_ns()),
+        .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
         .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
         .failed = scrape->failure != NO_FAILURE,
     };

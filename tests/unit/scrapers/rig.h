@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A scraper in the test's own process, with segments in anonymous memory, a server that answers
+ * what the test says, and a reader that renders what was committed. The wall clock stands; each
+ * scrape comes RIG_INTERVAL_MS after the one before. Ticks do not run by themselves.
+ */
+#ifndef TESTS_UNIT_SCRAPERS_RIG_H
+#define TESTS_UNIT_SCRAPERS_RIG_H
+
+#include "base/strbuf.h"
+#include "scrapers/scraper.h"
+#include "scrapers/target.h"
+#include "shm/ring.h"
+#include "shm/series_reader.h"
+#include "shm/targets.h"
+#include "tests/unit/net/server.h"
+
+#define RIG_START_MS    INT64_C(1800000000000)
+#define RIG_INTERVAL_MS INT64_C(15000)
+
+struct rig_answer {
+    const char *bytes; /* NULL: close without one */
+    size_t len;
+    bool hangs;  /* nothing more comes */
+    bool closes; /* the connection, afterwards */
+};
+
+/* The whole answer with this body, and Content-Type text/plain. */
+#define RIG_BODY(body)                                                                             \
+    {                                                                                              \
+        .bytes = (body), .len = sizeof(body) - 1                                                   \
+    }
+
+/* A target as tests want it; zeros mean the usual. */
+struct rig_target {
+    uint64_t id;    /* 1 */
+    uint32_t flags; /* SHM_TARGET_HONOR_TIMESTAMPS, as jobs have by default */
+    bool no_flags;
+    uint32_t owner;
+    const char *job;   /* "j": also the name of the job in the configuration */
+    const char *extra; /* another label "name=value" */
+    const char *error; /* it cannot be asked */
+    const char *path;
+    int64_t timeout_ms; /* 10000 */
+    bool is_dead;       /* nobody listens at its address */
+};
+
+struct rig {
+    struct loop *loop;
+    struct shm_slot *slot;
+    struct shm_supervisor supervisor;
+    struct config *config;
+    struct scraper scraper;
+    struct scraper_segments segments;
+    struct targets_writer table;
+    struct ring_consumer ring;
+    struct series_reader series;
+    struct server *server;
+    _Atomic(const struct rig_answer *) answer;
+    char request[4096]; /* the last one */
+    int doorbells;
+    int64_t now_ms;
+    struct strbuf text;
+};
+
+struct rig *rig_new(void);
+struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size);
+void rig_free(struct rig *rig);
+
+/* Kills the scraper, whatever it is doing, and starts a successor, which takes in the table. */
+void rig_restart(struct rig *rig);
+
+/* Writes a table of these targets and lets the scraper take it in. */
+void rig_table(struct rig *rig, const struct rig_target *targets, int count);
+
+/* The target of this id, or NULL. */
+struct target *rig_target(struct rig *rig, uint64_t id);
+
+/* Moves the clock. */
+void rig_wait_ms(struct rig *rig, int64_t ms);
+
+/* Starts a scrape of a target, at the next interval's time; finishes all that are running. */
+void rig_start(struct rig *rig, uint64_t id, const struct rig_answer *answer);
+void rig_finish(struct rig *rig);
+
+/* Both, and then what was committed since the last time, as rig_take renders it. */
+const char *rig_scrape(struct rig *rig, uint64_t id, const struct rig_answer *answer);
+
+/*
+ * What has been committed, a sample a line: "name{label="value"} value", the target's own instance
+ * and job left out, " @ms" behind it where the sample has a time of its own, " stale" for a marker.
+ * Report series come in one line: "up 1 scraped 2 post 2 added 1", or "report stale". Everything is
+ * acknowledged.
+ */
+const char *rig_take(struct rig *rig);
+
+/* A counter of the scraper. */
+uint64_t rig_counter(const struct rig *rig, enum counter counter);
+
+/* The seconds that this target's last rendered scrape_duration_seconds said. */
+double rig_duration(void);
+
+#endif
