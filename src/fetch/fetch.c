@@ -33,7 +33,8 @@
 
 enum state {
     IDLE,            /* the stream is closed or kept */
-    OPENING,         /* connecting to request.addresses[address] */
+    OPENING,         /* connecting to request.addresses[address], the TLS handshake included */
+    TUNNELLING,      /* asking the proxy that was connected to for a tunnel; OPENING follows */
     EXCHANGING,      /* sending and receiving */
     CLOSING,         /* the exchange is over but for its operations in flight */
     CLOSING_ATTEMPT, /* the attempt is over, and the next address follows */
@@ -72,9 +73,9 @@ static void set_system_failure(struct fetch_connection *conn, int error, const c
 {
     char address[NET_ADDRESS_TEXT];
     const char *text = err_text(error);
-    set_failure(conn, error, "%s tcp %s: %c%s", what,
-                net_address_format(&conn->request.addresses[conn->address], address),
-                tolower((unsigned char)text[0]), text + 1);
+    const struct net_address *peer = &conn->request.addresses[conn->address];
+    set_failure(conn, error, "%s %s %s: %c%s", what, net_address_network(peer),
+                net_address_format(peer, address), tolower((unsigned char)text[0]), text + 1);
 }
 
 /* ERR_TLS, ERR_CLOSED with `text`, or -errno. */
@@ -164,7 +165,10 @@ static int connect_stream(struct fetch_connection *conn)
 {
     const struct fetch_request *request = &conn->request;
     const struct net_address *address = &request->addresses[conn->address];
-    if (request->tls == NULL)
+    conn->kept_tls = request->tls;
+    conn->kept_peer = request->peer;
+    conn->tunnel_granted = false;
+    if (request->tls == NULL || request->tunnel.len > 0)
         return net_stream_connect(&conn->stream, address);
     return net_stream_connect_tls(&conn->stream, address, request->tls, request->tls_host);
 }
@@ -173,7 +177,6 @@ static int connect_stream(struct fetch_connection *conn)
 static void open_stream(struct fetch_connection *conn)
 {
     conn->is_reused = false;
-    conn->kept_tls = conn->request.tls;
     for (;;) {
         int err = connect_stream(conn);
         if (err == 0) {
@@ -213,9 +216,28 @@ static void exchange(struct fetch_connection *conn)
     net_stream_receive(&conn->stream);
 }
 
+/* The proxy is connected to. */
+static void ask_for_tunnel(struct fetch_connection *conn)
+{
+    conn->state = TUNNELLING;
+    conn->send_error = 0;
+    conn->got_head = false;
+    http_response_start(&conn->response, true); /* what follows a head is not HTTP */
+    loop_timer_set(conn->stream.loop, &conn->timer, conn->request.deadline_ns);
+    struct slice head = conn->request.tunnel;
+    struct iovec piece = {(char *)(uintptr_t)head.ptr, head.len};
+    net_stream_send(&conn->stream, &piece, 1);
+    net_stream_receive(&conn->stream);
+}
+
 static void on_connected(struct net_stream *stream, int result)
 {
     struct fetch_connection *conn = OWNER(stream, stream);
+    if (result == 0 && conn->request.tunnel.len > 0 && !conn->tunnel_granted) {
+        clear_failure(conn);
+        ask_for_tunnel(conn);
+        return;
+    }
     if (result == 0) {
         clear_failure(conn);
         conn->counters.opened++;
@@ -256,6 +278,8 @@ static void on_sent(struct net_stream *stream, int result)
 {
     struct fetch_connection *conn = OWNER(stream, stream);
     conn->counters.bytes_out = net_stream_sent_bytes(stream);
+    if (conn->state == TUNNELLING && result == 0)
+        conn->sent_before += conn->request.tunnel.len; /* no part of the request */
     conn->send_error = result;
     if (result == 0 || result == -EPIPE || result == -ECONNRESET)
         return;
@@ -344,10 +368,59 @@ static void take_bytes(struct fetch_connection *conn, struct slice input)
     }
 }
 
+/* Go's words for the same: what stands behind the number. */
+static void refuse_tunnel(struct fetch_connection *conn, struct slice status_text)
+{
+    const char *space = memchr(status_text.ptr, ' ', status_text.len);
+    size_t skipped = space == NULL ? status_text.len : (size_t)(space - status_text.ptr) + 1;
+    struct slice reason = slice_make(status_text.ptr + skipped, status_text.len - skipped);
+    if (reason.len == 0)
+        reason = SLICE_LITERAL("unknown status code");
+    set_failure(conn, ERR_PROTOCOL, "%.*s", SLICE_ARG(reason));
+    end(conn);
+}
+
+static void enter_tunnel(struct fetch_connection *conn, size_t left)
+{
+    http_response_fini(&conn->response);
+    if (left > 0 || net_stream_is_sending(&conn->stream)) {
+        set_failure(conn, ERR_PROTOCOL, "the proxy answered CONNECT in a way that is not HTTP");
+        end(conn);
+        return;
+    }
+    conn->tunnel_granted = true;
+    conn->state = OPENING;
+    if (net_stream_secure(&conn->stream, conn->request.tls, conn->request.tls_host) == 0)
+        return;
+    set_failure(conn, -ENOMEM, "%s", err_text(-ENOMEM));
+    end(conn);
+}
+
+static void take_tunnel_answer(struct fetch_connection *conn, struct slice input)
+{
+    struct http_event event;
+    switch (http_response_next(&conn->response, &input, &event)) {
+    case HTTP_HEAD:
+        if (event.head.status == 200)
+            enter_tunnel(conn, input.len);
+        else
+            refuse_tunnel(conn, event.head.status_text);
+        return;
+    case HTTP_MORE:
+        net_stream_receive(&conn->stream);
+        return;
+    default:
+        reject(conn, event.error);
+        return;
+    }
+}
+
 static void on_received(struct net_stream *stream, const uint8_t *bytes, int result)
 {
     struct fetch_connection *conn = OWNER(stream, stream);
-    if (result > 0) {
+    if (result > 0 && conn->state == TUNNELLING) {
+        take_tunnel_answer(conn, slice_make(bytes, (size_t)result));
+    } else if (result > 0) {
         conn->counters.bytes_in += (uint64_t)result;
         if (conn->handler->on_bytes != NULL)
             conn->handler->on_bytes(conn);
@@ -434,7 +507,7 @@ void fetch_start(struct fetch_connection *conn, const struct fetch_request *requ
         loop_timer_set(conn->stream.loop, &conn->timer, request->deadline_ns);
         return;
     }
-    if (conn->kept_tls != request->tls)
+    if (conn->kept_tls != request->tls || conn->kept_peer != request->peer)
         fetch_close_idle(conn);
     /* Asking costs a system call; an idempotent request is simply repeated if it fails. */
     if (!request->idempotent && net_stream_is_open(&conn->stream) &&

@@ -38,9 +38,9 @@ struct fetch_handler {
 
     /*
      * error 0: complete. ERR_TIMEOUT: the deadline passed ("context deadline exceeded").
-     * ERR_PROTOCOL: the answer is not HTTP. ERR_CLOSED: it ended early. ERR_TLS: the handshake
-     * failed, or a record later. -errno: connecting, sending or receiving failed. text: what to
-     * tell a person, valid in the call; "" for 0.
+     * ERR_PROTOCOL: the answer is not HTTP, or a proxy refused a tunnel. ERR_CLOSED: it ended
+     * early. ERR_TLS: the handshake failed, or a record later. -errno: connecting, sending or
+     * receiving failed. text: what to tell a person, valid in the call; "" for 0.
      */
     void (*on_done)(struct fetch_connection *conn, int error, const char *text);
 
@@ -58,7 +58,14 @@ struct fetch_request {
     struct slice body;                   /* may be empty */
     struct net_tls_context *tls;         /* NULL: plain text; a reference is held meanwhile */
     struct slice tls_host;               /* with tls: the host of the URL, without brackets */
-    int64_t deadline_ns;                 /* CLOCK_MONOTONIC, for connect to the last byte */
+    /*
+     * With tls, unless it is empty: the head of a CONNECT request; `addresses` are those of a
+     * proxy, which is asked for a tunnel first.
+     */
+    struct slice tunnel;
+    /* Who is asked, as a number: a kept connection serves requests with the same one only. */
+    uint64_t peer;
+    int64_t deadline_ns; /* CLOCK_MONOTONIC, for connect to the last byte */
 };
 
 struct fetch_counters {
@@ -80,11 +87,13 @@ struct fetch_connection {
     int send_error;
     uint64_t sent_before;                   /* bytes of the stream when the exchange began */
     const struct net_tls_context *kept_tls; /* that of the kept connection */
-    uint32_t address;                       /* the one that is being tried */
+    uint64_t kept_peer;
+    uint32_t address;  /* the one that is being tried */
     uint32_t exchange; /* number of the current one, to notice a change in a call back */
     uint8_t state;
     bool is_reused;
     bool got_head;
+    bool tunnel_granted;
     bool in_call_back; /* of on_head or on_body */
     bool releasing;
 };

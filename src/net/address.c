@@ -2,6 +2,7 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,11 +80,53 @@ int net_address_parse(struct slice text, struct net_address *ret_address)
     return err;
 }
 
+int net_address_of_path(struct slice path, struct sockaddr_un *room,
+                        struct net_address *ret_address)
+{
+    if (path.len == 0 || memchr(path.ptr, '\0', path.len) != NULL)
+        return ERR_SYNTAX;
+    if (path.len >= sizeof(room->sun_path))
+        return ERR_FULL;
+    *room = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(room->sun_path, path.ptr, path.len);
+    size_t len = offsetof(struct sockaddr_un, sun_path) + path.len;
+    if (path.ptr[0] == '@')
+        room->sun_path[0] = '\0';
+    else
+        len++;
+    *ret_address = (struct net_address){.local = {AF_UNIX, room}, .len = (socklen_t)len};
+    return 0;
+}
+
+const struct sockaddr *net_address_sockaddr(const struct net_address *address)
+{
+    if (address->any.sa_family == AF_UNIX)
+        return (const struct sockaddr *)address->local.socket;
+    return &address->any;
+}
+
+const char *net_address_network(const struct net_address *address)
+{
+    return address->any.sa_family == AF_UNIX ? "unix" : "tcp";
+}
+
+static void format_path(const struct net_address *address, char *buffer)
+{
+    const struct sockaddr_un *local = address->local.socket;
+    size_t len = address->len - offsetof(struct sockaddr_un, sun_path);
+    memcpy(buffer, local->sun_path, len);
+    buffer[len] = '\0';
+    if (buffer[0] == '\0')
+        buffer[0] = '@';
+}
+
 const char *net_address_format(const struct net_address *address,
                                char buffer[static NET_ADDRESS_TEXT])
 {
     char name[INET6_ADDRSTRLEN] = "?";
-    if (address->any.sa_family == AF_INET6) {
+    if (address->any.sa_family == AF_UNIX) {
+        format_path(address, buffer);
+    } else if (address->any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address->v6.sin6_addr, name, sizeof(name));
         snprintf(buffer, NET_ADDRESS_TEXT, "[%s]:%u", name, ntohs(address->v6.sin6_port));
     } else {

@@ -5,7 +5,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-static int open_tcp(const struct net_address *address)
+static int open_stream(const struct net_address *address)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return fd < 0 ? -errno : fd;
@@ -13,8 +13,8 @@ static int open_tcp(const struct net_address *address)
 
 int net_socket_open(const struct net_address *address)
 {
-    int fd = open_tcp(address);
-    if (fd < 0)
+    int fd = open_stream(address);
+    if (fd < 0 || address->any.sa_family == AF_UNIX)
         return fd;
     int on = 1;
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
@@ -30,7 +30,7 @@ static int listen_on(int fd, const struct net_address *address, int backlog,
     int on = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
-    if (bind(fd, &address->any, address->len) < 0 || listen(fd, backlog) < 0)
+    if (bind(fd, net_address_sockaddr(address), address->len) < 0 || listen(fd, backlog) < 0)
         return -errno;
     if (ret_bound == NULL)
         return 0;
@@ -41,10 +41,9 @@ static int listen_on(int fd, const struct net_address *address, int backlog,
     return 0;
 }
 
-int net_socket_listen(const struct net_address *address, int backlog,
-                      struct net_address *ret_bound)
+int net_socket_listen(const struct net_address *address, int backlog, struct net_address *ret_bound)
 {
-    int fd = open_tcp(address);
+    int fd = open_stream(address);
     if (fd < 0)
         return fd;
     int err = listen_on(fd, address, backlog, ret_bound);

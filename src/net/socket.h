@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* TCP sockets set up as limpet wants them: non-blocking, closed on exec, without Nagle's delay. */
+/* Stream sockets as limpet wants them: non-blocking, closed on exec, without Nagle's delay. */
 #ifndef NET_SOCKET_H
 #define NET_SOCKET_H
 

@@ -124,7 +124,7 @@ int net_stream_connect(struct net_stream *stream, const struct net_address *addr
         return fd;
     stream->fd = fd;
     stream->out.done = connect_done;
-    loop_connect(stream->loop, &stream->out, fd, &address->any, address->len);
+    loop_connect(stream->loop, &stream->out, fd, net_address_sockaddr(address), address->len);
     return 0;
 }
 
@@ -140,6 +140,16 @@ int net_stream_connect_tls(struct net_stream *stream, const struct net_address *
     else
         stream_tls_free(tls);
     return err;
+}
+
+int net_stream_secure(struct net_stream *stream, struct net_tls_context *context, struct slice host)
+{
+    check(net_stream_is_open(stream) && !is_busy(stream) && stream->tls == NULL);
+    stream->tls = stream_tls_new(context, host);
+    if (stream->tls == NULL)
+        return -ENOMEM;
+    stream_tls_begin(stream);
+    return 0;
 }
 
 void stream_send(struct net_stream *stream, const struct iovec *pieces, int n)

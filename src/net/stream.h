@@ -68,6 +68,14 @@ int net_stream_connect(struct net_stream *stream, const struct net_address *addr
 int net_stream_connect_tls(struct net_stream *stream, const struct net_address *address,
                            struct net_tls_context *context, struct slice host) MUST_USE;
 
+/*
+ * Turns a connected stream of plain TCP, on which nothing is in flight, to TLS: for a proxy's
+ * tunnel. Only from an event; `securing` and `connected` follow, perhaps in the call. -ENOMEM:
+ * nothing follows.
+ */
+int net_stream_secure(struct net_stream *stream, struct net_tls_context *context,
+                      struct slice host) MUST_USE;
+
 /* Sends all of 1 or 2 pieces, which must stay until `sent` or `closed`. */
 void net_stream_send(struct net_stream *stream, const struct iovec *pieces, int n);
 

@@ -89,17 +89,33 @@ static int listen_any(int backlog, struct net_address *ret_address)
     return fd;
 }
 
-struct server *server_start(serve_fn *serve, void *context)
+static struct server *start_on(int fd, struct net_address address, serve_fn *serve, void *context)
 {
     struct server *server = calloc(1, sizeof(*server));
     check(server != NULL);
     server->serve = serve;
     server->context = context;
-    server->fd = listen_any(128, &server->address);
+    server->fd = fd;
+    server->address = address;
     server->stop_fd = eventfd(0, EFD_CLOEXEC);
     check(server->stop_fd >= 0);
     check(pthread_create(&server->thread, NULL, accept_all, server) == 0);
     return server;
+}
+
+struct server *server_start(serve_fn *serve, void *context)
+{
+    struct net_address address;
+    int fd = listen_any(128, &address);
+    return start_on(fd, address, serve, context);
+}
+
+struct server *server_start_at(const struct net_address *address, serve_fn *serve, void *context)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(fd >= 0 && bind(fd, net_address_sockaddr(address), address->len) == 0);
+    check(listen(fd, 128) == 0);
+    return start_on(fd, *address, serve, context);
 }
 
 int server_stop(struct server *server)

@@ -20,6 +20,9 @@ typedef void serve_fn(int fd, int nth, void *context);
 
 struct server *server_start(serve_fn *serve, void *context);
 
+/* The same at an address of the test's, a Unix socket say. */
+struct server *server_start_at(const struct net_address *address, serve_fn *serve, void *context);
+
 /* Waits until all connections are served. Returns how many there were. */
 int server_stop(struct server *server);
 
