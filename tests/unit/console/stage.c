@@ -20,6 +20,8 @@ void stage_open(struct stage *stage)
     for (uint32_t i = 0; i < STAGE_SCRAPERS; i++)
         stage->fds.ring[i] = segments_new(SHM_KIND_RING, i, SHM_RING_DATA + (1 << 20), 1 << 20);
     assert_int_equal(control_attach(&stage->writable, stage->control_fd, true, &why), 0);
+    /* The supervisor may write its page only; the test is all children, too. */
+    assert_int_equal(segment_allow(&stage->writable.segment, 0, stage->writable.segment.size), 0);
     assert_int_equal(control_attach(&stage->control, stage->control_fd, false, &why), 0);
     assert_int_equal(targets_writer_attach(&stage->targets, stage->fds.targets, &why), 0);
     assert_int_equal(
