@@ -58,10 +58,7 @@ class Round:
         """A limpet (kept if there is one) until so many more scrapes of each target arrived."""
         if self.limpet is None or not self.limpet.running():
             self.limpet = self.load.start(**options)
-        done = self.load.report()["scrapes"]["complete"]
-        more = each * self.load.farm_ready["targets"]
-        wait_until(lambda: self.load.report()["scrapes"]["complete"] >= done + more, 60,
-                   f"{more} more scrapes", 0.05)
+        self.load.wait_for_more_scrapes(each)
 
     def kill(self, victim):
         """SIGKILL to one child of that program, the supervisor, or all processes at once."""

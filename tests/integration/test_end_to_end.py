@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The main job with real programs: node_exporter, an application with python3-prometheus-client and
 a farm are scraped, Prometheus and VictoriaMetrics are filled, and both are asked by PromQL."""
+import contextlib
 import json
 import time
 
@@ -14,19 +15,19 @@ PODS = 50
 
 
 class Run:
-    """Everything at work together, until both receivers have three scrapes of each target."""
+    """Everything at work together; `stack` ends it."""
 
-    def __init__(self, directory):
+    def __init__(self, stack, directory):
         self.directory = str(directory)
-        self.parts = []
-        self.node = self.add(prom.NodeExporter(self.directory))
-        self.app = self.add(prom.ClientApp(self.directory))
-        self.farm = self.add(Process([built("perf/farm"), "--targets", PODS, "--encoding", "mixed",
-                                      "--file-sd", f"{directory}/pods.json"], self.directory))
+        add = stack.enter_context
+        self.node = add(prom.NodeExporter(self.directory))
+        self.app = add(prom.ClientApp(self.directory))
+        self.farm = add(Process([built("perf/farm"), "--targets", PODS, "--encoding", "mixed",
+                                 "--file-sd", f"{directory}/pods.json"], self.directory))
         self.farm_ready = self.farm.ready_json()
-        self.prometheus = self.add(prom.Prometheus(self.directory))
-        self.victoria = self.add(prom.VictoriaMetrics(self.directory))
-        self.limpet = self.add(Limpet(self.directory, self.config()))
+        self.prometheus = add(prom.Prometheus(self.directory))
+        self.victoria = add(prom.VictoriaMetrics(self.directory))
+        self.limpet = add(Limpet(self.directory, self.config()))
 
     def config(self):
         return config(
@@ -37,34 +38,20 @@ class Run:
             remote(self.victoria.write_url, name="victoria"),
             external_labels={"cluster": "test", "team": "not me"})
 
-    def add(self, part):
-        self.parts.append(part)
-        return part
-
     def has_all(self, server):
         if server is self.victoria:
             server.flush()
         return server.value("count(count_over_time(up[10m]) >= 3)") == PODS + 2
 
-    def end(self):
-        for part in reversed(self.parts):
-            part.__exit__()
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("end_to_end")
-    parts = []
-    try:
-        run = Run.__new__(Run)
-        run.parts = parts
-        Run.__init__(run, directory)
+    """When both receivers have three scrapes of each target."""
+    with contextlib.ExitStack() as stack:
+        run = Run(stack, tmp_path_factory.mktemp("end_to_end"))
         for server in (run.prometheus, run.victoria):
             wait_until(lambda: run.has_all(server), 30, f"three scrapes in {server.name}", 0.3)
         yield run
-    finally:
-        for part in reversed(run.parts):
-            part.__exit__()
 
 
 @pytest.fixture(params=["prometheus", "victoria"])
@@ -80,7 +67,7 @@ def test_all_targets_are_up_and_carry_their_labels(run, server):
     assert [got for got, _ in rows if got["job"] == "app"] == [labels]
     pod = server.query(f'up{{instance="{run.farm_ready["last"]}"}}')[0][0]
     assert pod == {"__name__": "up", "cluster": "test", "job": "pods", "team": "not me",
-                   "instance": run.farm_ready["last"], "namespace": "farm-0",
+                   "instance": run.farm_ready["last"], "namespace": pod["namespace"],
                    "pod": f"pod-{PODS - 1:06}"}
 
 

@@ -146,6 +146,10 @@ class Load:
         wait_until(lambda: self.report()["scrapes"]["complete"] >= each * targets, timeout,
                    f"{each} scrapes of {targets} targets", 0.1)
 
+    def wait_for_more_scrapes(self, each, timeout=60):
+        self.wait_for_scrapes(
+            self.report()["scrapes"]["complete"] / self.farm_ready["targets"] + each, timeout)
+
     def account(self):
         """After the last limpet has stopped: ends the farm."""
         report, arrived = self.report(), self.get("/scrapes")["targets"]

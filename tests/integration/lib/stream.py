@@ -55,8 +55,11 @@ def value_of(bits):
 
 def text_of(labels, target):
     """Name and labels as a target would write them, without those of the target; a label of the
-    target that is not there is named with a minus in front."""
-    rest = {name: value for name, value in labels.items() if target.get(name) != value}
+    target that is not there is named with a minus in front. job and instance may be anything if
+    the target does not say what they are."""
+    free = {"job", "instance"} - set(target)
+    rest = {name: value for name, value in labels.items()
+            if name not in free and target.get(name) != value}
     name = rest.pop("__name__", "")
     text = ",".join(f'{key}="{rest[key]}"' for key in sorted(rest))
     missing = "".join(f" -{key}" for key in sorted(set(target) - set(labels)))
