@@ -181,7 +181,10 @@ static int find_or_make(const struct wanted *wanted, int dir_fd, struct errctx *
     return r == 0 ? make(wanted, dir_fd, 0, reterr) : (r < 0 ? r : 0);
 }
 
-/* How many bytes wait in a ring that was found, and where it is. */
+/*
+ * How many bytes wait in a ring that was found, and where it is. Attaches as its scraper will,
+ * which finds positions that cannot be, and gives memory back that nobody reads.
+ */
 static int look_at_ring(const struct wanted *ring, uint64_t *ret_pos, uint64_t *ret_waiting,
                         struct errctx *reterr)
 {
@@ -189,15 +192,10 @@ static int look_at_ring(const struct wanted *ring, uint64_t *ret_pos, uint64_t *
     int r = ring_producer_attach(&producer, ring->fds->rw, ring->index, reterr);
     if (r < 0)
         return err_prefix(reterr, r, "%s", ring->name);
-    /* Both sides make the best of positions that cannot be, each in its own way: not for long. */
-    uint64_t waiting = producer.published - atomic_load(&producer.peer->acked_pos);
-    if (waiting > producer.size || waiting % RING_ALIGN != 0)
-        r = err_set(reterr, ERR_CORRUPT, "%s: what is produced and what is acknowledged do not fit",
-                    ring->name);
     *ret_pos = producer.published;
-    *ret_waiting = waiting;
+    *ret_waiting = producer.published - ring_acked(&producer);
     ring_producer_detach(&producer);
-    return r;
+    return 0;
 }
 
 /* Replaces a ring that was found by one of the wanted size, if nothing waits in it. */
