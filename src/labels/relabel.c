@@ -265,3 +265,23 @@ bool relabel_apply(const struct relabel *relabel, struct label_set *labels, stru
     }
     return true;
 }
+
+static bool rule_reads(const struct rule *rule, struct slice name)
+{
+    for (size_t i = 0; i < rule->source_count; i++) {
+        if (slice_equal(rule->sources[i], name))
+            return true;
+    }
+    if (rule->action == RELABEL_KEEPEQUAL || rule->action == RELABEL_DROPEQUAL)
+        return slice_equal(rule->target_label, name);
+    return rule->action == RELABEL_LABELMAP && regex_match(rule->regex, name);
+}
+
+bool relabel_reads(const struct relabel *relabel, struct slice name)
+{
+    for (size_t i = 0; relabel != NULL && i < relabel->count; i++) {
+        if (rule_reads(&relabel->rules[i], name))
+            return true;
+    }
+    return false;
+}

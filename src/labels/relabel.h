@@ -78,4 +78,10 @@ void relabel_free(struct relabel *relabel);
  */
 bool relabel_apply(const struct relabel *relabel, struct label_set *labels, struct arena *scratch);
 
+/*
+ * Whether what the rules do may depend on the value of a label of this name. If not, sets that
+ * differ there only are treated alike.
+ */
+bool relabel_reads(const struct relabel *relabel, struct slice name);
+
 #endif

@@ -119,7 +119,8 @@ static bool learn(struct body *body, const struct exposition_entry *entry,
         body->state = err == ERR_SYNTAX ? BODY_REFUSED : BODY_NO_MEMORY;
         return false;
     }
-    harvest_own(&body->harvest, ret_entry->line);
+    if (ret_entry->line != LINE_DROPPED)
+        harvest_own(&body->harvest, ret_entry->line);
     body->learnt++;
     ret_entry->print =
         (uint8_t)hash64_keyed(entry->series.ptr, entry->series.len, &body->tools->key);
@@ -366,6 +367,13 @@ void body_finish(struct body *body)
         (void)look_at(body, slice_make(body->kept, body->kept_len), true);
     check(body->state != BODY_OPEN);
     end_plan(body);
+}
+
+uint32_t body_dropped(const struct body *body)
+{
+    if (body_followed_plan(body))
+        return body->plan->dropped;
+    return plan_count_dropped(harvest_lines(&body->harvest, body->plan), body->harvest.count);
 }
 
 bool body_followed_plan(const struct body *body)

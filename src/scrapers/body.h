@@ -74,6 +74,9 @@ void body_finish(struct body *body);
 /* Whether all of the plan and nothing else was there. */
 bool body_followed_plan(const struct body *body);
 
+/* How many of the accepted samples metric_relabel_configs drop. */
+uint32_t body_dropped(const struct body *body);
+
 /* Gives back what the harvest owns, for plans is where a guessed plan is released. */
 void body_end(struct body *body, struct plans *plans);
 void body_fini(struct body *body);

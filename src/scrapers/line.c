@@ -14,46 +14,64 @@ static const struct slice metric_name = {"__name__", 8};
 
 /* ---- contexts ---- */
 
-static uint64_t context_key(struct slice job, bool honor_labels, const struct label *labels,
+static uint64_t hash_slice(struct slice text, uint64_t seed)
+{
+    return hash64(text.ptr, text.len, seed ^ text.len);
+}
+
+static uint64_t context_key(const struct line_rules *rules, const struct label *labels,
                             uint32_t label_count)
 {
-    uint64_t key = hash64(job.ptr, job.len, honor_labels);
-    for (uint32_t i = 0; i < label_count; i++)
-        key = hash64(labels[i].name.ptr, labels[i].name.len, key);
+    uint64_t key = hash64(rules->job.ptr, rules->job.len, rules->honor_labels);
+    for (uint32_t i = 0; i < label_count; i++) {
+        key = hash_slice(labels[i].name, key);
+        if (relabel_reads(rules->relabel, labels[i].name))
+            key = hash_slice(labels[i].value, key);
+    }
     return key;
 }
 
-static struct line_context *context_new(const struct label *labels, uint32_t label_count)
+static struct slice put_text(char **at, struct slice text)
+{
+    struct slice copy = slice_make(*at, text.len);
+    memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return copy;
+}
+
+static struct line_context *context_new(const struct line_rules *rules, const struct label *labels,
+                                        uint32_t label_count)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < label_count; i++)
-        bytes += labels[i].name.len;
+        bytes += labels[i].name.len + (rules->relabel != NULL ? labels[i].value.len : 0);
     struct line_context *context =
-        calloc(1, sizeof(*context) + label_count * sizeof(struct slice) + bytes);
+        calloc(1, sizeof(*context) + label_count * sizeof(struct label) + bytes);
     check(context != NULL);
-    context->names = (struct slice *)(void *)(context + 1);
-    char *text = (char *)(context->names + label_count);
+    context->honor_labels = rules->honor_labels;
+    context->relabel = rules->relabel;
+    context->labels = (struct label *)(void *)(context + 1);
+    context->label_count = label_count;
+    char *text = (char *)(context->labels + label_count);
     for (uint32_t i = 0; i < label_count; i++) {
-        memcpy(text, labels[i].name.ptr, labels[i].name.len);
-        context->names[i] = slice_make(text, labels[i].name.len);
-        text += labels[i].name.len;
+        context->labels[i].name = put_text(&text, labels[i].name);
+        if (rules->relabel != NULL)
+            context->labels[i].value = put_text(&text, labels[i].value);
     }
-    context->name_count = label_count;
     return context;
 }
 
-struct line_context *line_context_get(struct line_contexts *contexts, struct slice job,
-                                      bool honor_labels, const struct label *labels,
+struct line_context *line_context_get(struct line_contexts *contexts,
+                                      const struct line_rules *rules, const struct label *labels,
                                       uint32_t label_count)
 {
-    uint64_t key = context_key(job, honor_labels, labels, label_count);
+    uint64_t key = context_key(rules, labels, label_count);
     struct line_context *context = contexts->first;
     while (context != NULL && context->key != key)
         context = context->next;
     if (context == NULL) {
-        context = context_new(labels, label_count);
+        context = context_new(rules, labels, label_count);
         context->key = key;
-        context->honor_labels = honor_labels;
         context->next = contexts->first;
         contexts->first = context;
     }
@@ -81,7 +99,8 @@ void line_learner_fini(struct line_learner *learner)
     free(learner->labels);
     free(learner->conflicts);
     free(learner->scratch);
-    arena_fini(&learner->names);
+    arena_fini(&learner->texts);
+    label_set_fini(&learner->relabelled);
     *learner = (struct line_learner){0};
 }
 
@@ -130,8 +149,8 @@ static int compare_lengths(const void *a, const void *b)
 
 static bool is_of_target(const struct line_context *context, struct slice name)
 {
-    for (uint32_t i = 0; i < context->name_count; i++) {
-        if (slice_equal(context->names[i], name))
+    for (uint32_t i = 0; i < context->label_count; i++) {
+        if (slice_equal(context->labels[i].name, name))
             return true;
     }
     return false;
@@ -153,7 +172,7 @@ static struct slice free_name(struct line_learner *learner, const struct line_co
 {
     static const char prefix[] = "exported_";
     do {
-        char *longer = arena_alloc(&learner->names, sizeof(prefix) - 1 + name.len);
+        char *longer = arena_alloc(&learner->texts, sizeof(prefix) - 1 + name.len);
         memcpy(longer, prefix, sizeof(prefix) - 1);
         memcpy(longer + sizeof(prefix) - 1, name.ptr, name.len);
         name = slice_make(longer, sizeof(prefix) - 1 + name.len);
@@ -199,9 +218,31 @@ static int refuse(struct errctx *why, const char *problem, const struct label *l
     return err_set(why, ERR_SYNTAX, "%s", text);
 }
 
+static bool hides(const struct label *label)
+{
+    return label->value.ptr == series_hides;
+}
+
 static bool is_valid_text(struct slice text)
 {
     return text.len > 0 && utf8_valid(text.ptr, text.len);
+}
+
+/* The first label with the name of the one before it; count if there is none. */
+static int find_repeat(const struct label *labels, int count)
+{
+    int i = 1;
+    while (i < count && !slice_equal(labels[i - 1].name, labels[i].name))
+        i++;
+    return i < count ? i : count;
+}
+
+static int refuse_repeat(struct slice name, struct errctx *why)
+{
+    char text[256];
+    struct strbuf quoted = STRBUF_FIXED(text);
+    strbuf_add_json(&quoted, name.ptr, name.len);
+    return err_set(why, ERR_SYNTAX, "label name %s is not unique: invalid sample", text);
 }
 
 /* What Prometheus asks of a series before it takes it, in its order. */
@@ -210,23 +251,17 @@ static int check_labels(const struct label *labels, int count, struct errctx *wh
     if (!has_label(labels, count, metric_name))
         return err_set(why, ERR_SYNTAX, "missing metric name (__name__ label)");
     for (int i = 0; i < count; i++) {
-        bool hides = labels[i].value.ptr == series_hides;
-        if (!is_valid_text(labels[i].name) || (!hides && !is_valid_text(labels[i].value)))
+        bool has_value = hides(&labels[i]) || is_valid_text(labels[i].value);
+        if (!is_valid_text(labels[i].name) || !has_value)
             return refuse(why, "invalid metric name or label names", labels, count);
     }
-    for (int i = 1; i < count; i++) {
-        if (slice_equal(labels[i - 1].name, labels[i].name)) {
-            char name[256];
-            struct strbuf quoted = STRBUF_FIXED(name);
-            strbuf_add_json(&quoted, labels[i].name.ptr, labels[i].name.len);
-            return err_set(why, ERR_SYNTAX, "label name %s is not unique: invalid sample", name);
-        }
-    }
-    return 0;
+    int repeat = find_repeat(labels, count);
+    return repeat < count ? refuse_repeat(labels[repeat].name, why) : 0;
 }
 
-int line_labels(struct line_learner *learner, const struct line_context *context,
-                struct exposition_label *exposed, int count, struct errctx *why)
+/* The labels that the line contributes; how many. */
+static int collect(struct line_learner *learner, const struct line_context *context,
+                   struct exposition_label *exposed, int count)
 {
     int kept = 0;
     int conflicts = 0;
@@ -245,8 +280,78 @@ int line_labels(struct line_learner *learner, const struct line_context *context
         }
         qsort(learner->labels, (size_t)kept, sizeof(struct label), compare_labels);
     }
-    int err = check_labels(learner->labels, kept, why);
-    return err == 0 ? kept : err;
+    return kept;
+}
+
+/* ---- relabelling ---- */
+
+/* The labels of the target and of the line together. */
+static void unite(struct line_learner *learner, const struct line_context *context, int count)
+{
+    struct label_set *set = &learner->relabelled;
+    label_set_clear(set);
+    for (uint32_t i = 0; i < context->label_count; i++)
+        label_set_put(set, context->labels[i].name, context->labels[i].value);
+    for (int i = 0; i < count; i++) {
+        if (hides(&learner->labels[i]))
+            label_set_drop(set, learner->labels[i].name);
+        else
+            label_set_put(set, learner->labels[i].name, learner->labels[i].value);
+    }
+}
+
+/*
+ * What of the set is not the target's, and the target's labels that are not in the set. A label
+ * counts as the target's when it has not been touched: whether its value is the same does not
+ * matter, which would depend on the target.
+ */
+static int separate(struct line_learner *learner, const struct line_context *context)
+{
+    const struct label_set *set = &learner->relabelled;
+    const struct label *target = context->labels;
+    const struct label *end = target + context->label_count;
+    int kept = 0;
+    make_room(learner, (int)(set->count + context->label_count));
+    for (size_t i = 0; i < set->count; i++) {
+        const struct label *label = &set->labels[i];
+        int order = 1;
+        while (target < end && (order = slice_compare(target->name, label->name)) < 0)
+            learner->labels[kept++] = (struct label){target++->name, slice_make(series_hides, 0)};
+        bool both = target < end && order == 0;
+        if (!both || target->value.ptr != label->value.ptr || target->value.len != label->value.len)
+            learner->labels[kept++] = *label;
+        target += both;
+    }
+    for (; target < end; target++)
+        learner->labels[kept++] = (struct label){target->name, slice_make(series_hides, 0)};
+    return kept;
+}
+
+/* metric_relabel_configs: how many labels the line then has, 0 if it is dropped. */
+static int relabel(struct line_learner *learner, const struct line_context *context, int count,
+                   struct errctx *why)
+{
+    const struct label_set *set = &learner->relabelled;
+    int repeat = find_repeat(learner->labels, count);
+    struct slice repeated = repeat < count ? learner->labels[repeat].name : slice_make("", 0);
+    unite(learner, context, count);
+    if (!relabel_apply(context->relabel, &learner->relabelled, &learner->texts) || set->count == 0)
+        return 0;
+    if (repeat < count && label_set_has(set, repeated))
+        return refuse_repeat(repeated, why);
+    return separate(learner, context);
+}
+
+int line_labels(struct line_learner *learner, const struct line_context *context,
+                struct exposition_label *exposed, int count, struct errctx *why)
+{
+    count = collect(learner, context, exposed, count);
+    if (context->relabel != NULL)
+        count = relabel(learner, context, count, why);
+    if (count <= 0 && context->relabel != NULL)
+        return count;
+    int err = check_labels(learner->labels, count, why);
+    return err == 0 ? count : err;
 }
 
 static int decode(struct line_learner *learner, struct slice series,
@@ -274,12 +379,12 @@ int line_learn(struct line_learner *learner, struct series_store *store,
     int count = decode(learner, series, normalise);
     check(count > 0);
     count = line_labels(learner, context, learner->exposed, count, why);
-    if (count >= 0) {
-        /* Metric relabelling belongs here: labels in, labels or "dropped" out. */
+    *ret_ref = LINE_DROPPED;
+    if (count > 0) {
         int err = series_line(store, learner->labels, (uint32_t)count, ret_ref);
         count = err == 0 ? 0 : err_set(why, err, "no memory for a new series: %s", err_text(err));
     }
-    if (learner->names.total > 0)
-        arena_fini(&learner->names);
+    if (learner->texts.total > 0)
+        arena_reset(&learner->texts);
     return count;
 }

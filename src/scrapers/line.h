@@ -5,7 +5,8 @@
  * names of the target's labels matter, where the two collide.
  *
  * A text is learnt once and then recognised by its plan (scrapers/plan.h). Whatever is to be
- * decided once per series text has its place in line_learn.
+ * decided once per series text has its place in line_learn, so are metric_relabel_configs: what
+ * they make of target and text together is the line's where it is not the target's.
  */
 #ifndef SCRAPERS_LINE_H
 #define SCRAPERS_LINE_H
@@ -13,23 +14,35 @@
 #include "base/arena.h"
 #include "exposition/exposition.h"
 #include "labels/label_set.h"
+#include "labels/relabel.h"
 #include "shm/series.h"
 
 struct plan;
 
 #define LINE_CONTEXT_RECENT 8u
 
+/* The ref of a text that metric_relabel_configs drop: it has no LINE. */
+#define LINE_DROPPED 0u
+
+/* What a job says of the series of its targets. */
+struct line_rules {
+    struct slice job;
+    bool honor_labels;
+    const struct relabel *relabel; /* metric_relabel_configs; NULL: none. Must outlive contexts. */
+};
+
 /*
- * What the outcome for a text depends on besides the text: the job's rules and the names of the
- * target's labels. Interned: targets with the same rules and names share one.
+ * What the outcome for a text depends on besides the text: the job's rules, the names of the
+ * target's labels, and the values that the rules read. Interned: targets with the same share one.
  */
 struct line_context {
     struct line_context *next; /* private */
     uint64_t key;
     uint32_t references;
     bool honor_labels;
-    uint32_t name_count;
-    struct slice *names;                      /* of the target's labels, sorted */
+    const struct relabel *relabel;
+    uint32_t label_count;
+    struct label *labels; /* the target's, sorted; values that nothing depends on are just some */
     struct plan *recent[LINE_CONTEXT_RECENT]; /* plans that were made last (scrapers/plan.h) */
 };
 
@@ -38,8 +51,8 @@ struct line_contexts {
 };
 
 /* The context of a job's targets with these labels (sorted by name); a reference for the caller. */
-struct line_context *line_context_get(struct line_contexts *contexts, struct slice job,
-                                      bool honor_labels, const struct label *labels,
+struct line_context *line_context_get(struct line_contexts *contexts,
+                                      const struct line_rules *rules, const struct label *labels,
                                       uint32_t label_count);
 void line_context_release(struct line_contexts *contexts, struct line_context *context);
 
@@ -52,21 +65,24 @@ struct line_learner {
     char *scratch;
     size_t scratch_room;
     int label_room;
-    struct arena names; /* of renamed labels */
+    struct arena texts; /* of renamed and relabelled labels */
+    struct label_set relabelled;
 };
 void line_learner_fini(struct line_learner *learner);
 
 /*
- * Applies the rules for labels that the target and the text both have (Prometheus'
- * honor_labels), drops empty ones and checks the rest. `exposed` is sorted meanwhile. The labels
- * are learner->labels[0 ... result - 1], sorted by name, and may hide ones of the target
- * (shm/series.h). ERR_SYNTAX, with Prometheus' words: the whole scrape fails.
+ * Applies the rules for labels that the target and the text both have (Prometheus' honor_labels),
+ * drops empty ones, relabels and checks the rest. `exposed` is sorted meanwhile. The labels are
+ * learner->labels[0 ... result - 1], sorted by name, and may hide ones of the target
+ * (shm/series.h); none: the rules drop it. ERR_SYNTAX, with Prometheus' words: the whole scrape
+ * fails.
  */
 int line_labels(struct line_learner *learner, const struct line_context *context,
                 struct exposition_label *exposed, int count, struct errctx *why) MUST_USE;
 
 /*
- * The LINE of a series text; a reference for the caller. ERR_SYNTAX: see above; -ENOSPC.
+ * The LINE of a series text; a reference for the caller. LINE_DROPPED is none. ERR_SYNTAX: see
+ * above; -ENOSPC.
  */
 int line_learn(struct line_learner *learner, struct series_store *store,
                const struct line_context *context, struct slice series,

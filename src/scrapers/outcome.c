@@ -45,6 +45,7 @@ void outcome_fini(struct outcome *outcome)
     list_fini(&outcome->extra);
     list_fini(&outcome->stale);
     list_fini(&outcome->stamped);
+    free(outcome->kept_bits);
     refmap_fini(&outcome->before);
     refmap_fini(&outcome->seen);
 }
@@ -62,7 +63,8 @@ static void clear(struct outcome *outcome)
 
 uint32_t outcome_tracked_count(const struct outcome *outcome)
 {
-    return outcome->plan != NULL ? outcome->plan->count : outcome->tracked.count;
+    return outcome->plan != NULL ? outcome->plan->count - outcome->plan->dropped
+                                 : outcome->tracked.count;
 }
 
 /* ---- what was there before ---- */
@@ -203,6 +205,8 @@ static void take_or_refuse(struct outcome *outcome, const struct outcome_input *
                            const struct harvest *harvest, const struct plan *plan, uint32_t at)
 {
     struct sample sample = sample_at(input, harvest, plan, at);
+    if (sample.line == LINE_DROPPED)
+        return;
     uint32_t *seen = refmap_at(&outcome->seen, sample.line);
     if (is_reserved(input, sample.line)) {
         outcome->respelled++;
@@ -270,6 +274,8 @@ static void remember(struct outcome *outcome, const struct outcome_input *input,
 {
     const uint32_t *lines = harvest_lines(harvest, plan);
     for (uint32_t i = 0; harvest->has_times && i < harvest->count; i++) {
+        if (lines[i] == LINE_DROPPED)
+            continue;
         uint32_t *seen = refmap_at(&outcome->seen, lines[i]);
         if ((*seen & SEEN_EXPLICIT) == 0)
             continue;
@@ -306,13 +312,31 @@ static bool is_as_always(const struct outcome_input *input, const struct harvest
            input->before.layout == plan->layout && input->before.stamped == 0;
 }
 
+/* The values that go with the lines of the plan's layout. */
+static const uint64_t *bits_of_layout(struct outcome *outcome, const struct harvest *harvest,
+                                      const struct plan *plan)
+{
+    uint32_t kept = 0;
+    if (plan->dropped == 0)
+        return harvest->bits;
+    if (outcome->kept_room < plan->count) {
+        outcome->kept_bits = grown(outcome->kept_bits, plan->count, sizeof(*outcome->kept_bits));
+        outcome->kept_room = plan->count;
+    }
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (plan->columns.lines[i] != LINE_DROPPED)
+            outcome->kept_bits[kept++] = harvest->bits[i];
+    }
+    return outcome->kept_bits;
+}
+
 void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
                      const struct harvest *harvest, const struct plan *plan, bool followed)
 {
     clear(outcome);
     if (is_as_always(input, harvest, plan, followed)) {
         outcome->plan = plan;
-        outcome->plan_bits = harvest->bits;
+        outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
         return;
     }
     note_before(outcome, input);

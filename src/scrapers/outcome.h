@@ -42,6 +42,8 @@ struct outcome {
     uint32_t out_of_order;
     uint32_t out_of_bounds;
     /* private */
+    uint64_t *kept_bits; /* plan_bits without those of entries that have no line */
+    uint32_t kept_room;
     struct refmap before;
     struct refmap seen;
 };

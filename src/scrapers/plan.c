@@ -86,9 +86,12 @@ static int make_layout(struct plans *plans, struct plan *plan)
         plans->unique_room = plan->count;
     }
     refmap_reset(&plans->seen, plan->count);
+    plan->dropped = plan_count_dropped(plan->columns.lines, plan->count);
     plan->plain = true;
     for (uint32_t i = 0; i < plan->count; i++) {
         uint32_t line = plan->columns.lines[i];
+        if (line == LINE_DROPPED)
+            continue;
         uint32_t *seen = refmap_at(&plans->seen, line);
         if (*seen == 0)
             plans->unique[count++] = line;
@@ -236,11 +239,19 @@ uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, 
 uint32_t plan_find_line(const struct plan *plan, uint32_t from, uint32_t line)
 {
     uint32_t end = window_end(plan, from);
-    for (uint32_t i = from; i < end; i++) {
+    for (uint32_t i = from; line != LINE_DROPPED && i < end; i++) {
         if (plan->columns.lines[i] == line)
             return i;
     }
     return plan->count;
+}
+
+uint32_t plan_count_dropped(const uint32_t *lines, uint32_t count)
+{
+    uint32_t dropped = 0;
+    for (uint32_t i = 0; i < count; i++)
+        dropped += lines[i] == LINE_DROPPED;
+    return dropped;
 }
 
 /* ---- following ---- */

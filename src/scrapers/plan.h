@@ -23,7 +23,7 @@
 /* Columns, one entry a sample; lines may repeat. */
 struct plan_columns {
     uint64_t *hashes;  /* of the gaps */
-    uint32_t *lines;   /* refs of LINE records */
+    uint32_t *lines;   /* refs of LINE records, or LINE_DROPPED */
     uint16_t *lengths; /* of the gaps; 0: not to be predicted */
     uint8_t *types;    /* enum exposition_type in force behind the gap */
     uint8_t *prints;   /* of the series text: where it differs the text does */
@@ -35,9 +35,10 @@ struct plan {
     uint64_t key;
     uint32_t references;
     uint32_t count;
-    uint32_t layout; /* LAYOUT of its lines, each once; 0 when there are none */
+    uint32_t dropped; /* entries without a line */
+    uint32_t layout;  /* LAYOUT of its lines, each once; 0 when there are none */
     enum exposition_format format;
-    bool plain; /* the lines are those of the layout, one for one, none of them reserved */
+    bool plain; /* its lines are those of the layout, one for one, none of them reserved */
     struct plan_columns columns;
 };
 
@@ -74,6 +75,9 @@ void plan_release(struct plans *plans, struct plan *plan);
 /* The entry at `from` or soon behind it that has this gap, or this line; plan->count for none. */
 uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash);
 uint32_t plan_find_line(const struct plan *plan, uint32_t from, uint32_t line);
+
+/* How many of these are LINE_DROPPED. */
+uint32_t plan_count_dropped(const uint32_t *lines, uint32_t count);
 
 enum plan_step {
     PLAN_EXPECTED, /* the sample is taken */

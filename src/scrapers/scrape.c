@@ -168,7 +168,7 @@ static void fill_report(const struct scrape *scrape, double *report)
     report[REPORT_UP] = scrape->failure == NO_FAILURE ? 1 : 0;
     report[REPORT_DURATION] = (double)(clock_mono_ns() - scrape->started_ns) / 1e9;
     report[REPORT_SCRAPED] = counts ? body->scraped : 0;
-    report[REPORT_POST] = counts ? body->accepted : 0;
+    report[REPORT_POST] = counts ? body->accepted - body_dropped(body) : 0;
     report[REPORT_ADDED] = counts ? scrape->target->scraper->outcome.added : 0;
 }
 
@@ -182,6 +182,7 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
     if (!scrape->uses_body)
         return;
     count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
+    count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, body_dropped(&scrape->body));
     count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
     count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
 }
@@ -279,7 +280,8 @@ static void finish(struct scrape *scrape)
     }
     if (is_out_of_order(scrape))
         count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER,
-              REPORT_COUNT + (scrape->uses_body ? scrape->body.accepted : 0));
+              REPORT_COUNT +
+                  (scrape->uses_body ? scrape->body.accepted - body_dropped(&scrape->body) : 0));
     else if (has_no_memory(scrape))
         count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
     else
@@ -403,7 +405,7 @@ static bool is_quarantined(const struct scraper *scraper, uint64_t id)
 /* What the scrape will probably put into the ring. */
 static uint64_t promise_of(const struct target *target)
 {
-    uint32_t expected = target->plan != NULL ? target->plan->count : 0;
+    uint32_t expected = target->plan != NULL ? target->plan->count - target->plan->dropped : 0;
     return commit_bytes(expected + PROMISE_SPARE, target->series);
 }
 

@@ -13,24 +13,36 @@
 
 #define TRIM_NS NS_PER_S /* so often the ring's memory is looked at */
 
-static void prepare_jobs(struct scraper *scraper)
+static int prepare_job(struct scraper_job *job, const struct config_job *config,
+                       struct errctx *reterr)
+{
+    char accept[REQUEST_ACCEPT_SIZE];
+    const struct config_relabels *rules = &config->metric_relabel_configs;
+    job->config = config;
+    job->accept = strdup(request_accept(&config->scrape_protocols, accept));
+    check(job->accept != NULL);
+    int err = relabel_compile(rules->items, rules->len, LABEL_SCHEME_UTF8, &job->relabel, reterr);
+    return err == 0 ? 0
+                    : err_prefix(reterr, err, "metric_relabel_configs of job %s", config->job_name);
+}
+
+static int prepare_jobs(struct scraper *scraper, struct errctx *reterr)
 {
     const struct config_jobs *jobs = &scraper->config->scrape_configs;
-    char accept[REQUEST_ACCEPT_SIZE];
+    int err = 0;
     scraper->jobs = calloc(jobs->len + 1, sizeof(*scraper->jobs));
     check(scraper->jobs != NULL);
-    for (size_t i = 0; i < jobs->len; i++) {
-        struct scraper_job *job = &scraper->jobs[i];
-        job->config = &jobs->items[i];
-        job->accept = strdup(request_accept(&job->config->scrape_protocols, accept));
-        check(job->accept != NULL);
-    }
+    for (size_t i = 0; err == 0 && i < jobs->len; i++)
+        err = prepare_job(&scraper->jobs[i], &jobs->items[i], reterr);
+    return err;
 }
 
 static void forget_jobs(struct scraper *scraper)
 {
-    for (size_t i = 0; i < scraper->config->scrape_configs.len; i++)
+    for (size_t i = 0; i < scraper->config->scrape_configs.len; i++) {
         free(scraper->jobs[i].accept);
+        relabel_free(scraper->jobs[i].relabel);
+    }
     free(scraper->jobs);
 }
 
@@ -69,9 +81,10 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
                  struct errctx *reterr)
 {
     int err = attach(scraper, segments, reterr);
+    if (err == 0)
+        err = prepare_jobs(scraper, reterr);
     if (err != 0)
         return err;
-    prepare_jobs(scraper);
     hash_key_make(&scraper->tools.key);
     scraper->tools.store = &scraper->store;
     plans_init(&scraper->plans, &scraper->store, &scraper->contexts, scraper->report.lines,

@@ -20,6 +20,7 @@ struct scrape;
 struct scraper_job {
     const struct config_job *config;
     char *accept;
+    struct relabel *relabel; /* metric_relabel_configs */
 };
 
 struct scraper {

@@ -141,6 +141,18 @@ static bool are_labels(const struct label *labels, uint32_t count)
     return true;
 }
 
+static struct line_context *context_of(struct scraper *scraper, const struct target_view *view,
+                                       const struct label *labels)
+{
+    const struct scraper_job *job = scraper_job(scraper, view->job);
+    const struct line_rules rules = {
+        .job = view->job,
+        .honor_labels = (view->flags & SHM_TARGET_HONOR_LABELS) != 0,
+        .relabel = job != NULL ? job->relabel : NULL,
+    };
+    return line_context_get(&scraper->contexts, &rules, labels, view->label_count);
+}
+
 struct target *target_new(struct scraper *scraper, const struct target_view *view,
                           const struct label *labels)
 {
@@ -151,9 +163,7 @@ struct target *target_new(struct scraper *scraper, const struct target_view *vie
     target->labels_key = target_labels_key(labels, view->label_count);
     target->tick.interval_ns = view->interval_ms * NS_PER_MS;
     target->tick.phase_ns = view->phase_ns;
-    target->context =
-        line_context_get(&scraper->contexts, view->job,
-                         (view->flags & SHM_TARGET_HONOR_LABELS) != 0, labels, view->label_count);
+    target->context = context_of(scraper, view, labels);
     take_view(target, view);
     target_record(target, labels, view->label_count);
     return target;
