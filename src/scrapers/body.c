@@ -187,8 +187,9 @@ static void take_sample(struct body *body, const char *start, const struct expos
     }
     if (found.length > 0)
         found.hash = hash64_keyed(start, found.length, &body->tools->key);
-    uint32_t at =
-        body->plan == NULL ? 0 : plan_find_gap(body->plan, body->cursor, found.length, found.hash);
+    uint32_t at = body->plan == NULL ? 0
+                                     : plan_find_gap(body->plan, body->cursor, found.length,
+                                                     found.hash, found.type);
     if (body->plan == NULL || at == body->plan->count) {
         take_other(body, &sample, entry, found);
     } else if (at == body->cursor) {
@@ -233,6 +234,9 @@ static enum plan_step follow(struct body *body)
     struct plan_sample sample;
     if (body->may_guess)
         guess(body, rest);
+    if (has_expected(body) &&
+        exposition_type_in_force(&body->parser) != plan_type_before(body->plan, body->cursor))
+        return PLAN_OTHER;
     while (has_expected(body) && !is_full(body)) {
         step =
             plan_step(body->plan, body->cursor, &body->tools->key, &rest, &sample, &body->wanted);

@@ -226,14 +226,22 @@ static uint32_t window_end(const struct plan *plan, uint32_t from)
     return plan->count - from < FIND_WINDOW ? plan->count : from + FIND_WINDOW;
 }
 
-uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash)
+uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash,
+                       uint8_t type)
 {
+    const struct plan_columns *columns = &plan->columns;
     uint32_t end = window_end(plan, from);
     for (uint32_t i = from; length > 0 && i < end; i++) {
-        if (plan->columns.hashes[i] == hash && plan->columns.lengths[i] == length)
+        if (columns->hashes[i] == hash && columns->lengths[i] == length &&
+            columns->types[i] == type)
             return i;
     }
     return plan->count;
+}
+
+enum exposition_type plan_type_before(const struct plan *plan, uint32_t at)
+{
+    return at == 0 ? EXPOSITION_TYPE_UNKNOWN : (enum exposition_type)plan->columns.types[at - 1];
 }
 
 uint32_t plan_find_line(const struct plan *plan, uint32_t from, uint32_t line)

@@ -72,12 +72,20 @@ struct plan *plans_guess(const struct line_context *context, enum exposition_for
 void plan_retain(struct plan *plan);
 void plan_release(struct plans *plans, struct plan *plan);
 
-/* The entry at `from` or soon behind it that has this gap, or this line; plan->count for none. */
-uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash);
+/*
+ * The entry at `from` or soon behind it that has this gap, with the same type in force behind it,
+ * or this line; plan->count for none.
+ */
+uint32_t plan_find_gap(const struct plan *plan, uint32_t from, uint16_t length, uint64_t hash,
+                       uint8_t type);
 uint32_t plan_find_line(const struct plan *plan, uint32_t from, uint32_t line);
 
 /* How many of these are LINE_DROPPED. */
 uint32_t plan_count_dropped(const uint32_t *lines, uint32_t count);
+
+/* The type that was in force where the gap of this entry began: the same bytes behind another TYPE
+ * line can be another line. */
+enum exposition_type plan_type_before(const struct plan *plan, uint32_t at);
 
 enum plan_step {
     PLAN_EXPECTED, /* the sample is taken */
@@ -92,8 +100,9 @@ struct plan_sample {
 };
 
 /*
- * Whether the expected entry `at` (< plan->count) lies at *bytes. If it does, *bytes moves behind
- * its line. `wanted`, for PLAN_MORE: at least so many bytes from *bytes on.
+ * Whether the expected entry `at` (< plan->count) lies at *bytes, where plan_type_before is in
+ * force. If it does, *bytes moves behind its line. `wanted`, for PLAN_MORE: at least so many bytes
+ * from *bytes on.
  */
 enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct hash_key *key,
                          struct slice *bytes, struct plan_sample *ret_sample, size_t *ret_wanted);

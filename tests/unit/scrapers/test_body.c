@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A body must come out the same whatever plan it is read with and wherever it is cut. Random
+ * bodies that change a little from one to the next are read twice: following the plan of the one
+ * before, in pieces, and without any plan, in one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/strbuf.h"
+#include "scrapers/body.h"
+#include "tests/unit/shm/segments.h"
+
+struct bench {
+    struct ring_producer ring;
+    struct series_store store;
+    struct line_contexts contexts;
+    struct line_context *context;
+    struct plans plans;
+    struct body_tools tools;
+    int ring_fd;
+    int series_fd;
+};
+
+static struct bench *bench_new(void)
+{
+    static const struct label labels[] = {{{"instance", 8}, {"i", 1}}, {{"job", 3}, {"j", 1}}};
+    struct errctx why = {""};
+    struct bench *bench = calloc(1, sizeof(*bench));
+    bench->ring_fd = segments_ring(1 << 20);
+    bench->series_fd = segments_series(64 << 20);
+    assert_int_equal(ring_producer_attach(&bench->ring, bench->ring_fd, 0, &why), 0);
+    assert_int_equal(series_store_attach(&bench->store, bench->series_fd, 0, &bench->ring, &why),
+                     0);
+    hash_key_make(&bench->tools.key);
+    bench->tools.store = &bench->store;
+    plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
+    bench->context = line_context_get(&bench->contexts, SLICE_LITERAL("j"), false, labels, 2);
+    return bench;
+}
+
+static void bench_free(struct bench *bench)
+{
+    line_context_release(&bench->contexts, bench->context);
+    plans_fini(&bench->plans);
+    body_tools_fini(&bench->tools);
+    assert_null(bench->contexts.first);
+    series_reclaim(&bench->store);
+    series_reclaim(&bench->store);
+    struct series_usage usage = series_usage(&bench->store);
+    assert_int_equal(usage.lines, 0); /* no reference was lost */
+    assert_int_equal(usage.layouts, 0);
+    series_store_detach(&bench->store);
+    ring_producer_detach(&bench->ring);
+    close(bench->ring_fd);
+    close(bench->series_fd);
+    free(bench);
+}
+
+/* ---- random bodies ---- */
+
+#define LINES_MAX 60
+
+/* What a line consists of besides its value. */
+struct line {
+    char before[80]; /* comments */
+    char series[48];
+    char between[4];
+    char after[24]; /* behind the value: a timestamp, blanks */
+};
+
+struct page {
+    struct line lines[LINES_MAX];
+    int count;
+};
+
+static const char *pick(struct dice *dice, const char *const *words)
+{
+    uint32_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    return words[dice_roll(dice, count)];
+}
+
+static struct line random_line(struct dice *dice)
+{
+    static const char *const names[] = {"a", "ab", "b", "up", "h_bucket", "{\"q.r\"}", "s", NULL};
+    static const char *const labels[] = {"",
+                                         "",
+                                         "{}",
+                                         "{x=\"1\"}",
+                                         "{le=\"1\"}",
+                                         " {x=\"1\"}",
+                                         "{x=\"1\",y=\"2\"}",
+                                         "{y=\"2\",x=\"1\"}",
+                                         "{x=\"}\\\"\\n\"}",
+                                         "{x=\"\n\"}",
+                                         "{job=\"k\"}",
+                                         NULL};
+    static const char *const comments[] = {"",
+                                           "",
+                                           "",
+                                           "# HELP a some words\n# TYPE a gauge\n",
+                                           "# TYPE h histogram\n",
+                                           "# TYPE b counter\n",
+                                           "\n",
+                                           "# just so\n",
+                                           "#\n \n",
+                                           NULL};
+    static const char *const between[] = {" ", " ", " ", "  ", "\t", " \t", "", NULL};
+    static const char *const after[] = {"", "", "", "", " ", " 1700000000000", "\t5 ", " 0", NULL};
+    struct line line;
+    const char *name = pick(dice, names);
+    snprintf(line.series, sizeof(line.series), "%s%s", name,
+             name[0] == '{' ? "" : pick(dice, labels));
+    snprintf(line.before, sizeof(line.before), "%s", pick(dice, comments));
+    snprintf(line.between, sizeof(line.between), "%s", pick(dice, between));
+    snprintf(line.after, sizeof(line.after), "%s", pick(dice, after));
+    /* Without a separator a name would swallow the value. */
+    if (line.between[0] == '\0' && line.series[strlen(line.series) - 1] != '}')
+        line.between[0] = ' ', line.between[1] = '\0';
+    return line;
+}
+
+static void mutate(struct page *page, struct dice *dice)
+{
+    for (uint32_t changes = dice_roll(dice, 4); changes > 0; changes--) {
+        int at = page->count == 0 ? 0 : (int)dice_roll(dice, (uint32_t)page->count);
+        switch (dice_roll(dice, 5)) {
+        case 0: /* vanishes */
+            if (page->count > 0)
+                memmove(&page->lines[at], &page->lines[at + 1],
+                        (size_t)(--page->count - at) * sizeof(page->lines[0]));
+            break;
+        case 1: /* appears */
+        case 2:
+            if (page->count < LINES_MAX) {
+                memmove(&page->lines[at + 1], &page->lines[at],
+                        (size_t)(page->count++ - at) * sizeof(page->lines[0]));
+                page->lines[at] = random_line(dice);
+            }
+            break;
+        case 3: /* changes */
+            if (page->count > 0)
+                page->lines[at] = random_line(dice);
+            break;
+        default: /* two change places */
+            if (page->count > 1) {
+                struct line first = page->lines[0];
+                page->lines[0] = page->lines[at];
+                page->lines[at] = first;
+            }
+            break;
+        }
+    }
+}
+
+static void add_value(struct strbuf *text, struct dice *dice)
+{
+    static const char *const odd[] = {"NaN",
+                                      "+Inf",
+                                      "-Inf",
+                                      "1e300",
+                                      "-0",
+                                      "0.1",
+                                      "007",
+                                      "5.",
+                                      "1234567890123456",
+                                      "12345678901234567890",
+                                      "1e-310",
+                                      NULL};
+    if (dice_roll(dice, 3) == 0)
+        strbuf_adds(text, pick(dice, odd));
+    else
+        strbuf_addf(text, "%u", dice_roll(dice, 1000000));
+}
+
+static void write_page(struct strbuf *text, const struct page *page, struct dice *dice)
+{
+    static const char *const spoilers[] = {"a 1 2 3\n", "}\n",    "a{x=\"1\",x=\"2\"} 1\n",
+                                           "a 1x\n",    "a{\n",   "{\"\xff\"} 1\n",
+                                           "a",         "a 1{\n", NULL};
+    text->len = 0;
+    strbuf_adds(text, "");
+    int spoiled = dice_roll(dice, 8) == 0 ? (int)dice_roll(dice, (uint32_t)page->count + 1) : -1;
+    for (int i = 0; i < page->count; i++) {
+        const struct line *line = &page->lines[i];
+        if (i == spoiled)
+            strbuf_adds(text, pick(dice, spoilers));
+        strbuf_addf(text, "%s%s%s", line->before, line->series, line->between);
+        add_value(text, dice);
+        strbuf_addf(text, "%s\n", line->after);
+    }
+    if (text->len > 0 && dice_roll(dice, 4) == 0)
+        text->len--; /* the last line need not end */
+}
+
+/* ---- reading ---- */
+
+static void read_body(struct bench *bench, struct body *body, struct plan *plan,
+                      const struct strbuf *text, struct dice *cuts)
+{
+    const struct body_source source = {.context = bench->context,
+                                       .plan = plan,
+                                       .format = EXPOSITION_TEXT,
+                                       .honor_timestamps = true,
+                                       .limit = 1000};
+    body_begin(body, &bench->tools, &source);
+    body->may_guess = body->may_guess && cuts != NULL;
+    for (size_t at = 0; at < text->len;) {
+        size_t n = cuts == NULL ? text->len : 1 + dice_roll(cuts, 1u << dice_roll(cuts, 10));
+        if (n > text->len - at)
+            n = text->len - at;
+        /* Exactly so many bytes, so that a sanitizer sees who reads beyond. */
+        char *piece = malloc(n);
+        memcpy(piece, text->text + at, n);
+        body_take(body, slice_make(piece, n));
+        free(piece);
+        at += n;
+    }
+    body_finish(body);
+}
+
+static int64_t time_of(const struct harvest *harvest, uint32_t at)
+{
+    return harvest->has_times ? harvest->times[at] : HARVEST_NO_TIME;
+}
+
+static void assert_same(const struct body *a, const struct body *b)
+{
+    assert_int_equal(a->state, b->state);
+    assert_int_equal(a->scraped, b->scraped);
+    assert_int_equal(a->accepted, b->accepted);
+    assert_int_equal(a->harvest.count, b->harvest.count);
+    assert_string_equal(a->error.text, b->error.text);
+    for (uint32_t i = 0; i < a->harvest.count; i++) {
+        assert_int_equal(a->harvest.bits[i], b->harvest.bits[i]);
+        assert_int_equal(time_of(&a->harvest, i), time_of(&b->harvest, i));
+        assert_int_equal(harvest_lines(&a->harvest, a->plan)[i],
+                         harvest_lines(&b->harvest, b->plan)[i]);
+        assert_int_equal(harvest_prints(&a->harvest, a->plan)[i],
+                         harvest_prints(&b->harvest, b->plan)[i]);
+    }
+}
+
+/* The plan for the next body, as after a good scrape. */
+static void learn_plan(struct bench *bench, const struct body *body, struct plan **plan)
+{
+    struct plan *fresh = NULL;
+    if (body->state != BODY_COMPLETE || body->harvest.count == 0)
+        return;
+    if (body_followed_plan(body)) {
+        fresh = body->plan;
+        plan_retain(fresh);
+    } else {
+        assert_int_equal(plans_get(&bench->plans, bench->context, EXPOSITION_TEXT,
+                                   &body->harvest.draft, body->harvest.count, &fresh),
+                         0);
+    }
+    plan_release(&bench->plans, *plan);
+    *plan = fresh;
+}
+
+static void a_plan_changes_nothing_but_the_effort(void **state)
+{
+    (void)state;
+    struct dice dice = dice_new(__func__);
+    struct bench *bench = bench_new();
+    static struct body with, without;
+    struct strbuf text = STRBUF_GROWING;
+    uint64_t predicted = 0;
+    for (int story = 0; story < 300; story++) {
+        struct page page = {.count = (int)dice_roll(&dice, LINES_MAX)};
+        struct plan *plan = NULL;
+        for (int i = 0; i < page.count; i++)
+            page.lines[i] = random_line(&dice);
+        for (int scrape = 0; scrape < 20; scrape++) {
+            mutate(&page, &dice);
+            write_page(&text, &page, &dice);
+            read_body(bench, &without, NULL, &text, NULL);
+            read_body(bench, &with, plan, &text, &dice);
+            assert_same(&with, &without);
+            assert_int_equal(without.predicted, 0);
+            predicted += with.predicted;
+            learn_plan(bench, &with, &plan);
+            body_end(&with, &bench->plans);
+            body_end(&without, &bench->plans);
+            series_reclaim(&bench->store);
+        }
+        plan_release(&bench->plans, plan);
+    }
+    assert_true(predicted > 20000);
+    strbuf_fini(&text);
+    body_fini(&with);
+    body_fini(&without);
+    bench_free(bench);
+}
+
+/* ---- single cases ---- */
+
+static void read_text(struct bench *bench, struct body *body, struct plan **plan, const char *bytes)
+{
+    struct strbuf text = STRBUF_GROWING;
+    strbuf_adds(&text, bytes);
+    read_body(bench, body, *plan, &text, NULL);
+    learn_plan(bench, body, plan);
+    body_end(body, &bench->plans);
+    strbuf_fini(&text);
+}
+
+static void a_surprise_costs_itself_and_not_the_rest(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        uint32_t predicted, learnt;
+    } steps[] = {
+        {"a 1\nb 2\nc 3\nd 4\n", 0, 4},
+        {"a 5\nb 6\nc 7\nd 8\n", 4, 0},
+        {"a 5\nd 8\n", 1, 0},              /* two have vanished; d is found further on */
+        {"a 5\nn 1\nd 8\n", 2, 1},         /* one has come */
+        {"a 5\n# news\nn 1\nd 8\n", 2, 1}, /* the same line behind another comment */
+        {"a 5\n# news\nn 2\nd 9\n", 3, 0},
+        {"a 5\n# TYPE n gauge\nn 2\nd 9\n", 1, 2}, /* a type holds for what follows, too */
+        {"a 5\n# TYPE n gauge\nn 2\nd 9\n", 3, 0},
+    };
+    struct bench *bench = bench_new();
+    static struct body body;
+    struct plan *plan = NULL;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        read_text(bench, &body, &plan, steps[i].body);
+        print_message("%s", steps[i].body);
+        assert_int_equal(body.predicted, steps[i].predicted);
+        assert_int_equal(body.learnt, steps[i].learnt);
+    }
+    plan_release(&bench->plans, plan);
+    body_fini(&body);
+    bench_free(bench);
+}
+
+static void replicas_share_one_plan_and_follow_it_from_the_first_time_on(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new();
+    static struct body body;
+    struct plan *plans[3] = {NULL};
+    const struct body_source source = {
+        .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};
+    for (int i = 0; i < 3; i++) {
+        body_begin(&body, &bench->tools, &source);
+        body_take(&body, SLICE_LITERAL("# HELP a x\na 1\nb{c=\"d\"} 2\n"));
+        body_finish(&body);
+        assert_int_equal(body.learnt, i == 0 ? 2 : 0);
+        assert_int_equal(body.predicted, i == 0 ? 0 : 2);
+        learn_plan(bench, &body, &plans[i]);
+        body_end(&body, &bench->plans);
+        assert_ptr_equal(plans[i], plans[0]);
+    }
+    assert_int_equal(plans[0]->references, 3);
+    assert_int_equal(bench->plans.count, 1);
+    for (int i = 0; i < 3; i++)
+        plan_release(&bench->plans, plans[i]);
+    body_fini(&body);
+    bench_free(bench);
+}
+
+static void a_line_without_end_is_refused_in_bounded_memory(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new();
+    static struct body body;
+    static char piece[16384];
+    const struct body_source source = {
+        .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};
+    memset(piece, 'a', sizeof(piece));
+    body_begin(&body, &bench->tools, &source);
+    body_take(&body, SLICE_LITERAL("first 1\n"));
+    for (int i = 0; i < 1000; i++)
+        body_take(&body, slice_make(piece, sizeof(piece)));
+    body_finish(&body);
+    assert_int_equal(body.state, BODY_MALFORMED);
+    assert_int_equal(body.accepted, 1);
+    assert_string_equal(body.error.text, "a line of the body is longer than 1 MiB");
+    assert_true(body.kept_room <= 4 * BODY_LINE_MAX);
+    body_end(&body, &bench->plans);
+    body_fini(&body);
+    bench_free(bench);
+}
+
+static void long_comments_are_read_and_not_kept(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new();
+    static struct body body;
+    const struct body_source source = {
+        .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};
+    struct plan *plan = NULL;
+    for (int round = 0; round < 2; round++) {
+        body_begin(&body, &bench->tools, &source);
+        for (int i = 0; i < 200000; i++)
+            body_take(&body, SLICE_LITERAL("# a comment that says nothing at all\n"));
+        body_take(&body, SLICE_LITERAL("a 1\nb 1\n"));
+        body_finish(&body);
+        assert_int_equal(body.state, BODY_COMPLETE);
+        assert_int_equal(body.accepted, 2);
+        assert_true(body.kept_room <= BODY_LINE_MAX);
+        learn_plan(bench, &body, &plan);
+        body_end(&body, &bench->plans);
+    }
+    plan_release(&bench->plans, plan);
+    body_fini(&body);
+    bench_free(bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_changes_nothing_but_the_effort),
+        cmocka_unit_test(a_surprise_costs_itself_and_not_the_rest),
+        cmocka_unit_test(replicas_share_one_plan_and_follow_it_from_the_first_time_on),
+        cmocka_unit_test(a_line_without_end_is_refused_in_bounded_memory),
+        cmocka_unit_test(long_comments_are_read_and_not_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
