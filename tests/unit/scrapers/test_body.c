@@ -40,7 +40,8 @@ static struct bench *bench_new(void)
     hash_key_make(&bench->tools.key);
     bench->tools.store = &bench->store;
     plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
-    bench->context = line_context_get(&bench->contexts, SLICE_LITERAL("j"), false, labels, 2);
+    const struct line_rules rules = {.job = SLICE_LITERAL("j")};
+    bench->context = line_context_get(&bench->contexts, &rules, labels, 2);
     return bench;
 }
 
