@@ -4,24 +4,26 @@
  * the two exchange over one of them. A child gets no other descriptor, no other argument than those
  * of child/child.h, and opens none of these by name.
  *
- *     number        what                                            who gets it (ro: read-only)
- *     0, 1          /dev/null                                       all
- *     2             the log                                         all
- *     SUPERVISION   SOCK_SEQPACKET to the supervisor                all
- *     CONFIG        the frozen configuration (config/freeze.h)      all
- *     CONTROL       control segment                                 all: write their slot only
- *     TARGETS       target table                                    discovery; scraper, console ro
- *     DELIVERY      positions and batches of the remotes            writer; console ro
- *     DOORBELL      eventfd on which the writer sleeps              scrapers ring it, writer waits
- *     WAKE          eventfd: "there is a new target table"          scraper: its own
- *     LISTENER(n)   listening sockets                               console
- *     RING(i)       ring of scraper i                               scraper: its own; writer;
- * console ro SERIES(i)     series of scraper i                             the same; writer and
- * console ro WAKE_OF(i)    the WAKE of scraper i                           discovery LOCK the lock
- * on the runtime directory               all
+ *     number        what                                      who gets it (ro: read-only)
+ *     0, 1          /dev/null                                 all
+ *     2             the log                                   all
+ *     SUPERVISION   SOCK_SEQPACKET to the supervisor          all
+ *     CONFIG        the frozen configuration                  all
+ *     CONTROL       control segment                           all: write their slot only
+ *     TARGETS       target table                              discovery; scraper, console ro
+ *     DELIVERY      positions and batches of the remotes      writer; console ro
+ *     DOORBELL      eventfd on which the writer sleeps        scrapers ring it, writer waits
+ *     WAKE          eventfd: "there is a new target table"    scraper: its own
+ *     LISTENER(n)   listening sockets                         console
+ *     RING(i)       ring of scraper i                         scraper: its own; writer; console ro
+ *     SERIES(i)     series of scraper i                       scraper: its own; writer, console ro
+ *     WAKE_OF(i)    the WAKE of scraper i                     discovery
+ *     LOCK          the lock on the runtime directory         all
+ *     STORAGE_LOCK  the lock on the storage path              all
  *
- * The lock is inherited so that it lasts as long as the last process which may touch the shared
- * memory: a limpet started after the supervisor was killed waits until the writer has left, too.
+ * The locks are inherited so that they last as long as the last process which may touch the shared
+ * memory and what is stored: a limpet started after the supervisor was killed waits until the
+ * writer has left, too.
  */
 #ifndef SHM_HERITAGE_H
 #define SHM_HERITAGE_H
@@ -40,8 +42,9 @@ enum heritage {
     HERITAGE_LISTENERS = 10, /* up to HERITAGE_MAX_LISTENERS from here on */
     HERITAGE_RINGS = 16,     /* a ring and a series segment for each scraper from here on */
     HERITAGE_WAKES = 160,    /* one for each scraper from here on */
-    HERITAGE_LOCK = 224,     /* only held: see above */
-    HERITAGE_END = 225       /* all numbers are below */
+    HERITAGE_LOCK = 224,     /* only held, like the next one: see above */
+    HERITAGE_STORAGE_LOCK = 225,
+    HERITAGE_END = 226 /* all numbers are below */
 };
 
 #define HERITAGE_MAX_LISTENERS (HERITAGE_RINGS - HERITAGE_LISTENERS)

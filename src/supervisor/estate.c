@@ -115,6 +115,8 @@ uint32_t estate_share(const struct estate *estate, uint32_t slot, int supervisio
     give(&share, HERITAGE_CONTROL, estate->segments.control.rw);
     if (estate->lock_fd >= 0)
         give(&share, HERITAGE_LOCK, estate->lock_fd);
+    if (estate->storage_lock_fd >= 0)
+        give(&share, HERITAGE_STORAGE_LOCK, estate->storage_lock_fd);
     if (slot == SHM_SLOT_DISCOVERY)
         give_discovery(&share, estate);
     else if (slot == SHM_SLOT_WRITER)

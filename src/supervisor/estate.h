@@ -20,7 +20,8 @@ struct estate {
     int wake[SHM_MAX_SCRAPERS];
     int listeners[HERITAGE_MAX_LISTENERS]; /* owned */
     uint32_t listener_count;
-    int lock_fd; /* borrowed; -1 = none */
+    int lock_fd; /* borrowed, as the next one; -1 = none */
+    int storage_lock_fd;
 };
 
 /* No descriptors, so that estate_fini is harmless. */

@@ -156,7 +156,8 @@ def check_descriptors(limpet, pid):
     with open(f"/proc/{pid}/cmdline") as file:
         index = int(re.search(r"--index=(\d+)", file.read()).group(1))
     expected = {0: "/dev/null", 1: "/dev/null", 2: limpet.stderr_path, 3: "socket:",
-                4: "/memfd:limpet-config", 5: f"{runtime}/control", 224: f"{runtime}/lock"}
+                4: "/memfd:limpet-config", 5: f"{runtime}/control", 224: f"{runtime}/lock",
+                225: f"{limpet.directory}/storage/lock"}
     read_only = set()
     if program == "limpet-discovery":
         expected |= {6: f"{runtime}/targets", 160: "anon_inode:[eventfd]",
