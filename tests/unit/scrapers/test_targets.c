@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Targets that come, change, go and succeed each other, and scrapers that die and are succeeded.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "scrapers/scrape.h"
+#include "tests/unit/scrapers/rig.h"
+
+static const struct rig_answer ONE = RIG_BODY("a 1\n");
+static const struct rig_answer TWO = RIG_BODY("a 1\nb 2\n");
+static const struct rig_answer OTHER = RIG_BODY("b 2\nc 3\n");
+static const struct rig_answer STAMPED = RIG_BODY("a 1 1000\nb 2\n");
+
+/* Lets the markers of departed targets be written: their timers are set in real time. */
+static void let_departures_happen(struct rig *rig)
+{
+    for (int i = 0; i < 3; i++) {
+        struct target *target = NULL;
+        for (uint64_t id = 1; id <= 3 && target == NULL; id++) {
+            target = rig_target(rig, id);
+            if (target != NULL && !loop_timer_running(&target->departure))
+                target = NULL;
+        }
+        if (target == NULL)
+            return;
+        loop_timer_set(rig->loop, &target->departure, loop_now(rig->loop));
+        assert_int_equal(loop_run_once(rig->loop, 0), 0);
+    }
+}
+
+static int64_t departure_wait_ms(struct rig *rig, uint64_t id)
+{
+    struct target *target = rig_target(rig, id);
+    assert_non_null(target);
+    assert_true(loop_timer_running(&target->departure));
+    return (target->departure.at_ns - clock_mono_ns()) / NS_PER_MS;
+}
+
+static void a_target_that_goes_is_marked_with_its_report_series(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &STAMPED);
+    rig_table(rig, NULL, 0);
+    assert_int_equal(rig->scraper.targets.active, 0);
+    /* At its next tick, an interval and a tenth later. */
+    assert_in_range(departure_wait_ms(rig, 1), 2.1 * RIG_INTERVAL_MS - 1000, 2.1 * RIG_INTERVAL_MS);
+    assert_string_equal(rig_take(rig), "");
+    let_departures_happen(rig);
+    rig_wait_ms(rig, RIG_INTERVAL_MS);
+    assert_string_equal(rig_take(rig), "b stale\nreport stale\n");
+    assert_null(rig_target(rig, 1));
+    assert_int_equal(series_usage(&rig->scraper.store).targets, 0);
+    assert_int_equal(rig->scraper.active_series, 0);
+    rig_free(rig);
+}
+
+static void a_target_that_was_never_scraped_goes_without_a_word(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_table(rig, NULL, 0);
+    let_departures_happen(rig);
+    assert_string_equal(rig_take(rig), "");
+    assert_null(rig_target(rig, 1));
+    rig_free(rig);
+}
+
+static void a_target_that_returns_in_time_is_not_marked(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target target = {0};
+    rig_table(rig, &target, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_table(rig, NULL, 0);
+    rig_table(rig, &target, 1);
+    assert_false(loop_timer_running(&rig_target(rig, 1)->departure));
+    assert_string_equal(rig_scrape(rig, 1, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    rig_free(rig);
+}
+
+static void an_heir_keeps_the_series_it_serves(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .path = "/other"}};
+    rig_table(rig, both, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_table(rig, &both[1], 1);
+    assert_string_equal(rig_scrape(rig, 2, &OTHER), "b 2\nc 3\nup 1 scraped 2 post 2 added 2\n");
+    let_departures_happen(rig);
+    assert_string_equal(rig_take(rig), "a stale\n");
+    rig_free(rig);
+}
+
+static void an_heir_of_another_scraper_inherits_everything(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target before = {.id = 1};
+    const struct rig_target after = {.id = 2, .path = "/other", .owner = 1};
+    rig_table(rig, &before, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_table(rig, &after, 1);
+    let_departures_happen(rig);
+    assert_string_equal(rig_take(rig), "");
+    assert_int_equal(series_usage(&rig->scraper.store).targets, 0);
+    rig_free(rig);
+}
+
+static void a_target_that_another_scraper_owns_now_leaves_no_marker(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_start(rig, 1, &TWO); /* it is even being asked */
+    rig_table(rig, &(struct rig_target){.owner = 1}, 1);
+    assert_string_equal(rig_take(rig), "");
+    assert_null(rig_target(rig, 1));
+    assert_int_equal(series_usage(&rig->scraper.store).targets, 0);
+    rig_free(rig);
+}
+
+static void a_change_of_address_keeps_what_is_known(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_start(rig, 1, &TWO); /* given up, and made up for */
+    rig_table(rig, &(struct rig_target){.is_dead = true}, 1);
+    assert_int_equal(rig->scraper.running, 0);
+    assert_string_equal(rig_scrape(rig, 1, &TWO),
+                        "a stale\nb stale\nup 0 scraped 0 post 0 added 0\n");
+    rig_table(rig, &(struct rig_target){0}, 1);
+    assert_string_equal(rig_scrape(rig, 1, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    assert_int_equal(rig_counter(rig, COUNTER_LINES_LEARNT), 2);
+    rig_free(rig);
+}
+
+static void what_the_table_says_unchanged_disturbs_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target targets[] = {{.id = 1}, {.id = 2, .extra = "x=y"}};
+    rig_table(rig, targets, 1);
+    rig_start(rig, 1, &TWO);
+    rig_table(rig, targets, 2);
+    rig_finish(rig);
+    assert_string_equal(rig_take(rig), "a 1\nb 2\nup 1 scraped 2 post 2 added 2\n");
+    assert_int_equal(atomic_load(&rig->slot->targets_generation), 2);
+    rig_free(rig);
+}
+
+/* ---- death ---- */
+
+static void a_successor_goes_on_without_markers_or_new_series(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target target = {0};
+    rig_table(rig, &target, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_restart(rig);
+    assert_int_equal(rig->scraper.active_series, 2);
+    assert_string_equal(rig_scrape(rig, 1, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    rig_restart(rig);
+    assert_string_equal(rig_scrape(rig, 1, &OTHER),
+                        "b 2\nc 3\na stale\nup 1 scraped 2 post 2 added 1\n");
+    rig_free(rig);
+}
+
+static void a_successor_knows_what_has_vanished_for_good(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    const struct rig_answer refused = {.bytes = NULL};
+    rig_scrape(rig, 1, &TWO);
+    assert_string_equal(rig_scrape(rig, 1, &refused),
+                        "a stale\nb stale\nup 0 scraped 0 post 0 added 0\n");
+    rig_restart(rig);
+    assert_string_equal(rig_scrape(rig, 1, &refused), "up 0 scraped 0 post 0 added 0\n");
+    rig_free(rig);
+}
+
+static void a_successor_sends_no_old_timestamp_again(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &STAMPED);
+    rig_restart(rig);
+    assert_string_equal(rig_scrape(rig, 1, &STAMPED), "b 2\nup 1 scraped 2 post 2 added 0\n");
+    rig_free(rig);
+}
+
+static void a_death_in_the_middle_of_a_body_leaves_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_answer half = {
+        .bytes = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\na 1\nn",
+        .len = 71,
+        .hangs = true};
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_start(rig, 1, &half);
+    while (rig_target(rig, 1)->scrape->body.accepted == 0)
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+    rig_restart(rig);
+    assert_string_equal(rig_take(rig), "");
+    assert_string_equal(rig_scrape(rig, 1, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    rig_free(rig);
+}
+
+static void a_death_before_the_publish_leaves_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &TWO);
+    struct scraper *scraper = &rig->scraper;
+    uint32_t ref = rig_target(rig, 1)->ref;
+    /* As far as a commit gets: blocks are written and the state beside, nothing is published. */
+    struct shm_block head = {.kind = SHM_BLOCK_STALE,
+                             .flags = SHM_BLOCK_HAS_LAYOUT,
+                             .count = REPORT_COUNT,
+                             .target_id = 1,
+                             .target_ref = ref,
+                             .layout_ref = scraper->report.layout};
+    struct block_columns columns;
+    assert_int_equal(block_reserve(&scraper->ring, &head, &columns), 0);
+    series_target_prepare(&scraper->store, ref,
+                          &(struct series_state){.timestamp_ms = rig->now_ms, .scrape_seq = 2});
+    rig_restart(rig);
+    assert_string_equal(rig_take(rig), "");
+    assert_string_equal(rig_scrape(rig, 1, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    rig_free(rig);
+}
+
+static void what_a_predecessor_left_behind_is_marked(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .extra = "x=y"}};
+    rig_table(rig, both, 2);
+    rig_scrape(rig, 1, &TWO);
+    rig_scrape(rig, 2, &ONE);
+    /* The table loses a target while no scraper is there to see it. */
+    targets_writer_begin(&rig->table);
+    targets_writer_commit(&rig->table);
+    rig_wait_ms(rig, 1);
+    rig_restart(rig);
+    assert_int_equal(rig->scraper.targets.active, 0);
+    let_departures_happen(rig);
+    const char *text = rig_take(rig);
+    assert_non_null(strstr(text, "a stale\nb stale\nreport stale\n"));
+    assert_non_null(strstr(text, "a{x=\"y\"} stale\nreport stale\n"));
+    assert_int_equal(series_usage(&rig->scraper.store).targets, 0);
+    rig_free(rig);
+}
+
+static void what_was_left_behind_and_returns_is_taken_up(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target target = {0};
+    rig_table(rig, &target, 1);
+    rig_scrape(rig, 1, &TWO);
+    targets_writer_begin(&rig->table);
+    targets_writer_commit(&rig->table);
+    rig_restart(rig);
+    rig_table(rig, &target, 1);
+    assert_string_equal(rig_scrape(rig, 1, &OTHER),
+                        "b 2\nc 3\na stale\nup 1 scraped 2 post 2 added 1\n");
+    let_departures_happen(rig);
+    assert_string_equal(rig_take(rig), "");
+    rig_free(rig);
+}
+
+static void nothing_departs_before_there_is_a_table(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    target_set_refresh(&rig->scraper);
+    assert_int_equal(rig->scraper.targets.count, 0);
+    assert_int_equal(atomic_load(&rig->slot->targets_generation), 0);
+    rig_free(rig);
+}
+
+static void memory_does_not_grow_with_time(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    char text[128];
+    uint64_t used = 0;
+    rig_table(rig, &(struct rig_target){0}, 1);
+    for (int i = 0; i < 300; i++) {
+        snprintf(text, sizeof(text), "a 1\nb{n=\"%d\"} 2\nc{n=\"%d\"} 3 1000\n", i, i % 7);
+        const struct rig_answer answer = {.bytes = text, .len = strlen(text)};
+        rig_scrape(rig, 1, &answer);
+        if (i == 100)
+            used = series_usage(&rig->scraper.store).bytes;
+    }
+    assert_int_equal(series_usage(&rig->scraper.store).bytes, used);
+    assert_true(series_usage(&rig->scraper.store).lines < 40);
+    assert_int_equal(rig->scraper.plans.count, 1);
+    rig_free(rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_target_that_goes_is_marked_with_its_report_series),
+        cmocka_unit_test(a_target_that_was_never_scraped_goes_without_a_word),
+        cmocka_unit_test(a_target_that_returns_in_time_is_not_marked),
+        cmocka_unit_test(an_heir_keeps_the_series_it_serves),
+        cmocka_unit_test(an_heir_of_another_scraper_inherits_everything),
+        cmocka_unit_test(a_target_that_another_scraper_owns_now_leaves_no_marker),
+        cmocka_unit_test(a_change_of_address_keeps_what_is_known),
+        cmocka_unit_test(what_the_table_says_unchanged_disturbs_nothing),
+        cmocka_unit_test(a_successor_goes_on_without_markers_or_new_series),
+        cmocka_unit_test(a_successor_knows_what_has_vanished_for_good),
+        cmocka_unit_test(a_successor_sends_no_old_timestamp_again),
+        cmocka_unit_test(a_death_in_the_middle_of_a_body_leaves_nothing),
+        cmocka_unit_test(a_death_before_the_publish_leaves_nothing),
+        cmocka_unit_test(what_a_predecessor_left_behind_is_marked),
+        cmocka_unit_test(what_was_left_behind_and_returns_is_taken_up),
+        cmocka_unit_test(nothing_departs_before_there_is_a_table),
+        cmocka_unit_test(memory_does_not_grow_with_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
