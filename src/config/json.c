@@ -14,6 +14,7 @@ struct reader {
     const char *line_start;
     unsigned line;
     unsigned depth;
+    bool any_values; /* numbers and booleans too */
 };
 
 static struct node *node_new(struct reader *reader, enum node_kind kind)
@@ -226,6 +227,63 @@ static int read_collection(struct reader *reader, const struct node **ret_node)
     return r;
 }
 
+static bool starts_with(const struct reader *reader, const char *word)
+{
+    size_t len = strlen(word);
+    return (size_t)(reader->end - reader->at) >= len && memcmp(reader->at, word, len) == 0;
+}
+
+static size_t digits_at(const struct reader *reader, size_t start)
+{
+    size_t len = 0;
+    const char *at = reader->at + start;
+    while (at + len < reader->end && at[len] >= '0' && at[len] <= '9')
+        len++;
+    return len;
+}
+
+static bool is_at(const struct reader *reader, size_t at, const char *any)
+{
+    const char *p = reader->at + at;
+    return p < reader->end && *p != '\0' && strchr(any, *p) != NULL;
+}
+
+/* RFC 8259, 6. 0 if there is none. */
+static size_t number_len(const struct reader *reader)
+{
+    size_t len = is_at(reader, 0, "-");
+    size_t whole = digits_at(reader, len);
+    if (whole == 0 || (whole > 1 && reader->at[len] == '0'))
+        return 0;
+    len += whole;
+    if (is_at(reader, len, ".")) {
+        size_t fraction = digits_at(reader, len + 1);
+        if (fraction == 0)
+            return 0;
+        len += 1 + fraction;
+    }
+    if (is_at(reader, len, "eE")) {
+        size_t sign = is_at(reader, len + 1, "+-");
+        size_t exponent = digits_at(reader, len + 1 + sign);
+        if (exponent == 0)
+            return 0;
+        len += 1 + sign + exponent;
+    }
+    return len;
+}
+
+/* The length of what may stand without quotes; 0 if nothing of that is there. */
+static size_t plain_len(const struct reader *reader)
+{
+    static const char *const words[] = {"null", "true", "false"};
+    size_t n = reader->any_values ? sizeof(words) / sizeof(words[0]) : 1;
+    for (size_t i = 0; i < n; i++) {
+        if (starts_with(reader, words[i]))
+            return strlen(words[i]);
+    }
+    return reader->any_values ? number_len(reader) : 0;
+}
+
 static int read_value(struct reader *reader, const struct node **ret_node)
 {
     skip_space(reader);
@@ -233,14 +291,26 @@ static int read_value(struct reader *reader, const struct node **ret_node)
         return read_string(reader, ret_node);
     if (reader->at < reader->end && (*reader->at == '[' || *reader->at == '{'))
         return read_collection(reader, ret_node);
-    if (reader->end - reader->at < 4 || memcmp(reader->at, "null", 4) != 0)
-        return fail_here(reader, "a string in double quotes, a list, a mapping or null");
+    size_t len = plain_len(reader);
+    if (len == 0)
+        return fail_here(reader, reader->any_values
+                                     ? "a value"
+                                     : "a string in double quotes, a list, a mapping or null");
     struct node *node = node_new(reader, NODE_SCALAR);
     node->plain = true;
-    node->text = SLICE_LITERAL("null");
-    reader->at += 4;
+    node->text = arena_slice(reader->source->arena, slice_make(reader->at, len));
+    reader->at += len;
     *ret_node = node;
     return 0;
+}
+
+static int read_all(struct reader *reader, const struct node **ret_root)
+{
+    int r = read_value(reader, ret_root);
+    if (r < 0)
+        return r;
+    skip_space(reader);
+    return reader->at == reader->end ? 0 : fail_here(reader, "the end of the file");
 }
 
 int json_read(const struct source *source, const char *text, size_t len,
@@ -248,9 +318,17 @@ int json_read(const struct source *source, const char *text, size_t len,
 {
     struct reader reader = {
         .source = source, .at = text, .end = text + len, .line_start = text, .line = 1};
-    int r = read_value(&reader, ret_root);
-    if (r < 0)
-        return r;
-    skip_space(&reader);
-    return reader.at == reader.end ? 0 : fail_here(&reader, "the end of the file");
+    return read_all(&reader, ret_root);
+}
+
+int json_read_values(const struct source *source, const char *text, size_t len,
+                     const struct node **ret_root)
+{
+    struct reader reader = {.source = source,
+                            .at = text,
+                            .end = text + len,
+                            .line_start = text,
+                            .line = 1,
+                            .any_values = true};
+    return read_all(&reader, ret_root);
 }

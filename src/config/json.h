@@ -15,4 +15,8 @@
 int json_read(const struct source *source, const char *text, size_t len,
               const struct node **ret_root) MUST_USE;
 
+/* The same for JSON of any other kind: numbers and booleans become plain scalars. */
+int json_read_values(const struct source *source, const char *text, size_t len,
+                     const struct node **ret_root) MUST_USE;
+
 #endif

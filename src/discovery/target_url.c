@@ -2,6 +2,7 @@
 #include "discovery/target_url.h"
 
 #include "base/strbuf.h"
+#include "http/url.h"
 
 static bool parse_port(struct slice text, uint16_t *ret_port)
 {
@@ -77,26 +78,13 @@ static void add_path(struct strbuf *text, struct slice path)
     }
 }
 
-static void add_form(struct strbuf *text, struct slice value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        if (is_unreserved(c))
-            strbuf_addc(text, c);
-        else if (c == ' ')
-            strbuf_addc(text, '+');
-        else
-            add_percent(text, c);
-    }
-}
-
 static void add_pair(struct strbuf *text, struct slice name, struct slice value, bool *first)
 {
     strbuf_addc(text, *first ? '?' : '&');
     *first = false;
-    add_form(text, name);
+    http_url_add_form(text, name);
     strbuf_addc(text, '=');
-    add_form(text, value);
+    http_url_add_form(text, value);
 }
 
 static bool param_name(struct slice label_name, struct slice *ret_param)

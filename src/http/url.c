@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/strbuf.h"
-
 #define HTTP_PORT  80
 #define HTTPS_PORT 443
 
@@ -272,6 +270,19 @@ struct slice http_url_text(const struct http_url *url, struct arena *arena)
     struct slice copy = arena_slice(arena, slice_make(text.text, text.len));
     strbuf_fini(&text);
     return copy;
+}
+
+void http_url_add_form(struct strbuf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (isalnum(c) || (c != '\0' && strchr("-_.~", c) != NULL))
+            strbuf_addc(out, text.ptr[i]);
+        else if (c == ' ')
+            strbuf_addc(out, '+');
+        else
+            strbuf_addf(out, "%%%02X", c);
+    }
 }
 
 static int hex_digit(char c)

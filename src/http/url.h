@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/strbuf.h"
 
 struct http_url {
     bool https;
@@ -36,6 +37,9 @@ int http_url_resolve(const struct http_url *base, struct slice reference, struct
 
 /* "https://host:port/path", without the user: for messages and Referer. NUL-terminated. */
 struct slice http_url_text(const struct http_url *url, struct arena *arena);
+
+/* Adds the text in form encoding: what url.QueryEscape of Go gives. */
+void http_url_add_form(struct strbuf *out, struct slice text);
 
 /* Undoes %XX. ERR_SYNTAX if something else follows a percent sign. */
 int http_url_unescape(struct slice text, struct arena *arena, struct slice *ret_text) MUST_USE;

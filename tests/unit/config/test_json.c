@@ -125,6 +125,39 @@ static void nesting_has_an_end(void **state)
     expect("[[[[[[[[[[[[[[[[[", "f:1:17: nested deeper than 16 levels");
 }
 
+static void reads_any_values_if_asked_to(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"[0, -1, 10.5, 2e3, 1.0E-7, true, false, null, \"1\"]",
+         "[0 -1 10.5 2e3 1.0E-7 true false null '1']"},
+        {"12", "12"},
+        {"01", NULL},
+        {"-", NULL},
+        {"1.", NULL},
+        {"1e", NULL},
+        {".5", NULL},
+        {"+1", NULL},
+        {"truest", NULL},
+        {"nul", NULL},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct arena arena = {0};
+        struct errctx why;
+        const struct source source = {"x", &arena, &why};
+        const struct node *root = NULL;
+        struct strbuf text = STRBUF_GROWING;
+        int r = json_read_values(&source, texts[i][0], strlen(texts[i][0]), &root);
+        assert_int_equal(r, texts[i][1] == NULL ? ERR_CONFIG : 0);
+        if (r == 0) {
+            dump(root, &text);
+            assert_string_equal(text.text, texts[i][1]);
+        }
+        strbuf_fini(&text);
+        arena_fini(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +166,7 @@ int main(void)
         cmocka_unit_test(what_is_not_json_is_refused_at_its_position),
         cmocka_unit_test(keys_are_unique),
         cmocka_unit_test(nesting_has_an_end),
+        cmocka_unit_test(reads_any_values_if_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
