@@ -2,6 +2,8 @@
 """limpet as a service: pages, reload, stop, standby, notification, CPUs, and children that die."""
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import threading
@@ -227,6 +229,9 @@ def test_it_works_without_a_runtime_path(tmp_path, receiver, target):
     with Process(words, str(tmp_path), "plain") as plain:
         wait_for_more_scrapes(receiver, 3)
         assert plain.stop(20) == 0
+        chosen = re.search(r'msg="runtime directory" path=(\S+)', plain.stderr())
+        if chosen:
+            shutil.rmtree(chosen.group(1))
 
 
 def test_systemd_is_told(tmp_path, receiver, target):
