@@ -317,7 +317,8 @@ static void on_head(struct fetch_connection *conn, const struct http_head *head)
     size_t len = head->content_type.len;
     if (len >= sizeof(scrape->content_type))
         len = sizeof(scrape->content_type) - 1;
-    memcpy(scrape->content_type, head->content_type.ptr, len);
+    if (len > 0)
+        memcpy(scrape->content_type, head->content_type.ptr, len);
     scrape->content_type[len] = '\0';
 }
 

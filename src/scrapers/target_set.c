@@ -165,7 +165,8 @@ static bool has_foreign_heir(struct scraper *scraper, const struct target *depar
             if (view.owner != scraper->index)
                 note_foreign(set, &view);
         }
-        qsort(set->foreign, set->foreign_count, sizeof(*set->foreign), compare_keys);
+        if (set->foreign_count > 0)
+            qsort(set->foreign, set->foreign_count, sizeof(*set->foreign), compare_keys);
     }
     return set->foreign_count > 0 &&
            bsearch(&departing->labels_key, set->foreign, set->foreign_count, sizeof(*set->foreign),

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The schedule on a real loop, with a wall clock that the test may set. Intervals are short so that
+ * waiting is, too; what is asserted holds however late a busy machine lets things happen.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "scrapers/schedule.h"
+
+#define INTERVAL_NS (200 * NS_PER_MS)
+#define PATIENCE_NS (20 * NS_PER_S)
+#define CALLS_MAX   64
+#define MEMBERS     100
+
+struct scheduled {
+    struct tick_member tick;
+    int64_t due_ns[CALLS_MAX];
+    int64_t timestamp_ns[CALLS_MAX];
+    int calls;
+};
+
+static int64_t wall_step_ns; /* what the test has set the clock by */
+static int total_calls;
+
+static int64_t stepped_wall(void)
+{
+    return clock_wall_ns() + wall_step_ns;
+}
+
+static void on_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns)
+{
+    struct scheduled *scheduled =
+        (struct scheduled *)(void *)((char *)member - offsetof(struct scheduled, tick));
+    if (scheduled->calls < CALLS_MAX) {
+        scheduled->due_ns[scheduled->calls] = due_ns;
+        scheduled->timestamp_ns[scheduled->calls] = timestamp_ns;
+    }
+    scheduled->calls++;
+    total_calls++;
+}
+
+struct bench {
+    struct loop *loop;
+    struct schedule schedule;
+    struct scheduled members[MEMBERS];
+};
+
+static struct bench *bench_new(int64_t tick_max_ns)
+{
+    struct errctx why = {""};
+    struct bench *bench = calloc(1, sizeof(*bench));
+    assert_int_equal(
+        loop_new(&(struct loop_options){.backend = LOOP_BACKEND_EPOLL}, &bench->loop, &why), 0);
+    wall_step_ns = 0;
+    total_calls = 0;
+    schedule_init(&bench->schedule, bench->loop, tick_max_ns, on_due);
+    bench->schedule.wall_now = stepped_wall;
+    return bench;
+}
+
+static void add(struct bench *bench, int i, int64_t phase_ns, int64_t last_ns)
+{
+    bench->members[i].tick.interval_ns = INTERVAL_NS;
+    bench->members[i].tick.phase_ns = phase_ns;
+    schedule_add(&bench->schedule, &bench->members[i].tick, last_ns);
+}
+
+static void bench_free(struct bench *bench)
+{
+    for (int i = 0; i < MEMBERS; i++) {
+        if (bench->members[i].tick.rhythm != NULL)
+            schedule_remove(&bench->schedule, &bench->members[i].tick);
+    }
+    schedule_fini(&bench->schedule);
+    loop_free(bench->loop);
+    free(bench);
+}
+
+#define TURN_UNTIL(bench, condition)                                                               \
+    do {                                                                                           \
+        int64_t limit_ns_ = clock_mono_ns() + PATIENCE_NS;                                         \
+        while (!(condition)) {                                                                     \
+            assert_true(clock_mono_ns() < limit_ns_);                                              \
+            assert_int_equal(loop_run_once((bench)->loop, NS_PER_MS), 0);                          \
+            schedule_watch_clock(&(bench)->schedule);                                              \
+        }                                                                                          \
+    } while (0)
+
+static void everyone_is_called_once_an_interval_at_its_phase(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(10 * NS_PER_MS);
+    int64_t started_ns = clock_wall_ns();
+    for (int i = 0; i < MEMBERS; i++)
+        add(bench, i, (int64_t)i * INTERVAL_NS / MEMBERS, 0);
+    schedule_settle(&bench->schedule);
+    TURN_UNTIL(bench, total_calls >= 5 * MEMBERS);
+    for (int i = 0; i < MEMBERS; i++) {
+        struct scheduled *member = &bench->members[i];
+        assert_true(member->calls >= 4);
+        assert_true(member->due_ns[0] >= started_ns);
+        assert_true(member->due_ns[0] <= started_ns + INTERVAL_NS);
+        for (int k = 0; k < member->calls; k++) {
+            int64_t behind_ns =
+                (member->tick.phase_ns - member->due_ns[k] % INTERVAL_NS + INTERVAL_NS) %
+                INTERVAL_NS;
+            assert_true(behind_ns <= 10 * NS_PER_MS); /* of the phase: it is that of the slot */
+            int64_t late_ns = member->timestamp_ns[k] - member->due_ns[k];
+            assert_true(late_ns == 0 || late_ns > 2 * NS_PER_MS);
+            if (k > 0)
+                assert_true(member->due_ns[k] - member->due_ns[k - 1] >= INTERVAL_NS);
+            if (k > 0)
+                assert_int_equal((member->due_ns[k] - member->due_ns[k - 1]) % INTERVAL_NS, 0);
+        }
+    }
+    bench_free(bench);
+}
+
+static void members_of_a_slot_share_a_tick(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    for (int i = 0; i < 20; i++)
+        add(bench, i, (int64_t)i * NS_PER_MS, 0);
+    schedule_settle(&bench->schedule);
+    TURN_UNTIL(bench, total_calls >= 20);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(bench->members[i].due_ns[0], bench->members[0].due_ns[0]);
+        assert_int_equal(bench->members[i].due_ns[0] % INTERVAL_NS, 0);
+    }
+    bench_free(bench);
+}
+
+static void a_missed_tick_is_made_up_for_and_a_made_one_is_not_repeated(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    /* Started when the last tick is just over; the slot is the whole interval. */
+    int64_t last_tick_ns = tick_last(clock_wall_ns(), INTERVAL_NS, 0);
+    add(bench, 0, 0, last_tick_ns - INTERVAL_NS);     /* the last tick was missed */
+    add(bench, 1, 0, last_tick_ns);                   /* it was made */
+    add(bench, 2, 0, last_tick_ns - 5 * INTERVAL_NS); /* more than one was */
+    add(bench, 3, 0, 0);                              /* a new one */
+    schedule_settle(&bench->schedule);
+    TURN_UNTIL(bench, bench->members[0].calls >= 2);
+    TURN_UNTIL(bench, bench->members[3].calls >= 1);
+    assert_true(bench->members[0].due_ns[0] >= last_tick_ns);
+    assert_int_equal(bench->members[0].due_ns[1] - bench->members[0].due_ns[0], INTERVAL_NS);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(bench->members[i].due_ns[0], bench->members[0].due_ns[1]);
+    bench_free(bench);
+}
+
+/* The cut that the predecessor had is kept, though from nothing another would be chosen. */
+static void a_restart_does_not_move_phases(void **state)
+{
+    (void)state;
+    for (uint32_t shift = 0; shift <= 2; shift++) {
+        struct bench *bench = bench_new(INTERVAL_NS);
+        int64_t cycle_ns = tick_last(clock_wall_ns(), INTERVAL_NS, 0) - INTERVAL_NS;
+        int64_t expected_ns[64];
+        for (int i = 0; i < 64; i++) { /* fits shifts 0, 1 and 2 */
+            int64_t phase_ns = (int64_t)i * INTERVAL_NS / 64;
+            expected_ns[i] =
+                tick_offset(tick_slot(phase_ns, INTERVAL_NS, shift), INTERVAL_NS, shift);
+            add(bench, i, phase_ns, (cycle_ns + expected_ns[i]) / NS_PER_MS * NS_PER_MS);
+        }
+        schedule_settle(&bench->schedule);
+        TURN_UNTIL(bench, total_calls >= 128);
+        for (int i = 0; i < 64; i++)
+            assert_int_equal(bench->members[i].due_ns[0] % INTERVAL_NS, expected_ns[i]);
+        bench_free(bench);
+    }
+}
+
+static void a_clock_set_forward_or_back_is_noticed_and_followed(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    static const int64_t steps[] = {3600 * NS_PER_S, -7200 * NS_PER_S};
+    add(bench, 0, INTERVAL_NS / 2, 0);
+    schedule_settle(&bench->schedule);
+    for (int i = 0; i < 2; i++) {
+        TURN_UNTIL(bench, bench->members[0].calls >= 1);
+        wall_step_ns += steps[i];
+        assert_true(schedule_watch_clock(&bench->schedule));
+        assert_int_equal(bench->schedule.clock_steps, i + 1);
+        bench->members[0].calls = 0;
+        TURN_UNTIL(bench, bench->members[0].calls >= 3);
+        int64_t distance_ns = stepped_wall() - bench->members[0].due_ns[2];
+        assert_true(distance_ns >= 0 && distance_ns < PATIENCE_NS);
+        bench->members[0].calls = 0;
+    }
+    bench_free(bench);
+}
+
+static void a_stopped_schedule_calls_nobody(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    add(bench, 0, 0, 0);
+    schedule_settle(&bench->schedule);
+    schedule_stop(&bench->schedule);
+    int64_t until_ns = clock_mono_ns() + 2 * INTERVAL_NS;
+    TURN_UNTIL(bench, clock_mono_ns() >= until_ns);
+    assert_int_equal(total_calls, 0);
+    bench_free(bench);
+}
+
+static void members_come_and_go(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < MEMBERS; i++) {
+            if ((i + round) % 3 == 0 && bench->members[i].tick.rhythm == NULL)
+                add(bench, i, (int64_t)i * NS_PER_MS, 0);
+            else if (bench->members[i].tick.rhythm != NULL)
+                schedule_remove(&bench->schedule, &bench->members[i].tick);
+        }
+        schedule_settle(&bench->schedule);
+        assert_int_equal(loop_run_once(bench->loop, 20 * NS_PER_MS), 0);
+    }
+    bench_free(bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everyone_is_called_once_an_interval_at_its_phase),
+        cmocka_unit_test(members_of_a_slot_share_a_tick),
+        cmocka_unit_test(a_missed_tick_is_made_up_for_and_a_made_one_is_not_repeated),
+        cmocka_unit_test(a_restart_does_not_move_phases),
+        cmocka_unit_test(a_clock_set_forward_or_back_is_noticed_and_followed),
+        cmocka_unit_test(a_stopped_schedule_calls_nobody),
+        cmocka_unit_test(members_come_and_go),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
