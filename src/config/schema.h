@@ -83,6 +83,9 @@ extern const struct schema_block schema_root;
 /* struct config_target_group: also the entries of file_sd files */
 extern const struct schema_block schema_target_group;
 
+/* struct config_job */
+extern const struct schema_block schema_job;
+
 /* struct config_remote */
 extern const struct schema_block schema_remote;
 

@@ -293,9 +293,9 @@ static const struct schema_key job_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block job_block = {"scrape_configs",
-                                              "The jobs: which targets are scraped, and how.",
-                                              sizeof(struct config_job), job_keys};
+const struct schema_block schema_job = {"scrape_configs",
+                                        "The jobs: which targets are scraped, and how.",
+                                        sizeof(struct config_job), job_keys};
 
 #define BLOCK struct config_queue
 static const struct schema_key queue_keys[] = {
@@ -457,7 +457,7 @@ static const struct schema_block limpet_block = {"limpet", "What Prometheus has 
 static const struct schema_key root_keys[] = {
     {MEMBER(global), .type = SCHEMA_STRUCT, .block = &global_block,
      .help = "What holds for every job that does not say otherwise."},
-    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &schema_job, .help = "The jobs."},
     {MEMBER(remote_write), .type = SCHEMA_STRUCTS, .block = &schema_remote,
      .help = "The receivers; each gets every sample."},
     {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &limpet_block,

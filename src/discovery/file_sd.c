@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "config/target_groups.h"
+#include "discovery/watch.h"
+#include "shm/slot.h"
 
 /* Larger than any sensible list: a hundred thousand targets take some 20 MB. */
 #define FILE_SIZE_MAX ((size_t)256 << 20)
@@ -36,12 +38,6 @@ void file_sd_fini(struct file_sd *sd)
         sd->files = file->next;
         file_free(file);
     }
-}
-
-void file_sd_watch(const struct file_sd *sd, struct watches *watches)
-{
-    for (size_t i = 0; i < sd->config->files.len; i++)
-        watches_add(watches, sd->config->files.items[i]);
 }
 
 static int read_open_file(int fd, struct strbuf *content, struct errctx *reterr)
@@ -182,4 +178,76 @@ bool file_sd_refresh(struct file_sd *sd, int64_t now_mono_ns)
     for (size_t i = 0; i < sd->config->files.len; i++)
         changed = refresh_pattern(sd, sd->config->files.items[i]) || changed;
     return drop_unmatched(sd) || changed;
+}
+
+/* ---- as a source ---- */
+
+#define OWNER(pointer) ((struct file_sd *)(void *)(uintptr_t)(pointer))
+
+static void poll_source(struct source *source, int64_t now_mono_ns, bool files_changed)
+{
+    struct file_sd *sd = OWNER(source);
+    uint64_t errors_before = sd->read_errors;
+    if (!files_changed && sd->next_refresh > now_mono_ns)
+        return;
+    bool changed = file_sd_refresh(sd, now_mono_ns);
+    slot_add(source->host->slot, COUNTER_FILE_SD_ERRORS, sd->read_errors - errors_before);
+    if (changed)
+        source_changed(source);
+}
+
+static size_t count_targets(const struct source *source)
+{
+    size_t count = 0;
+    for (struct file_sd_file *file = OWNER(source)->files; file != NULL; file = file->next)
+        count += source_count_groups(&file->groups);
+    return count;
+}
+
+static int walk(const struct source *source, struct source_visit *visit)
+{
+    int err = 0;
+    for (struct file_sd_file *file = OWNER(source)->files; err == 0 && file != NULL;
+         file = file->next) {
+        struct label path = {SLICE_LITERAL("__meta_filepath"), slice_of(file->path)};
+        err = source_walk_groups(&file->groups, path, visit);
+    }
+    return err;
+}
+
+/* A file that breaks keeps the targets it had, but one that was never read well has none to keep.
+ */
+static bool is_known(const struct source *source)
+{
+    for (struct file_sd_file *file = OWNER(source)->files; file != NULL; file = file->next) {
+        if (!file->good)
+            return false;
+    }
+    return true;
+}
+
+static void free_source(struct source *source)
+{
+    file_sd_fini(OWNER(source));
+    free(source);
+}
+
+static const struct source_class class = {
+    .name = "file_sd_configs",
+    .poll = poll_source,
+    .count = count_targets,
+    .walk = walk,
+    .is_known = is_known,
+    .free = free_source,
+};
+
+struct source *file_sd_new(struct source_host *host, const struct config_file_sd *config)
+{
+    struct file_sd *sd = calloc(1, sizeof(*sd));
+    check(sd != NULL);
+    file_sd_init(sd, config);
+    sd->source = (struct source){&class, host};
+    for (size_t i = 0; host->watches != NULL && i < config->files.len; i++)
+        watches_add(host->watches, config->files.items[i]);
+    return &sd->source;
 }

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/config.h"
-#include "discovery/watch.h"
+#include "base/arena.h"
+#include "discovery/source.h"
 
 /* One file as it was last read well. */
 struct file_sd_file {
@@ -26,17 +26,19 @@ struct file_sd_file {
 };
 
 struct file_sd {
+    struct source source;
     const struct config_file_sd *config;
     struct file_sd_file *files; /* sorted by path */
     int64_t next_refresh;       /* CLOCK_MONOTONIC ns */
     uint64_t read_errors;       /* since the start */
 };
 
+/* The source of an entry of file_sd_configs, which must outlive it. */
+struct source *file_sd_new(struct source_host *host, const struct config_file_sd *config);
+
+/* The same without a host, for tests of what is in it. */
 void file_sd_init(struct file_sd *sd, const struct config_file_sd *config);
 void file_sd_fini(struct file_sd *sd);
-
-/* Adds the directories of all patterns to those that are watched. */
-void file_sd_watch(const struct file_sd *sd, struct watches *watches);
 
 /* Reads what is there now. True when the groups differ from before. */
 bool file_sd_refresh(struct file_sd *sd, int64_t now_mono_ns);

@@ -17,6 +17,7 @@
 #include "child/child.h"
 #include "config/freeze.h"
 #include "discovery/sync.h"
+#include "discovery/watch.h"
 #include "loop/loop.h"
 
 #define FIRST_TABLE_WAIT_NS (1 * NS_PER_S)    /* for new names, before the first table is written */
@@ -39,6 +40,7 @@ struct discovery {
     struct resolver *resolver;
     struct targets_writer table;
     struct targets_reader former; /* the same table, as it is in force */
+    struct source_host host;
     struct sync sync;
     struct watches watches;
     struct loop_op orders;
@@ -47,6 +49,7 @@ struct discovery {
     struct loop_timer tick;
     struct loop_timer files_due; /* set while files are to be read again */
     struct loop_timer write_due; /* set while a new table is wanted */
+    bool changed;                /* some source has, in this turn of the loop */
     int64_t files_read_at;
     int64_t written_at;
     uint64_t name_failures; /* counted so far */
@@ -152,16 +155,27 @@ static void on_names(struct loop_op *op, int result)
     loop_poll_readable(discovery->loop, op, resolver_fd(discovery->resolver));
 }
 
-/* Reads files: all, or those whose refresh is due. */
-static void read_files(struct discovery *discovery, bool all)
+static void on_change(struct source_host *host)
 {
-    int64_t now = loop_now(discovery->loop);
-    if (all)
-        discovery->files_read_at = now;
-    if (!sync_refresh(&discovery->sync, all, now))
+    struct discovery *discovery = OWNER(host, host);
+    discovery->changed = true;
+}
+
+/* After whatever may have changed sources: asks for new names, and for a table with both. */
+static void take_changes(struct discovery *discovery)
+{
+    if (!discovery->changed)
         return;
+    discovery->changed = false;
     (void)sync_resolve(&discovery->sync);
     want_table(discovery, GATHER_NS);
+}
+
+static void read_files(struct discovery *discovery)
+{
+    int64_t now = loop_now(discovery->loop);
+    discovery->files_read_at = now;
+    sync_poll(&discovery->sync, now, true);
 }
 
 static void want_files(struct discovery *discovery)
@@ -175,7 +189,7 @@ static void want_files(struct discovery *discovery)
 static void on_files_due(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, files_due);
-    read_files(discovery, true);
+    read_files(discovery);
 }
 
 static void on_files(struct loop_op *op, int result)
@@ -194,8 +208,7 @@ static void on_tick(struct loop_timer *timer)
     int64_t now = loop_now(discovery->loop);
     if (watches_renew(&discovery->watches))
         want_files(discovery);
-    if (sync_next_refresh(&discovery->sync) <= now)
-        read_files(discovery, false);
+    sync_poll(&discovery->sync, now, false);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
         want_table(discovery, GATHER_NS);
     if (discovery->trim_wanted && may_use_old_half(discovery)) {
@@ -259,18 +272,21 @@ static int start(struct discovery *discovery, struct errctx *reterr)
 {
     char host_name[256] = "";
     (void)gethostname(host_name, sizeof(host_name) - 1);
-    int err = sync_init(&discovery->sync, discovery->config, discovery->resolver, &discovery->table,
-                        &discovery->former, discovery->child.slot, discovery->child.scrapers,
-                        host_name, reterr);
+    discovery->host = (struct source_host){.loop = discovery->loop,
+                                           .resolver = discovery->resolver,
+                                           .watches = &discovery->watches,
+                                           .slot = discovery->child.slot,
+                                           .changed = on_change};
+    int err = sync_init(&discovery->sync, discovery->config, &discovery->host, &discovery->table,
+                        &discovery->former, discovery->child.scrapers, host_name, reterr);
     if (err != 0)
         return err;
     sync_recall(&discovery->sync);
     listen_to_all(discovery);
     /* Watched first and read then: no change is missed. */
-    sync_watch(&discovery->sync, &discovery->watches);
     (void)watches_renew(&discovery->watches);
-    (void)sync_refresh(&discovery->sync, true, loop_now(discovery->loop));
-    discovery->files_read_at = loop_now(discovery->loop);
+    read_files(discovery);
+    discovery->changed = false;
     int missing = sync_resolve(&discovery->sync);
     want_table(discovery, missing == 0 ? 0 : FIRST_TABLE_WAIT_NS);
     return 0;
@@ -282,6 +298,7 @@ static int run(struct discovery *discovery)
         int err = loop_run_once(discovery->loop, -1);
         if (err != 0)
             return err;
+        take_changes(discovery);
         child_progress(&discovery->child);
     }
     return 0;

@@ -10,49 +10,46 @@
 #include "discovery/target_build.h"
 #include "discovery/target_url.h"
 
-static int init_job(struct sync_job *job, const struct config_job *config, struct errctx *reterr)
+static int init_job(struct sync *sync, struct sync_job *job, const struct config_job *config,
+                    struct errctx *reterr)
 {
     job->config = config;
-    job->file_count = config->file_sd_configs.len;
-    job->files = calloc(job->file_count + 1, sizeof(*job->files));
-    check(job->files != NULL);
-    for (size_t i = 0; i < job->file_count; i++)
-        file_sd_init(&job->files[i], &config->file_sd_configs.items[i]);
-    int err = relabel_compile(config->relabel_configs.items, config->relabel_configs.len,
-                              LABEL_SCHEME_UTF8, &job->relabel, reterr);
+    int err = sources_add_job(&sync->sources, config, &job->sources, reterr);
+    if (err != 0)
+        return err;
+    err = relabel_compile(config->relabel_configs.items, config->relabel_configs.len,
+                          LABEL_SCHEME_UTF8, &job->relabel, reterr);
     return err == 0 ? 0 : err_prefix(reterr, err, "relabel_configs of job %s", config->job_name);
 }
 
-int sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
-              struct targets_writer *table, const struct targets_reader *former,
-              struct shm_slot *slot, uint32_t scrapers, const char *host_name,
-              struct errctx *reterr)
+int sync_init(struct sync *sync, const struct config *config, struct source_host *host,
+              struct targets_writer *table, const struct targets_reader *former, uint32_t scrapers,
+              const char *host_name, struct errctx *reterr)
 {
     *sync = (struct sync){.config = config,
-                          .resolver = resolver,
+                          .host = host,
                           .table = table,
                           .former = former,
-                          .slot = slot,
                           .scrapers = scrapers,
                           .job_count = config->scrape_configs.len,
                           .seed = target_seed(host_name, &config->global.external_labels)};
+    sources_init(&sync->sources, host);
     sync->jobs = calloc(sync->job_count + 1, sizeof(*sync->jobs));
     check(sync->jobs != NULL);
     int err = 0;
     for (size_t i = 0; err == 0 && i < sync->job_count; i++)
-        err = init_job(&sync->jobs[i], &config->scrape_configs.items[i], reterr);
+        err = init_job(sync, &sync->jobs[i], &config->scrape_configs.items[i], reterr);
     return err;
 }
 
 void sync_fini(struct sync *sync)
 {
     for (size_t i = 0; i < sync->job_count; i++) {
-        for (size_t k = 0; k < sync->jobs[i].file_count; k++)
-            file_sd_fini(&sync->jobs[i].files[k]);
-        free(sync->jobs[i].files);
+        free(sync->jobs[i].sources.items);
         relabel_free(sync->jobs[i].relabel);
     }
     free(sync->jobs);
+    sources_fini(&sync->sources);
 }
 
 static void recall(struct sync *sync, const struct target_view *target)
@@ -60,7 +57,7 @@ static void recall(struct sync *sync, const struct target_view *target)
     struct slice host;
     uint16_t port;
     if (target_url_split_address(target->host, 80, &host, &port))
-        resolver_recall(sync->resolver, host, target->addresses, (int)target->address_count);
+        resolver_recall(sync->host->resolver, host, target->addresses, (int)target->address_count);
 }
 
 void sync_recall(struct sync *sync)
@@ -73,41 +70,9 @@ void sync_recall(struct sync *sync)
         recall(sync, &target);
 }
 
-void sync_watch(const struct sync *sync, struct watches *watches)
+void sync_poll(struct sync *sync, int64_t now_mono_ns, bool files_changed)
 {
-    for (size_t i = 0; i < sync->job_count; i++) {
-        for (size_t k = 0; k < sync->jobs[i].file_count; k++)
-            file_sd_watch(&sync->jobs[i].files[k], watches);
-    }
-}
-
-bool sync_refresh(struct sync *sync, bool all, int64_t now_mono_ns)
-{
-    bool changed = false;
-    uint64_t errors = 0;
-    for (size_t i = 0; i < sync->job_count; i++) {
-        for (size_t k = 0; k < sync->jobs[i].file_count; k++) {
-            struct file_sd *sd = &sync->jobs[i].files[k];
-            uint64_t before = sd->read_errors;
-            if (all || sd->next_refresh <= now_mono_ns)
-                changed = file_sd_refresh(sd, now_mono_ns) || changed;
-            errors += sd->read_errors - before;
-        }
-    }
-    slot_add(sync->slot, COUNTER_FILE_SD_ERRORS, errors);
-    return changed;
-}
-
-int64_t sync_next_refresh(const struct sync *sync)
-{
-    int64_t next = INT64_MAX;
-    for (size_t i = 0; i < sync->job_count; i++) {
-        for (size_t k = 0; k < sync->jobs[i].file_count; k++) {
-            if (sync->jobs[i].files[k].next_refresh < next)
-                next = sync->jobs[i].files[k].next_refresh;
-        }
-    }
-    return next;
+    sources_poll(&sync->sources, now_mono_ns, files_changed);
 }
 
 /*
@@ -132,6 +97,7 @@ uint32_t sync_owner(uint64_t target_id, uint32_t n)
 
 /* What one round over all targets needs and finds. */
 struct round {
+    struct source_visit walk; /* of one source after another */
     struct sync *sync;
     int (*visit)(struct round *round, const struct config_job *job, struct built_target *target);
     struct arena arena; /* texts of the targets of this round */
@@ -174,18 +140,20 @@ static bool remember(struct round *round, uint64_t id)
     return true;
 }
 
-static int visit_address(struct round *round, const struct config_job *job, const char *address,
-                         const struct label_set *labels)
+static int visit_found(struct source_visit *walk, struct slice address,
+                       const struct label_set *labels)
 {
+    struct round *round = (struct round *)(void *)walk; /* its first member */
+    const struct config_job *job = round->builder.job;
     struct built_target target;
     struct errctx why;
-    int err = target_build(&round->builder, slice_of(address), labels, &target, &why);
+    int err = target_build(&round->builder, address, labels, &target, &why);
     if (err == TARGET_DROPPED) {
         round->dropped++;
         return 0;
     }
     if (err != 0) {
-        refuse(round, job, slice_of(address), why.text);
+        refuse(round, job, address, why.text);
         return 0;
     }
     /* Entries that end up with the same labels and URL are one target. */
@@ -195,52 +163,31 @@ static int visit_address(struct round *round, const struct config_job *job, cons
     return err;
 }
 
-static int visit_groups(struct round *round, const struct config_job *job,
-                        const struct config_target_groups *groups, const char *file)
-{
-    struct label_set labels = {0};
-    int err = 0;
-    for (size_t i = 0; err == 0 && i < groups->len; i++) {
-        const struct config_target_group *group = &groups->items[i];
-        label_set_clear(&labels);
-        for (size_t k = 0; k < group->labels.len; k++)
-            label_set_put(&labels, slice_of(group->labels.items[k].name),
-                          slice_of(group->labels.items[k].value));
-        if (file != NULL)
-            label_set_put(&labels, SLICE_LITERAL("__meta_filepath"), slice_of(file));
-        for (size_t k = 0; err == 0 && k < group->targets.len; k++)
-            err = visit_address(round, job, group->targets.items[k], &labels);
-    }
-    label_set_fini(&labels);
-    return err;
-}
-
 static int visit_job(struct round *round, const struct sync_job *job)
 {
+    round->walk.target = visit_found;
     round->builder = (struct target_builder){job->config, job->relabel, round->sync->seed,
                                              &round->arena, &round->scratch};
-    int err = visit_groups(round, job->config, &job->config->static_configs, NULL);
-    for (size_t i = 0; err == 0 && i < job->file_count; i++) {
-        for (struct file_sd_file *file = job->files[i].files; err == 0 && file != NULL;
-             file = file->next)
-            err = visit_groups(round, job->config, &file->groups, file->path);
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < job->sources.len; i++) {
+        const struct source *source = job->sources.items[i];
+        err = source->class->walk(source, &round->walk);
     }
     return err;
 }
 
-/* ---- what a file that cannot be read had ---- */
+/* ---- what a source had that knows nothing yet ---- */
 
 /*
- * A file that breaks keeps the targets it had; but a new discovery has never read it, and would
- * lose them. They stand in the table in force, where they look like any of their job.
+ * A source that fails keeps the targets it had; but that of a new discovery has never had any, and
+ * would lose them. They stand in the table in force, where they look like any of their job.
  */
-static bool has_unread_file(const struct sync_job *job)
+static bool is_ignorant(const struct sync_job *job)
 {
-    for (size_t i = 0; i < job->file_count; i++) {
-        for (struct file_sd_file *file = job->files[i].files; file != NULL; file = file->next) {
-            if (!file->good)
-                return true;
-        }
+    for (size_t i = 0; i < job->sources.len; i++) {
+        const struct source *source = job->sources.items[i];
+        if (source->class->is_known != NULL && !source->class->is_known(source))
+            return true;
     }
     return false;
 }
@@ -249,7 +196,7 @@ static bool is_kept(const struct sync *sync, struct slice job_name)
 {
     for (size_t i = 0; i < sync->job_count; i++) {
         if (slice_is(job_name, sync->jobs[i].config->job_name))
-            return has_unread_file(&sync->jobs[i]);
+            return is_ignorant(&sync->jobs[i]);
     }
     return false;
 }
@@ -271,7 +218,7 @@ static void look_up_again(const struct sync *sync, struct target_view *target)
     uint16_t port;
     if (!target_url_split_address(target->host, 80, &host, &port))
         return;
-    struct resolver_answer answer = resolver_lookup(sync->resolver, host);
+    struct resolver_answer answer = resolver_lookup(sync->host->resolver, host);
     if (answer.state != RESOLVER_KNOWN)
         return;
     put_addresses(target, &answer, port);
@@ -321,24 +268,13 @@ static size_t count_in_former(const struct sync *sync)
 
 /* ---- the rounds ---- */
 
-static size_t count_in(const struct config_target_groups *groups)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < groups->len; i++)
-        count += groups->items[i].targets.len;
-    return count;
-}
-
 static size_t count_targets(const struct sync *sync)
 {
     size_t count = 0;
     for (size_t i = 0; i < sync->job_count; i++) {
-        count += count_in(&sync->jobs[i].config->static_configs);
-        for (size_t k = 0; k < sync->jobs[i].file_count; k++) {
-            for (struct file_sd_file *file = sync->jobs[i].files[k].files; file != NULL;
-                 file = file->next)
-                count += count_in(&file->groups);
-        }
+        const struct source_list *sources = &sync->jobs[i].sources;
+        for (size_t k = 0; k < sources->len; k++)
+            count += sources->items[k]->class->count(sources->items[k]);
     }
     return count;
 }
@@ -368,7 +304,7 @@ static int ask_for_name(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
     (void)job;
-    (void)resolver_lookup(round->sync->resolver, target->host);
+    (void)resolver_lookup(round->sync->host->resolver, target->host);
     return 0;
 }
 
@@ -376,7 +312,7 @@ int sync_resolve(struct sync *sync)
 {
     struct round round = {.sync = sync, .visit = ask_for_name};
     check(visit_all(&round) == 0);
-    return resolver_pending(sync->resolver);
+    return resolver_pending(sync->host->resolver);
 }
 
 static uint32_t flags_of(const struct config_job *job)
@@ -408,7 +344,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
     char error[512];
-    struct resolver_answer answer = resolver_lookup(round->sync->resolver, target->host);
+    struct resolver_answer answer = resolver_lookup(round->sync->host->resolver, target->host);
     if (answer.state == RESOLVER_PENDING)
         return 0;
     struct target_view view = {.id = target->id,
@@ -446,10 +382,11 @@ int sync_write(struct sync *sync)
     if (err != 0)
         return err;
     targets_writer_commit(sync->table);
-    slot_set(sync->slot, COUNTER_TARGETS, round.targets);
-    slot_set(sync->slot, COUNTER_TARGETS_GENERATION, targets_writer_generation(sync->table));
-    slot_set(sync->slot, COUNTER_TARGETS_DROPPED, round.dropped);
-    slot_add(sync->slot, COUNTER_TARGET_SYNC_FAILURES, round.failures);
-    slot_add(sync->slot, COUNTER_SYNCS, 1);
+    struct shm_slot *slot = sync->host->slot;
+    slot_set(slot, COUNTER_TARGETS, round.targets);
+    slot_set(slot, COUNTER_TARGETS_GENERATION, targets_writer_generation(sync->table));
+    slot_set(slot, COUNTER_TARGETS_DROPPED, round.dropped);
+    slot_add(slot, COUNTER_TARGET_SYNC_FAILURES, round.failures);
+    slot_add(slot, COUNTER_SYNCS, 1);
     return 0;
 }

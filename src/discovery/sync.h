@@ -7,39 +7,38 @@
 #define DISCOVERY_SYNC_H
 
 #include "config/config.h"
-#include "discovery/file_sd.h"
 #include "discovery/resolver.h"
+#include "discovery/sources.h"
 #include "shm/slot.h"
 #include "shm/targets.h"
 
-/* One job: its part of the configuration and what its file_sd_configs have found. */
+/* One job: its part of the configuration and where its targets come from. */
 struct sync_job {
     const struct config_job *config;
     struct relabel *relabel;
-    struct file_sd *files;
-    size_t file_count;
+    struct source_list sources;
 };
 
 struct sync {
     const struct config *config;
     struct sync_job *jobs;
     size_t job_count;
-    struct resolver *resolver;           /* borrowed */
+    struct sources sources;
+    struct source_host *host;            /* borrowed */
     struct targets_writer *table;        /* borrowed */
     const struct targets_reader *former; /* borrowed; of the same segment */
-    struct shm_slot *slot;               /* borrowed; counters */
     uint32_t scrapers;
     uint64_t seed;
 };
 
 /*
- * *config, resolver, both views of the table and slot must outlive it. host_name: this host, for
- * the phases. Fails when relabelling rules cannot be compiled; sync_fini is due in any case.
+ * *config, host and both views of the table must outlive it. host_name: this host, for the phases.
+ * Fails when relabelling rules cannot be compiled or a source cannot be made; sync_fini is due in
+ * any case.
  */
-int sync_init(struct sync *sync, const struct config *config, struct resolver *resolver,
-              struct targets_writer *table, const struct targets_reader *former,
-              struct shm_slot *slot, uint32_t scrapers, const char *host_name,
-              struct errctx *reterr) MUST_USE;
+int sync_init(struct sync *sync, const struct config *config, struct source_host *host,
+              struct targets_writer *table, const struct targets_reader *former, uint32_t scrapers,
+              const char *host_name, struct errctx *reterr) MUST_USE;
 void sync_fini(struct sync *sync);
 
 /*
@@ -48,19 +47,13 @@ void sync_fini(struct sync *sync);
  */
 void sync_recall(struct sync *sync);
 
-/* Adds the directories of all jobs' files to those that are watched. */
-void sync_watch(const struct sync *sync, struct watches *watches);
+/* Lets the sources do what is due; with files_changed, those of files read them again. */
+void sync_poll(struct sync *sync, int64_t now_mono_ns, bool files_changed);
 
 /*
- * Reads again the files whose refresh is due, or all of them. True when something changed.
- * sync_next_refresh: when the next one is due, CLOCK_MONOTONIC ns; INT64_MAX for never.
- */
-bool sync_refresh(struct sync *sync, bool all, int64_t now_mono_ns);
-int64_t sync_next_refresh(const struct sync *sync);
-
-/*
- * Writes the table. A job with a file that this process has not been able to read yet keeps the
- * targets it has in the table in force, until the file is mended or gone. A target whose name is
+ * Writes the table. A job with a source that does not know yet what there is (a file that this
+ * process was not able to read, a server that has not answered) keeps the targets it has in the
+ * table in force, until that is known. A target whose name is
  * still pending is left out: it gets in when there is an answer or no patience is left. -ENOSPC or
  * ERR_FULL: the old table stays.
  */

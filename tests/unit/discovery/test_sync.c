@@ -31,6 +31,8 @@ struct fixture {
     struct targets_reader reader;
     struct config *config;
     struct resolver *resolver;
+    struct source_host host;
+    bool changed;
     struct targets_writer table;
     struct sync sync;
 };
@@ -48,6 +50,19 @@ static int make(void **state)
     return 0;
 }
 
+static void on_change(struct source_host *host)
+{
+    ((struct fixture *)(void *)((char *)host - offsetof(struct fixture, host)))->changed = true;
+}
+
+/* Reads all files again. True when something changed. */
+static bool read_files(struct fixture *fixture)
+{
+    fixture->changed = false;
+    sync_poll(&fixture->sync, 0, true);
+    return fixture->changed;
+}
+
 /* A discovery for this configuration. Relative file names are those of the fixture's directory. */
 static void start(struct fixture *fixture, const char *text)
 {
@@ -58,11 +73,13 @@ static void start(struct fixture *fixture, const char *text)
         fail_msg("%s", why.text);
     assert_int_equal(resolver_new(&fixture->resolver, NULL), 0);
     assert_int_equal(targets_writer_attach(&fixture->table, fixture->targets_fd, NULL), 0);
-    if (sync_init(&fixture->sync, fixture->config, fixture->resolver, &fixture->table,
-                  &fixture->reader, fixture->slot, SCRAPERS, "host", &why) != 0)
+    fixture->host = (struct source_host){
+        .resolver = fixture->resolver, .slot = fixture->slot, .changed = on_change};
+    if (sync_init(&fixture->sync, fixture->config, &fixture->host, &fixture->table,
+                  &fixture->reader, SCRAPERS, "host", &why) != 0)
         fail_msg("%s", why.text);
     sync_recall(&fixture->sync);
-    sync_refresh(&fixture->sync, true, 0);
+    sync_poll(&fixture->sync, 0, true);
 }
 
 static void end(struct fixture *fixture)
@@ -403,11 +420,11 @@ static void a_table_that_is_full_leaves_the_old_one(void **state)
     strbuf_adds(&many, "'127.0.0.2:1']\n");
     directory_put(&fixture->directory, "t.yml", many.text);
     strbuf_fini(&many);
-    assert_true(sync_refresh(&fixture->sync, true, 0));
+    assert_true(read_files(fixture));
     assert_int_equal(sync_write(&fixture->sync), ERR_FULL);
     assert_int_equal(count_targets(fixture), 1);
     directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.3:1']\n");
-    assert_true(sync_refresh(&fixture->sync, true, 0));
+    assert_true(read_files(fixture));
     write_table(fixture);
     assert_true(has(fixture, "http://127.0.0.3:1/metrics"));
 }
@@ -421,15 +438,30 @@ static void files_are_read_again_on_their_refresh_interval(void **state)
                    "    file_sd_configs: [{files: ['t.yml'], refresh_interval: 7s}]\n"
                    "  - job_name: b\n"
                    "    file_sd_configs: [{files: ['t.yml']}]\n");
-    assert_int_equal(sync_next_refresh(&fixture->sync), 7 * NS_PER_S);
     directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.1:2']\n");
-    assert_false(sync_refresh(&fixture->sync, false, 7 * NS_PER_S - 1));
-    assert_true(sync_refresh(&fixture->sync, false, 7 * NS_PER_S));
-    assert_int_equal(sync_next_refresh(&fixture->sync), 14 * NS_PER_S);
+    fixture->changed = false;
+    sync_poll(&fixture->sync, 7 * NS_PER_S - 1, false);
+    assert_false(fixture->changed);
+    sync_poll(&fixture->sync, 7 * NS_PER_S, false);
+    assert_true(fixture->changed);
     write_table(fixture);
     assert_true(has(fixture, "http://127.0.0.1:2/metrics"));
     /* Job b has not looked yet. */
     assert_true(has(fixture, "http://127.0.0.1:1/metrics"));
+}
+
+static void jobs_with_equal_entries_share_a_source(void **state)
+{
+    struct fixture *fixture = *state;
+    directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.1:1']\n");
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: a\n"
+                   "    file_sd_configs: [{files: ['t.yml']}]\n"
+                   "  - job_name: b\n"
+                   "    file_sd_configs: [{files: ['t.yml']}, {files: ['t.yml', 'u.yml']}]\n");
+    assert_int_equal(fixture->sync.sources.count, 2);
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 2);
 }
 
 static const char two_files[] = "scrape_configs:\n"
@@ -465,7 +497,7 @@ static void a_broken_file_keeps_its_targets_over_a_restart(void **state)
         assert_int_equal(kept.address_count, 1);
     }
     directory_put(&fixture->directory, "1.yml", "- targets: ['127.0.0.1:3']\n");
-    assert_true(sync_refresh(&fixture->sync, true, 0));
+    assert_true(read_files(fixture));
     write_table(fixture);
     assert_int_equal(count_targets(fixture), 3);
     assert_false(has(fixture, "http://127.0.0.1:1/metrics"));
@@ -476,7 +508,7 @@ static void a_broken_file_that_vanishes_takes_its_targets_along(void **state)
     struct fixture *fixture = *state;
     restart_with_a_broken_file(fixture);
     directory_drop(&fixture->directory, "1.yml");
-    assert_true(sync_refresh(&fixture->sync, true, 0));
+    assert_true(read_files(fixture));
     write_table(fixture);
     assert_int_equal(count_targets(fixture), 2);
 }
@@ -500,6 +532,7 @@ int main(void)
         SYNCED(a_target_that_is_too_long_harms_no_other),
         SYNCED(a_table_that_is_full_leaves_the_old_one),
         SYNCED(files_are_read_again_on_their_refresh_interval),
+        SYNCED(jobs_with_equal_entries_share_a_source),
         SYNCED(a_broken_file_keeps_its_targets_over_a_restart),
         SYNCED(a_broken_file_that_vanishes_takes_its_targets_along),
     };
