@@ -113,6 +113,19 @@ CASES = {
                           b"h_sum 3\nh_count 2\n"],
                          [good({'h_bucket{le="1.0"}': 1.0, 'h_bucket{le="+Inf"}': 2.0, "h_sum": 3.0,
                                 "h_count": 2.0}, 4)]),
+    # --------------------------------------------------------------------- metric_relabel_configs
+    "rules drop samples": Case(
+        [b"go_a 1\na 1\ngo_b 2\nb 2\n", b"go_a 1\na 2\nb 3\n"],
+        [Want({"a": 1.0, "b": 2.0}, (1, 4, 2, 2)), Want({"a": 2.0, "b": 3.0}, (1, 3, 2, 0))],
+        job={"metric_relabel_configs": [
+            {"action": "drop", "source_labels": ["__name__"], "regex": "go_.*"}]}),
+    "rules change labels": Case(
+        [b'old_a{x="1",y="Q"} 1\n'], [good({'a{l="q",x_y="1/Q"}': 1.0}, 1)],
+        job={"metric_relabel_configs": [
+            {"source_labels": ["__name__"], "regex": "old_([a-z]+)", "target_label": "__name__"},
+            {"source_labels": ["x", "y"], "separator": "/", "target_label": "x_y"},
+            {"action": "lowercase", "source_labels": ["y"], "target_label": "l"},
+            {"action": "labeldrop", "regex": "[xy]"}]}),
     # ------------------------------------------------------------------- series that come and go
     "a series vanishes and returns": Case(
         [b"a 1\nb 1\n", b"a 2\n", b"a 3\n", b"a 4\nb 4\n"],

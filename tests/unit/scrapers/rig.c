@@ -100,7 +100,20 @@ static void start_scraper(struct rig *rig)
     schedule_stop(&rig->scraper.schedule);
 }
 
-struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size)
+static struct config *parse(const char *more_jobs)
+{
+    struct strbuf text = STRBUF_GROWING;
+    struct config *config;
+    struct errctx why;
+    strbuf_adds(&text, configuration);
+    strbuf_adds(&text, more_jobs);
+    if (config_parse("test.yml", text.text, text.len, &config, &why) != 0)
+        fail_msg("%s", why.text);
+    strbuf_fini(&text);
+    return config;
+}
+
+static struct rig *make(uint64_t ring_size, uint64_t series_size, const char *more_jobs)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     struct errctx why = {""};
@@ -112,8 +125,7 @@ struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size)
     rig->segments = (struct scraper_segments){
         segments_ring(ring_size), segments_series(series_size), segments_targets(1 << 20)};
     assert_int_equal(loop_new(&(struct loop_options){0}, &rig->loop, &why), 0);
-    assert_int_equal(
-        config_parse("test.yml", configuration, strlen(configuration), &rig->config, &why), 0);
+    rig->config = parse(more_jobs);
     assert_int_equal(targets_writer_attach(&rig->table, rig->segments.targets, &why), 0);
     start_scraper(rig);
     assert_int_equal(ring_consumer_attach(&rig->ring, rig->segments.ring, 0, true, &why), 0);
@@ -122,9 +134,19 @@ struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size)
     return rig;
 }
 
+struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size)
+{
+    return make(ring_size, series_size, "");
+}
+
+struct rig *rig_new_with_jobs(const char *more_jobs)
+{
+    return make(1 << 20, 16 << 20, more_jobs);
+}
+
 struct rig *rig_new(void)
 {
-    return rig_new_sized(1 << 20, 16 << 20);
+    return rig_new_with_jobs("");
 }
 
 static void turn(struct rig *rig)

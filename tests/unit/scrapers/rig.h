@@ -65,6 +65,7 @@ struct rig {
 
 struct rig *rig_new(void);
 struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size);
+struct rig *rig_new_with_jobs(const char *more_jobs); /* of scrape_configs: "  - job_name: ..." */
 void rig_free(struct rig *rig);
 
 /* Kills the scraper, whatever it is doing, and starts a successor, which takes in the table. */
