@@ -65,15 +65,14 @@ static void serve(int fd, int nth, void *context)
     char request[sizeof(rig->request)];
     (void)nth;
     while (server_read_head(fd, request, sizeof(request))) {
-        const struct rig_answer *answer = atomic_load(&rig->answer);
+        /* A copy: once it is answered the test may go on to the next one. */
+        struct rig_answer answer = *atomic_load(&rig->answer);
         memcpy(rig->request, request, sizeof(request));
-        if (answer->bytes != NULL)
-            answer_with(fd, answer);
-        if (answer->hangs) {
+        if (answer.bytes != NULL)
+            answer_with(fd, &answer);
+        if (answer.hangs)
             server_await_close(fd);
-            return;
-        }
-        if (answer->bytes == NULL || answer->closes)
+        if (answer.hangs || answer.bytes == NULL || answer.closes)
             return;
     }
 }

@@ -25,10 +25,14 @@ struct rig_answer {
     bool closes; /* the connection, afterwards */
 };
 
-/* The whole answer with this body, and Content-Type text/plain. */
-#define RIG_BODY(body)                                                                             \
+/* These bytes, if they start with HTTP/; else the whole answer with this body as text/plain. */
+#define RIG_BODY(text)                                                                             \
     {                                                                                              \
-        .bytes = (body), .len = sizeof(body) - 1                                                   \
+        .bytes = (text), .len = sizeof(text) - 1                                                   \
+    }
+#define RIG_BODY_THEN(text, x)                                                                     \
+    {                                                                                              \
+        .bytes = (text), .len = sizeof(text) - 1, .x = true                                        \
     }
 
 /* A target as tests want it; zeros mean the usual. */

@@ -35,19 +35,16 @@ struct story {
     {                                                                                              \
         .bytes = NULL                                                                              \
     }
-#define RAW(text)                                                                                  \
-    {                                                                                              \
-        .bytes = (text), .len = sizeof(text) - 1                                                   \
-    }
-#define TYPED(type, body) RAW("HTTP/1.1 200 OK\r\n" type "Transfer-Encoding: chunked\r\n\r\n" body)
-#define CHUNK_A1          "4\r\na 1\n\r\n0\r\n\r\n"
-#define FAR_AHEAD         "1800000676000" /* 11 minutes after the first scrape */
+#define TYPED(type, body)                                                                          \
+    RIG_BODY("HTTP/1.1 200 OK\r\n" type "Transfer-Encoding: chunked\r\n\r\n" body)
+#define CHUNK_A1  "4\r\na 1\n\r\n0\r\n\r\n"
+#define FAR_AHEAD "1800000676000" /* 11 minutes after the first scrape */
 
 static const struct story stories[] = {
     {"an empty body is a good scrape and ends all series",
      {0},
      {{RIG_BODY("a 1\nb 2\n"), "a 1\nb 2\n" UP("scraped 2 post 2 added 2")},
-      {RAW("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+      {RIG_BODY("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
        "a stale\nb stale\n" UP("scraped 0 post 0 added 0")},
       {RIG_BODY("a 1\n"), "a 1\n" UP("scraped 1 post 1 added 0")}}},
     {"a body without a Content-Type fails",
@@ -72,10 +69,11 @@ static const struct story stories[] = {
     {"exemplars in the text format fail", {0}, {{RIG_BODY("a 1 # {x=\"y\"} 1\n"), NOTHING}}},
     {"a status other than 200 fails with a perfect body",
      {0},
-     {{RAW("HTTP/1.1 206 Partial\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\na 1\n"),
+     {{RIG_BODY(
+           "HTTP/1.1 206 Partial\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\na 1\n"),
        NOTHING},
-      {RAW("HTTP/1.1 204 No Content\r\n\r\n"), NOTHING},
-      {RAW("HTTP/1.1 503 Oh\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\na 1\n"),
+      {RIG_BODY("HTTP/1.1 204 No Content\r\n\r\n"), NOTHING},
+      {RIG_BODY("HTTP/1.1 503 Oh\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\na 1\n"),
        NOTHING}}},
     {"of one text the first value is sent and the others are counted",
      {0},
@@ -169,10 +167,9 @@ static const struct story stories[] = {
     {"a body that is cut off fails as if nothing had come",
      {0},
      {{RIG_BODY("a 1\n"), "a 1\n" UP("scraped 1 post 1 added 1")},
-      {{.bytes =
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\na 1\n}\n",
-        .len = 73,
-        .closes = true},
+      {RIG_BODY_THEN("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                     "Content-Length: 99\r\n\r\na 1\n}\n",
+                     closes),
        "a stale\n" NOTHING}}},
     {"too far ahead is refused and counted",
      {0},
@@ -255,10 +252,8 @@ static void a_hanging_target_fails_at_its_timeout(void **state)
 {
     (void)state;
     struct rig *rig = rig_new();
-    const struct rig_answer hangs = {.bytes =
-                                         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n",
-                                     .len = 52,
-                                     .hangs = true};
+    const struct rig_answer hangs =
+        RIG_BODY_THEN("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n", hangs);
     rig_table(rig, &(struct rig_target){.timeout_ms = 50}, 1);
     assert_string_equal(rig_scrape(rig, 1, &ONE), "a 1\nup 1 scraped 1 post 1 added 1\n");
     assert_string_equal(rig_scrape(rig, 1, &hangs), "a stale\n" NOTHING);

@@ -210,10 +210,8 @@ static void a_death_in_the_middle_of_a_body_leaves_nothing(void **state)
 {
     (void)state;
     struct rig *rig = rig_new();
-    const struct rig_answer half = {
-        .bytes = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\na 1\nn",
-        .len = 71,
-        .hangs = true};
+    const struct rig_answer half = RIG_BODY_THEN(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\na 1\nn", hangs);
     rig_table(rig, &(struct rig_target){0}, 1);
     rig_scrape(rig, 1, &TWO);
     rig_start(rig, 1, &half);
