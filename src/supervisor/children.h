@@ -43,7 +43,7 @@ struct children {
     struct shm_supervisor *page;
     const struct control *control;
     const struct programs *programs;
-    struct child_arguments arguments; /* index and number of rings differ a child */
+    struct child_arguments arguments; /* index, rings and listeners: filled in for each */
     struct quarantine quarantine;
     uint64_t generation; /* of the configuration in force */
     int64_t watched_at;
