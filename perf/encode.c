@@ -98,7 +98,8 @@ static void publish_target(struct bench *bench, uint64_t target, uint32_t lines)
         double value = (double)(target * i % 1000);
         memcpy(&columns.bits[i], &value, sizeof value);
     }
-    (void)ring_publish(&bench->ring);
+    if (ring_publish(&bench->ring))
+        die("nobody sleeps here who could be woken");
 }
 
 struct total {

@@ -13,6 +13,8 @@
 #include "base/strbuf.h"
 #include "exposition/histogram.h"
 
+#define NOT_A_NUMBER ((double)NAN)
+
 static void add_spans(struct histogram_side *side, const int32_t *spans)
 {
     for (; spans[1] >= 0; spans += 2)
@@ -139,7 +141,7 @@ static void a_growth_factor_names_the_finest_schema_it_allows(void **state)
 static void integer_buckets_must_add_up(void **state)
 {
     (void)state;
-    const double nan_sum = NAN;
+    const double nan_sum = NOT_A_NUMBER;
     struct histogram h = {0};
     add_spans(&h.positive, SPANS(0, 2));
     add_counts(&h.positive, COUNTS(1, 2));
@@ -187,7 +189,7 @@ static void custom_buckets_have_rules_of_their_own(void **state)
     assert_null(histogram_invalid(&h));
     h.bounds[1] = 1;
     assert_non_null(strstr(histogram_invalid(&h), "increasing"));
-    h.bounds[1] = NAN;
+    h.bounds[1] = NOT_A_NUMBER;
     assert_non_null(strstr(histogram_invalid(&h), "NaN"));
     h.bounds[1] = HUGE_VAL;
     assert_non_null(strstr(histogram_invalid(&h), "Inf"));
@@ -231,7 +233,7 @@ static void classic_histograms_that_contradict_themselves_are_none(void **state)
     assert_non_null(strstr(convert(&h, few, 1, true, 4), "decrease"));
     const double unequal[][2] = {{HUGE_VAL, 5}};
     assert_non_null(strstr(convert(&h, unequal, 1, true, 4), "differs"));
-    const double nan_bound[][2] = {{NAN, 5}};
+    const double nan_bound[][2] = {{NOT_A_NUMBER, 5}};
     assert_non_null(strstr(convert(&h, nan_bound, 1, true, 5), "bound"));
     const double negative[][2] = {{1, -5}};
     assert_non_null(strstr(convert(&h, negative, 1, true, 5), "negative"));
