@@ -4,7 +4,7 @@
 # without any of the packages' services being started.
 
 BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config liburing-dev libxxhash-dev libsnappy-dev
- libyaml-dev zlib1g-dev libre2-dev libwolfssl-dev libmicrohttpd-dev libprotobuf-c-dev
+ libyaml-dev libyajl-dev zlib1g-dev libre2-dev libwolfssl-dev libmicrohttpd-dev libprotobuf-c-dev
  protobuf-c-compiler"
 DEMO_PACKAGES="prometheus prometheus-node-exporter curl"
 TEST_PACKAGES="clang libclang-rt-14-dev libcmocka-dev git xz-utils python3 python3-pytest python3-snappy

@@ -32,6 +32,7 @@ for process in ("discovery", "scrapers", "writer", "console", "supervisor"):
 HOMES = {
     "liburing.h": {"loop"},
     "yaml.h": {"config"},
+    "yajl/yajl_parse.h": {"discovery"},
     "re2/re2.h": {"labels"},
     "xxhash.h": {"base"},
     "snappy-c.h": {"writer"},
@@ -44,7 +45,7 @@ HOMES = {
 LINKS = {
     "limpet-regex.so": {"libre2", "libstdc++", "libgcc_s"},
     "limpet": {"libyaml-0"},
-    "limpet-discovery": {"liburing", "libyaml-0"},
+    "limpet-discovery": {"liburing", "libyaml-0", "libyajl"},
     "limpet-scraper": {"liburing"},
     "limpet-writer": {"liburing", "libsnappy"},
     "limpet-console": {"libmicrohttpd"},
