@@ -99,7 +99,7 @@ static void write_children(const struct schema_block *block, const char *path)
 {
     for (const struct schema_key *key = block->keys; key->name != NULL; key++) {
         char child[128];
-        if (key->block == NULL)
+        if (key->block == NULL || key->state == SCHEMA_LATER || key->state == SCHEMA_REFUSED)
             continue;
         snprintf(child, sizeof(child), "%s%s%s", path, path[0] == '\0' ? "" : ".", key->name);
         write_block(key->block, child);

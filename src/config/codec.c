@@ -43,8 +43,14 @@ static void put_item(const struct schema_key *key, const void *item, struct strb
         put_text(out, param->name);
         put_strings(out, &param->values);
         break;
+    case SCHEMA_NAMED:
+        put_text(out, *(const char *const *)item);
+        codec_encode(key->block, item, out);
+        break;
     case SCHEMA_STRUCT:
     case SCHEMA_STRUCTS:
+        if (key->has_given)
+            strbuf_add(out, item, sizeof(bool));
         codec_encode(key->block, item, out);
         break;
     default: /* numbers, booleans, words */
@@ -157,8 +163,12 @@ static bool take_item(const struct schema_key *key, struct slice *bytes, struct 
         return take_text(bytes, arena, &pair->name) && take_text(bytes, arena, &pair->value);
     case SCHEMA_PARAMS:
         return take_text(bytes, arena, &param->name) && take_strings(bytes, arena, &param->values);
+    case SCHEMA_NAMED:
+        return take_text(bytes, arena, out) && codec_decode(key->block, bytes, arena, out) == 0;
     case SCHEMA_STRUCT:
     case SCHEMA_STRUCTS:
+        if (key->has_given && !take_bool(bytes, out))
+            return false;
         return codec_decode(key->block, bytes, arena, out) == 0;
     default: /* numbers */
         return take(bytes, out, schema_item_size(key));

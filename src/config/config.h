@@ -113,6 +113,94 @@ struct config_file_sds {
     size_t len;
 };
 
+/* `basic_auth`. Files are resolved against the directory of the configuration; the same below. */
+struct config_basic_auth {
+    bool given;
+    const char *username;
+    const char *username_file;
+    const char *password;
+    const char *password_file;
+};
+
+/* `authorization`, or what bearer_token and bearer_token_file mean. */
+struct config_authorization {
+    bool given;
+    const char *type; /* never empty if given */
+    const char *credentials;
+    const char *credentials_file;
+};
+
+enum config_tls_version {
+    CONFIG_TLS_DEFAULT,
+    CONFIG_TLS_1_0,
+    CONFIG_TLS_1_1,
+    CONFIG_TLS_1_2,
+    CONFIG_TLS_1_3
+};
+
+/* `tls_config` */
+struct config_tls {
+    const char *ca;
+    const char *ca_file;
+    const char *cert;
+    const char *cert_file;
+    const char *key;
+    const char *key_file;
+    const char *server_name;
+    bool insecure_skip_verify;
+    enum config_tls_version min_version;
+    enum config_tls_version max_version;
+};
+
+struct config_proxy {
+    const char *proxy_url;
+    const char *no_proxy;
+    bool proxy_from_environment;
+    struct config_params proxy_connect_header;
+};
+
+/* `oauth2` */
+struct config_oauth2 {
+    bool given;
+    const char *client_id;
+    const char *client_secret;
+    const char *client_secret_file;
+    const char *token_url;
+    struct config_strings scopes;
+    struct config_map endpoint_params;
+    int grant_type; /* accepted: client_credentials only */
+    struct config_tls tls_config;
+    struct config_proxy proxy;
+};
+
+/* An entry of `http_headers`. */
+struct config_http_header {
+    const char *name;
+    struct config_strings values;
+    struct config_strings secrets;
+    struct config_strings files;
+};
+
+/* Sorted by name (bytes), names unique. */
+struct config_http_headers {
+    struct config_http_header *items;
+    size_t len;
+};
+
+/* What every block with an HTTP client in it has. */
+struct config_http_client {
+    struct config_basic_auth basic_auth;
+    struct config_authorization authorization;
+    struct config_oauth2 oauth2;
+    const char *bearer_token;      /* after loading part of `authorization` */
+    const char *bearer_token_file; /* the same */
+    struct config_tls tls_config;
+    struct config_proxy proxy;
+    struct config_http_headers http_headers;
+    bool follow_redirects;
+    bool enable_http2; /* accepted; limpet speaks HTTP/1.1 */
+};
+
 /* An entry of `scrape_configs`, after inheritance from `global`. */
 struct config_job {
     const char *job_name;
@@ -124,8 +212,7 @@ struct config_job {
     bool honor_timestamps;
     bool track_timestamps_staleness;
     bool enable_compression; /* accepted; identity is asked for in any case */
-    bool follow_redirects;   /* accepted, unused */
-    bool enable_http2;       /* accepted; limpet speaks HTTP/1.1 */
+    struct config_http_client http;
     const char *metrics_path;
     enum config_scheme scheme;
     struct config_params params;
@@ -167,8 +254,7 @@ struct config_remote {
     int64_t remote_timeout;
     enum config_message protobuf_message;
     struct config_map headers; /* sent with each request */
-    bool follow_redirects;     /* accepted, unused */
-    bool enable_http2;         /* accepted; limpet speaks HTTP/1.1 */
+    struct config_http_client http;
     struct config_queue queue_config;
     struct config_metadata metadata_config;
     struct config_relabels write_relabel_configs; /* for series, after external_labels */

@@ -168,6 +168,27 @@ static int decode_map(const struct source *source, const struct node *node,
     return r;
 }
 
+/* Names to blocks. */
+static int decode_named(const struct source *source, const struct node *node,
+                        const struct schema_key *key, struct schema_list *ret_list)
+{
+    if (node->kind != NODE_MAP)
+        return fail_type(source, node, key);
+    struct node_pair *pairs = sort_pairs(node);
+    size_t size = schema_item_size(key);
+    char *items = arena_alloc(source->arena, node->len * size);
+    int r = 0;
+    for (size_t i = 0; i < node->len && r == 0; i++) {
+        void *item = items + i * size;
+        r = decode_block(source, pairs[i].value, key->block, item);
+        if (r == 0)
+            r = take_text(source, pairs[i].key, key, item);
+    }
+    free(pairs);
+    *ret_list = (struct schema_list){node->len > 0 ? items : NULL, node->len};
+    return r;
+}
+
 static int decode_list_key(const struct source *source, const struct node *node,
                            const struct schema_key *key, void *out)
 {
@@ -175,6 +196,8 @@ static int decode_list_key(const struct source *source, const struct node *node,
     int r;
     if (key->type == SCHEMA_STRUCTS)
         r = decode_list(source, node, key->name, key->block, &list);
+    else if (key->type == SCHEMA_NAMED)
+        r = decode_named(source, node, key, &list);
     else if (key->type == SCHEMA_MAP || key->type == SCHEMA_PARAMS)
         r = decode_map(source, node, key, &list);
     else
@@ -234,8 +257,11 @@ static int decode_key(const struct source *source, const struct node_pair *pair,
         return refuse(source, pair, key);
     if (key->type == SCHEMA_OPAQUE)
         return 0;
-    if (key->type == SCHEMA_STRUCT)
+    if (key->type == SCHEMA_STRUCT) {
+        if (key->has_given)
+            *(bool *)out = !node_is_null(node);
         return decode_block(source, node, key->block, out);
+    }
     if (node_is_null(node))
         return decode_null(source, node, key, out);
     int r = value_is_scalar(key->type) ? decode_scalar(source, node, key, out)

@@ -85,3 +85,16 @@ struct node_text node_describe(const struct node *node)
     }
     return result;
 }
+
+const char *source_resolve(const struct source *source, const char *path)
+{
+    const char *slash = strrchr(source->name, '/');
+    if (path[0] == '/' || path[0] == '\0' || slash == NULL)
+        return path;
+    struct strbuf joined = STRBUF_GROWING;
+    strbuf_add(&joined, source->name, (size_t)(slash - source->name) + 1);
+    strbuf_adds(&joined, path);
+    path = arena_copy(source->arena, joined.text, joined.len);
+    strbuf_fini(&joined);
+    return path;
+}

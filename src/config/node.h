@@ -57,6 +57,12 @@ void node_format(struct node_message *message, const struct source *source, cons
 int node_fail(const struct source *source, const struct node *at, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/*
+ * A file name in the file: relative ones count from its directory; "" stays. In the arena or `path`
+ * itself.
+ */
+const char *source_resolve(const struct source *source, const char *path);
+
 /* null, ~ or nothing at all. NULL counts as null. */
 bool node_is_null(const struct node *node);
 

@@ -11,6 +11,7 @@
 #include "config/codec.h"
 #include "config/duration.h"
 #include "config/expand.h"
+#include "config/http_rules.h"
 #include "config/relabel_rules.h"
 #include "config/schema.h"
 
@@ -152,27 +153,13 @@ static int check_targets(struct rules *rules, const struct node *groups,
     return 0;
 }
 
-/* Relative names count from the directory of the configuration file. */
-static const char *resolve_path(const struct rules *rules, const char *path)
-{
-    const char *slash = strrchr(rules->source->name, '/');
-    if (path[0] == '/' || slash == NULL)
-        return path;
-    struct strbuf joined = STRBUF_GROWING;
-    strbuf_add(&joined, rules->source->name, (size_t)(slash - rules->source->name) + 1);
-    strbuf_adds(&joined, path);
-    path = arena_copy(rules->source->arena, joined.text, joined.len);
-    strbuf_fini(&joined);
-    return path;
-}
-
 static void resolve_files(const struct rules *rules, const struct config_file_sds *file_sds)
 {
     for (size_t i = 0; i < file_sds->len; i++) {
         struct config_strings *files = &file_sds->items[i].files;
         const char **items = arena_alloc(rules->source->arena, files->len * sizeof(*items));
         for (size_t j = 0; j < files->len; j++)
-            items[j] = resolve_path(rules, files->items[j]);
+            items[j] = source_resolve(rules->source, files->items[j]);
         files->items = items;
     }
 }
@@ -195,6 +182,9 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     if (r < 0)
         return r;
     resolve_files(rules, &job->file_sd_configs);
+    r = http_rules_apply(rules->source, block, &job->http);
+    if (r < 0)
+        return r;
     r = check_relabelling(rules, block, "relabel_configs", &job->relabel_configs);
     if (r == 0)
         r = check_relabelling(rules, block, "metric_relabel_configs", &job->metric_relabel_configs);
@@ -317,6 +307,8 @@ static int apply_remotes(struct rules *rules, const struct node *list)
         struct config_remote *remote = &remotes->items[i];
         const struct node *queue = node_get(node_at(list, i), "queue_config");
         int r = apply_queue(rules, queue, &remote->queue_config);
+        if (r == 0)
+            r = http_rules_apply(rules->source, node_at(list, i), &remote->http);
         if (r == 0)
             r = check_relabelling(rules, node_at(list, i), "write_relabel_configs",
                                   &remote->write_relabel_configs);

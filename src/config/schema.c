@@ -58,6 +58,7 @@ size_t schema_item_size(const struct schema_key *key)
         return sizeof(struct config_param);
     case SCHEMA_STRUCT:
     case SCHEMA_STRUCTS:
+    case SCHEMA_NAMED:
         return key->block->size;
     case SCHEMA_OPAQUE:
         break;
@@ -117,6 +118,7 @@ void schema_wants(const struct schema_key *key, char *text, size_t size)
         [SCHEMA_PARAMS] = "a mapping of names to lists of strings",
         [SCHEMA_STRUCT] = "a mapping",
         [SCHEMA_STRUCTS] = "a list of mappings",
+        [SCHEMA_NAMED] = "a mapping of names to mappings",
         [SCHEMA_OPAQUE] = "empty",
     };
     struct strbuf out = {text, 0, size, true, false};

@@ -28,6 +28,8 @@ enum schema_type {                  /* the member is a */
                    SCHEMA_PARAMS,   /* struct config_params */
                    SCHEMA_STRUCT,   /* the struct of `block` */
                    SCHEMA_STRUCTS,  /* a list of the struct of `block` */
+                   SCHEMA_NAMED, /* names to `block`, whose struct starts with `const char *name`:
+                                    a list of it, sorted by name */
                    SCHEMA_OPAQUE /* no member: what is in it is not known, it may only be empty */
 };
 
@@ -57,10 +59,11 @@ struct schema_key {
     const char *fallback;      /* the default as a file would say it; NULL: zero, "", empty */
     const char *fallback_help; /* for the documentation, where the default is a rule */
     bool required;
+    bool has_given; /* of SCHEMA_STRUCT: its struct starts with `bool given`, was it in the file */
     int64_t min, max;                 /* of numbers; max 0: no bound above. Never negative. */
     const struct schema_word *words;  /* of enums; ends with a NULL word */
     bool any_case;                    /* words may be written in upper case too */
-    const struct schema_block *block; /* of SCHEMA_STRUCT and SCHEMA_STRUCTS */
+    const struct schema_block *block; /* of SCHEMA_STRUCT, SCHEMA_STRUCTS and SCHEMA_NAMED */
     /*
      * Looks at the decoded member (or an element of SCHEMA_STRUCTS); an error text continues
      * "`key` ", for example "must not be empty". May be NULL.

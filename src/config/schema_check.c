@@ -188,6 +188,49 @@ int check_headers(const void *member, struct errctx *reterr)
     return 0;
 }
 
+static int check_values(const char *name, const struct config_strings *values,
+                        struct errctx *reterr)
+{
+    for (size_t i = 0; i < values->len; i++) {
+        if (!is_field_value(values->items[i]))
+            return err_set(reterr, ERR_CONFIG,
+                           "must not hold line ends or control characters; a value of \"%.200s\" "
+                           "does",
+                           name);
+    }
+    return 0;
+}
+
+int check_http_headers(const void *member, struct errctx *reterr)
+{
+    const struct config_http_headers *headers = member;
+    for (size_t i = 0; i < headers->len; i++) {
+        const struct config_http_header *header = &headers->items[i];
+        if (is_reserved_header(header->name) ||
+            strcasecmp(header->name, "x-prometheus-scrape-timeout-seconds") == 0)
+            return err_set(reterr, ERR_CONFIG, "must not hold \"%s\", which limpet sets itself",
+                           header->name);
+        if (!is_token(header->name))
+            return err_set(reterr, ERR_CONFIG, "must hold names of HTTP headers, not \"%.200s\"",
+                           header->name);
+        int err = check_values(header->name, &header->values, reterr);
+        if (err == 0)
+            err = check_values(header->name, &header->secrets, reterr);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+int check_proxy_url(const void *member, struct errctx *reterr)
+{
+    const char *url = *(const char *const *)member;
+    if (strncasecmp(url, "http://", 7) == 0 || strstr(url, "://") == NULL)
+        return 0;
+    return err_set(reterr, ERR_CONFIG,
+                   "must be a proxy that is spoken to by http, such as http://host:3128");
+}
+
 int check_power_of_two(const void *member, struct errctx *reterr)
 {
     const uint64_t *size = member;

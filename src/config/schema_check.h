@@ -26,6 +26,12 @@ int check_url(const void *member, struct errctx *reterr);
 /* struct config_map: names of HTTP fields that remote write leaves free, values in one line. */
 int check_headers(const void *member, struct errctx *reterr);
 
+/* struct config_http_headers: as above, but for requests of any kind. */
+int check_http_headers(const void *member, struct errctx *reterr);
+
+/* const char *: empty, or a proxy that is spoken to by http. */
+int check_proxy_url(const void *member, struct errctx *reterr);
+
 /* uint64_t */
 int check_power_of_two(const void *member, struct errctx *reterr);
 

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "config/schema_check.h"
+#include "config/schema_http.h"
 
 #define MEMBER(key)  .name = #key, .offset = offsetof(BLOCK, key)
 #define NOWHERE(key) .name = #key, .offset = SCHEMA_NO_MEMBER
@@ -43,27 +44,6 @@
         LATER(extra_scrape_metrics, SCHEMA_BOOL, .fallback = "false",                              \
               .help = "Report time-out, sample limit and body size of each scrape."),              \
         LATER(scrape_failure_log_file, SCHEMA_STRING, .help = "Where failed scrapes are logged.")
-
-/* HTTP client options that jobs and remotes share. */
-#define HTTP_CLIENT(http2)                                                                         \
-    LATER(basic_auth, SCHEMA_OPAQUE, .help = "User name and password."),                           \
-        LATER(authorization, SCHEMA_OPAQUE, .help = "An Authorization header."),                   \
-        LATER(oauth2, SCHEMA_OPAQUE, .help = "A token from an OAuth 2.0 server."),                 \
-        LATER(bearer_token, SCHEMA_STRING, .help = "The old spelling of `authorization`."),        \
-        LATER(bearer_token_file, SCHEMA_STRING, .help = "The old spelling of `authorization`."),   \
-        LATER(tls_config, SCHEMA_OPAQUE, .help = "Certificates and TLS versions."),                \
-        LATER(proxy_url, SCHEMA_STRING, .help = "An HTTP proxy."),                                 \
-        LATER(no_proxy, SCHEMA_STRING, .help = "Hosts that are reached without the proxy."),       \
-        LATER(proxy_from_environment, SCHEMA_BOOL, .fallback = "false",                            \
-              .help = "Take the proxy from HTTP_PROXY and its like."),                             \
-        LATER(proxy_connect_header, SCHEMA_OPAQUE, .help = "Headers for the proxy."),              \
-        LATER(http_headers, SCHEMA_OPAQUE, .help = "More request headers."),                       \
-        {MEMBER(follow_redirects), .type = SCHEMA_BOOL, .fallback = "true",                        \
-         UNUSED("redirects are not followed yet"), .help = "Follow redirects."},                   \
-    {                                                                                              \
-        MEMBER(enable_http2), .type = SCHEMA_BOOL, .fallback = (http2),                            \
-                              UNUSED("limpet speaks HTTP/1.1"), .help = "Allow HTTP/2."            \
-    }
 
 static const struct schema_word protocol_words[] = {
     {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_WORKS},
@@ -262,7 +242,7 @@ static const struct schema_key job_keys[] = {
     LIMIT(native_histogram_bucket_limit, "Most buckets of a native histogram; 0: any number."),
     LATER(native_histogram_min_bucket_factor, SCHEMA_INT,
           .help = "Coarsest resolution that a native histogram is reduced to; 0: none."),
-    HTTP_CLIENT("true"),
+    SCHEMA_HTTP_ROWS(BLOCK, http, "true"),
     OTHER_SD(aws),
     OTHER_SD(azure),
     OTHER_SD(consul),
@@ -374,7 +354,7 @@ static const struct schema_key remote_keys[] = {
           .help = "Spread requests over all addresses of the host."),
     LATER(failed_request_logging, SCHEMA_BOOL, .fallback = "false",
           .help = "Log requests that failed."),
-    HTTP_CLIENT("false"),
+    SCHEMA_HTTP_ROWS(BLOCK, http, "false"),
     CLOUD_AUTH(sigv4),
     CLOUD_AUTH(azuread),
     CLOUD_AUTH(google_iam),

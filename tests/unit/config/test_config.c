@@ -140,8 +140,8 @@ static void everything_a_job_may_say_is_taken(void **state)
     assert_false(job(0)->honor_timestamps);
     assert_true(job(0)->track_timestamps_staleness);
     assert_false(job(0)->enable_compression);
-    assert_false(job(0)->enable_http2);
-    assert_false(job(0)->follow_redirects);
+    assert_false(job(0)->http.enable_http2);
+    assert_false(job(0)->http.follow_redirects);
     assert_int_equal(job(0)->fallback_scrape_protocol, CONFIG_PROTOCOL_TEXT_0_0_4);
     assert_int_equal(job(0)->params.len, 3);
     assert_string_equal(job(0)->params.items[0].name, "a");
@@ -194,7 +194,7 @@ static void everything_a_remote_may_say_is_taken(void **state)
     assert_int_equal(remote(1)->queue_config.min_backoff, 30);
     assert_true(remote(1)->queue_config.retry_on_http_429);
     assert_true(remote(1)->metadata_config.send);
-    assert_false(remote(1)->enable_http2);
+    assert_false(remote(1)->http.enable_http2);
 }
 
 static void a_generated_remote_name_depends_on_its_entry_only(void **state)

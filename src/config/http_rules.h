@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What concerns several options of an HTTP client at once, in Prometheus' words. */
+#ifndef CONFIG_HTTP_RULES_H
+#define CONFIG_HTTP_RULES_H
+
+#include "config/config.h"
+#include "config/node.h"
+
+/*
+ * `block` is what `client` is a part of, as it stands in the file (or NULL). Which options exclude
+ * or need each other; bearer_token becomes `authorization`; files are resolved. ERR_CONFIG.
+ */
+int http_rules_apply(const struct source *source, const struct node *block,
+                     struct config_http_client *client) MUST_USE;
+
+#endif
