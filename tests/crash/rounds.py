@@ -3,6 +3,7 @@
 
 Everything random comes from one seed, so a round can be had again: SEED=<seed>.
 """
+import json
 import os
 import pathlib
 import random
@@ -10,12 +11,14 @@ import re
 import signal
 import time
 
-from lib.limpet import program_of
+from lib.limpet import write_atomically
 from lib.load import Load
 from lib.proc import BUILD, wait_until
+from lib.target import Target
 
 CRASH_BUILD = os.environ.get("LIMPET_CRASH_BUILD", BUILD)
 TOP = pathlib.Path(__file__).resolve().parents[2]
+KILLED = "a child was killed by a signal"  # what the supervisor logs
 TREE, SUPERVISOR = "tree", "limpet"
 VICTIMS = ["limpet-scraper", "limpet-writer", "limpet-discovery", "limpet-console", SUPERVISOR, TREE]
 
@@ -34,25 +37,30 @@ class Round:
     """A load whose shape follows from the seed: small batches, so that every step of delivery
     happens often; series that vanish and return; bodies in all encodings."""
 
-    def __init__(self, directory, seed, targets=40, interval_ms=500, farm=(), **options):
+    def __init__(self, directory, seed, targets=40, interval_ms=500, farm=(), deadline="50ms",
+                 **options):
         print(f"SEED={seed}")
         self.random = random.Random(seed)
         ring = self.random.choice(["1MiB", "4MiB"])
         shards = self.random.choice([1, 3])
         queue = {"max_samples_per_send": self.random.choice([100, 400, 2000]),
-                 "batch_send_deadline": "50ms", "min_shards": shards, "max_shards": shards}
+                 "batch_send_deadline": deadline, "min_shards": shards, "max_shards": shards}
         limpet = {"scrapers": self.random.choice([1, 2]), "ring_size": ring}
         self.load = Load(directory, targets, interval_ms, build=CRASH_BUILD, queue=queue,
                          limpet=limpet, farm=["--encoding", "mixed", "--vanish", "--churn", "2",
                                               "--seed", self.random.randrange(1000), *farm],
                          sink=["--report", os.path.join(directory, "report.json")], **options)
         self.limpet = None
+        self.guest = Target(b"guest 1\n")
+        with open(self.load.sd_path) as file:
+            self.shown = self.groups = json.load(file)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.load.__exit__()
+        self.guest.close()
 
     def live(self, each=2, **options):
         """A limpet (kept if there is one) until so many more scrapes of each target arrived."""
@@ -82,32 +90,42 @@ class Round:
             self.kill(self.random.choice(victims))
 
     def die_at(self, point, passes, once=None, deaths=1, seconds=5.0):
-        """A limpet with a crash point; until so many processes have died there or the time is
+        """A limpet with a crash point, until so many processes have died there or the time is
         over. Then all of it is killed. Returns the number of deaths."""
         env = {"LIMPET_CRASHPOINT": f"{point}:{passes}",
                **({"LIMPET_CRASHPOINT_ONCE": str(once)} if once else {})}
-        before = len(self.load.watch.deaths)
         self.limpet = self.load.start(env=env, ready=False)
         end = time.monotonic() + seconds
         died = 0
         while died < deaths and time.monotonic() < end:
-            self.touch_targets()
-            time.sleep(0.05)
-            died = len(self.load.watch.deaths) - before + (not self.limpet.running())
+            self.make_events(point)
+            time.sleep(0.02)
+            died = self.limpet.stderr().count(KILLED) + (not self.limpet.running())
         self.limpet.kill_all()
         self.limpet = None
         return died
 
-    def touch_targets(self):
-        """Discovery has something to do."""
-        os.utime(self.load.sd_path)
+    def make_events(self, point):
+        """What has to happen for a point to be passed at all."""
+        if point == "writer.part_built":
+            self.load.faults("lose-answer=1")
+        self.show_guest(time.monotonic() % 3 < 1.5)
+
+    def show_guest(self, is_there):
+        """One more target, of which the sink takes no account, comes and goes."""
+        groups = self.groups + [{"targets": [self.guest.address]}] * is_there
+        if groups != self.shown:
+            self.shown = groups
+            write_atomically(self.load.sd_path, json.dumps(groups))
 
     def end(self):
         """Lives a little without deaths, stops in order, and asserts that nothing went wrong."""
-        self.live()
+        self.show_guest(False)
+        self.live(1)
         self.limpet.stop()
         account = self.load.account()
-        assert account.problems() == []
+        problems = account.problems()
+        assert not problems, "\n".join(problems)
         return account
 
     def metric(self, name, **labels):
@@ -121,7 +139,3 @@ def assert_nothing_counted_lost(round_):
                  "prometheus_remote_storage_samples_dropped_total",
                  "limpet_remote_corrupt_blocks_total"):
         assert round_.metric(name) == 0, name
-
-
-def names_of_processes(limpet):
-    return sorted(program_of(pid) for pid in limpet.left_over())
