@@ -37,14 +37,15 @@ class Round:
     """A load whose shape follows from the seed: small batches, so that every step of delivery
     happens often; series that vanish and return; bodies in all encodings."""
 
-    def __init__(self, directory, seed, targets=40, interval_ms=500, farm=(), deadline="50ms",
+    def __init__(self, directory, seed, targets=40, interval_ms=500, farm=(), queue=None,
                  **options):
         print(f"SEED={seed}")
         self.random = random.Random(seed)
         ring = self.random.choice(["1MiB", "4MiB"])
         shards = self.random.choice([1, 3])
         queue = {"max_samples_per_send": self.random.choice([100, 400, 2000]),
-                 "batch_send_deadline": deadline, "min_shards": shards, "max_shards": shards}
+                 "batch_send_deadline": "50ms", "min_shards": shards, "max_shards": shards,
+                 **(queue or {})}
         limpet = {"scrapers": self.random.choice([1, 2]), "ring_size": ring}
         self.load = Load(directory, targets, interval_ms, build=CRASH_BUILD, queue=queue,
                          limpet=limpet, farm=["--encoding", "mixed", "--vanish", "--churn", "2",
@@ -124,6 +125,7 @@ class Round:
         self.live(1)
         self.limpet.stop()
         account = self.load.account()
+        account.others = 6 * (len(self.guest.requests) + 1) * 2  # samples, and markers at most
         problems = account.problems()
         assert not problems, "\n".join(problems)
         return account
