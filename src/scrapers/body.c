@@ -119,9 +119,11 @@ static bool learn(struct body *body, const struct exposition_entry *entry,
         body->state = err == ERR_SYNTAX ? BODY_REFUSED : BODY_NO_MEMORY;
         return false;
     }
-    if (ret_entry->line != LINE_DROPPED)
-        harvest_own(&body->harvest, ret_entry->line);
     body->learnt++;
+    ret_entry->print = 0;
+    if (ret_entry->line == LINE_DROPPED)
+        return true; /* one such text is like another */
+    harvest_own(&body->harvest, ret_entry->line);
     ret_entry->print =
         (uint8_t)hash64_keyed(entry->series.ptr, entry->series.len, &body->tools->key);
     return true;

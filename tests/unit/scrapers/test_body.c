@@ -14,6 +14,7 @@
 
 #include "base/strbuf.h"
 #include "scrapers/body.h"
+#include "tests/unit/labels/rules.h"
 #include "tests/unit/shm/segments.h"
 
 struct bench {
@@ -27,7 +28,7 @@ struct bench {
     int series_fd;
 };
 
-static struct bench *bench_new(void)
+static struct bench *bench_new(const struct relabel *relabel)
 {
     static const struct label labels[] = {{{"instance", 8}, {"i", 1}}, {{"job", 3}, {"j", 1}}};
     struct errctx why = {""};
@@ -40,7 +41,7 @@ static struct bench *bench_new(void)
     hash_key_make(&bench->tools.key);
     bench->tools.store = &bench->store;
     plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
-    const struct line_rules rules = {.job = SLICE_LITERAL("j")};
+    const struct line_rules rules = {.job = SLICE_LITERAL("j"), .relabel = relabel};
     bench->context = line_context_get(&bench->contexts, &rules, labels, 2);
     return bench;
 }
@@ -267,14 +268,14 @@ static void learn_plan(struct bench *bench, const struct body *body, struct plan
     *plan = fresh;
 }
 
-static void a_plan_changes_nothing_but_the_effort(void **state)
+static void compare_with_and_without_plans(struct dice dice, const struct relabel *relabel)
 {
-    (void)state;
-    struct dice dice = dice_new(__func__);
-    struct bench *bench = bench_new();
+    struct bench *bench = bench_new(relabel);
     static struct body with, without;
     struct strbuf text = STRBUF_GROWING;
+    with = without = (struct body){0};
     uint64_t predicted = 0;
+    uint64_t dropped = 0;
     for (int story = 0; story < 300; story++) {
         struct page page = {.count = (int)dice_roll(&dice, LINES_MAX)};
         struct plan *plan = NULL;
@@ -287,7 +288,9 @@ static void a_plan_changes_nothing_but_the_effort(void **state)
             read_body(bench, &with, plan, &text, &dice);
             assert_same(&with, &without);
             assert_int_equal(without.predicted, 0);
+            assert_int_equal(body_dropped(&with), body_dropped(&without));
             predicted += with.predicted;
+            dropped += body_dropped(&with);
             learn_plan(bench, &with, &plan);
             body_end(&with, &bench->plans);
             body_end(&without, &bench->plans);
@@ -296,10 +299,30 @@ static void a_plan_changes_nothing_but_the_effort(void **state)
         plan_release(&bench->plans, plan);
     }
     assert_true(predicted > 20000);
+    assert_int_equal(dropped > 10000, relabel != NULL);
     strbuf_fini(&text);
     body_fini(&with);
     body_fini(&without);
     bench_free(bench);
+}
+
+static void a_plan_changes_nothing_but_the_effort(void **state)
+{
+    (void)state;
+    compare_with_and_without_plans(dice_new(__func__), NULL);
+}
+
+static void nor_does_it_where_rules_drop_lines(void **state)
+{
+    (void)state;
+    const struct relabel_config rules[] = {
+        RULE(.action = RELABEL_DROP, .source_labels = SOURCES("__name__"), .regex = "ab|b|up"),
+        RULE(.action = RELABEL_LABELDROP, .regex = "y"),
+    };
+    struct relabel *relabel;
+    assert_int_equal(relabel_compile(rules, 2, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
+    compare_with_and_without_plans(dice_new(__func__), relabel);
+    relabel_free(relabel);
 }
 
 /* ---- single cases ---- */
@@ -330,7 +353,7 @@ static void a_surprise_costs_itself_and_not_the_rest(void **state)
         {"a 5\n# TYPE n gauge\nn 2\nd 9\n", 1, 2}, /* a type holds for what follows, too */
         {"a 5\n# TYPE n gauge\nn 2\nd 9\n", 3, 0},
     };
-    struct bench *bench = bench_new();
+    struct bench *bench = bench_new(NULL);
     static struct body body;
     struct plan *plan = NULL;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -347,7 +370,7 @@ static void a_surprise_costs_itself_and_not_the_rest(void **state)
 static void replicas_share_one_plan_and_follow_it_from_the_first_time_on(void **state)
 {
     (void)state;
-    struct bench *bench = bench_new();
+    struct bench *bench = bench_new(NULL);
     static struct body body;
     struct plan *plans[3] = {NULL};
     const struct body_source source = {
@@ -373,7 +396,7 @@ static void replicas_share_one_plan_and_follow_it_from_the_first_time_on(void **
 static void a_line_without_end_is_refused_in_bounded_memory(void **state)
 {
     (void)state;
-    struct bench *bench = bench_new();
+    struct bench *bench = bench_new(NULL);
     static struct body body;
     static char piece[16384];
     const struct body_source source = {
@@ -396,7 +419,7 @@ static void a_line_without_end_is_refused_in_bounded_memory(void **state)
 static void long_comments_are_read_and_not_kept(void **state)
 {
     (void)state;
-    struct bench *bench = bench_new();
+    struct bench *bench = bench_new(NULL);
     static struct body body;
     const struct body_source source = {
         .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};
@@ -422,6 +445,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_changes_nothing_but_the_effort),
+        cmocka_unit_test(nor_does_it_where_rules_drop_lines),
         cmocka_unit_test(a_surprise_costs_itself_and_not_the_rest),
         cmocka_unit_test(replicas_share_one_plan_and_follow_it_from_the_first_time_on),
         cmocka_unit_test(a_line_without_end_is_refused_in_bounded_memory),
