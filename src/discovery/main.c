@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "child/child.h"
 #include "config/freeze.h"
+#include "discovery/remotes.h"
 #include "discovery/sync.h"
 #include "discovery/watch.h"
 #include "loop/loop.h"
@@ -42,6 +43,7 @@ struct discovery {
     struct targets_reader former; /* the same table, as it is in force */
     struct source_host host;
     struct sync sync;
+    struct remotes remotes;
     struct watches watches;
     struct loop_op orders;
     struct loop_op files;
@@ -148,6 +150,7 @@ static void on_names(struct loop_op *op, int result)
         return;
     bool changed = resolver_collect(discovery->resolver);
     count_name_failures(discovery);
+    remotes_update(&discovery->remotes);
     if (!discovery->wrote_first && resolver_pending(discovery->resolver) == 0)
         want_table(discovery, 0);
     else if (discovery->wrote_first && changed)
@@ -209,6 +212,7 @@ static void on_tick(struct loop_timer *timer)
     if (watches_renew(&discovery->watches))
         want_files(discovery);
     sync_poll(&discovery->sync, now, false);
+    remotes_update(&discovery->remotes);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
         want_table(discovery, GATHER_NS);
     if (discovery->trim_wanted && may_use_old_half(discovery)) {
@@ -247,6 +251,9 @@ static int attach(struct discovery *discovery, struct errctx *why)
         err = targets_reader_attach(&discovery->former, HERITAGE_TARGETS, why);
     if (err == 0)
         err = resolver_new(&discovery->resolver, why);
+    if (err == 0)
+        err = remotes_init(&discovery->remotes, discovery->config, discovery->resolver,
+                           HERITAGE_TARGETS, why);
     if (err == 0)
         err = loop_new(&options, &discovery->loop, why);
     if (err == 0)

@@ -10,7 +10,7 @@
  *     SUPERVISION   SOCK_SEQPACKET to the supervisor          all
  *     CONFIG        the frozen configuration                  all
  *     CONTROL       control segment                           all: write their slot only
- *     TARGETS       target table                              discovery; scraper, console ro
+ *     TARGETS       target table, addresses of remotes        discovery; all others ro
  *     DELIVERY      positions and batches of the remotes      writer; console ro
  *     DOORBELL      eventfd on which the writer sleeps        scrapers ring it, writer waits
  *     WAKE          eventfd: "there is a new target table"    scraper: its own

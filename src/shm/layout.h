@@ -267,6 +267,26 @@ struct shm_target {
 };
 _Static_assert(sizeof(struct shm_target) == 192, "layout");
 
+/* A host that is no target: a remote. */
+struct shm_name {
+    uint64_t key; /* hash of the host; 0: this place is free */
+    uint32_t address_count;
+    uint32_t reserved;
+    uint8_t addresses[SHM_TARGET_ADDRESSES][SHM_SOCKADDR_SIZE];
+};
+_Static_assert(sizeof(struct shm_name) == 128, "layout");
+
+/* Page 2: written by discovery only. */
+#define SHM_NAMES     (2 * SHM_PAGE)
+#define SHM_NAMES_MAX 15u
+
+struct shm_names {
+    _Atomic uint64_t generation; /* its low bit says which copy is in force */
+    uint64_t reserved;
+    struct shm_name copies[2][SHM_NAMES_MAX];
+};
+_Static_assert(sizeof(struct shm_names) <= SHM_PAGE, "the page of names");
+
 /* ---- delivery ----------------------------------------------------------------------------- */
 
 /* A place in a ring's stream: a block, and how many of its samples lie before. */

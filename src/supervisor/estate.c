@@ -84,6 +84,7 @@ static void give_scraper(struct share *share, const struct estate *estate, uint3
 
 static void give_writer(struct share *share, const struct estate *estate)
 {
+    give(share, HERITAGE_TARGETS, estate->segments.targets.ro);
     give(share, HERITAGE_DELIVERY, estate->segments.delivery.rw);
     give(share, HERITAGE_DOORBELL, estate->doorbell);
     for (uint32_t i = 0; i < estate->segments.rings; i++) {

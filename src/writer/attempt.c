@@ -6,12 +6,12 @@
 #include "base/clock.h"
 #include "shm/remote_counters.h"
 
-#define ATTEMPT_OF(conn)                                                                           \
-    ((struct attempt *)(void *)((char *)(conn)-offsetof(struct attempt, fetch)))
+#define ATTEMPT_OF(pointer, member)                                                                \
+    ((struct attempt *)(void *)((char *)(pointer)-offsetof(struct attempt, member)))
 
 static void on_head(struct fetch_connection *conn, const struct http_head *head)
 {
-    struct attempt *attempt = ATTEMPT_OF(conn);
+    struct attempt *attempt = ATTEMPT_OF(conn, fetch);
     attempt->status = head->status;
     attempt->retry_after_ms =
         answer_retry_after(head->retry_after, clock_ms_of_ns(clock_wall_ns()));
@@ -27,7 +27,7 @@ static void keep_text(struct attempt *attempt, const void *bytes, size_t len)
 
 static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
 {
-    keep_text(ATTEMPT_OF(conn), bytes, len);
+    keep_text(ATTEMPT_OF(conn, fetch), bytes, len);
 }
 
 static void count_duration(const struct attempt *attempt)
@@ -64,7 +64,7 @@ static void count_answer(const struct attempt *attempt, enum answer answer)
  */
 static void on_done(struct fetch_connection *conn, int error, const char *text)
 {
-    struct attempt *attempt = ATTEMPT_OF(conn);
+    struct attempt *attempt = ATTEMPT_OF(conn, fetch);
     bool retry_on_429 = attempt->remote->config->queue_config.retry_on_http_429;
     enum answer answer = ANSWER_NONE;
     if (error == 0 || attempt->status != 0) {
@@ -78,12 +78,25 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
     attempt->done(attempt, answer);
 }
 
+/* As Go says it. Nothing was sent, for want of an address. */
+static void on_homeless(struct loop_timer *timer)
+{
+    struct attempt *attempt = ATTEMPT_OF(timer, homeless);
+    struct slice name = attempt->remote->endpoint.name;
+    keep_text(attempt, "dial tcp: lookup ", 17);
+    keep_text(attempt, name.ptr, name.len);
+    keep_text(attempt, ": no such host", 14);
+    count_answer(attempt, ANSWER_NONE);
+    attempt->done(attempt, ANSWER_NONE);
+}
+
 void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *remote,
                   attempt_done_fn *done)
 {
     static const struct fetch_handler handler = {
         .on_head = on_head, .on_body = on_body, .on_done = on_done};
-    *attempt = (struct attempt){.remote = remote, .done = done};
+    *attempt = (struct attempt){
+        .loop = loop, .remote = remote, .done = done, .homeless.expired = on_homeless};
     fetch_init(&attempt->fetch, loop, &handler);
     attempt->head = malloc(remote->head_room);
     check(attempt->head != NULL);
@@ -98,6 +111,11 @@ void attempt_start(struct attempt *attempt, uint32_t number, struct slice body)
     attempt->may_have_arrived = false;
     attempt->text_len = 0;
     attempt->sent_at_ns = clock_mono_ns();
+    remote_count(remote->place, REMOTE_REQUESTS, 1);
+    if (!endpoint_find_addresses(&remote->endpoint, remote->names)) {
+        loop_timer_set(attempt->loop, &attempt->homeless, attempt->sent_at_ns);
+        return;
+    }
     const struct fetch_request request = {
         .addresses = remote->endpoint.addresses,
         .n_addresses = (uint32_t)remote->endpoint.address_count,
@@ -105,7 +123,6 @@ void attempt_start(struct attempt *attempt, uint32_t number, struct slice body)
         .body = body,
         .deadline_ns = attempt->sent_at_ns + remote->config->remote_timeout * NS_PER_MS};
     fetch_start(&attempt->fetch, &request);
-    remote_count(remote->place, REMOTE_REQUESTS, 1);
 }
 
 struct slice attempt_text(const struct attempt *attempt)
@@ -118,6 +135,7 @@ struct slice attempt_text(const struct attempt *attempt)
 
 void attempt_abort(struct attempt *attempt)
 {
+    loop_timer_clear(attempt->loop, &attempt->homeless);
     fetch_abort(&attempt->fetch);
     fetch_close_idle(&attempt->fetch);
 }

@@ -29,6 +29,8 @@ struct attempt {
     bool may_have_arrived;  /* not delivered for certain, but perhaps */
     /* private */
     struct fetch_connection fetch;
+    struct loop *loop;
+    struct loop_timer homeless; /* set while the end of an attempt without an address is due */
     struct remote *remote;
     attempt_done_fn *done;
     char *head;

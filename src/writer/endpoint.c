@@ -22,8 +22,12 @@ static int add_addresses(struct endpoint *endpoint, struct slice host, bool brac
                          unsigned port)
 {
     static const char name[] = "localhost";
-    if (host.len != sizeof name - 1 || strncasecmp(host.ptr, name, host.len) != 0)
-        return add_address(endpoint, host, bracketed, port);
+    if (host.len != sizeof name - 1 || strncasecmp(host.ptr, name, host.len) != 0) {
+        if (add_address(endpoint, host, bracketed, port) == 0)
+            return 0;
+        endpoint->name = host;
+        return bracketed ? ERR_CONFIG : 0;
+    }
     int err = add_address(endpoint, SLICE_LITERAL("127.0.0.1"), false, port);
     return err != 0 ? err : add_address(endpoint, SLICE_LITERAL("::1"), true, port);
 }
@@ -48,6 +52,7 @@ static int parse_authority(struct endpoint *endpoint, struct slice authority)
     if (host.len == 0 || host.len >= HOST_MAX)
         return ERR_CONFIG;
     endpoint->host = authority;
+    endpoint->port = port;
     return add_addresses(endpoint, host, bracketed, port);
 }
 
@@ -73,11 +78,36 @@ int endpoint_parse(const char *url, struct endpoint *ret_endpoint, struct errctx
 
     struct endpoint endpoint = {0};
     if (parse_authority(&endpoint, authority) != 0)
-        return err_set(reterr, ERR_CONFIG,
-                       "remote_write url \"%s\": the host must be an IP address or localhost", url);
+        return err_set(reterr, ERR_CONFIG, "remote_write url \"%s\": no host that it could lead to",
+                       url);
     endpoint.target = target_of(start + authority.len);
     *ret_endpoint = endpoint;
     return 0;
+}
+
+static struct net_address with_port(const struct sockaddr_in6 *from, uint16_t port)
+{
+    struct net_address address = {.len = sizeof address.v6};
+    address.v6 = *from;
+    if (from->sin6_family == AF_INET) {
+        memcpy(&address.v4, from, sizeof address.v4);
+        address.v4.sin_port = htons(port);
+        address.len = sizeof address.v4;
+    } else {
+        address.v6.sin6_port = htons(port);
+    }
+    return address;
+}
+
+bool endpoint_find_addresses(struct endpoint *endpoint, const struct names_reader *names)
+{
+    if (endpoint->name.len == 0)
+        return true;
+    struct sockaddr_in6 found[SHM_TARGET_ADDRESSES];
+    endpoint->address_count = names_lookup(names, endpoint->name, found);
+    for (size_t i = 0; i < endpoint->address_count; i++)
+        endpoint->addresses[i] = with_port(&found[i], endpoint->port);
+    return endpoint->address_count > 0;
 }
 
 void endpoint_fini(struct endpoint *endpoint)

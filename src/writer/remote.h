@@ -25,6 +25,7 @@ struct remote {
     size_t head_room;        /* no head is longer */
 
     /* Set by the writer. */
+    const struct names_reader *names;
     struct shm_remote *place; /* in the delivery segment */
     struct shard *shards;
     uint32_t shard_count;

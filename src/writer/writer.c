@@ -156,6 +156,7 @@ static int prepare_remotes(struct writer *writer, struct errctx *reterr)
         int err = remote_init(&writer->remotes[i], &configs->items[i], reterr);
         if (err != 0)
             return err;
+        writer->remotes[i].names = &writer->names;
         writer->remote_count++;
     }
     return 0;
@@ -180,6 +181,8 @@ int writer_init(struct writer *writer, uint32_t rings, struct errctx *reterr)
     if (err == 0)
         err = delivery_attach(&writer->delivery, HERITAGE_DELIVERY, rings, true, reterr);
     if (err == 0)
+        err = names_reader_attach(&writer->names, HERITAGE_TARGETS, reterr);
+    if (err == 0)
         err = prepare_builder(writer, reterr);
     if (err == 0)
         err = prepare_remotes(writer, reterr);
@@ -199,6 +202,7 @@ void writer_fini(struct writer *writer)
     free(writer->remotes);
     builder_fini(&writer->builder);
     free(writer->external);
+    names_reader_detach(&writer->names);
     delivery_detach(&writer->delivery);
     for (uint32_t i = 0; i < writer->source_count; i++) {
         series_reader_detach(&writer->sources[i].series);

@@ -25,6 +25,7 @@ struct writer {
     struct source *sources;
     uint32_t source_count;
     struct delivery delivery;
+    struct names_reader names; /* of remotes, in the targets segment */
     struct builder builder;
     struct remote *remotes;
     uint32_t remote_count;

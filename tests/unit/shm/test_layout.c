@@ -15,7 +15,7 @@
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
 #define FINGERPRINT_VERSION 1u
-#define FINGERPRINT         UINT64_C(0x112882efe2e1ac18)
+#define FINGERPRINT         UINT64_C(0xd275b431a9eaf8af)
 
 struct number {
     const char *what;
@@ -187,6 +187,13 @@ static const struct number numbers[] = {
     AT(shm_target, error_len),
     AT(shm_target, label_count),
     AT(shm_target, labels_len),
+    SIZE(shm_name),
+    AT(shm_name, key),
+    AT(shm_name, address_count),
+    AT(shm_name, addresses),
+    SIZE(shm_names),
+    AT(shm_names, generation),
+    AT(shm_names, copies),
     SIZE(shm_position),
     AT(shm_position, pos),
     AT(shm_position, sample),

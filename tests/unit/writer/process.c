@@ -103,6 +103,7 @@ static _Noreturn void become_writer(const struct process *process, int supervisi
     bool is_good = dup2(supervision, HERITAGE_SUPERVISION) >= 0 &&
                    dup2(process->config_fd, HERITAGE_CONFIG) >= 0 &&
                    dup2(process->control_fd, HERITAGE_CONTROL) >= 0 &&
+                   dup2(process->scrapers.targets_fd, HERITAGE_TARGETS) >= 0 &&
                    dup2(process->scrapers.delivery_fd, HERITAGE_DELIVERY) >= 0 &&
                    dup2(process->doorbell, HERITAGE_DOORBELL) >= 0;
     for (uint32_t i = 0; i < process->scrapers.count; i++) {

@@ -49,6 +49,7 @@ void rig_open(struct rig *rig, uint32_t scrapers, uint64_t ring_size, uint32_t r
     memset(rig, 0, sizeof *rig);
     scrapers_open(&rig->scrapers, scrapers, ring_size);
     put(rig->scrapers.delivery_fd, HERITAGE_DELIVERY);
+    put(rig->scrapers.targets_fd, HERITAGE_TARGETS);
     for (uint32_t i = 0; i < scrapers; i++) {
         put(rig->scrapers.scraper[i].ring_fd, HERITAGE_RING(i));
         put(rig->scrapers.scraper[i].series_fd, HERITAGE_SERIES(i));

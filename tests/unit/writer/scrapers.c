@@ -12,7 +12,7 @@
 #include "shm/delivery.h"
 #include "tests/unit/shm/segments.h"
 
-enum { SERIES_ARENA = 64 << 20 };
+enum { SERIES_ARENA = 64 << 20, TARGETS_HALF = 64 << 10 };
 
 static void open_scraper(struct scraper *scraper, uint32_t index, uint64_t ring_size)
 {
@@ -28,7 +28,9 @@ static void open_scraper(struct scraper *scraper, uint32_t index, uint64_t ring_
 void scrapers_open(struct scrapers *scrapers, uint32_t count, uint64_t ring_size)
 {
     assert_true(count <= SCRAPERS_MAX);
-    *scrapers = (struct scrapers){.count = count, .delivery_fd = segments_delivery()};
+    *scrapers = (struct scrapers){.count = count,
+                                  .delivery_fd = segments_delivery(),
+                                  .targets_fd = segments_targets(TARGETS_HALF)};
     for (uint32_t i = 0; i < count; i++)
         open_scraper(&scrapers->scraper[i], i, ring_size);
 }
@@ -43,6 +45,7 @@ void scrapers_close(struct scrapers *scrapers)
         close(scraper->series_fd);
     }
     close(scrapers->delivery_fd);
+    close(scrapers->targets_fd);
 }
 
 static const uint32_t *lines_of(struct scraper *scraper, uint32_t count)

@@ -24,6 +24,7 @@ struct scraper {
 struct scrapers {
     uint32_t count;
     int delivery_fd;
+    int targets_fd;
     uint64_t samples; /* published so far */
     struct scraper scraper[SCRAPERS_MAX];
 };

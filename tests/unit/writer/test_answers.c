@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What becomes of a batch whatever the receiver answers, and after a crash at any moment. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -252,6 +253,46 @@ static void a_receiver_that_is_not_there_yet_gets_everything_later(void **state)
     rig_close(&rig);
 }
 
+static void tell_address(const char *number)
+{
+    struct names_writer writer;
+    struct errctx why;
+    struct name_addresses name = {.host = SLICE_LITERAL("receiver.test"), .count = 1};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    assert_int_equal(inet_pton(AF_INET, number, &v4.sin_addr), 1);
+    memcpy(name.addresses, &v4, sizeof v4);
+    assert_int_equal(names_writer_attach(&writer, rig.scrapers.targets_fd, &why), 0);
+    names_write(&writer, &name, 1);
+    names_writer_detach(&writer);
+}
+
+static void run_until_failures(uint64_t count)
+{
+    while (rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED) < count)
+        rig_turn(&rig, 5);
+}
+
+/* First there is none, then a wrong one, then the right one. */
+static void a_host_by_name_is_reached_where_discovery_says(void **state)
+{
+    (void)state;
+    struct script script = {0};
+    open_with(&script);
+    snprintf(rig.urls[0], sizeof rig.urls[0], "http://Receiver.test:%u/write",
+             receiver_port(rig.receivers[0]));
+    rig_start(&rig);
+    scrape(1, T0, 50);
+    run_until_failures(2);
+    tell_address("127.1.2.3");
+    run_until_failures(4);
+    tell_address("127.0.0.1");
+    rig_drain(&rig);
+    assert_outcome(50, 0, 0);
+    const char *head = receiver_request_at(rig.receivers[0], 0).head;
+    assert_non_null(strstr(head, "\r\nHost: Receiver.test:"));
+    rig_close(&rig);
+}
+
 /* The batch has two scrapes of one target: its repeat is out of order for the receiver. */
 static void a_refused_repeat_of_a_lost_answer_is_resolved_scrape_by_scrape(void **state)
 {
@@ -438,6 +479,7 @@ int main(void)
         cmocka_unit_test(the_receiver_may_ask_for_a_longer_pause),
         cmocka_unit_test(no_answer_in_time_is_no_answer),
         cmocka_unit_test(a_receiver_that_is_not_there_yet_gets_everything_later),
+        cmocka_unit_test(a_host_by_name_is_reached_where_discovery_says),
         cmocka_unit_test(a_refused_repeat_of_a_lost_answer_is_resolved_scrape_by_scrape),
         cmocka_unit_test(a_receiver_that_refuses_every_repeat_has_it_already),
         cmocka_unit_test(a_refused_repeat_loses_only_what_is_bad),

@@ -45,6 +45,19 @@ static void localhost_is_the_loopback_address_of_both_families(void **state)
     endpoint_fini(&endpoint);
 }
 
+static void a_name_is_to_be_looked_up(void **state)
+{
+    (void)state;
+    struct endpoint endpoint;
+    struct errctx ctx;
+    assert_int_equal(endpoint_parse("http://example.org:9090/w", &endpoint, &ctx), 0);
+    assert_int_equal(endpoint.address_count, 0);
+    assert_true(slice_is(endpoint.name, "example.org"));
+    assert_int_equal(endpoint.port, 9090);
+    assert_true(slice_is(endpoint.host, "example.org:9090"));
+    endpoint_fini(&endpoint);
+}
+
 static void what_the_writer_cannot_reach_is_refused_with_the_reason(void **state)
 {
     (void)state;
@@ -52,11 +65,15 @@ static void what_the_writer_cannot_reach_is_refused_with_the_reason(void **state
         const char *url;
         const char *reason;
     } cases[] = {
-        {"https://127.0.0.1/w", "http://"},    {"ftp://127.0.0.1/w", "http://"},
-        {"http://example.org/w", "localhost"}, {"http://me:secret@127.0.0.1/w", "user names"},
-        {"http:///w", "localhost"},            {"http://127.0.0.1:99999/w", "localhost"},
-        {"http://[::1/w", "localhost"},        {"http://[::1]x:80/w", "localhost"},
-        {"http://", "localhost"},
+        {"https://127.0.0.1/w", "http://"},
+        {"ftp://127.0.0.1/w", "http://"},
+        {"http://me:secret@127.0.0.1/w", "user names"},
+        {"http:///w", "no host"},
+        {"http://127.0.0.1:99999/w", "no host"},
+        {"http://[::1/w", "no host"},
+        {"http://[::1]x:80/w", "no host"},
+        {"http://[example.org]/w", "no host"},
+        {"http://", "no host"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct endpoint endpoint;
@@ -72,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_by_number_are_taken),
         cmocka_unit_test(localhost_is_the_loopback_address_of_both_families),
+        cmocka_unit_test(a_name_is_to_be_looked_up),
         cmocka_unit_test(what_the_writer_cannot_reach_is_refused_with_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

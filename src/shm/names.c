@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * As in targets.c a slow reader may read a copy while it is filled anew: stores release, loads
+ * acquire, word by word, so that who has read a word of a newer copy sees that the generation has
+ * moved.
+ */
+#include "shm/names.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+#define WORDS (sizeof(struct shm_name) / sizeof(uint64_t))
+
+/* Discovery may write while this reads; that it does so again and again is not to be expected. */
+enum { TRIES = 16, HOST_MAX = 256 };
+
+static int map(struct shm_segment *segment, int fd, bool writable, struct shm_names **ret_names,
+               struct errctx *reterr)
+{
+    int err = segment_map(segment, fd, SHM_KIND_TARGETS, 0, writable, reterr);
+    if (err == 0)
+        *ret_names = (struct shm_names *)(void *)(segment->base + SHM_NAMES);
+    return err;
+}
+
+static uint64_t key_of(struct slice host)
+{
+    char lower[HOST_MAX];
+    size_t len = host.len < sizeof(lower) ? host.len : sizeof(lower);
+    for (size_t i = 0; i < len; i++)
+        lower[i] = (char)tolower((unsigned char)host.ptr[i]);
+    uint64_t key = hash64(lower, len, 0);
+    return key != 0 ? key : 1;
+}
+
+int names_writer_attach(struct names_writer *writer, int fd, struct errctx *reterr)
+{
+    *writer = (struct names_writer){0};
+    return map(&writer->segment, fd, true, &writer->names, reterr);
+}
+
+void names_writer_detach(struct names_writer *writer)
+{
+    segment_unmap(&writer->segment);
+    *writer = (struct names_writer){0};
+}
+
+static void store(struct shm_name *place, const struct shm_name *name)
+{
+    _Atomic uint64_t *words = (_Atomic uint64_t *)(void *)place;
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, (const uint8_t *)name + i * sizeof(word), sizeof(word));
+        /* release; pairs with the acquire in load */
+        atomic_store_explicit(&words[i], word, memory_order_release);
+    }
+}
+
+static struct shm_name record_of(const struct name_addresses *name)
+{
+    struct shm_name record = {.key = key_of(name->host), .address_count = name->count};
+    check(name->count <= SHM_TARGET_ADDRESSES);
+    for (uint32_t i = 0; i < name->count; i++)
+        memcpy(record.addresses[i], &name->addresses[i], SHM_SOCKADDR_SIZE);
+    return record;
+}
+
+void names_write(struct names_writer *writer, const struct name_addresses *names, uint32_t count)
+{
+    check(count <= SHM_NAMES_MAX);
+    struct shm_names *shared = writer->names;
+    uint64_t next = atomic_load_explicit(&shared->generation, memory_order_relaxed) + 1;
+    for (uint32_t i = 0; i < SHM_NAMES_MAX; i++) {
+        struct shm_name record = {0};
+        if (i < count)
+            record = record_of(&names[i]);
+        store(&shared->copies[next & 1][i], &record);
+    }
+    /* release; pairs with names_lookup: the copy is complete */
+    atomic_store_explicit(&shared->generation, next, memory_order_release);
+}
+
+int names_reader_attach(struct names_reader *reader, int fd, struct errctx *reterr)
+{
+    struct shm_names *names;
+    *reader = (struct names_reader){0};
+    int err = map(&reader->segment, fd, false, &names, reterr);
+    if (err == 0)
+        reader->names = names;
+    return err;
+}
+
+void names_reader_detach(struct names_reader *reader)
+{
+    segment_unmap(&reader->segment);
+    *reader = (struct names_reader){0};
+}
+
+static void load(struct shm_name *record, const struct shm_name *place)
+{
+    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(const void *)place;
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word = atomic_load_explicit(&words[i], memory_order_acquire);
+        memcpy((uint8_t *)record + i * sizeof(word), &word, sizeof(word));
+    }
+}
+
+/* The record with this key in the copy of this generation; an empty one if there is none. */
+static struct shm_name find(const struct shm_names *shared, uint64_t generation, uint64_t key)
+{
+    struct shm_name record;
+    for (uint32_t i = 0; i < SHM_NAMES_MAX; i++) {
+        load(&record, &shared->copies[generation & 1][i]);
+        if (record.key == key)
+            return record;
+    }
+    return (struct shm_name){0};
+}
+
+static uint32_t take_addresses(const struct shm_name *record, struct sockaddr_in6 *ret_addresses)
+{
+    if (record->address_count > SHM_TARGET_ADDRESSES)
+        return 0;
+    for (uint32_t i = 0; i < record->address_count; i++) {
+        memcpy(&ret_addresses[i], record->addresses[i], SHM_SOCKADDR_SIZE);
+        if (ret_addresses[i].sin6_family != AF_INET && ret_addresses[i].sin6_family != AF_INET6)
+            return 0;
+    }
+    return record->address_count;
+}
+
+uint32_t names_lookup(const struct names_reader *reader, struct slice host,
+                      struct sockaddr_in6 ret_addresses[SHM_TARGET_ADDRESSES])
+{
+    const struct shm_names *shared = reader->names;
+    uint64_t key = key_of(host);
+    for (int i = 0; i < TRIES; i++) {
+        /* acquire; pairs with names_write */
+        uint64_t generation = atomic_load_explicit(&shared->generation, memory_order_acquire);
+        struct shm_name record = find(shared, generation, key);
+        if (atomic_load_explicit(&shared->generation, memory_order_relaxed) == generation)
+            return take_addresses(&record, ret_addresses);
+    }
+    return 0;
+}
