@@ -40,8 +40,8 @@ static struct life life;
 static void on_wake(struct loop_op *op, int result)
 {
     eventfd_t times;
-    (void)result;
-    (void)eventfd_read(HERITAGE_WAKE, &times);
+    if (result == 0)
+        (void)eventfd_read(HERITAGE_WAKE, &times);
     loop_poll_readable(life.scraper.loop, op, HERITAGE_WAKE);
 }
 

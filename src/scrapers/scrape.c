@@ -92,7 +92,7 @@ static void fail_as_body(struct scrape *scrape)
         fail(scrape, COUNTER_SCRAPE_PARSE, body->error.text);
     else if (body->state == BODY_REFUSED)
         fail(scrape, COUNTER_SCRAPE_LABELS, body->error.text);
-    else if (body->scraped > body->harvest.count)
+    else if (body->state == BODY_COMPLETE && body->accepted > body->harvest.count)
         fail(scrape, COUNTER_SCRAPE_TOO_BIG, "more samples than half of the ring has room for");
 }
 
@@ -491,6 +491,7 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
     }
     if (target->ref == 0) {
         count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        target_set_retry(&scraper->targets);
         return;
     }
     start(target, due_ns, timestamp_ns, promised);

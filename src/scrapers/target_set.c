@@ -384,10 +384,27 @@ static void take_table(struct scraper *scraper, struct targets_cursor *cursor)
               INT("targets", set->active));
 }
 
+void target_set_retry(struct target_set *set)
+{
+    set->wants_retry = true;
+}
+
+static bool is_retry_due(struct scraper *scraper)
+{
+    struct target_set *set = &scraper->targets;
+    int64_t now_ns = loop_now(scraper->loop);
+    if (!set->wants_retry || now_ns < set->retry_at_ns)
+        return false;
+    set->wants_retry = false;
+    set->retry_at_ns = now_ns + RETRY_NS;
+    return true;
+}
+
 void target_set_refresh(struct scraper *scraper)
 {
     struct targets_cursor cursor;
-    if (targets_reader_generation(&scraper->table) == scraper->targets.generation)
+    if (targets_reader_generation(&scraper->table) == scraper->targets.generation &&
+        !is_retry_due(scraper))
         return;
     int err = targets_reader_open(&scraper->table, &cursor);
     if (err == 0)

@@ -25,6 +25,8 @@ struct target_set {
     uint32_t active;
     uint64_t generation; /* of the table that was looked at last; 0: none yet */
     bool has_taken;      /* a whole table has been taken in */
+    bool wants_retry;    /* a target found no memory for its record */
+    int64_t retry_at_ns; /* monotonic; private */
     uint64_t *foreign;   /* label keys of other scrapers' targets, sorted; private */
     uint32_t foreign_count;
     uint32_t foreign_room;
@@ -38,6 +40,9 @@ void target_set_fini(struct target_set *set);
 
 /* Takes in the table if it is new. */
 void target_set_refresh(struct scraper *scraper);
+
+/* There may be memory by now for what the table says: it is taken in again, soon. */
+void target_set_retry(struct target_set *set);
 
 /* Calls back for each target. The call may not change the set. */
 void target_set_each(struct target_set *set, void (*visit)(struct target *target));

@@ -399,6 +399,7 @@ static void a_full_series_table_keeps_what_was(void **state)
     assert_string_equal(rig_scrape(rig, 1, &ONE), "a 1\nup 1 scraped 1 post 1 added 1\n");
     assert_string_equal(rig_scrape(rig, 1, &large), "");
     assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_NOT_STORED), 1);
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_TOO_BIG), 0);
     for (int i = 0; i < 3; i++)
         assert_string_equal(rig_scrape(rig, 1, &ONE), "a 1\nup 1 scraped 1 post 1 added 0\n");
     strbuf_fini(&body);

@@ -298,6 +298,43 @@ static void nothing_departs_before_there_is_a_table(void **state)
     rig_free(rig);
 }
 
+/* 64 KiB of series table, which one target fills until it is gone. */
+static void a_target_without_memory_is_taken_up_when_there_is_some(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new_sized(1 << 20, 64 << 10);
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .extra = "x=y"}};
+    struct strbuf body = STRBUF_GROWING;
+    rig_table(rig, both, 1);
+    int series = 0;
+    while (rig_counter(rig, COUNTER_SCRAPE_NOT_STORED) == 0) {
+        strbuf_addf(&body, "b{i=\"%d\"} 1\n", series++);
+        const struct rig_answer growing = {.bytes = body.text, .len = body.len};
+        rig_scrape(rig, 1, &growing);
+    }
+    struct series_store *store = &rig->scraper.store;
+    const struct label labels[] = {
+        {{"instance", 8}, {"i", 1}}, {{"job", 3}, {"j", 1}}, {{"x", 1}, {"y", 1}}};
+    uint32_t ref;
+    for (uint64_t id = 1000; series_target(store, id, labels, 3, &ref) == 0; id++)
+        continue; /* the last bytes, in pieces as target 2 needs one */
+    rig_table(rig, both, 2);
+    assert_int_equal(rig_target(rig, 2)->ref, 0);
+    assert_string_equal(rig_scrape(rig, 2, &ONE), "");
+    rig_table(rig, &both[1], 1);
+    let_departures_happen(rig);
+    rig_take(rig);
+    for (int i = 0; i < 100 && rig_target(rig, 2)->ref == 0; i++) {
+        assert_string_equal(rig_scrape(rig, 2, &ONE), "");
+        rig->scraper.targets.retry_at_ns = 0;
+        assert_int_equal(loop_run_once(rig->loop, 0), 0);
+        rig->doorbells += scraper_turn(&rig->scraper);
+    }
+    assert_string_equal(rig_scrape(rig, 2, &ONE), "a{x=\"y\"} 1\nup 1 scraped 1 post 1 added 1\n");
+    strbuf_fini(&body);
+    rig_free(rig);
+}
+
 static void memory_does_not_grow_with_time(void **state)
 {
     (void)state;
@@ -337,6 +374,7 @@ int main(void)
         cmocka_unit_test(what_a_predecessor_left_behind_is_marked),
         cmocka_unit_test(what_was_left_behind_and_returns_is_taken_up),
         cmocka_unit_test(nothing_departs_before_there_is_a_table),
+        cmocka_unit_test(a_target_without_memory_is_taken_up_when_there_is_some),
         cmocka_unit_test(memory_does_not_grow_with_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
