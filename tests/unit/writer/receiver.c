@@ -199,7 +199,7 @@ static struct receiver_reply take(struct receiver *receiver, struct receiver_req
     request->at_ns = clock_mono_ns();
     struct receiver_reply reply = judge_request(receiver, request);
     bool answers = reply.action == RECEIVER_STORE || reply.action == RECEIVER_ANSWER ||
-                   reply.action == RECEIVER_STORE_AND_ANSWER;
+                   reply.action == RECEIVER_ANSWER_CUT || reply.action == RECEIVER_STORE_AND_ANSWER;
     request->status = answers ? reply.status : 0;
     size_t count = receiver->request_count;
     if ((count & (count - 1)) == 0)
@@ -264,10 +264,11 @@ static bool answer(struct connection *conn, const struct receiver_reply *reply)
         return false;
     char text[4096];
     const char *body = reply->body == NULL ? "" : reply->body;
+    bool is_cut = reply->action == RECEIVER_ANSWER_CUT;
     int len = snprintf(text, sizeof text, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s",
-                       reply->status, reply->fields == NULL ? "" : reply->fields, strlen(body),
-                       reply->status == 204 ? "" : body);
-    return send(conn->fd, text, (size_t)len, MSG_NOSIGNAL) == len;
+                       reply->status, reply->fields == NULL ? "" : reply->fields,
+                       strlen(body) + is_cut, reply->status == 204 ? "" : body);
+    return send(conn->fd, text, (size_t)len, MSG_NOSIGNAL) == len && !is_cut;
 }
 
 static void *serve(void *arg)

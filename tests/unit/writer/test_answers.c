@@ -232,6 +232,24 @@ static void no_answer_in_time_is_no_answer(void **state)
     rig_close(&rig);
 }
 
+/* As in Prometheus, which looks at nothing but the status. */
+static void an_answer_counts_even_if_the_rest_of_it_does_not_come(void **state)
+{
+    (void)state;
+    struct script script =
+        SCRIPT({RECEIVER_ANSWER_CUT, 200, NULL, "o"}, {RECEIVER_ANSWER_CUT, 400, NULL, "n"},
+               {RECEIVER_ANSWER_CUT, 503, NULL, "b"});
+    open_with(&script);
+    rig_start(&rig);
+    for (int64_t i = 0; i < 3; i++) {
+        scrape(1, T0 + i * 1000, 10);
+        rig_drain(&rig);
+    }
+    assert_int_equal(receiver_request_count(rig.receivers[0]), 4);
+    assert_outcome(20, 0, 10);
+    rig_close(&rig);
+}
+
 /* Nobody listens until the receiver is there. */
 static void a_receiver_that_is_not_there_yet_gets_everything_later(void **state)
 {
@@ -478,6 +496,7 @@ int main(void)
         cmocka_unit_test(pauses_double_up_to_the_longest),
         cmocka_unit_test(the_receiver_may_ask_for_a_longer_pause),
         cmocka_unit_test(no_answer_in_time_is_no_answer),
+        cmocka_unit_test(an_answer_counts_even_if_the_rest_of_it_does_not_come),
         cmocka_unit_test(a_receiver_that_is_not_there_yet_gets_everything_later),
         cmocka_unit_test(a_host_by_name_is_reached_where_discovery_says),
         cmocka_unit_test(a_refused_repeat_of_a_lost_answer_is_resolved_scrape_by_scrape),
