@@ -206,6 +206,7 @@ static struct receiver_reply take(struct receiver *receiver, struct receiver_req
         receiver->requests =
             xrealloc(receiver->requests, (count == 0 ? 1 : 2 * count) * sizeof *receiver->requests);
     receiver->requests[receiver->request_count++] = *request;
+    pthread_cond_broadcast(&receiver->changed);
     pthread_mutex_unlock(&receiver->lock);
     return reply;
 }
@@ -360,6 +361,14 @@ void receiver_free(struct receiver *receiver)
     free(receiver);
 }
 
+struct receiver_reply receiver_hang_first(void *context, size_t number,
+                                          const struct receiver_request *request)
+{
+    (void)request;
+    bool hangs = number < *(const size_t *)context;
+    return (struct receiver_reply){.action = hangs ? RECEIVER_HANG : RECEIVER_STORE};
+}
+
 void receiver_keep_all(struct receiver *receiver)
 {
     pthread_mutex_lock(&receiver->lock);
@@ -389,6 +398,11 @@ static bool wait_for(struct receiver *receiver, const size_t *counter, size_t wa
 bool receiver_wait_requests(struct receiver *receiver, size_t count)
 {
     return wait_for(receiver, &receiver->done_count, count);
+}
+
+bool receiver_wait_taken(struct receiver *receiver, size_t count)
+{
+    return wait_for(receiver, &receiver->request_count, count);
 }
 
 bool receiver_wait_samples(struct receiver *receiver, size_t count)

@@ -50,6 +50,9 @@ typedef struct receiver_reply receiver_script_fn(void *context, size_t number,
 struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *context);
 void receiver_free(struct receiver *receiver);
 
+/* A script: as many requests as the size_t at `context` says get no answer, the others are stored. */
+receiver_script_fn receiver_hang_first;
+
 /* From now on nothing is refused, and samples come as often as they were sent. */
 void receiver_keep_all(struct receiver *receiver);
 
@@ -57,6 +60,9 @@ uint16_t receiver_port(const struct receiver *receiver);
 
 /* Waits until so many requests were answered or cut; false after ten seconds. */
 bool receiver_wait_requests(struct receiver *receiver, size_t count);
+
+/* Waits until so many requests have come, answered or not; false after ten seconds. */
+bool receiver_wait_taken(struct receiver *receiver, size_t count);
 
 /* Waits until so many samples are stored (repeats not counted); false after ten seconds. */
 bool receiver_wait_samples(struct receiver *receiver, size_t count);

@@ -16,6 +16,10 @@ enum { RING = 1 << 20, HOUR_MS = 3600 * 1000 };
 
 static struct rig rig;
 
+/* For receiver_hang_first. */
+static size_t once = 1;
+static size_t always = SIZE_MAX;
+
 static void open_one(uint32_t scrapers, int64_t max_samples, int64_t deadline_ms)
 {
     rig_open(&rig, scrapers, RING, 1);
@@ -225,21 +229,12 @@ static void without_a_remote_everything_is_counted_and_given_back(void **state)
     rig_close(&rig);
 }
 
-static struct receiver_reply hang(void *context, size_t number,
-                                  const struct receiver_request *request)
-{
-    (void)context;
-    (void)number;
-    (void)request;
-    return (struct receiver_reply){.action = RECEIVER_HANG};
-}
-
 static void a_slow_remote_holds_up_the_ring_but_no_other_remote(void **state)
 {
     (void)state;
     rig_open(&rig, 1, RING, 2);
     rig_receive(&rig, 0, NULL, NULL);
-    rig_receive(&rig, 1, hang, NULL);
+    rig_receive(&rig, 1, receiver_hang_first, &always);
     rig_start(&rig);
     for (int64_t i = 0; i < 10; i++) {
         scrape(0, 1, T0 + i * 1000, 100);
@@ -280,21 +275,13 @@ static void another_number_of_shards_takes_over_what_the_former_left(void **stat
     rig_close(&rig);
 }
 
-static struct receiver_reply hang_once(void *context, size_t number,
-                                       const struct receiver_request *request)
-{
-    (void)context;
-    (void)request;
-    return (struct receiver_reply){.action = number == 0 ? RECEIVER_HANG : RECEIVER_STORE};
-}
-
 /* The new second shard had to wait for the batch of the former only one; its room is used again. */
 static void a_shard_that_had_to_wait_begins_behind_what_was_delivered(void **state)
 {
     (void)state;
     enum { TARGETS = 20, LINES = 1000 };
     rig_open(&rig, 1, RING, 1);
-    rig_receive(&rig, 0, hang_once, NULL);
+    rig_receive(&rig, 0, receiver_hang_first, &once);
     rig.remotes[0].queue_config.max_samples_per_send = TARGETS * LINES;
     rig_start(&rig);
     for (uint64_t target = 1; target <= TARGETS; target++)

@@ -23,14 +23,6 @@ static void open_rings(uint32_t count)
     rig_start(&rig);
 }
 
-static struct receiver_reply hang_once(void *context, size_t number,
-                                       const struct receiver_request *request)
-{
-    (void)context;
-    (void)request;
-    return (struct receiver_reply){.action = number == 0 ? RECEIVER_HANG : RECEIVER_STORE};
-}
-
 static void scrape(uint32_t scraper, uint64_t target, int64_t ms, bool with_refs)
 {
     (void)scrapers_scrape(
@@ -142,8 +134,9 @@ static void after_damage_the_ring_goes_on_where_it_was_published(void **state)
 static void a_repeat_with_damage_in_it_is_still_the_same(void **state)
 {
     (void)state;
+    size_t once = 1;
     rig_open(&rig, 1, RING, 1);
-    rig_receive(&rig, 0, hang_once, NULL);
+    rig_receive(&rig, 0, receiver_hang_first, &once);
     rig.remotes[0].queue_config.batch_send_deadline = 3600 * 1000;
     rig.remotes[0].queue_config.max_samples_per_send = 40;
     rig_start(&rig);

@@ -36,13 +36,14 @@ static void assert_orderly(int status)
     assert_int_equal(WEXITSTATUS(status), HERITAGE_EXIT_ORDERLY);
 }
 
-static struct receiver_reply hang(void *context, size_t number,
-                                  const struct receiver_request *request)
+/* With a request on its way that gets no answer. */
+static void open_hanging(size_t *first_good)
 {
-    const size_t *first_good = context;
-    (void)request;
-    bool hangs = number < *first_good;
-    return (struct receiver_reply){.action = hangs ? RECEIVER_HANG : RECEIVER_STORE};
+    *first_good = SIZE_MAX;
+    process_open(&process, 1, "20ms", "", receiver_hang_first, first_good);
+    process_start(&process, NULL);
+    scrape(1, T0, 100);
+    assert_true(receiver_wait_taken(process.receiver, 1));
 }
 
 static int64_t ms_to_end(int *ret_status)
@@ -73,10 +74,8 @@ static void stop_keeps_for_the_next_start_what_nobody_takes(void **state)
 {
     (void)state;
     int status;
-    size_t first_good = SIZE_MAX;
-    process_open(&process, 1, "20ms", "", hang, &first_good);
-    process_start(&process, NULL);
-    scrape(1, T0, 100);
+    size_t first_good;
+    open_hanging(&first_good);
     process_order(&process, HERITAGE_STOP, 1200);
     int64_t took_ms = ms_to_end(&status);
     assert_in_range(took_ms, 500, 1200);
@@ -111,12 +110,8 @@ static void roll_does_not_wait_long(void **state)
 {
     (void)state;
     int status;
-    size_t first_good = SIZE_MAX;
-    process_open(&process, 1, "20ms", "", hang, &first_good);
-    process_start(&process, NULL);
-    scrape(1, T0, 100);
-    while (receiver_request_count(process.receiver) == 0)
-        usleep(1000);
+    size_t first_good;
+    open_hanging(&first_good);
     process_order(&process, HERITAGE_ROLL, 10000);
     assert_true(ms_to_end(&status) < 3000);
     assert_orderly(status);
@@ -141,10 +136,8 @@ static void without_a_supervisor_it_flushes_for_five_seconds_at_most(void **stat
 {
     (void)state;
     int status;
-    size_t first_good = SIZE_MAX;
-    process_open(&process, 1, "20ms", "", hang, &first_good);
-    process_start(&process, NULL);
-    scrape(1, T0, 100);
+    size_t first_good;
+    open_hanging(&first_good);
     process_orphan(&process);
     int64_t took_ms = ms_to_end(&status);
     assert_in_range(took_ms, 4800, 8000);

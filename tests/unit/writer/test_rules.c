@@ -143,15 +143,6 @@ static void requests_are_full_however_much_is_dropped(void **state)
     rig_close(&rig);
 }
 
-static struct receiver_reply hang_once(void *context, size_t number,
-                                       const struct receiver_request *request)
-{
-    (void)context;
-    (void)request;
-    enum receiver_action action = number == 0 ? RECEIVER_HANG : RECEIVER_STORE;
-    return (struct receiver_reply){.action = action};
-}
-
 static void a_repeat_after_a_crash_is_the_same(void **state)
 {
     (void)state;
@@ -160,8 +151,9 @@ static void a_repeat_after_a_crash_is_the_same(void **state)
              .target_label = "__tmp_part"),
         RULE(.action = RELABEL_KEEP, .source_labels = SOURCES("__tmp_part"), .regex = "1"),
     };
+    size_t once = 1;
     rig_open(&rig, 1, RING, 1);
-    rig_receive(&rig, 0, hang_once, NULL);
+    rig_receive(&rig, 0, receiver_hang_first, &once);
     set_rules(0, rules, 2);
     rig_start(&rig);
     scrape(1, T0, 300);
