@@ -270,6 +270,56 @@ enum number_outcome number_parse(struct slice text, double *ret_value)
     return isinf(value) ? NUMBER_RANGE : NUMBER_OK;
 }
 
+/* Digits at *at, as far as they go; more than MANTISSA_DIGITS in all overflow *mantissa. */
+static int64_t quick_digits(const char **at, const char *end, uint64_t *mantissa)
+{
+    const char *p = *at;
+    for (; p < end && (unsigned char)(*p - '0') <= 9; p++)
+        *mantissa = *mantissa * 10 + (uint64_t)(*p - '0');
+    int64_t digits = p - *at;
+    *at = p;
+    return digits;
+}
+
+/* At an e: the exponent, if it has one to three digits. */
+static bool quick_exponent(const char **at, const char *end, int64_t *exponent)
+{
+    uint64_t number = 0;
+    const char *p = *at + 1;
+    bool negative = p < end && *p == '-';
+    if (p < end && (*p == '-' || *p == '+'))
+        p++;
+    int64_t digits = quick_digits(&p, end, &number);
+    *exponent += negative ? -(int64_t)number : (int64_t)number;
+    *at = p;
+    return digits >= 1 && digits <= 3;
+}
+
+bool number_quick(const char **at, const char *end, double *ret_value)
+{
+    const char *p = *at;
+    uint64_t mantissa = 0;
+    int64_t exponent = 0;
+    bool negative = p < end && *p == '-';
+    p += negative;
+    int64_t digits = quick_digits(&p, end, &mantissa);
+    if (p < end && *p == '.') {
+        p++;
+        exponent = -quick_digits(&p, end, &mantissa);
+        digits -= exponent;
+    }
+    if (digits == 0 || digits > MANTISSA_DIGITS)
+        return false;
+    if (p < end && (*p == 'e' || *p == 'E') && !quick_exponent(&p, end, &exponent))
+        return false;
+    double value;
+    if (p == end || !scale_quickly(mantissa, exponent, &value))
+        return false;
+    *at = p;
+    *ret_value = negative ? -value : value;
+    return true;
+}
+
 /* Go's rule for underscores: each stands between two digits, or between the base prefix and a
  * digit. Copies text without them; false when the rule is broken or there is no room. */
 static bool copy_without_underscores(struct slice text, char *copy, size_t size)

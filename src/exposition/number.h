@@ -6,6 +6,7 @@
 #ifndef EXPOSITION_NUMBER_H
 #define EXPOSITION_NUMBER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ enum number_outcome {
 /* A sample value: the whole of text, decimal or inf/infinity/nan in any case. A NaN becomes
  * EXPOSITION_NAN_BITS; too small a number becomes 0 or subnormal, which is no error. */
 enum number_outcome number_parse(struct slice text, double *ret_value) MUST_USE;
+
+/* The common case, quickly: a plain decimal at *at that one exact operation gives the value of.
+ * True: *at has moved behind it, and bytes before end follow, which may make it something else.
+ * False: nothing is known. */
+bool number_quick(const char **at, const char *end, double *ret_value);
 
 /* What Go's ParseFloat takes: besides, hexadecimal floats and underscores between digits. */
 enum number_outcome number_parse_go(struct slice text, double *ret_value) MUST_USE;

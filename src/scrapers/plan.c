@@ -309,31 +309,39 @@ static enum plan_step take_timestamp(const char **at, const char *end,
     return *p == '\n' ? PLAN_EXPECTED : PLAN_OTHER;
 }
 
-/* Most values are whole numbers with few digits and the line ends behind them. */
-#define EXACT_DIGITS 15
-
-static enum plan_step take_value(const char **at, const char *end, enum exposition_format format,
-                                 struct plan_sample *ret_sample)
+/* A value that is not one of the common ones; *at moves behind it. */
+static enum plan_step take_odd_value(const char **at, const char *end, double *ret_value)
 {
-    uint64_t number = 0;
     const char *p = *at;
-    for (; p < end && is_digit(*p) && p - *at <= EXACT_DIGITS; p++)
-        number = number * 10 + (uint64_t)(*p - '0');
-    ret_sample->has_timestamp = false;
-    if (p < end && *p == '\n' && p > *at && p - *at <= EXACT_DIGITS) {
-        ret_sample->bits = bits_of((double)number);
-        *at = p + 1;
-        return PLAN_EXPECTED;
-    }
-    double value;
     while (p < end && !ends_value(*p))
         p++;
     if (p == end)
         return PLAN_MORE;
-    if (number_parse(slice_make(*at, (size_t)(p - *at)), &value) != NUMBER_OK)
+    if (number_parse(slice_make(*at, (size_t)(p - *at)), ret_value) != NUMBER_OK)
         return PLAN_OTHER;
+    *at = p;
+    return PLAN_EXPECTED;
+}
+
+/* From the value to the end of the line. */
+static enum plan_step take_value(const char **at, const char *end, enum exposition_format format,
+                                 struct plan_sample *ret_sample)
+{
+    double value;
+    const char *p = *at;
+    if (!number_quick(&p, end, &value) || !ends_value(*p)) {
+        p = *at;
+        enum plan_step step = take_odd_value(&p, end, &value);
+        if (step != PLAN_EXPECTED)
+            return step;
+    }
     ret_sample->bits = bits_of(value);
-    if (*p != '\n' && format != EXPOSITION_TEXT)
+    ret_sample->has_timestamp = false;
+    if (*p == '\n') {
+        *at = p + 1;
+        return PLAN_EXPECTED;
+    }
+    if (format != EXPOSITION_TEXT)
         return PLAN_OTHER;
     while (p < end && is_blank(*p))
         p++;

@@ -306,6 +306,31 @@ static void seconds_become_milliseconds_towards_zero(void **state)
     assert_int_equal(number_ms_of_seconds(strtod("nan", NULL)), INT64_MIN);
 }
 
+/* What the quick way takes up to some byte is exactly what the careful way makes of it. */
+static void the_quick_way_never_differs(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "0123456789012345678900000..eE-+ \nxi";
+    size_t taken = 0;
+    for (int round = 0; round < 2000000; round++) {
+        char text[24];
+        size_t len = 1 + next_random() % (sizeof(text) - 1);
+        for (size_t i = 0; i < len; i++)
+            text[i] = alphabet[next_random() % (sizeof(alphabet) - 1)];
+        const char *at = text;
+        double quick, careful;
+        if (!number_quick(&at, text + len, &quick))
+            continue;
+        taken++;
+        assert_true(at > text && at < text + len);
+        struct slice number = slice_make(text, (size_t)(at - text));
+        assert_int_equal(number_parse(number, &careful), NUMBER_OK);
+        if (bits_of(quick) != bits_of(careful))
+            fail_msg("%.*s: %a instead of %a", SLICE_ARG(number), quick, careful);
+    }
+    assert_true(taken > 100000);
+}
+
 int main(void)
 {
     const char *given = getenv("SEED");
@@ -318,6 +343,7 @@ int main(void)
         cmocka_unit_test(reads_back_random_doubles_written_with_17_digits),
         cmocka_unit_test(agrees_with_libc_on_random_decimals),
         cmocka_unit_test(rounds_ties_to_even_whatever_the_number_of_digits),
+        cmocka_unit_test(the_quick_way_never_differs),
         cmocka_unit_test(writes_floats_as_openmetrics_wants_them),
         cmocka_unit_test(what_is_written_reads_back_and_is_as_short_as_can_be),
         cmocka_unit_test(labels_take_more_forms_than_values),
