@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What can be measured: limpet, its peers, and the null client. Each has a farm and a sink of its
+own, so that several run side by side on the same load without meeting."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from lib.limpet import session_members
+from lib.proc import Process, free_port, wait_until
+from lib.prom import http_get
+
+from . import measure
+
+
+class Agent:
+    """A farm, a sink, and between them what `start_agent` of the class makes."""
+
+    name = ""
+    sink_words = ("--any-agent",)
+    has_sink = True
+    needs = None  # the peer's program
+
+    def __init__(self, directory, build, load, cpus, program=None):
+        self.directory = tempfile.mkdtemp(prefix=f"{self.name}-", dir=directory)
+        self.build, self.load, self.cpus = build, load, cpus
+        self.program = program or self.needs
+        self.targets_path = os.path.join(self.directory, "targets.json")
+        self.farm = self._helper("perf/farm", "--targets", load.targets, "--kind", load.kind,
+                                 "--file-sd", self.targets_path, *load.farm)
+        self.series = self.farm.ready_json()["series"]
+        self.farm_base = f"http://127.0.0.1:{self.farm.ready_json()['port']}"
+        if self.has_sink:
+            self.sink = self._helper("perf/sink", "--interval", load.interval_ms, *self.sink_words)
+            self.sink_url = self.sink.ready_json()["url"]
+            self.sink_base = f"http://127.0.0.1:{self.sink.ready_json()['port']}"
+
+    def _helper(self, path, *words):
+        return self._process([os.path.join(self.build, path), *words], self.cpus[1])
+
+    def _process(self, argv, cpu, **options):
+        words = ["taskset", "-c", cpu, *argv] if cpu is not None else argv
+        name = os.path.basename(str(argv[0]))
+        return Process(words, self.directory, name, **options)
+
+    def start(self):
+        self.process = self.start_agent()
+
+    def stop(self):
+        if hasattr(self, "process"):
+            self.process.stop_or_kill()
+        self.farm.stop_or_kill()
+        if self.has_sink:
+            self.sink.stop_or_kill()
+
+    def pids(self):
+        return list(session_members(self.process.pid))
+
+    def config(self, **job):
+        settings = {
+            "global": {"scrape_interval": f"{self.load.interval_ms}ms",
+                       "scrape_timeout": f"{min(self.load.interval_ms, 10000)}ms"},
+            "scrape_configs": [{"job_name": "farm",
+                                "file_sd_configs": [{"files": [self.targets_path]}], **job}],
+            "remote_write": [{"url": self.sink_url}],
+        }
+        return settings
+
+    def write_config(self, settings):
+        path = os.path.join(self.directory, "config.yml")
+        with open(path, "w") as file:
+            json.dump(settings, file)
+        return path
+
+    # -------------------------------------------------------------------------------- figures
+
+    def served(self):
+        """(bodies sent to the end, targets that have had one)"""
+        status, text = http_get(f"{self.farm_base}/farm", 60)
+        assert status == 200
+        complete = [target["complete"] for target in json.loads(text)["targets"]]
+        return sum(complete), sum(1 for n in complete if n > 0)
+
+    def report(self):
+        if not self.has_sink:
+            return None
+        status, text = http_get(f"{self.sink_base}/report", 60)
+        assert status == 200
+        return json.loads(text)
+
+    def snapshot(self):
+        served, seen = self.served()
+        return measure.Snapshot(measure.cpu_seconds(self.pids()), served, seen, self.report())
+
+
+class Limpet(Agent):
+    name = "limpet"
+    sink_words = ()
+
+    def start_agent(self):
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.directory
+        self.runtime = tempfile.mkdtemp(prefix="limpet-perf-", dir=base)
+        settings = self.config()
+        settings["limpet"] = {**({"scrapers": self.load.cores} if self.load.cores else {}),
+                              **self.load.limpet}
+        self.port = free_port()
+        return self._process(
+            [self.program or os.path.join(self.build, "limpet"),
+             f"--config.file={self.write_config(settings)}",
+             f"--storage.path={self.directory}/storage", f"--runtime.path={self.runtime}",
+             f"--web.listen-address=127.0.0.1:{self.port}"], self.cpus[0])
+
+    def stop(self):
+        super().stop()
+        if hasattr(self, "runtime"):
+            shutil.rmtree(self.runtime, ignore_errors=True)
+
+    def memory(self):
+        return measure.memory(self.pids(), self.runtime)
+
+    def own_page(self):
+        return http_get(f"http://127.0.0.1:{self.port}/metrics", 10)[1]
+
+
+class Prometheus(Agent):
+    name = "prometheus"
+    needs = "prometheus"
+
+    def start_agent(self):
+        return self._process(
+            [self.program, "--enable-feature=agent",
+             f"--config.file={self.write_config(self.config())}",
+             f"--storage.agent.path={self.directory}/agent",
+             f"--web.listen-address=127.0.0.1:{free_port()}"], self.cpus[0])
+
+    def memory(self):
+        return measure.memory(self.pids())
+
+
+class Vmagent(Agent):
+    name = "vmagent"
+    needs = "vmagent"
+    sink_words = ("--any-agent", "--like", "victoria")
+
+    def start_agent(self):
+        settings = self.config()
+        del settings["remote_write"]
+        return self._process(
+            [self.program, f"-promscrape.config={self.write_config(settings)}",
+             f"-remoteWrite.url={self.sink_url}", f"-remoteWrite.tmpDataPath={self.directory}/tmp",
+             f"-httpListenAddr=127.0.0.1:{free_port()}"], self.cpus[0])
+
+    def memory(self):
+        return measure.memory(self.pids())
+
+
+class Null(Agent):
+    name = "null"
+    has_sink = False
+
+    def start_agent(self):
+        return self._process(
+            [os.path.join(self.build, "perf/null"), "--file-sd", self.targets_path,
+             "--interval", self.load.interval_ms, "--tick", self.load.null_tick_ms], self.cpus[0])
+
+    def memory(self):
+        return measure.memory(self.pids())
+
+
+AGENTS = {agent.name: agent for agent in (Limpet, Prometheus, Vmagent, Null)}
+
+
+def is_installed(agent, program):
+    return agent.needs is None or shutil.which(program or agent.needs) is not None
+
+
+def version(name, program):
+    """One line, or None."""
+    words = {"prometheus": ["--version"], "vmagent": ["--version"]}.get(name)
+    if words is None:
+        return None
+    path = shutil.which(program or name)
+    package = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}", "-S", path],
+                             capture_output=True, text=True, check=False)
+    owner = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True, check=False)
+    if owner.returncode == 0:
+        name = owner.stdout.split(":")[0]
+        package = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}", name],
+                                 capture_output=True, text=True, check=False)
+        return package.stdout
+    found = subprocess.run([path, *words], capture_output=True, text=True, check=False)
+    return (found.stdout + found.stderr).splitlines()[0]
+
+
+def wait_until_all_seen(agent, timeout):
+    """Until every target has been fetched once."""
+    try:
+        wait_until(lambda: agent.served()[1] >= agent.load.targets, timeout, "all targets", 0.25)
+    except AssertionError:
+        print(f"{agent.name}: not all targets were scraped within {timeout} s", file=sys.stderr)
