@@ -196,14 +196,6 @@ static void poll_source(struct source *source, int64_t now_mono_ns, bool files_c
         source_changed(source);
 }
 
-static size_t count_targets(const struct source *source)
-{
-    size_t count = 0;
-    for (struct file_sd_file *file = OWNER(source)->files; file != NULL; file = file->next)
-        count += source_count_groups(&file->groups);
-    return count;
-}
-
 static int walk(const struct source *source, struct source_visit *visit)
 {
     int err = 0;
@@ -235,7 +227,6 @@ static void free_source(struct source *source)
 static const struct source_class class = {
     .name = "file_sd_configs",
     .poll = poll_source,
-    .count = count_targets,
     .walk = walk,
     .is_known = is_known,
     .free = free_source,

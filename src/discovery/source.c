@@ -26,11 +26,3 @@ int source_walk_groups(const struct config_target_groups *groups, struct label e
     label_set_fini(&labels);
     return err;
 }
-
-size_t source_count_groups(const struct config_target_groups *groups)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < groups->len; i++)
-        count += groups->items[i].targets.len;
-    return count;
-}

@@ -57,9 +57,6 @@ struct source_class {
      */
     void (*poll)(struct source *source, int64_t now_mono_ns, bool files_changed);
 
-    /* At least as many as a walk will give. */
-    size_t (*count)(const struct source *source);
-
     /* What visit->target returned last; 0 after all targets. */
     int (*walk)(const struct source *source, struct source_visit *visit);
 
@@ -89,7 +86,5 @@ static inline void source_changed(struct source *source)
  */
 int source_walk_groups(const struct config_target_groups *groups, struct label extra,
                        struct source_visit *visit);
-
-size_t source_count_groups(const struct config_target_groups *groups);
 
 #endif

@@ -12,11 +12,6 @@ struct static_sd {
 
 #define OWNER(pointer) ((const struct static_sd *)(const void *)(pointer))
 
-static size_t count(const struct source *source)
-{
-    return source_count_groups(&OWNER(source)->groups);
-}
-
 static int walk(const struct source *source, struct source_visit *visit)
 {
     return source_walk_groups(&OWNER(source)->groups, (struct label){0}, visit);
@@ -29,7 +24,6 @@ static void free_source(struct source *source)
 
 static const struct source_class class = {
     .name = "static_configs",
-    .count = count,
     .walk = walk,
     .free = free_source,
 };

@@ -105,6 +105,7 @@ struct round {
     struct target_builder builder; /* of the job that is visited */
     uint64_t *seen;                /* identities, an open-addressing set; 0 = empty */
     size_t seen_mask;
+    size_t seen_count;
     size_t targets;
     size_t dropped;
     uint64_t failures;
@@ -127,16 +128,41 @@ static void refuse(struct round *round, const struct config_job *job, struct sli
         log_warn(MSG("more entries that are no targets are counted only"));
 }
 
-/* True if the identity was not there yet. The set has room for all: see count_targets. */
+/* True if the identity was not there yet. */
+static bool insert_identity(uint64_t *seen, size_t mask, uint64_t id)
+{
+    size_t i = (size_t)id & mask;
+    while (seen[i] != 0) {
+        if (seen[i] == id)
+            return false;
+        i = (i + 1) & mask;
+    }
+    seen[i] = id;
+    return true;
+}
+
+/* The set is half full at most. */
+static void grow_identities(struct round *round)
+{
+    size_t room = round->seen == NULL ? 64 : 2 * (round->seen_mask + 1);
+    uint64_t *seen = calloc(room, sizeof(*seen));
+    check(seen != NULL);
+    for (size_t i = 0; round->seen != NULL && i <= round->seen_mask; i++) {
+        if (round->seen[i] != 0)
+            insert_identity(seen, room - 1, round->seen[i]);
+    }
+    free(round->seen);
+    round->seen = seen;
+    round->seen_mask = room - 1;
+}
+
 static bool remember(struct round *round, uint64_t id)
 {
-    size_t i = (size_t)id & round->seen_mask;
-    while (round->seen[i] != 0) {
-        if (round->seen[i] == id)
-            return false;
-        i = (i + 1) & round->seen_mask;
-    }
-    round->seen[i] = id;
+    if (round->seen == NULL || 2 * round->seen_count > round->seen_mask)
+        grow_identities(round);
+    if (!insert_identity(round->seen, round->seen_mask, id))
+        return false;
+    round->seen_count++;
     return true;
 }
 
@@ -257,36 +283,10 @@ static int keep_targets(struct round *round)
     return err == ERR_CORRUPT || err == ERR_NOT_READY ? 0 : err;
 }
 
-static size_t count_in_former(const struct sync *sync)
-{
-    struct targets_cursor cursor;
-    if (targets_reader_open(sync->former, &cursor) != 0)
-        return 0;
-    size_t room = (size_t)(cursor.end - cursor.next) / sizeof(struct shm_target);
-    return cursor.left < room ? cursor.left : room;
-}
-
 /* ---- the rounds ---- */
-
-static size_t count_targets(const struct sync *sync)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < sync->job_count; i++) {
-        const struct source_list *sources = &sync->jobs[i].sources;
-        for (size_t k = 0; k < sources->len; k++)
-            count += sources->items[k]->class->count(sources->items[k]);
-    }
-    return count;
-}
 
 static int visit_all(struct round *round)
 {
-    size_t room = 64;
-    while (room < 2 * (count_targets(round->sync) + count_in_former(round->sync)))
-        room *= 2;
-    round->seen = calloc(room, sizeof(*round->seen));
-    check(round->seen != NULL);
-    round->seen_mask = room - 1;
     int err = 0;
     for (size_t i = 0; err == 0 && i < round->sync->job_count; i++)
         err = visit_job(round, &round->sync->jobs[i]);
