@@ -14,6 +14,9 @@
 /* A scrape is likely to need a little more than the last one. */
 #define PROMISE_SPARE 256u
 
+/* So many finished scrapes keep their memory for the next ones: those of a tick. */
+#define SPARE_MAX 64u
+
 #define NO_FAILURE (-1)
 
 static void count(const struct scraper *scraper, enum counter counter, uint64_t more)
@@ -28,6 +31,7 @@ static struct scrape *take_scrape(struct scraper *scraper)
     struct scrape *scrape = scraper->spare_scrapes;
     if (scrape != NULL) {
         scraper->spare_scrapes = scrape->next;
+        scraper->spare_count--;
         return scrape;
     }
     scrape = calloc(1, sizeof(*scrape));
@@ -35,13 +39,18 @@ static struct scrape *take_scrape(struct scraper *scraper)
     return scrape;
 }
 
+static void free_scrape(struct scrape *scrape)
+{
+    body_fini(&scrape->body);
+    free(scrape);
+}
+
 void scrapes_fini(struct scraper *scraper)
 {
     while (scraper->spare_scrapes != NULL) {
         struct scrape *scrape = scraper->spare_scrapes;
         scraper->spare_scrapes = scrape->next;
-        body_fini(&scrape->body);
-        free(scrape);
+        free_scrape(scrape);
     }
 }
 
@@ -55,8 +64,13 @@ static void put_back(struct scrape *scrape)
     scraper->promised -= scrape->promised;
     scraper->running--;
     target->scrape = NULL;
+    if (scraper->spare_count == SPARE_MAX) {
+        free_scrape(scrape);
+        return;
+    }
     scrape->next = scraper->spare_scrapes;
     scraper->spare_scrapes = scrape;
+    scraper->spare_count++;
 }
 
 void scrape_abandon(struct scrape *scrape)

@@ -44,6 +44,7 @@ struct scraper {
     struct target_set targets;
     struct scraper_job *jobs;
     struct scrape *spare_scrapes;
+    uint32_t spare_count;
     uint32_t running;  /* scrapes */
     uint64_t promised; /* bytes of the ring that running scrapes are likely to need */
     uint64_t active_series;
