@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "child/arguments.h"
+#include "child/message.h"
 
 /* Longer than the writer's last flush, after which every child has left by itself. */
 #define ORPHAN_SECONDS 8
@@ -66,7 +67,7 @@ static void set_name(struct child *child)
 int child_start(struct child *child, enum child_role role, int argc, char **argv,
                 struct errctx *reterr)
 {
-    *child = (struct child){.role = role, .scrapers = 1};
+    *child = (struct child){.role = role, .scrapers = 1, .supplies_fd = -1};
     set_signals();
     struct child_arguments arguments;
     int r = child_arguments_parse(argc, argv, &arguments, reterr);
@@ -90,9 +91,8 @@ int child_start(struct child *child, enum child_role role, int argc, char **argv
 
 static int tell(enum heritage_kind kind)
 {
-    struct heritage_message message = {.kind = (uint32_t)kind};
-    ssize_t sent = send(HERITAGE_SUPERVISION, &message, sizeof(message), MSG_NOSIGNAL);
-    return sent < 0 ? -errno : 0;
+    const struct heritage_message message = {.kind = (uint32_t)kind};
+    return message_send(HERITAGE_SUPERVISION, &message, -1);
 }
 
 void child_ready(struct child *child)
@@ -109,17 +109,30 @@ void child_progress(struct child *child)
     slot_progress(child->slot);
 }
 
+/* Only the newest set counts. */
+static void keep_supplies(struct child *child, int fd)
+{
+    if (child->supplies_fd >= 0)
+        close(child->supplies_fd);
+    child->supplies_fd = fd;
+}
+
 enum child_order child_take_order(struct child *child, int64_t *ret_limit_ms)
 {
     for (;;) {
         struct heritage_message message;
-        ssize_t len = recv(HERITAGE_SUPERVISION, &message, sizeof(message), 0);
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        int fd;
+        int r = message_receive(HERITAGE_SUPERVISION, &message, &fd);
+        if (r == 0)
             return CHILD_ORDER_NONE;
-        if (len != (ssize_t)sizeof(message))
+        if (r < 0)
             return CHILD_ORDER_ORPHANED;
+        if (message.kind == HERITAGE_SUPPLIES && fd >= 0) {
+            keep_supplies(child, fd);
+            return CHILD_ORDER_SUPPLIES;
+        }
+        if (fd >= 0)
+            close(fd);
         if (message.kind != HERITAGE_STOP && message.kind != HERITAGE_ROLL)
             continue;
         if (ret_limit_ms != NULL)
@@ -134,6 +147,13 @@ int child_request(struct child *child, enum heritage_kind kind)
     check(child->role == CHILD_ROLE_CONSOLE);
     check(kind == HERITAGE_RELOAD_REQUEST || kind == HERITAGE_QUIT_REQUEST);
     return tell(kind);
+}
+
+int child_send_supplies(struct child *child, uint32_t role, int fd)
+{
+    check(child->role == CHILD_ROLE_DISCOVERY && (role == ROLE_SCRAPER || role == ROLE_WRITER));
+    const struct heritage_message message = {.kind = HERITAGE_SUPPLIES, .arg = role};
+    return message_send(HERITAGE_SUPERVISION, &message, fd);
 }
 
 int child_leave(struct child *child)

@@ -29,32 +29,29 @@
 #include "shm/heritage.h"
 #include "shm/slot.h"
 
-enum child_role {
-    CHILD_ROLE_DISCOVERY,
-    CHILD_ROLE_SCRAPER,
-    CHILD_ROLE_WRITER,
-    CHILD_ROLE_CONSOLE
-};
+enum child_role { CHILD_ROLE_DISCOVERY, CHILD_ROLE_SCRAPER, CHILD_ROLE_WRITER, CHILD_ROLE_CONSOLE };
 
 /* Read-only for the caller. */
 struct child {
     enum child_role role;
-    uint32_t index;     /* ordinal of a scraper; 0 for others */
-    uint32_t scrapers;  /* --scrapers: scrapers there are; for writer and console: rings, which
-                           may be more, as those of former scrapers are still to be emptied */
-    uint32_t listeners; /* --listeners: how many sockets there are from HERITAGE_LISTENERS on */
-    bool lifecycle;     /* --lifecycle: the console may pass reload and quit on */
-    struct shm_slot *slot; /* its own: the only page it may write */
+    uint32_t index;         /* ordinal of a scraper; 0 for others */
+    uint32_t scrapers;      /* --scrapers: scrapers there are; for writer and console: rings, which
+                               may be more, as those of former scrapers are still to be emptied */
+    uint32_t listeners;     /* --listeners: how many sockets there are from HERITAGE_LISTENERS on */
+    bool lifecycle;         /* --lifecycle: the console may pass reload and quit on */
+    struct shm_slot *slot;  /* its own: the only page it may write */
     struct control control; /* all of the control segment, read-only */
     const struct shm_supervisor *supervisor; /* in it: quarantine, reloads */
     char name[16];                           /* "scraper-0", "writer": the log's component */
+    int supplies_fd; /* of CHILD_ORDER_SUPPLIES; -1: none. The caller closes it and sets -1 */
 };
 
 enum child_order {
-    CHILD_ORDER_NONE,    /* nothing (more) to be read */
-    CHILD_ORDER_STOP,    /* limpet ends: drain and leave */
-    CHILD_ORDER_ROLL,    /* a successor follows: finish what is in flight and leave */
-    CHILD_ORDER_ORPHANED /* the supervisor is dead: leave, the writer after a short flush */
+    CHILD_ORDER_NONE,     /* nothing (more) to be read */
+    CHILD_ORDER_STOP,     /* limpet ends: drain and leave */
+    CHILD_ORDER_ROLL,     /* a successor follows: finish what is in flight and leave */
+    CHILD_ORDER_SUPPLIES, /* child.supplies_fd is a new set (shm/supplies.h) */
+    CHILD_ORDER_ORPHANED  /* the supervisor is dead: leave, the writer after a short flush */
 };
 
 /*
@@ -82,6 +79,9 @@ enum child_order child_take_order(struct child *child, int64_t *ret_limit_ms);
 
 /* The console's requests: HERITAGE_RELOAD_REQUEST or HERITAGE_QUIT_REQUEST. 0 or -errno. */
 int child_request(struct child *child, enum heritage_kind kind) MUST_USE;
+
+/* Discovery's: hands a set of supplies to the children of a role (ROLE_*). 0 or -errno. */
+int child_send_supplies(struct child *child, uint32_t role, int fd) MUST_USE;
 
 /* State "stopped", DRAINED to the supervisor. Returns the exit status for main. */
 int child_leave(struct child *child);

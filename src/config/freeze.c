@@ -2,23 +2,18 @@
 #include "config/freeze.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/hash.h"
+#include "base/sealed.h"
 #include "base/strbuf.h"
 #include "config/codec.h"
 #include "config/schema.h"
 
 #define MAGIC    UINT64_C(0x66636574706d696c) /* "limpetcf" in memory */
 #define FORMAT   1u
-#define MAX_SIZE ((off_t)1 << 30)
-
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define MAX_SIZE ((size_t)1 << 30)
 
 /* The start of a snapshot; the path (its length is here) and the encoded schema_root follow. */
 struct freeze_header {
@@ -33,21 +28,7 @@ struct freeze_header {
 
 _Static_assert(sizeof(struct freeze_header) == 48, "no padding, which would be uninitialized");
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, bytes, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return -errno;
-        bytes += written;
-        len -= (size_t)written;
-    }
-    return 0;
-}
-
-static int write_snapshot(int fd, const struct config *config)
+static int make_snapshot(const struct config *config, int *ret_fd)
 {
     struct freeze_header header = {.magic = MAGIC,
                                    .version = FORMAT,
@@ -59,27 +40,18 @@ static int write_snapshot(int fd, const struct config *config)
     codec_encode(&schema_root, config, &payload);
     header.payload_len = payload.len;
     header.checksum = hash64(payload.text, payload.len, 0);
-    int r = write_all(fd, (const char *)&header, sizeof(header));
-    if (r == 0)
-        r = write_all(fd, payload.text, payload.len);
+    int r = sealed_make("limpet-config", slice_make(&header, sizeof(header)),
+                        slice_make(payload.text, payload.len), ret_fd);
     strbuf_fini(&payload);
-    if (r == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)
-        r = -errno;
     return r;
 }
 
 int config_freeze(const struct config *config, int *ret_fd, struct errctx *reterr)
 {
-    int fd = memfd_create("limpet-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int r = fd < 0 ? -errno : write_snapshot(fd, config);
-    if (r < 0) {
-        if (fd >= 0)
-            close(fd);
-        return err_set(reterr, r, "the configuration cannot be handed on in memory: %s",
-                       err_text(r));
-    }
-    *ret_fd = fd;
-    return 0;
+    int r = make_snapshot(config, ret_fd);
+    return r == 0 ? 0
+                  : err_set(reterr, r, "the configuration cannot be handed on in memory: %s",
+                            err_text(r));
 }
 
 static int check_header(const struct freeze_header *header, size_t size, struct errctx *reterr)
@@ -114,24 +86,23 @@ static int thaw_mapped(const struct freeze_header *header, struct config *config
 
 int config_thaw(int fd, struct config **ret_config, struct errctx *reterr)
 {
-    struct stat info;
-    if (fstat(fd, &info) < 0 || info.st_size <= 0 || info.st_size > MAX_SIZE)
+    struct slice bytes;
+    int r = sealed_map(fd, MAX_SIZE, &bytes);
+    if (r == -EINVAL)
         return err_set(reterr, ERR_CORRUPT, "this is no configuration snapshot");
-    size_t size = (size_t)info.st_size;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
-        return err_set(reterr, -errno, "the configuration snapshot cannot be read: %s",
-                       strerror(errno));
-    int r = check_header(bytes, size, reterr);
+    if (r < 0)
+        return err_set(reterr, r, "the configuration snapshot cannot be read: %s", err_text(r));
+    const struct freeze_header *header = (const void *)bytes.ptr;
+    r = check_header(header, bytes.len, reterr);
     if (r == 0) {
         struct config *config = calloc(1, sizeof(*config));
         check(config != NULL);
-        r = thaw_mapped(bytes, config, reterr);
+        r = thaw_mapped(header, config, reterr);
         if (r == 0)
             *ret_config = config;
         else
             config_free(config);
     }
-    munmap(bytes, size);
+    sealed_unmap(bytes);
     return r;
 }

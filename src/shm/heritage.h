@@ -66,7 +66,15 @@ enum heritage_kind {
     HERITAGE_DRAINED = 2,        /* the child has done what STOP or ROLL asked and leaves now */
     HERITAGE_RELOAD_REQUEST = 3, /* console; the outcome shows in the supervisor's page */
     HERITAGE_QUIT_REQUEST = 4,   /* console */
-    /* supervisor -> child; `value` = milliseconds until the child is killed */
+    /*
+     * With a descriptor: a set of supplies (shm/supplies.h). From discovery, `arg` is the role it
+     * is for (ROLE_SCRAPER or ROLE_WRITER of shm/slot.h); the supervisor keeps the last set of a
+     * role and sends it on to every child of that role, also to those that start later. A set names
+     * the configuration that it belongs to; a child with another one lets it pass.
+     */
+    HERITAGE_SUPPLIES = 5,
+    /* supervisor -> child, besides HERITAGE_SUPPLIES; `value` = milliseconds until the child is
+       killed */
     HERITAGE_STOP = 16, /* limpet ends: drain and leave */
     HERITAGE_ROLL = 17  /* a new incarnation follows: finish what is in flight and leave */
 };

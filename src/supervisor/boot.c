@@ -222,6 +222,7 @@ int boot_up(struct supervisor *supervisor, const struct options *options, struct
 void boot_down(struct supervisor *supervisor)
 {
     control_detach(&supervisor->control);
+    children_fini(&supervisor->children);
     estate_fini(&supervisor->estate);
     edition_forget(&supervisor->in_force);
     edition_forget(&supervisor->former);

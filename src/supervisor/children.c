@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "child/message.h"
 #include "supervisor/runtime.h"
 
 #define WATCH_NS          NS_PER_S        /* how often signs of life are looked at */
@@ -45,11 +46,68 @@ void children_init(struct children *children, int64_t now)
 {
     children->count = 0;
     children->watched_at = now;
+    children->supplies[0] = (struct role_supplies){ROLE_SCRAPER, -1};
+    children->supplies[1] = (struct role_supplies){ROLE_WRITER, -1};
     add_child(children, SHM_SLOT_DISCOVERY, now);
     add_child(children, SHM_SLOT_WRITER, now);
     for (uint32_t i = 0; i < children->estate->scrapers; i++)
         add_child(children, SHM_SLOT_SCRAPER(i), now);
     add_child(children, SHM_SLOT_CONSOLE, now);
+}
+
+void children_fini(struct children *children)
+{
+    if (children->count == 0)
+        return; /* never initialized */
+    for (uint32_t i = 0; i < CHILDREN_SUPPLIED; i++) {
+        if (children->supplies[i].fd >= 0)
+            close(children->supplies[i].fd);
+        children->supplies[i].fd = -1;
+    }
+}
+
+/* ---- supplies ---- */
+
+static struct role_supplies *supplies_of(struct children *children, uint32_t role)
+{
+    for (uint32_t i = 0; i < CHILDREN_SUPPLIED; i++) {
+        if (children->supplies[i].role == role)
+            return &children->supplies[i];
+    }
+    return NULL;
+}
+
+/* A child that cannot be told is dying, or does not listen and is stuck. */
+static void hand_supplies(struct children *children, const struct child_process *child)
+{
+    const struct role_supplies *supplies = supplies_of(children, slot_role(child->slot));
+    const struct heritage_message message = {.kind = HERITAGE_SUPPLIES};
+    if (supplies == NULL || supplies->fd < 0 || child->socket < 0)
+        return;
+    int err = message_send(child->socket, &message, supplies->fd);
+    if (err != 0)
+        log_warn(MSG("cannot hand credentials to a child"), STR("child", child->name),
+                 STR("err", err_text(err)));
+}
+
+/* The descriptor is its own. */
+static void take_supplies(struct children *children, uint32_t role, int fd)
+{
+    struct role_supplies *supplies = supplies_of(children, role);
+    if (supplies == NULL) {
+        close(fd);
+        return;
+    }
+    int high = runtime_lift(fd);
+    if (high < 0)
+        return;
+    if (supplies->fd >= 0)
+        close(supplies->fd);
+    supplies->fd = high;
+    for (uint32_t i = 0; i < children->count; i++) {
+        if (slot_role(children->all[i].slot) == role)
+            hand_supplies(children, &children->all[i]);
+    }
 }
 
 /* ---- starting ---- */
@@ -132,6 +190,7 @@ static void start(struct children *children, struct child_process *child, int64_
     restart_started(&child->restart, now);
     if (start_process(children, child, &why) == 0) {
         log_started(children, child);
+        hand_supplies(children, child);
         return;
     }
     child->pid = 0;
@@ -145,7 +204,7 @@ static void order(struct child_process *child, enum heritage_kind kind, int64_t 
     const struct heritage_message message = {.kind = (uint32_t)kind, .value = (uint64_t)limit_ms};
     /* One that cannot be told is killed when its time is over. */
     if (child->socket >= 0)
-        (void)send(child->socket, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)!message_send(child->socket, &message, -1);
     child->due = now + limit_ms * NS_PER_MS;
 }
 
@@ -342,17 +401,28 @@ static void take_message(struct children *children, struct child_process *child,
         children->quit_requested = true;
 }
 
+static void take_descriptor(struct children *children, const struct child_process *child,
+                            const struct heritage_message *message, int fd)
+{
+    if (fd < 0)
+        return;
+    if (message->kind == HERITAGE_SUPPLIES && slot_role(child->slot) == ROLE_DISCOVERY)
+        take_supplies(children, message->arg, fd);
+    else
+        close(fd);
+}
+
 void children_hear(struct children *children, uint32_t index, int64_t now)
 {
     struct child_process *child = &children->all[index];
     while (child->socket >= 0) {
         struct heritage_message message;
-        ssize_t len = recv(child->socket, &message, sizeof(message), MSG_DONTWAIT);
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        int fd;
+        int r = message_receive(child->socket, &message, &fd);
+        if (r == 0)
             return;
-        if (len == (ssize_t)sizeof(message)) {
+        if (r > 0) {
+            take_descriptor(children, child, &message, fd);
             take_message(children, child, &message, now);
             continue;
         }

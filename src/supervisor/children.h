@@ -22,6 +22,14 @@
 
 #define CHILDREN_NEVER INT64_MAX
 
+/* The last set of supplies for the children of a role, as discovery made it. */
+struct role_supplies {
+    uint32_t role; /* ROLE_* */
+    int fd;        /* -1: none yet */
+};
+
+#define CHILDREN_SUPPLIED 2 /* roles that get supplies */
+
 struct child_process {
     uint32_t slot; /* says what it is */
     char name[16]; /* "scraper-0", "writer" */
@@ -45,6 +53,7 @@ struct children {
     const struct programs *programs;
     struct child_arguments arguments; /* index, rings and listeners: filled in for each */
     struct quarantine quarantine;
+    struct role_supplies supplies[CHILDREN_SUPPLIED];
     uint64_t generation; /* of the configuration in force */
     int64_t watched_at;
     bool rolling;
@@ -57,6 +66,9 @@ struct children {
 
 /* Fills in the list; the caller has set the borrowed pointers, arguments, and generation. */
 void children_init(struct children *children, int64_t now);
+
+/* Closes what it holds; no child may have a process any more. */
+void children_fini(struct children *children);
 
 /* When children_turn is to be called at the latest. */
 int64_t children_next_due(const struct children *children);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "shm/supplies.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/sealed.h"
+#include "base/strbuf.h"
+
+#define MAGIC    UINT64_C(0x70737574706d696c) /* "limptusp" in memory */
+#define FORMAT   1u
+#define MAX_SIZE ((size_t)1 << 28)
+
+/* The entries follow, each member in the order of the struct: lengths and counts are u32. */
+struct header {
+    uint64_t magic;
+    uint32_t format;
+    uint32_t count;
+    uint64_t config_generation;
+    uint64_t payload_len;
+    uint64_t checksum; /* of the payload */
+};
+
+_Static_assert(sizeof(struct header) == 40, "no padding, which would be uninitialized");
+
+/* ---- Writing ---- */
+
+static void put_u32(struct strbuf *out, size_t number)
+{
+    uint32_t value = (uint32_t)number;
+    check(value == number);
+    strbuf_add(out, &value, sizeof(value));
+}
+
+static void put_text(struct strbuf *out, struct slice text)
+{
+    put_u32(out, text.len);
+    strbuf_add(out, text.ptr, text.len);
+}
+
+static void put_fields(struct strbuf *out, const struct supply_fields *fields)
+{
+    put_u32(out, fields->len);
+    for (size_t i = 0; i < fields->len; i++) {
+        put_text(out, fields->items[i].name);
+        put_text(out, fields->items[i].value);
+    }
+}
+
+static void put_addresses(struct strbuf *out, const struct supply_addresses *addresses)
+{
+    check(addresses->count <= SUPPLY_ADDRESSES);
+    put_u32(out, addresses->count);
+    strbuf_add(out, addresses->items, addresses->count * sizeof(addresses->items[0]));
+}
+
+static void put_supply(struct strbuf *out, const struct supply *supply)
+{
+    put_text(out, supply->error);
+    put_text(out, supply->authorization);
+    put_fields(out, &supply->fields);
+    put_text(out, supply->ca);
+    put_text(out, supply->cert);
+    put_text(out, supply->key);
+    put_addresses(out, &supply->host);
+    put_addresses(out, &supply->http_proxy);
+    put_addresses(out, &supply->https_proxy);
+}
+
+static int make_set(const struct supplies *supplies, int *ret_fd)
+{
+    struct strbuf payload = STRBUF_GROWING;
+    strbuf_adds(&payload, "");
+    for (size_t i = 0; i < supplies->len; i++)
+        put_supply(&payload, &supplies->items[i]);
+    const struct header header = {.magic = MAGIC,
+                                  .format = FORMAT,
+                                  .count = (uint32_t)supplies->len,
+                                  .config_generation = supplies->config_generation,
+                                  .payload_len = payload.len,
+                                  .checksum = hash64(payload.text, payload.len, 0)};
+    int r = sealed_make("limpet-supplies", slice_make(&header, sizeof(header)),
+                        slice_make(payload.text, payload.len), ret_fd);
+    strbuf_fini(&payload);
+    return r;
+}
+
+int supplies_seal(const struct supplies *supplies, int *ret_fd, struct errctx *reterr)
+{
+    int r = make_set(supplies, ret_fd);
+    return r == 0
+               ? 0
+               : err_set(reterr, r, "credentials cannot be handed on in memory: %s", err_text(r));
+}
+
+/* ---- Reading ---- */
+
+static bool take(struct slice *bytes, void *out, size_t len)
+{
+    if (bytes->len < len)
+        return false;
+    memcpy(out, bytes->ptr, len);
+    *bytes = slice_make(bytes->ptr + len, bytes->len - len);
+    return true;
+}
+
+/* A count of things that take at least a byte each. */
+static bool take_count(struct slice *bytes, size_t *ret_count)
+{
+    uint32_t count;
+    if (!take(bytes, &count, sizeof(count)) || count > bytes->len)
+        return false;
+    *ret_count = count;
+    return true;
+}
+
+static bool take_text(struct slice *bytes, struct arena *arena, struct slice *ret_text)
+{
+    size_t len;
+    if (!take_count(bytes, &len))
+        return false;
+    *ret_text = arena_slice(arena, slice_make(bytes->ptr, len));
+    *bytes = slice_make(bytes->ptr + len, bytes->len - len);
+    return true;
+}
+
+static bool take_fields(struct slice *bytes, struct arena *arena, struct supply_fields *out)
+{
+    size_t len;
+    if (!take_count(bytes, &len))
+        return false;
+    struct supply_field *items = arena_alloc(arena, len * sizeof(*items));
+    *out = (struct supply_fields){items, len};
+    for (size_t i = 0; i < len; i++) {
+        if (!take_text(bytes, arena, &items[i].name) || !take_text(bytes, arena, &items[i].value))
+            return false;
+    }
+    return true;
+}
+
+static bool take_addresses(struct slice *bytes, struct supply_addresses *out)
+{
+    if (!take(bytes, &out->count, sizeof(out->count)) || out->count > SUPPLY_ADDRESSES ||
+        !take(bytes, out->items, out->count * sizeof(out->items[0])))
+        return false;
+    for (uint32_t i = 0; i < out->count; i++) {
+        if (out->items[i].sin6_family != AF_INET && out->items[i].sin6_family != AF_INET6)
+            return false;
+    }
+    return true;
+}
+
+static bool take_supply(struct slice *bytes, struct arena *arena, struct supply *out)
+{
+    return take_text(bytes, arena, &out->error) && take_text(bytes, arena, &out->authorization) &&
+           take_fields(bytes, arena, &out->fields) && take_text(bytes, arena, &out->ca) &&
+           take_text(bytes, arena, &out->cert) && take_text(bytes, arena, &out->key) &&
+           take_addresses(bytes, &out->host) && take_addresses(bytes, &out->http_proxy) &&
+           take_addresses(bytes, &out->https_proxy);
+}
+
+static int check_header(const struct header *header, size_t size, struct errctx *reterr)
+{
+    if (size < sizeof(*header) || header->magic != MAGIC)
+        return err_set(reterr, ERR_CORRUPT, "this is no set of credentials");
+    if (header->format != FORMAT)
+        return err_set(reterr, ERR_VERSION,
+                       "the credentials are in format %u, this program reads %u; start programs "
+                       "of one build",
+                       header->format, FORMAT);
+    if (header->payload_len != size - sizeof(*header) || header->count > header->payload_len ||
+        header->checksum != hash64(header + 1, (size_t)header->payload_len, 0))
+        return err_set(reterr, ERR_CORRUPT, "the credentials are damaged");
+    return 0;
+}
+
+static int read_mapped(const struct header *header, struct supplies *supplies,
+                       struct errctx *reterr)
+{
+    struct slice bytes = slice_make(header + 1, (size_t)header->payload_len);
+    struct supply *items = arena_alloc(&supplies->arena, (size_t)header->count * sizeof(*items));
+    supplies->config_generation = header->config_generation;
+    supplies->items = items;
+    supplies->len = header->count;
+    for (size_t i = 0; i < supplies->len; i++) {
+        if (!take_supply(&bytes, &supplies->arena, &items[i]))
+            return err_set(reterr, ERR_CORRUPT, "the credentials are damaged");
+    }
+    return bytes.len == 0 ? 0 : err_set(reterr, ERR_CORRUPT, "the credentials are damaged");
+}
+
+int supplies_open(int fd, struct supplies **ret_supplies, struct errctx *reterr)
+{
+    struct slice bytes;
+    int r = sealed_map(fd, MAX_SIZE, &bytes);
+    if (r == -EINVAL)
+        return err_set(reterr, ERR_CORRUPT, "this is no set of credentials");
+    if (r < 0)
+        return err_set(reterr, r, "credentials cannot be read: %s", err_text(r));
+    const struct header *header = (const void *)bytes.ptr;
+    r = check_header(header, bytes.len, reterr);
+    if (r == 0) {
+        struct supplies *supplies = calloc(1, sizeof(*supplies));
+        check(supplies != NULL);
+        r = read_mapped(header, supplies, reterr);
+        if (r == 0)
+            *ret_supplies = supplies;
+        else
+            supplies_free(supplies);
+    }
+    sealed_unmap(bytes);
+    return r;
+}
+
+void supplies_free(struct supplies *supplies)
+{
+    if (supplies == NULL)
+        return;
+    arena_fini(&supplies->arena);
+    free(supplies);
+}

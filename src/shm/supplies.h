@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What requests need besides the configuration, and what only discovery may look up: contents of
+ * credential and certificate files, tokens, addresses of remotes and proxies. Discovery makes one
+ * set for each role, in sealed anonymous memory, and sends a new one when something in it has
+ * changed; it travels over the supervision sockets (HERITAGE_SUPPLIES), so secrets are in no
+ * segment and in no file. Whoever gets a set uses it until the next one comes.
+ *
+ * A set has one entry for each job (scrapers) or each remote (writer), in the configuration's
+ * order.
+ */
+#ifndef SHM_SUPPLIES_H
+#define SHM_SUPPLIES_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+#define SUPPLY_ADDRESSES 4
+
+/* Ports included. */
+struct supply_addresses {
+    uint32_t count;
+    struct sockaddr_in6 items[SUPPLY_ADDRESSES]; /* or sockaddr_in, by family */
+};
+
+struct supply_field {
+    struct slice name;
+    struct slice value;
+};
+
+struct supply_fields {
+    const struct supply_field *items;
+    size_t len;
+};
+
+/* Of one job or remote. Everything may be empty. */
+struct supply {
+    struct slice error;         /* not empty: a request fails with this text, nothing is sent */
+    struct slice authorization; /* the value of the Authorization field */
+    struct supply_fields fields;
+    struct slice ca; /* PEM; with `cert` and `key` what TLS needs */
+    struct slice cert;
+    struct slice key;
+    struct supply_addresses host;        /* of the remote */
+    struct supply_addresses http_proxy;  /* for http URLs */
+    struct supply_addresses https_proxy; /* for https URLs */
+};
+
+struct supplies {
+    uint64_t config_generation; /* of the configuration whose entries these are */
+    const struct supply *items;
+    size_t len;
+    struct arena arena; /* of those that were opened: owns all of the above */
+};
+
+/* The set in sealed memory: close-on-exec, the caller closes it. */
+int supplies_seal(const struct supplies *supplies, int *ret_fd, struct errctx *reterr) MUST_USE;
+
+/*
+ * Reads it back, checking everything. The descriptor is not needed afterwards. ERR_CORRUPT,
+ * ERR_VERSION. Free with supplies_free.
+ */
+int supplies_open(int fd, struct supplies **ret_supplies, struct errctx *reterr) MUST_USE;
+
+/* NULL is allowed. */
+void supplies_free(struct supplies *supplies);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "shm/supplies.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct supply_field fields[] = {{SLICE_LITERAL("X-A"), SLICE_LITERAL("one")},
+                                             {SLICE_LITERAL("X-B"), SLICE_LITERAL("")}};
+
+static const struct supply entries[] = {
+    {.error = SLICE_LITERAL("unable to read file /x: no such file or directory")},
+    {.authorization = SLICE_LITERAL("Bearer abc"),
+     .fields = {fields, 2},
+     .ca = SLICE_LITERAL("CA"),
+     .cert = SLICE_LITERAL("CERT\0with NUL"),
+     .key = SLICE_LITERAL("KEY"),
+     .host = {1, {{.sin6_family = AF_INET6, .sin6_port = 80}}},
+     .http_proxy = {2, {{.sin6_family = AF_INET}, {.sin6_family = AF_INET6}}}},
+    {.error = SLICE_LITERAL("")},
+};
+
+static int seal(void)
+{
+    const struct supplies supplies = {.config_generation = 7, .items = entries, .len = 3};
+    int fd = -1;
+    assert_int_equal(supplies_seal(&supplies, &fd, NULL), 0);
+    return fd;
+}
+
+static void comes_out_as_it_went_in(void **state)
+{
+    (void)state;
+    int fd = seal();
+    struct supplies *opened = NULL;
+    assert_int_equal(supplies_open(fd, &opened, NULL), 0);
+    close(fd);
+    assert_int_equal(opened->config_generation, 7);
+    assert_int_equal(opened->len, 3);
+    assert_true(slice_equal(opened->items[0].error, entries[0].error));
+    const struct supply *supply = &opened->items[1];
+    assert_int_equal(supply->error.len, 0);
+    assert_true(slice_is(supply->authorization, "Bearer abc"));
+    assert_int_equal(supply->fields.len, 2);
+    assert_true(slice_is(supply->fields.items[0].name, "X-A"));
+    assert_true(slice_is(supply->fields.items[0].value, "one"));
+    assert_int_equal(supply->fields.items[1].value.len, 0);
+    assert_true(slice_equal(supply->cert, entries[1].cert));
+    assert_int_equal(supply->host.count, 1);
+    assert_int_equal(supply->host.items[0].sin6_port, 80);
+    assert_int_equal(supply->http_proxy.count, 2);
+    assert_int_equal(supply->https_proxy.count, 0);
+    supplies_free(opened);
+}
+
+static void cannot_be_changed_once_it_is_sealed(void **state)
+{
+    (void)state;
+    int fd = seal();
+    assert_int_equal(write(fd, "x", 1), -1);
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    close(fd);
+}
+
+static size_t read_back(int fd, char *bytes, size_t cap)
+{
+    ssize_t len = pread(fd, bytes, cap, 0);
+    assert_true(len > 0 && (size_t)len < cap);
+    return (size_t)len;
+}
+
+/* Opens other bytes as if they were a set. */
+static int open_bytes(const char *bytes, size_t len)
+{
+    int fd = memfd_create("test", MFD_CLOEXEC);
+    assert_int_equal(write(fd, bytes, len), len);
+    struct supplies *opened = NULL;
+    int err = supplies_open(fd, &opened, NULL);
+    supplies_free(opened);
+    close(fd);
+    return err;
+}
+
+static void refuses_what_is_damaged_or_cut(void **state)
+{
+    (void)state;
+    char bytes[4096];
+    int fd = seal();
+    size_t len = read_back(fd, bytes, sizeof(bytes));
+    close(fd);
+    assert_int_equal(open_bytes(bytes, len), 0);
+    for (size_t i = 0; i < len; i++) {
+        bool is_format = i >= 8 && i < 12;
+        bool is_generation = i >= 16 && i < 24; /* the receiver compares it */
+        bytes[i] ^= 1;
+        assert_int_equal(open_bytes(bytes, len), is_format       ? ERR_VERSION
+                                                 : is_generation ? 0
+                                                                 : ERR_CORRUPT);
+        bytes[i] ^= 1;
+        if (i > 0)
+            assert_int_equal(open_bytes(bytes, i), ERR_CORRUPT);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comes_out_as_it_went_in),
+        cmocka_unit_test(cannot_be_changed_once_it_is_sealed),
+        cmocka_unit_test(refuses_what_is_damaged_or_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
