@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 
 #define LABEL_ROOM_MIN 64
+#define BUCKETS_MIN    16u
 
 static const struct slice metric_name = {"__name__", 8};
 
@@ -61,19 +62,47 @@ static struct line_context *context_new(const struct line_rules *rules, const st
     return context;
 }
 
+/* Twice as many buckets as before, or the first ones. */
+static void grow(struct line_contexts *contexts)
+{
+    uint32_t mask = contexts->buckets == NULL ? BUCKETS_MIN - 1 : contexts->mask * 2 + 1;
+    struct line_context **buckets = calloc((size_t)mask + 1, sizeof(struct line_context *));
+    check(buckets != NULL);
+    for (uint32_t i = 0; contexts->buckets != NULL && i <= contexts->mask; i++) {
+        for (struct line_context *context = contexts->buckets[i], *next; context != NULL;
+             context = next) {
+            next = context->next;
+            context->next = buckets[context->key & mask];
+            buckets[context->key & mask] = context;
+        }
+    }
+    free(contexts->buckets);
+    contexts->buckets = buckets;
+    contexts->mask = mask;
+}
+
+static void add_context(struct line_contexts *contexts, struct line_context *context)
+{
+    if (contexts->buckets == NULL || contexts->count > contexts->mask)
+        grow(contexts);
+    context->next = contexts->buckets[context->key & contexts->mask];
+    contexts->buckets[context->key & contexts->mask] = context;
+    contexts->count++;
+}
+
 struct line_context *line_context_get(struct line_contexts *contexts,
                                       const struct line_rules *rules, const struct label *labels,
                                       uint32_t label_count)
 {
     uint64_t key = context_key(rules, labels, label_count);
-    struct line_context *context = contexts->first;
+    struct line_context *context =
+        contexts->buckets == NULL ? NULL : contexts->buckets[key & contexts->mask];
     while (context != NULL && context->key != key)
         context = context->next;
     if (context == NULL) {
         context = context_new(rules, labels, label_count);
         context->key = key;
-        context->next = contexts->first;
-        contexts->first = context;
+        add_context(contexts, context);
     }
     context->references++;
     return context;
@@ -84,11 +113,15 @@ void line_context_release(struct line_contexts *contexts, struct line_context *c
     check(context->references > 0);
     if (--context->references > 0)
         return;
-    struct line_context **link = &contexts->first;
+    struct line_context **link = &contexts->buckets[context->key & contexts->mask];
     while (*link != context)
         link = &(*link)->next;
     *link = context->next;
     free(context);
+    if (--contexts->count > 0)
+        return;
+    free(contexts->buckets);
+    *contexts = (struct line_contexts){0};
 }
 
 /* ---- learning ---- */

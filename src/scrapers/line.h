@@ -36,7 +36,7 @@ struct line_rules {
  * target's labels, and the values that the rules read. Interned: targets with the same share one.
  */
 struct line_context {
-    struct line_context *next; /* private */
+    struct line_context *next; /* of the same bucket; private */
     uint64_t key;
     uint32_t references;
     bool honor_labels;
@@ -46,8 +46,14 @@ struct line_context {
     struct plan *recent[LINE_CONTEXT_RECENT]; /* plans that were made last (scrapers/plan.h) */
 };
 
+/*
+ * By key: where rules read what differs from target to target, there is one for each. All zero at
+ * the start, and again when the last context is released.
+ */
 struct line_contexts {
-    struct line_context *first;
+    struct line_context **buckets; /* private */
+    uint32_t mask;
+    uint32_t count;
 };
 
 /* The context of a job's targets with these labels (sorted by name); a reference for the caller. */

@@ -51,7 +51,7 @@ static void bench_free(struct bench *bench)
     line_context_release(&bench->contexts, bench->context);
     plans_fini(&bench->plans);
     body_tools_fini(&bench->tools);
-    assert_null(bench->contexts.first);
+    assert_int_equal(bench->contexts.count, 0);
     series_reclaim(&bench->store);
     series_reclaim(&bench->store);
     struct series_usage usage = series_usage(&bench->store);

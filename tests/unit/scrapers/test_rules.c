@@ -196,6 +196,27 @@ static void targets_do_not_share_what_rules_read(void **state)
     rig_free(rig);
 }
 
+static void many_targets_that_rules_tell_apart_have_a_context_each(void **state)
+{
+    (void)state;
+    enum { TARGETS = 100 };
+    struct rig *rig = open_with("[{source_labels: [zone], target_label: copy}]");
+    struct rig_target targets[TARGETS];
+    char zones[TARGETS][16];
+    for (uint64_t i = 0; i < TARGETS; i++) {
+        snprintf(zones[i], sizeof(zones[i]), "zone=%d", (int)i / 2);
+        targets[i] = (struct rig_target){.id = i + 1, .job = "r", .extra = zones[i]};
+    }
+    rig_table(rig, targets, TARGETS);
+    assert_int_equal(rig->scraper.contexts.count, TARGETS / 2);
+    for (uint64_t i = 1; i < TARGETS; i += 2)
+        assert_ptr_equal(rig_target(rig, i)->context, rig_target(rig, i + 1)->context);
+    assert_string_equal(rig_scrape(rig, TARGETS, &AB),
+                        "a{copy=\"49\",zone=\"49\"} 1\nb{copy=\"49\",zone=\"49\"} 2\n" UP(
+                            "scraped 2 post 2 added 2"));
+    rig_free(rig);
+}
+
 static void a_successor_goes_on_with_what_was_not_dropped(void **state)
 {
     (void)state;
@@ -219,6 +240,7 @@ int main(void)
         cmocka_unit_test(all_stories_come_true),
         cmocka_unit_test(targets_share_what_rules_do_not_read),
         cmocka_unit_test(targets_do_not_share_what_rules_read),
+        cmocka_unit_test(many_targets_that_rules_tell_apart_have_a_context_each),
         cmocka_unit_test(a_successor_goes_on_with_what_was_not_dropped),
     };
     return cmocka_run_group_tests(tests, load, NULL);
