@@ -48,6 +48,7 @@ static void attach(struct bench *bench)
         ring_consumer_attach(&bench->source.ring, ring_fd, 0, true, NULL) != 0 ||
         series_reader_attach(&bench->source.series, series_fd, 0, NULL) != 0)
         die("cannot attach");
+    (void)ring_consumer_wake_at(&bench->source.ring, UINT64_MAX);
 }
 
 /* Lines as an HTTP service has them: a name and two labels. */
