@@ -76,7 +76,7 @@ struct config_protocols {
     size_t len;
 };
 
-enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2 };
+enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2, CONFIG_MESSAGE_AUTO };
 
 enum config_pinning { CONFIG_PINNING_AUTO, CONFIG_PINNING_ON, CONFIG_PINNING_OFF };
 
@@ -240,7 +240,7 @@ struct config_queue {
     int64_t sample_age_limit; /* 0: none */
 };
 
-/* `metadata_config` of a remote; accepted, unused. */
+/* `metadata_config` of a remote. */
 struct config_metadata {
     bool send;
     int64_t send_interval;
@@ -255,6 +255,8 @@ struct config_remote {
     enum config_message protobuf_message;
     struct config_map headers; /* sent with each request */
     struct config_http_client http;
+    bool send_exemplars;
+    bool send_native_histograms;
     struct config_queue queue_config;
     struct config_metadata metadata_config;
     struct config_relabels write_relabel_configs; /* for series, after external_labels */

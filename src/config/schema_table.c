@@ -347,9 +347,9 @@ static const struct schema_key remote_keys[] = {
     {MEMBER(write_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
      .help = "Rules that change or drop samples on their way to this remote, after "
              "`external_labels` were added."},
-    LATER(send_exemplars, SCHEMA_BOOL, .fallback = "false", .help = "Send exemplars."),
-    LATER(send_native_histograms, SCHEMA_BOOL, .fallback = "false",
-          .help = "Send native histograms."),
+    {MEMBER(send_exemplars), .type = SCHEMA_BOOL, .fallback = "false", .help = "Send exemplars."},
+    {MEMBER(send_native_histograms), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "Send native histograms."},
     LATER(round_robin_dns, SCHEMA_BOOL, .fallback = "false",
           .help = "Spread requests over all addresses of the host."),
     LATER(failed_request_logging, SCHEMA_BOOL, .fallback = "false",

@@ -86,6 +86,7 @@ static void put_batch(struct shm_batch copies[2], const struct shm_batch *batch,
     next->samples = batch->samples;
     next->attempts = batch->attempts;
     next->rings = rings;
+    next->message = batch->message;
     memcpy(next->totals, batch->totals, sizeof(next->totals));
     memcpy(next->start, batch->start, rings * sizeof(*batch->start));
     memcpy(next->end, batch->end, rings * sizeof(*batch->end));
@@ -106,31 +107,45 @@ static void move_lanes(struct shm_remote *remote, const struct shm_batch *batch)
     }
 }
 
-enum { OUTCOMES = 7 };
+/* The counters of a kind, in the order of struct delivery_tally. */
+enum { TALLIES = sizeof(struct delivery_tally) / sizeof(uint64_t) };
 
-static const enum remote_counter outcome_counters[OUTCOMES] = {
-    REMOTE_DELIVERED,        REMOTE_ALREADY_DELIVERED, REMOTE_SAMPLES_FAILED,
-    REMOTE_DROPPED_TOO_OLD,  REMOTE_DROPPED_DAMAGED,   REMOTE_DROPPED_TOO_LARGE,
-    REMOTE_DROPPED_UNWANTED,
+static const enum remote_counter tally_counters[DELIVERY_KINDS][TALLIES] = {
+    {REMOTE_DELIVERED, REMOTE_ALREADY_DELIVERED, REMOTE_SAMPLES_FAILED, REMOTE_DROPPED_TOO_OLD,
+     REMOTE_DROPPED_DAMAGED, REMOTE_DROPPED_TOO_LARGE, REMOTE_DROPPED_UNWANTED},
+    {REMOTE_HISTOGRAMS_DELIVERED, REMOTE_HISTOGRAMS_ALREADY_DELIVERED, REMOTE_HISTOGRAMS_FAILED,
+     REMOTE_HISTOGRAMS_TOO_OLD, REMOTE_HISTOGRAMS_DAMAGED, REMOTE_HISTOGRAMS_TOO_LARGE,
+     REMOTE_HISTOGRAMS_UNWANTED},
+    {REMOTE_EXEMPLARS_DELIVERED, REMOTE_EXEMPLARS_ALREADY_DELIVERED, REMOTE_EXEMPLARS_FAILED,
+     REMOTE_EXEMPLARS_TOO_OLD, REMOTE_EXEMPLARS_DAMAGED, REMOTE_EXEMPLARS_TOO_LARGE,
+     REMOTE_EXEMPLARS_UNWANTED},
 };
-_Static_assert(OUTCOMES <= sizeof((struct shm_batch){0}.totals) / sizeof(uint64_t), "too many");
+
+/* A batch's totals: the tallies of all kinds, then this. */
+enum { TOTAL_CUSTOM_BUCKETS = DELIVERY_KINDS * TALLIES, TOTALS };
+_Static_assert(TOTALS <= sizeof((struct shm_batch){0}.totals) / sizeof(uint64_t), "too many");
+
+static enum remote_counter counter_of(uint32_t total)
+{
+    return total == TOTAL_CUSTOM_BUCKETS ? REMOTE_HISTOGRAMS_CUSTOM_BUCKETS
+                                         : tally_counters[total / TALLIES][total % TALLIES];
+}
 
 static void add_outcome(const struct shm_remote *remote, struct shm_batch *batch,
                         const struct delivery_outcome *outcome)
 {
-    const uint64_t more[OUTCOMES] = {
-        outcome->delivered, outcome->already_delivered, outcome->failed,   outcome->too_old,
-        outcome->damaged,   outcome->too_large,         outcome->unwanted,
-    };
-    for (uint32_t i = 0; i < OUTCOMES; i++)
-        batch->totals[i] = remote_get(remote, outcome_counters[i]) + more[i];
+    uint64_t more[TOTALS];
+    memcpy(more, outcome->of, sizeof(outcome->of));
+    more[TOTAL_CUSTOM_BUCKETS] = outcome->custom_buckets;
+    for (uint32_t i = 0; i < TOTALS; i++)
+        batch->totals[i] = remote_get(remote, counter_of(i)) + more[i];
 }
 
 /* Absolute numbers: the same again changes nothing. */
 static void set_totals(struct shm_remote *remote, const struct shm_batch *batch)
 {
-    for (uint32_t i = 0; i < OUTCOMES; i++)
-        remote_set(remote, outcome_counters[i], batch->totals[i]);
+    for (uint32_t i = 0; i < TOTALS; i++)
+        remote_set(remote, counter_of(i), batch->totals[i]);
 }
 
 /* What is left to do of a batch that is DONE. Nothing else comes between a DONE and this. */
@@ -175,6 +190,17 @@ void delivery_attempt(struct shm_remote *remote, uint32_t shard, uint64_t body_h
     batch.body_hash = body_hash;
     put_batch(remote->shards[shard], &batch, SHM_BATCH_OPEN);
     CRASHPOINT("delivery.attempt_noted");
+}
+
+void delivery_change_message(struct shm_remote *remote, uint32_t shard, uint32_t message)
+{
+    struct shm_batch batch = *batch_of(remote, shard);
+    check(batch.state == SHM_BATCH_OPEN);
+    batch.message = message;
+    batch.attempts = 0;
+    batch.body_hash = 0;
+    put_batch(remote->shards[shard], &batch, SHM_BATCH_OPEN);
+    CRASHPOINT("delivery.message_changed");
 }
 
 void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard,

@@ -57,8 +57,14 @@ void delivery_open(struct shm_remote *remote, uint32_t shard, const struct shm_b
 /* Notes a new attempt of the open batch, and its body's hash. */
 void delivery_attempt(struct shm_remote *remote, uint32_t shard, uint64_t body_hash);
 
-/* What became of the samples of a batch, as the remote's counters of these names say it. */
-struct delivery_outcome {
+/* The open batch is sent in the other version of remote write from now on: nobody has it yet. */
+void delivery_change_message(struct shm_remote *remote, uint32_t shard, uint32_t message);
+
+/* What the items of a batch are. */
+enum delivery_kind { DELIVERY_SAMPLES, DELIVERY_HISTOGRAMS, DELIVERY_EXEMPLARS, DELIVERY_KINDS };
+
+/* What became of the items of one kind, as the remote's counters of these names say it. */
+struct delivery_tally {
     uint64_t delivered;
     uint64_t already_delivered;
     uint64_t failed;
@@ -66,6 +72,11 @@ struct delivery_outcome {
     uint64_t damaged;
     uint64_t too_large;
     uint64_t unwanted; /* write_relabel_configs dropped them */
+};
+
+struct delivery_outcome {
+    struct delivery_tally of[DELIVERY_KINDS];
+    uint64_t custom_buckets; /* histograms that remote write 1.0 cannot carry */
 };
 
 /*

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 1u
+#define SHM_LAYOUT_MAJOR 2u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -125,16 +125,26 @@ struct shm_ring_consumer {
 #define SHM_BLOCK_SAMPLES_KIND 1u
 #define SHM_BLOCK_STALE        2u /* every value is the staleness marker */
 #define SHM_BLOCK_SKIP         3u /* nothing: the ring goes on after it */
+#define SHM_BLOCK_HISTOGRAMS   4u /* every value is a native histogram */
+#define SHM_BLOCK_EXEMPLARS    5u /* exemplars of the lines: a value and labels each */
 
 /* Flags of a block. */
-#define SHM_BLOCK_HAS_LAYOUT     1u /* lines come from a layout, there is no column of refs */
-#define SHM_BLOCK_HAS_TIMESTAMPS 2u /* a column of timestamps, instead of the header's */
-#define SHM_BLOCK_LAST           4u /* the last one of its scrape */
-#define SHM_BLOCK_REPORT         8u /* the report series (up and so on) */
+#define SHM_BLOCK_HAS_LAYOUT     1u  /* lines come from a layout, there is no column of refs */
+#define SHM_BLOCK_HAS_TIMESTAMPS 2u  /* a column of timestamps, instead of the header's */
+#define SHM_BLOCK_LAST           4u  /* the last one of its scrape */
+#define SHM_BLOCK_REPORT         8u  /* the report series (up and so on) */
+#define SHM_BLOCK_HAS_STARTS     16u /* a column of start timestamps */
 
 /*
  * Header of a block; columns follow, each aligned to 8 bytes: u32 line refs (unless HAS_LAYOUT),
- * u64 bits of the values (unless STALE), i64 timestamps in ms (if HAS_TIMESTAMPS).
+ * u64 bits of the values (unless STALE or HISTOGRAMS), i64 timestamps in ms (if HAS_TIMESTAMPS),
+ * i64 start timestamps in ms (if HAS_STARTS; 0: not known), and for HISTOGRAMS and EXEMPLARS u32
+ * ends and then bytes: those of item i end at ends[i], counted from the first, and start where
+ * those of the item before end.
+ *
+ * Bytes of a histogram: the message prometheus.Histogram, which is io.prometheus.write.v2.Histogram
+ * too, without its timestamps (fields 15 and 17); the field schema (4) stands first. Bytes of an
+ * exemplar: u32 number of labels, then struct shm_label with their texts, sorted by name.
  */
 struct shm_block {
     uint32_t magic;
@@ -150,7 +160,8 @@ struct shm_block {
     uint32_t first_line; /* the block's lines are [first_line, first_line + count) of the layout */
     uint32_t scrape_seq; /* counts the scrapes of the target */
     int64_t timestamp_ms;
-    uint64_t reserved;
+    uint32_t metadata_ref; /* METADATA record that tells of the target's families; 0 = none */
+    uint32_t metadata_generation;
 };
 _Static_assert(sizeof(struct shm_block) == 64, "layout");
 _Static_assert(offsetof(struct shm_block, timestamp_ms) == 48, "layout");
@@ -166,18 +177,19 @@ struct shm_series_head {
 #define SHM_SERIES_ARENA 8192u
 #define SHM_SERIES_UNIT  16u
 
-#define SHM_RECORD_FREE    0u
-#define SHM_RECORD_LINE    1u
-#define SHM_RECORD_LAYOUT  2u
-#define SHM_RECORD_STAMPED 3u
-#define SHM_RECORD_TARGET  4u
+#define SHM_RECORD_FREE     0u
+#define SHM_RECORD_LINE     1u
+#define SHM_RECORD_LAYOUT   2u
+#define SHM_RECORD_STAMPED  3u
+#define SHM_RECORD_TARGET   4u
+#define SHM_RECORD_METADATA 5u
 
 struct shm_record {
     uint32_t units; /* size of the whole record in SHM_SERIES_UNITs */
     uint16_t kind;
     uint16_t flags;      /* the scraper's own */
     uint32_t generation; /* moves with each re-use of the space; never 0 */
-    uint32_t count;      /* LINE, TARGET: labels; LAYOUT, STAMPED: lines */
+    uint32_t count;      /* LINE, TARGET: labels; LAYOUT, STAMPED: lines; METADATA: families */
     uint32_t hash;       /* of the content; the scraper's own */
     uint32_t references; /* the scraper's own, made anew when it attaches */
 };
@@ -203,10 +215,12 @@ struct shm_target_state {
     uint32_t stamped_ref; /* series with timestamps of their own; 0 = none */
     uint32_t stamped_generation;
     uint32_t scrape_seq;
-    uint32_t flags; /* SHM_STATE_REPORTED */
+    uint32_t flags;        /* SHM_STATE_REPORTED */
+    uint32_t metadata_ref; /* what is known of the families it exposes; 0 = nothing */
+    uint32_t metadata_generation;
 };
 #define SHM_STATE_REPORTED 1u /* report series have been sent */
-_Static_assert(sizeof(struct shm_target_state) == 40, "layout");
+_Static_assert(sizeof(struct shm_target_state) == 48, "layout");
 
 /* Body of a TARGET record; its labels follow. */
 struct shm_target_body {
@@ -215,9 +229,22 @@ struct shm_target_body {
     uint32_t labels_len;
     uint32_t reserved;
 };
-_Static_assert(sizeof(struct shm_target_body) == 96, "layout");
+_Static_assert(sizeof(struct shm_target_body) == 112, "layout");
 
 /* LAYOUT: u32 line refs[count]. STAMPED: i64 timestamps_ms[count], then u32 line refs[count]. */
+
+/*
+ * METADATA: `count` times this, sorted by name and unique, then their texts: name, help, unit,
+ * without padding.
+ */
+struct shm_family {
+    uint32_t at;   /* where its texts start, from the start of the body */
+    uint32_t type; /* as remote write numbers them: 0 unknown, 1 counter, ... 7 stateset */
+    uint32_t name_len;
+    uint32_t help_len;
+    uint32_t unit_len;
+};
+_Static_assert(sizeof(struct shm_family) == 20, "layout");
 
 /* ---- targets ------------------------------------------------------------------------------ */
 
@@ -310,7 +337,9 @@ struct shm_batch {
     uint32_t samples;
     uint32_t attempts;
     uint32_t rings;
-    uint64_t totals[8]; /* DONE: what counters of the remote become with it, see delivery.c */
+    uint32_t message; /* remote write version of its body: 1 or 2 */
+    uint32_t reserved;
+    uint64_t totals[24]; /* DONE: what counters of the remote become with it, see delivery.c */
     struct shm_position start[SHM_MAX_SCRAPERS];
     struct shm_position end[SHM_MAX_SCRAPERS];
 };
@@ -320,7 +349,7 @@ struct shm_remote {
     _Atomic uint64_t key; /* hash of the remote's URL and name; 0 = this place is free */
     char name[64];        /* NUL-terminated, for the console */
     char url[256];
-    _Atomic uint64_t counters[64]; /* remote_counters.def */
+    _Atomic uint64_t counters[128]; /* remote_counters.def */
     uint64_t reserved[20];
     struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS]; /* delivered up to here */
     struct shm_batch shards[SHM_MAX_SHARDS][2];

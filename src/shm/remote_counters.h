@@ -16,7 +16,7 @@ enum remote_counter {
 #undef COUNTER
     REMOTE_COUNTER_COUNT
 };
-_Static_assert((int)REMOTE_COUNTER_COUNT <= 64, "struct shm_remote has no room for more");
+_Static_assert((int)REMOTE_COUNTER_COUNT <= 128, "struct shm_remote has no room for more");
 
 struct remote_counter_info {
     const char *name; /* of the metric; may end with {label="value"} */

@@ -38,6 +38,7 @@ void series_store_detach(struct series_store *store)
     series_index_fini(&store->lines);
     series_index_fini(&store->layouts);
     series_index_fini(&store->targets);
+    series_index_fini(&store->metadata);
     free(store->pending);
     free(store->scratch);
     segment_unmap(&store->segment);
@@ -52,6 +53,8 @@ struct series_index *series_index_of(struct series_store *store, uint16_t kind)
         return &store->layouts;
     case SHM_RECORD_TARGET:
         return &store->targets;
+    case SHM_RECORD_METADATA:
+        return &store->metadata;
     default:
         return NULL;
     }
@@ -207,6 +210,17 @@ int series_stamped(struct series_store *store, const uint32_t *lines, const int6
     return 0;
 }
 
+int series_metadata(struct series_store *store, const struct family *families, uint32_t count,
+                    uint32_t *ret_ref)
+{
+    check(count >= 1);
+    size_t len = families_length(families, count);
+    uint8_t *bytes = scratch_of(store, len);
+    bool is_new;
+    families_put(bytes, families, count);
+    return intern(store, SHM_RECORD_METADATA, bytes, len, count, ret_ref, &is_new);
+}
+
 void series_retain(struct series_store *store, uint32_t ref)
 {
     struct shm_record *record = record_at(store, ref);
@@ -294,6 +308,8 @@ static void release_state(struct series_store *store, const struct shm_target_st
         series_release(store, state->layout_ref);
     if (state->stamped_ref != 0)
         series_release(store, state->stamped_ref);
+    if (state->metadata_ref != 0)
+        series_release(store, state->metadata_ref);
 }
 
 void series_target_drop(struct series_store *store, uint32_t ref)
@@ -331,7 +347,7 @@ struct series_state series_target_state(const struct series_store *store, uint32
     if (valid == NULL)
         return (struct series_state){0};
     return (struct series_state){valid->timestamp_ms, valid->layout_ref, valid->stamped_ref,
-                                 valid->scrape_seq, valid->flags};
+                                 valid->scrape_seq,   valid->flags,      valid->metadata_ref};
 }
 
 void series_target_view(const struct series_store *store, uint32_t ref,
@@ -365,6 +381,9 @@ void series_target_prepare(struct series_store *store, uint32_t ref,
     copy->layout_generation = state->layout == 0 ? 0 : series_generation(store, state->layout);
     copy->stamped_ref = state->stamped;
     copy->stamped_generation = state->stamped == 0 ? 0 : series_generation(store, state->stamped);
+    copy->metadata_ref = state->metadata;
+    copy->metadata_generation =
+        state->metadata == 0 ? 0 : series_generation(store, state->metadata);
     copy->scrape_seq = state->scrape_seq;
     copy->flags = state->flags;
     /* release: a state with a position is complete, for whoever recovers */
@@ -422,6 +441,17 @@ const int64_t *series_stamped_times(const struct series_store *store, uint32_t r
     struct shm_record *record = record_at(store, ref);
     check(record->kind == SHM_RECORD_STAMPED);
     return record_body(record);
+}
+
+struct family series_family(const struct series_store *store, uint32_t ref, uint32_t i)
+{
+    struct shm_record *record = record_at(store, ref);
+    size_t room = (size_t)record->units * SHM_SERIES_UNIT - sizeof(*record);
+    struct family family;
+    check(record->kind == SHM_RECORD_METADATA);
+    bool is_there = families_get(record_body(record), room, record->count, i, &family);
+    check(is_there);
+    return family;
 }
 
 bool series_is(const struct series_store *store, uint32_t ref, uint16_t kind, uint32_t generation)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The series segment of a scraper: LINE, LAYOUT, STAMPED and TARGET records (layout.h). One
- * scraper writes it; the writer and the console read it through series_reader.h.
+ * The series segment of a scraper: LINE, LAYOUT, STAMPED, METADATA and TARGET records (layout.h).
+ * One scraper writes it; the writer and the console read it through series_reader.h.
  *
  * Records are reused only when the ring's acked_pos has passed the position that was written when
  * they were last needed: the ring position is the epoch. Reference counts and indexes are private
@@ -12,6 +12,7 @@
 #define SHM_SERIES_H
 
 #include "labels/label_set.h"
+#include "shm/family.h"
 #include "shm/ring.h"
 
 /* A label that hides the target's label of this name has this as value.ptr, and len 0. */
@@ -23,7 +24,8 @@ struct series_state {
     uint32_t layout; /* refs; 0 = none */
     uint32_t stamped;
     uint32_t scrape_seq;
-    uint32_t flags; /* SHM_STATE_REPORTED */
+    uint32_t flags;    /* SHM_STATE_REPORTED */
+    uint32_t metadata; /* ref; 0 = none */
 };
 
 /* Private: a hash table from contents to records. */
@@ -52,6 +54,7 @@ struct series_store {
     struct series_index lines;
     struct series_index layouts;
     struct series_index targets;
+    struct series_index metadata;
     uint32_t free_lists[SERIES_SIZE_CLASSES];
     struct series_pending *pending; /* a circular queue in the order of pos */
     size_t pending_first;
@@ -87,7 +90,13 @@ int series_layout(struct series_store *store, const uint32_t *lines, uint32_t co
 int series_stamped(struct series_store *store, const uint32_t *lines, const int64_t *timestamps_ms,
                    uint32_t count, uint32_t *ret_ref) MUST_USE;
 
-/* One more reference; one reference less. LINE, LAYOUT and STAMPED. */
+/* The METADATA of these families, sorted by name and unique; a reference for the caller. count
+ * >= 1.
+ */
+int series_metadata(struct series_store *store, const struct family *families, uint32_t count,
+                    uint32_t *ret_ref) MUST_USE;
+
+/* One more reference; one reference less. All but TARGET. */
 void series_retain(struct series_store *store, uint32_t ref);
 void series_release(struct series_store *store, uint32_t ref);
 
@@ -119,8 +128,8 @@ struct series_state series_target_state(const struct series_store *store, uint32
 /*
  * Writes the state that will be the target's once the ring has published everything reserved now.
  * Must be followed by ring_publish, or by series_target_forget when that does not come. Takes over
- * one reference of state->layout and state->stamped each (those of the old state are given back
- * by series_target_commit).
+ * one reference of state->layout, state->stamped and state->metadata each (those of the old state
+ * are given back by series_target_commit).
  */
 void series_target_prepare(struct series_store *store, uint32_t ref,
                            const struct series_state *state);
@@ -140,6 +149,9 @@ uint32_t series_count(const struct series_store *store, uint32_t ref);
 const uint32_t *series_layout_lines(const struct series_store *store, uint32_t ref);
 const uint32_t *series_stamped_lines(const struct series_store *store, uint32_t ref);
 const int64_t *series_stamped_times(const struct series_store *store, uint32_t ref);
+
+/* Family i of a METADATA record. */
+struct family series_family(const struct series_store *store, uint32_t ref, uint32_t i);
 
 /* Whether ref still is the record it was when it had this generation. */
 bool series_is(const struct series_store *store, uint32_t ref, uint16_t kind, uint32_t generation);

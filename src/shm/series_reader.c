@@ -58,6 +58,13 @@ const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t
     return (const uint32_t *)(const void *)layout->body;
 }
 
+bool series_reader_family(const struct series_record *metadata, struct slice name,
+                          struct family *ret_family)
+{
+    return metadata->kind == SHM_RECORD_METADATA &&
+           families_find(metadata->body, metadata->body_len, metadata->count, name, ret_family);
+}
+
 struct series_labels series_reader_labels(const struct series_record *record)
 {
     return (struct series_labels){record->body, record->body + record->body_len, record->count};

@@ -8,6 +8,7 @@
 #define SHM_SERIES_READER_H
 
 #include "base/slice.h"
+#include "shm/family.h"
 #include "shm/segment.h"
 
 struct series_reader {
@@ -37,6 +38,10 @@ bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint
 
 /* The line refs of a LAYOUT record; *ret_count of them. NULL when damaged. */
 const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t *ret_count);
+
+/* The family of this name in a METADATA record; false: it has none, or is damaged. */
+bool series_reader_family(const struct series_record *metadata, struct slice name,
+                          struct family *ret_family) MUST_USE;
 
 /* A label of a LINE or TARGET; hides: see SHM_LABEL_HIDES. */
 struct series_label {

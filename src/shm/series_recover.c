@@ -59,6 +59,14 @@ static bool target_fits(struct shm_record *record, size_t room)
                SIZE_MAX;
 }
 
+static bool metadata_fits(struct shm_record *record, size_t room)
+{
+    const uint8_t *body = record_body(record);
+    size_t len = families_stored_length(body, room, record->count);
+    return record->count >= 1 && len != SIZE_MAX &&
+           record->hash == series_content_hash(body, len, record->count);
+}
+
 static bool content_fits(struct shm_record *record)
 {
     size_t room = body_room(record);
@@ -71,6 +79,8 @@ static bool content_fits(struct shm_record *record)
         return record->count >= 1 && room / (sizeof(uint32_t) + sizeof(int64_t)) >= record->count;
     case SHM_RECORD_TARGET:
         return target_fits(record, room);
+    case SHM_RECORD_METADATA:
+        return metadata_fits(record, room);
     default:
         return false;
     }
@@ -184,6 +194,8 @@ static void recover_state(struct recovery *recovery, uint32_t ref, struct shm_re
         refer(recovery, valid->layout_ref, SHM_RECORD_LAYOUT, valid->layout_generation);
     valid->stamped_ref =
         refer(recovery, valid->stamped_ref, SHM_RECORD_STAMPED, valid->stamped_generation);
+    valid->metadata_ref =
+        refer(recovery, valid->metadata_ref, SHM_RECORD_METADATA, valid->metadata_generation);
 }
 
 static void mark(struct recovery *recovery, uint32_t ref, uint16_t kind, uint32_t generation)
@@ -201,6 +213,8 @@ static void mark_block(struct recovery *recovery, const struct block_view *view)
     mark(recovery, head->target_ref, SHM_RECORD_TARGET, head->target_generation);
     if ((head->flags & SHM_BLOCK_HAS_LAYOUT) != 0)
         mark(recovery, head->layout_ref, SHM_RECORD_LAYOUT, head->layout_generation);
+    if (head->metadata_ref != 0)
+        mark(recovery, head->metadata_ref, SHM_RECORD_METADATA, head->metadata_generation);
     for (uint32_t i = 0; view->refs != NULL && i < head->count; i++)
         mark(recovery, view->refs[i], SHM_RECORD_LINE, 0);
 }

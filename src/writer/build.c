@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "writer/item.h"
+
 enum {
     BYTES_PER_SAMPLE = 1024, /* generous: 300 are usual */
     MESSAGE_MIN = 4 << 20,
@@ -97,13 +99,26 @@ static bool open_block(struct builder *builder, const struct scan *scan,
     return true;
 }
 
-static void note_sent(struct build_result *result, int64_t ms)
+static enum delivery_kind kind_of(const struct shm_block *head)
+{
+    switch (head->kind) {
+    case SHM_BLOCK_HISTOGRAMS:
+        return DELIVERY_HISTOGRAMS;
+    case SHM_BLOCK_EXEMPLARS:
+        return DELIVERY_EXEMPLARS;
+    default:
+        return DELIVERY_SAMPLES;
+    }
+}
+
+static void note_sent(struct build_result *result, enum delivery_kind kind, int64_t ms)
 {
     if (result->sent == 0 || ms < result->oldest_ms)
         result->oldest_ms = ms;
     if (result->sent == 0 || ms > result->newest_ms)
         result->newest_ms = ms;
     result->sent++;
+    result->of[kind].sent++;
 }
 
 /*
@@ -126,46 +141,79 @@ static bool relabel_series(struct builder *builder, const struct block_context *
     return relabel_apply(context->limits.relabel, series, &builder->scratch);
 }
 
-/* 0: the sample is in the request or counted otherwise; ERR_FULL: it does not fit. */
-static int add_sample(struct builder *builder, const struct block_context *context,
-                      const struct block_view *block, uint32_t i, struct build_result *result)
+/* The labels of the item's series, as the rules leave them. False: counted, nothing to send. */
+static bool labels_of(struct builder *builder, const struct block_context *context, uint32_t i,
+                      struct build_tally *tally, const struct label **ret_labels, size_t *ret_count)
 {
-    int64_t ms = block->timestamps != NULL ? block->timestamps[i] : block->head.timestamp_ms;
-    if (ms < context->limits.oldest_ms) {
-        result->too_old++;
-        return 0;
-    }
     struct series_record line;
-    size_t count;
     if (!series_reader_record(context->series, context->lines[i], SHM_RECORD_LINE, 0, &line) ||
-        !read_labels(&line, builder->line_labels, &count)) {
-        result->damaged++;
-        return 0;
+        !read_labels(&line, builder->line_labels, ret_count)) {
+        tally->damaged++;
+        return false;
     }
-    const struct label *labels = builder->line_labels;
-    if (context->limits.relabel != NULL) {
-        if (!relabel_series(builder, context, count)) {
-            result->unwanted++;
-            return 0;
-        }
-        labels = builder->series.labels;
-        count = builder->series.count;
+    *ret_labels = builder->line_labels;
+    if (context->limits.relabel == NULL)
+        return true;
+    if (!relabel_series(builder, context, *ret_count)) {
+        tally->unwanted++;
+        return false;
     }
-    uint64_t bits = block->bits != NULL ? block->bits[i] : SHM_STALE_BITS;
-    int err = encoder_add(&builder->encoder, labels, count, bits, ms);
-    if (err == 0)
-        note_sent(result, ms);
-    return err;
+    *ret_labels = builder->series.labels;
+    *ret_count = builder->series.count;
+    return true;
 }
 
-/* How many samples of the piece are dealt with: less than all when the request is full. */
+static int put_item(struct builder *builder, struct item *item)
+{
+    return item_put_v1(&builder->encoder, item);
+}
+
+/* Whether the item is of a kind that goes to this remote. */
+static bool is_asked_for(const struct build_limits *limits, enum delivery_kind kind)
+{
+    return kind == DELIVERY_SAMPLES || (kind == DELIVERY_HISTOGRAMS && limits->histograms) ||
+           (kind == DELIVERY_EXEMPLARS && limits->exemplars);
+}
+
+/* 0: the item is in the request or counted otherwise; ERR_FULL: it does not fit. */
+static int add_item(struct builder *builder, const struct block_context *context,
+                    const struct block_view *block, uint32_t i, struct build_result *result)
+{
+    struct item item = {.kind = kind_of(&block->head)};
+    struct build_tally *tally = &result->of[item.kind];
+    if (!is_asked_for(&context->limits, item.kind))
+        return 0;
+    if (!item_read(block, i, &item)) {
+        tally->damaged++;
+        return 0;
+    }
+    if (item.ms < context->limits.oldest_ms) {
+        tally->too_old++;
+        return 0;
+    }
+    if (item_has_custom_buckets(&item)) {
+        result->custom_buckets++;
+        return 0;
+    }
+    if (!labels_of(builder, context, i, tally, &item.labels, &item.label_count))
+        return 0;
+    int err = put_item(builder, &item);
+    if (err == 0)
+        note_sent(result, item.kind, item.ms);
+    else if (err != ERR_FULL)
+        tally->damaged++;
+    return err == ERR_FULL ? ERR_FULL : 0;
+}
+
+/* How many items of the piece are dealt with: less than all when the request is full. */
 static uint32_t add_piece(struct builder *builder, const struct scan *scan,
                           const struct scan_piece *piece, struct build_limits limits,
                           struct build_result *result)
 {
+    enum delivery_kind kind = kind_of(&piece->block->head);
     struct block_context context;
     if (!open_block(builder, scan, piece, limits, &context)) {
-        result->damaged += piece->last - piece->first;
+        result->of[kind].damaged += piece->last - piece->first;
         return piece->last - piece->first;
     }
     for (uint32_t i = piece->first; i < piece->last; i++) {
@@ -173,13 +221,29 @@ static uint32_t add_piece(struct builder *builder, const struct scan *scan,
         if (ends && (encoder_bytes(&builder->encoder) >= builder->batch_bytes ||
                      result->sent >= limits.samples_max))
             return i - piece->first;
-        if (add_sample(builder, &context, piece->block, i, result) == 0)
+        if (add_item(builder, &context, piece->block, i, result) == 0)
             continue;
         if (ends)
             return i - piece->first;
-        result->too_large++;
+        result->of[kind].too_large++;
     }
     return piece->last - piece->first;
+}
+
+uint32_t build_too_old(const struct build_result *result)
+{
+    uint32_t sum = 0;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        sum += result->of[kind].too_old;
+    return sum;
+}
+
+uint32_t build_unwanted(const struct build_result *result)
+{
+    uint32_t sum = 0;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        sum += result->of[kind].unwanted;
+    return sum;
 }
 
 void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * From ranges of the rings to a request body: follows the refs of each block into the series
- * tables, puts labels together and hands samples to the encoder. What is damaged is left out and
- * counted, never guessed.
+ * tables, puts labels together and hands items (samples, histograms, exemplars) to the encoder.
+ * What is damaged is left out and counted, never guessed.
  */
 #ifndef WRITER_BUILD_H
 #define WRITER_BUILD_H
@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/slice.h"
 #include "labels/relabel.h"
+#include "shm/delivery.h"
 #include "writer/encode.h"
 #include "writer/scan.h"
 
@@ -31,21 +32,30 @@ struct builder {
 
 struct build_limits {
     const struct relabel *relabel; /* write_relabel_configs; NULL: none */
-    int64_t oldest_ms;             /* samples before it are left out; INT64_MIN: none */
+    int64_t oldest_ms;             /* items before it are left out; INT64_MIN: none */
+    bool histograms;               /* the remote is sent these */
+    bool exemplars;
     bool may_end_early; /* stop once the message has batch_bytes, or so many samples as below; else
                            go on while there is room */
     uint32_t samples_max;
 };
 
-struct build_result {
-    struct slice body; /* compressed; borrowed until the next build */
-    uint32_t passed;   /* samples looked at, of which ... */
-    uint32_t sent;     /* ... these are in the body, */
+/* What became of the items of one kind. */
+struct build_tally {
+    uint32_t sent; /* in the body */
     uint32_t too_old;
     uint32_t unwanted; /* rules dropped them */
     uint32_t damaged;
     uint32_t too_large;
-    int64_t oldest_ms; /* of those sent */
+};
+
+struct build_result {
+    struct slice body; /* compressed; borrowed until the next build */
+    uint32_t passed;   /* items looked at, of which ... */
+    uint32_t sent;     /* ... these are in the body, of all kinds */
+    struct build_tally of[DELIVERY_KINDS];
+    uint32_t custom_buckets; /* histograms left out because remote write 1.0 cannot carry them */
+    int64_t oldest_ms;       /* of those sent */
     int64_t newest_ms;
 };
 
@@ -53,6 +63,10 @@ struct build_result {
 int builder_init(struct builder *builder, uint32_t max_samples, const struct label *external,
                  size_t external_count) MUST_USE;
 void builder_fini(struct builder *builder);
+
+/* Items of all kinds that were left out as too old; that rules dropped. */
+uint32_t build_too_old(const struct build_result *result);
+uint32_t build_unwanted(const struct build_result *result);
 
 /* Encodes what the scan visits; the scan ends where the request does. */
 void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,

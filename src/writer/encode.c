@@ -264,6 +264,27 @@ int encoder_add(struct encoder *encoder, const struct label *labels, size_t coun
     return 0;
 }
 
+int encoder_add_message(struct encoder *encoder, const struct label *labels, size_t count,
+                        uint8_t tag, struct slice first, struct slice second)
+{
+    size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + 1 + VARINT_MAX + first.len + second.len;
+    for (size_t i = 0; i < count; i++)
+        size_max += label_size_max(&labels[i]);
+    if (size_max > encoder->raw_room - encoder->raw_len)
+        return ERR_FULL;
+
+    uint8_t *start = encoder->raw + encoder->raw_len;
+    uint8_t *body = start + SERIES_HEAD_GUESS;
+    uint8_t *end = put_merged(encoder, body, labels, count);
+    *end++ = tag;
+    end = put_varint(end, first.len + second.len);
+    end = put_bytes(end, first.ptr, first.len);
+    end = put_bytes(end, second.ptr, second.len);
+    encoder->raw_len += close_series(start, (size_t)(end - body));
+    encoder->samples++;
+    return 0;
+}
+
 size_t encoder_samples(const struct encoder *encoder)
 {
     return encoder->samples;

@@ -68,7 +68,14 @@ void encoder_set_target(struct encoder *encoder, const struct label *target, siz
 int encoder_add(struct encoder *encoder, const struct label *labels, size_t count, uint64_t bits,
                 int64_t ms) MUST_USE;
 
-/* Samples and bytes (before compression) in the request so far. */
+/*
+ * The same with an embedded message instead of a sample: a field of this tag, whose bytes are
+ * those of `first` and then of `second`.
+ */
+int encoder_add_message(struct encoder *encoder, const struct label *labels, size_t count,
+                        uint8_t tag, struct slice first, struct slice second) MUST_USE;
+
+/* Items and bytes (before compression) in the request so far. */
 size_t encoder_samples(const struct encoder *encoder);
 size_t encoder_bytes(const struct encoder *encoder);
 

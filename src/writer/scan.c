@@ -71,7 +71,7 @@ static void wanted_samples(const struct scan *scan, uint32_t ring, uint32_t *ret
 {
     const struct shm_block *head = &scan->block[ring].head;
     *ret_first = *ret_last = 0;
-    if (head->kind != SHM_BLOCK_SAMPLES_KIND && head->kind != SHM_BLOCK_STALE)
+    if (head->kind == SHM_BLOCK_SKIP)
         return;
     uint32_t lane = delivery_lane(head->target_id);
     if ((scan->filter.lanes >> lane & 1) == 0)

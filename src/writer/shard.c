@@ -57,10 +57,10 @@ static uint32_t samples_to_collect(const struct shard *shard)
 static void note_share(struct shard *shard)
 {
     const struct build_result *built = &shard->built;
-    if (built->sent + built->unwanted == 0)
+    uint32_t seen = built->sent + build_unwanted(built);
+    if (seen == 0)
         return;
-    uint32_t stretch =
-        built->sent > 0 ? (built->sent + built->unwanted) / built->sent : STRETCH_MAX;
+    uint32_t stretch = built->sent > 0 ? seen / built->sent : STRETCH_MAX;
     shard->stretch = stretch < STRETCH_MAX ? stretch : STRETCH_MAX;
 }
 
@@ -238,8 +238,13 @@ static void build(struct shard *shard, bool is_new)
     struct scan scan;
     scan_start(&scan, writer->sources, writer->source_count, filter_of(shard), batch->start,
                batch->end);
-    struct build_limits limits = {shard->remote->relabel, oldest_allowed_ms(shard), is_new,
-                                  samples_wanted(shard)};
+    const struct config_remote *config = shard->remote->config;
+    struct build_limits limits = {.relabel = shard->remote->relabel,
+                                  .oldest_ms = oldest_allowed_ms(shard),
+                                  .histograms = config->send_native_histograms,
+                                  .exemplars = config->send_exemplars,
+                                  .may_end_early = is_new,
+                                  .samples_max = samples_wanted(shard)};
     build_request(&writer->builder, &scan, limits, &shard->built);
     if (is_new) {
         memcpy(batch->end, scan.at, writer->source_count * sizeof *batch->end);
@@ -257,13 +262,25 @@ static void note_attempt(struct shard *shard)
     check(open != NULL);
     bool has_changed = open->body_hash != 0 && open->body_hash != hash;
     /* Within one life only the age limit changes a body. */
-    if (has_changed && shard->built.too_old == 0) {
+    if (has_changed && build_too_old(&shard->built) == 0) {
         count(shard, REMOTE_REPEATS_CHANGED, 1);
         log_warn(MSG("a repeated batch is not the same as before: the configuration has changed"),
                  STR("remote_name", shard->remote->config->name),
                  INT("samples", shard->built.sent));
     }
     delivery_attempt(shard->remote->place, shard->index, hash);
+}
+
+static const enum remote_counter attempts_counters[DELIVERY_KINDS] = {
+    REMOTE_SAMPLES, REMOTE_HISTOGRAMS, REMOTE_EXEMPLARS};
+static const enum remote_counter retry_counters[DELIVERY_KINDS] = {
+    REMOTE_SAMPLES_RETRIED, REMOTE_HISTOGRAMS_RETRIED, REMOTE_EXEMPLARS_RETRIED};
+
+/* Counts what is in the body. */
+static void count_kinds(const struct shard *shard, const enum remote_counter *counters)
+{
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        count(shard, counters[kind], shard->built.of[kind].sent);
 }
 
 static void send_body(struct shard *shard)
@@ -273,10 +290,22 @@ static void send_body(struct shard *shard)
         note_attempt(shard);
     shard->state = SHARD_SENDING;
     attempt_start(&shard->attempt, shard->attempts++, shard->built.body);
-    count(shard, REMOTE_SAMPLES, shard->built.sent);
+    count_kinds(shard, attempts_counters);
 }
 
 static void finish_sent(struct shard *shard);
+
+/* What of a new batch was looked at. Kinds that the remote is not sent count as samples. */
+static void note_intake(const struct shard *shard)
+{
+    const struct build_tally *histograms = &shard->built.of[DELIVERY_HISTOGRAMS];
+    const struct build_tally *exemplars = &shard->built.of[DELIVERY_EXEMPLARS];
+    struct shm_slot *slot = shard->writer->slot;
+    slot_add(slot, COUNTER_WRITER_HISTOGRAMS_IN, histograms->sent);
+    slot_add(slot, COUNTER_WRITER_EXEMPLARS_IN, exemplars->sent);
+    slot_add(slot, COUNTER_WRITER_SAMPLES_IN,
+             shard->built.passed - histograms->sent - exemplars->sent);
+}
 
 static void begin_batch(struct shard *shard)
 {
@@ -284,7 +313,7 @@ static void begin_batch(struct shard *shard)
     shard->is_due = false;
     shard->is_full = false;
     build(shard, true);
-    slot_add(shard->writer->slot, COUNTER_WRITER_SAMPLES_IN, shard->built.passed);
+    note_intake(shard);
     CRASHPOINT("writer.batch_built");
     delivery_open(shard->remote->place, shard->index, &shard->batch);
     if (shard->built.sent > 0)
@@ -304,7 +333,7 @@ static void repeat(struct shard *shard)
         return;
     }
     if (shard->attempts > 0)
-        count(shard, REMOTE_SAMPLES_RETRIED, shard->built.sent);
+        count_kinds(shard, retry_counters);
     send_body(shard);
 }
 
@@ -328,6 +357,14 @@ static void lower_barrier(struct remote *remote)
         reset_batch(&remote->shards[i]);
 }
 
+static uint64_t damaged_in(const struct delivery_outcome *outcome)
+{
+    uint64_t sum = 0;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        sum += outcome->of[kind].damaged;
+    return sum;
+}
+
 /* The batch is over: everything in it has been delivered, refused or left out. */
 static void finish_batch(struct shard *shard)
 {
@@ -335,7 +372,7 @@ static void finish_batch(struct shard *shard)
     struct writer *writer = shard->writer;
     delivery_done(&writer->delivery, shard->remote->place, shard->index, &shard->outcome);
     CRASHPOINT("writer.batch_done");
-    slot_add(writer->slot, COUNTER_WRITER_CORRUPT, shard->outcome.damaged);
+    slot_add(writer->slot, COUNTER_WRITER_CORRUPT, damaged_in(&shard->outcome));
     shard->outcome = (struct delivery_outcome){0};
     shard->built = (struct build_result){0};
     shard->is_resolving = false;
@@ -366,14 +403,23 @@ static void send_part(struct shard *shard)
         finish_sent(shard);
 }
 
+static void add_left_out(struct delivery_outcome *outcome, const struct build_result *built)
+{
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
+        struct delivery_tally *tally = &outcome->of[kind];
+        tally->too_old += built->of[kind].too_old;
+        tally->unwanted += built->of[kind].unwanted;
+        tally->damaged += built->of[kind].damaged;
+        tally->too_large += built->of[kind].too_large;
+    }
+    outcome->custom_buckets += built->custom_buckets;
+}
+
 /* What was sent needs no further attempt, whatever became of it. */
 static void finish_sent(struct shard *shard)
 {
     const struct build_result *built = &shard->built;
-    shard->outcome.too_old += built->too_old;
-    shard->outcome.unwanted += built->unwanted;
-    shard->outcome.damaged += built->damaged;
-    shard->outcome.too_large += built->too_large;
+    add_left_out(&shard->outcome, built);
     if (built->sent > 0) {
         count(shard, REMOTE_BYTES, built->body.len);
         raise_to(shard, REMOTE_HIGHEST_SENT_MS, built->newest_ms);
@@ -391,10 +437,12 @@ static void drop_refused(struct shard *shard)
 {
     struct slice text = attempt_text(&shard->attempt);
     if (shard->is_resolving && answer_says_repeated(text)) {
-        shard->outcome.already_delivered += shard->built.sent;
+        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+            shard->outcome.of[kind].already_delivered += shard->built.of[kind].sent;
         return;
     }
-    shard->outcome.failed += shard->built.sent;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        shard->outcome.of[kind].failed += shard->built.of[kind].sent;
     uint64_t unsaid;
     if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
         log_error(MSG("the receiver refused samples; they are dropped"),
@@ -452,7 +500,8 @@ static void on_answer(struct attempt *attempt, enum answer answer)
     CRASHPOINT("writer.answered");
     switch (answer) {
     case ANSWER_DELIVERED:
-        shard->outcome.delivered += shard->built.sent;
+        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+            shard->outcome.of[kind].delivered += shard->built.of[kind].sent;
         finish_sent(shard);
         break;
     case ANSWER_REFUSED:

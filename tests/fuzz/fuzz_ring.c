@@ -113,6 +113,34 @@ static const uint32_t *lines_of(const struct series_reader *reader, const struct
     return lines + view->head.first_line;
 }
 
+static uint64_t read_metadata(const struct series_reader *reader, const struct block_view *view)
+{
+    struct series_record metadata;
+    struct family family;
+    uint64_t sum = 0;
+    if (!series_reader_record(reader, view->head.metadata_ref, SHM_RECORD_METADATA,
+                              view->head.metadata_generation, &metadata))
+        return 0;
+    for (uint32_t i = 0; families_get(metadata.body, metadata.body_len, metadata.count, i, &family);
+         i++)
+        sum += touch(reader, family.name.ptr, family.name.len) +
+               touch(reader, family.help.ptr, family.help.len) +
+               touch(reader, family.unit.ptr, family.unit.len);
+    return sum + series_reader_family(&metadata, slice_of("a_total"), &family);
+}
+
+static uint64_t read_bytes(const struct block_view *view, uint32_t i)
+{
+    struct slice bytes;
+    uint64_t sum = 0;
+    if (!block_bytes(view, i, &bytes))
+        return 0;
+    check(bytes.ptr + bytes.len <= (const char *)view->bytes + view->head.length);
+    for (size_t j = 0; j < bytes.len; j++)
+        sum += (uint8_t)bytes.ptr[j];
+    return sum;
+}
+
 static uint64_t read_block(const struct series_reader *reader, const struct block_view *view)
 {
     struct series_record target;
@@ -125,8 +153,10 @@ static uint64_t read_block(const struct series_reader *reader, const struct bloc
         sum += read_series(reader, &target, lines[i]);
         sum += view->bits != NULL ? view->bits[i] : 0;
         sum += view->timestamps != NULL ? (uint64_t)view->timestamps[i] : 0;
+        sum += view->starts != NULL ? (uint64_t)view->starts[i] : 0;
+        sum += read_bytes(view, i);
     }
-    return sum;
+    return sum + read_metadata(reader, view);
 }
 
 static void read_as_writer(const struct segments *segments)
@@ -158,6 +188,8 @@ static void visit_target(void *context, uint64_t target_id, uint32_t ref)
         check(series_layout_lines(store, state.layout) != NULL);
     if (state.stamped != 0)
         check(series_stamped_times(store, state.stamped) != NULL);
+    for (uint32_t i = 0; state.metadata != 0 && i < series_count(store, state.metadata); i++)
+        check(series_family(store, state.metadata, i).name.ptr != NULL);
 }
 
 static void write_scrape(struct series_store *store, struct ring_producer *ring)

@@ -22,6 +22,7 @@ struct scraper {
     uint32_t target;
     uint32_t lines[3];
     uint32_t layout;
+    uint32_t metadata;
 };
 
 static int make_segment(uint32_t kind, uint64_t size, uint64_t geometry, uint64_t start)
@@ -42,6 +43,9 @@ static void start(struct scraper *scraper, uint64_t pos)
                                          {SLICE_LITERAL("__name__"), SLICE_LITERAL("a_total")},
                                          {SLICE_LITERAL("instance"), {series_hides, 0}}};
     static const struct label instance = {SLICE_LITERAL("instance"), SLICE_LITERAL("h:80")};
+    static const struct family families[] = {
+        {SLICE_LITERAL("a_total"), SLICE_LITERAL("How many."), SLICE_LITERAL(""), 1},
+        {SLICE_LITERAL("up"), SLICE_LITERAL(""), SLICE_LITERAL("seconds"), 2}};
     scraper->ring_fd =
         make_segment(SHM_KIND_RING, SHM_RING_DATA + RING_INPUT_RING, RING_INPUT_RING, pos);
     scraper->series_fd = make_segment(SHM_KIND_SERIES, SHM_SERIES_ARENA + RING_INPUT_ARENA, 0, 0);
@@ -52,6 +56,7 @@ static void start(struct scraper *scraper, uint64_t pos)
     check(series_line(&scraper->store, &names[1], 1, &scraper->lines[1]) == 0);
     check(series_line(&scraper->store, &names[1], 2, &scraper->lines[2]) == 0);
     check(series_layout(&scraper->store, scraper->lines, 3, &scraper->layout) == 0);
+    check(series_metadata(&scraper->store, families, 2, &scraper->metadata) == 0);
 }
 
 static void put_block(struct scraper *scraper, uint16_t kind, uint16_t flags)
@@ -68,7 +73,10 @@ static void put_block(struct scraper *scraper, uint16_t kind, uint16_t flags)
         head.layout_ref = scraper->layout;
         head.layout_generation = series_generation(store, scraper->layout);
     }
-    check(block_reserve(&scraper->ring, &head, &columns) == 0);
+    head.metadata_ref = scraper->metadata;
+    head.metadata_generation = series_generation(store, scraper->metadata);
+    bool has_bytes = kind == SHM_BLOCK_HISTOGRAMS || kind == SHM_BLOCK_EXEMPLARS;
+    check(block_reserve_bytes(&scraper->ring, &head, has_bytes ? 12 : 0, &columns) == 0);
     for (uint32_t i = 0; i < 3; i++) {
         if (columns.refs != NULL)
             columns.refs[i] = scraper->lines[i];
@@ -76,13 +84,21 @@ static void put_block(struct scraper *scraper, uint16_t kind, uint16_t flags)
             columns.bits[i] = i;
         if (columns.timestamps != NULL)
             columns.timestamps[i] = i;
+        if (columns.starts != NULL)
+            columns.starts[i] = i;
+        if (columns.ends != NULL) {
+            static const uint8_t item[4] = {0x20, 0, 0x08, 7};
+            memcpy(columns.bytes + 4 * i, item, sizeof(item));
+            columns.ends[i] = 4 * (i + 1);
+        }
     }
 }
 
 static void commit(struct scraper *scraper, bool with_stamped)
 {
     static const int64_t times[] = {1, 2, 3};
-    struct series_state state = {.scrape_seq = 1, .layout = scraper->layout};
+    struct series_state state = {
+        .scrape_seq = 1, .layout = scraper->layout, .metadata = scraper->metadata};
     if (with_stamped)
         check(series_stamped(&scraper->store, scraper->lines, times, 3, &state.stamped) == 0);
     series_target_prepare(&scraper->store, scraper->target, &state);
@@ -134,5 +150,11 @@ int main(int argc, char **argv)
     commit(&scraper, true);
     series_target_drop(&scraper.store, scraper.target);
     save(&scraper, directory, "dropped-target");
+    start(&scraper, 0);
+    put_block(&scraper, SHM_BLOCK_HISTOGRAMS, SHM_BLOCK_HAS_LAYOUT | SHM_BLOCK_HAS_STARTS);
+    put_block(&scraper, SHM_BLOCK_EXEMPLARS, SHM_BLOCK_HAS_TIMESTAMPS);
+    put_block(&scraper, SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT | SHM_BLOCK_HAS_STARTS);
+    commit(&scraper, false);
+    save(&scraper, directory, "histograms-exemplars-starts");
     return 0;
 }

@@ -81,7 +81,8 @@ static void a_batch_goes_on_after_a_restart_and_moves_its_lanes_when_done(void *
     assert_int_equal(left->body_hash, 77);
     assert_int_equal(left->samples, 500);
     assert_memory_equal(left->end, batch.end, RINGS * sizeof(*batch.end));
-    const struct delivery_outcome outcome = {.delivered = 450, .failed = 50};
+    const struct delivery_outcome outcome = {
+        .of[DELIVERY_SAMPLES] = {.delivered = 450, .failed = 50}};
     delivery_done(&delivery, remote, 4, &outcome);
     assert_null(delivery_batch(remote, 4));
     assert_memory_equal(remote->lanes[63], batch.end, RINGS * sizeof(*batch.end));
@@ -103,7 +104,8 @@ static void a_batch_that_is_done_is_counted_exactly_once(void **state)
     struct shm_remote *remote = remote_of(&delivery, "a");
     remote_set(remote, REMOTE_DELIVERED, 7);
     delivery_open(remote, 4, &batch);
-    delivery_done(&delivery, remote, 4, &(struct delivery_outcome){.delivered = 500});
+    delivery_done(&delivery, remote, 4,
+                  &(struct delivery_outcome){.of[DELIVERY_SAMPLES] = {.delivered = 500}});
     struct shm_batch *copies = remote->shards[4];
     bool newer = copies[1].sequence > copies[0].sequence;
     for (int counted = 0; counted < 2; counted++) {
@@ -272,7 +274,8 @@ static void damage_is_survived(void **state)
         if (delivery_batch(remote, 4) == NULL)
             delivery_open(remote, 4, &batch);
         delivery_attempt(remote, 4, 1);
-        delivery_done(&delivery, remote, 4, &(struct delivery_outcome){.delivered = 1});
+        delivery_done(&delivery, remote, 4,
+                      &(struct delivery_outcome){.of[DELIVERY_SAMPLES] = {.delivered = 1}});
         assert_null(delivery_batch(remote, 4));
         delivery_detach(&delivery);
         close(fd);

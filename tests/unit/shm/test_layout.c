@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 1u
-#define FINGERPRINT         UINT64_C(0xd275b431a9eaf8af)
+#define FINGERPRINT_VERSION 2u
+#define FINGERPRINT         UINT64_C(0x31c10c182eebee19)
 
 struct number {
     const char *what;
@@ -62,6 +62,9 @@ static const struct number numbers[] = {
     VALUE(SHM_BLOCK_SAMPLES_KIND),
     VALUE(SHM_BLOCK_STALE),
     VALUE(SHM_BLOCK_SKIP),
+    VALUE(SHM_BLOCK_HISTOGRAMS),
+    VALUE(SHM_BLOCK_EXEMPLARS),
+    VALUE(SHM_BLOCK_HAS_STARTS),
     VALUE(SHM_BLOCK_HAS_LAYOUT),
     VALUE(SHM_BLOCK_HAS_TIMESTAMPS),
     VALUE(SHM_BLOCK_LAST),
@@ -73,6 +76,7 @@ static const struct number numbers[] = {
     VALUE(SHM_RECORD_LAYOUT),
     VALUE(SHM_RECORD_STAMPED),
     VALUE(SHM_RECORD_TARGET),
+    VALUE(SHM_RECORD_METADATA),
     VALUE(SHM_LABEL_HIDES),
     VALUE(SHM_STATE_REPORTED),
     VALUE(SHM_TARGETS_DATA),
@@ -140,6 +144,8 @@ static const struct number numbers[] = {
     AT(shm_block, first_line),
     AT(shm_block, scrape_seq),
     AT(shm_block, timestamp_ms),
+    AT(shm_block, metadata_ref),
+    AT(shm_block, metadata_generation),
     AT(shm_series_head, used),
     SIZE(shm_record),
     AT(shm_record, units),
@@ -161,6 +167,14 @@ static const struct number numbers[] = {
     AT(shm_target_state, stamped_generation),
     AT(shm_target_state, scrape_seq),
     AT(shm_target_state, flags),
+    AT(shm_target_state, metadata_ref),
+    AT(shm_target_state, metadata_generation),
+    SIZE(shm_family),
+    AT(shm_family, at),
+    AT(shm_family, type),
+    AT(shm_family, name_len),
+    AT(shm_family, help_len),
+    AT(shm_family, unit_len),
     SIZE(shm_target_body),
     AT(shm_target_body, target_id),
     AT(shm_target_body, state),
@@ -205,6 +219,8 @@ static const struct number numbers[] = {
     AT(shm_batch, samples),
     AT(shm_batch, attempts),
     AT(shm_batch, rings),
+    AT(shm_batch, message),
+    AT(shm_batch, totals),
     AT(shm_batch, start),
     AT(shm_batch, end),
     SIZE(shm_remote),

@@ -291,6 +291,122 @@ static void damage_is_survived(void **state)
     stage_teardown(&stage);
 }
 
+static const struct family families[] = {
+    {SLICE_LITERAL("a_total"), SLICE_LITERAL("How many."), SLICE_LITERAL(""), 1},
+    {SLICE_LITERAL("b"), SLICE_LITERAL(""), SLICE_LITERAL("seconds"), 2},
+    {SLICE_LITERAL("c"), SLICE_LITERAL(""), SLICE_LITERAL(""), 0},
+};
+
+static void put_metadata_block(struct stage *stage, uint32_t metadata)
+{
+    struct block_columns columns;
+    struct shm_block head = {.kind = SHM_BLOCK_SAMPLES_KIND, .count = 1, .target_id = 1};
+    head.target_ref = stage_target(stage, 1);
+    head.target_generation = series_generation(&stage->store, head.target_ref);
+    head.metadata_ref = metadata;
+    head.metadata_generation = series_generation(&stage->store, metadata);
+    assert_int_equal(block_reserve(&stage->in, &head, &columns), 0);
+    columns.refs[0] = stage_line(stage, 9);
+    columns.bits[0] = 0;
+}
+
+/* A scrape whose state, and block, speak of these families. */
+static uint32_t commit_metadata(struct stage *stage, const struct family *known, uint32_t count,
+                                uint32_t seq)
+{
+    struct series_state next = {.timestamp_ms = seq, .scrape_seq = seq};
+    uint32_t target = stage_target(stage, 1);
+    assert_int_equal(series_metadata(&stage->store, known, count, &next.metadata), 0);
+    put_metadata_block(stage, next.metadata);
+    series_target_prepare(&stage->store, target, &next);
+    segments_publish(&stage->in);
+    series_target_commit(&stage->store, target);
+    return next.metadata;
+}
+
+static void assert_families(struct stage *stage, uint32_t metadata)
+{
+    struct series_record record;
+    struct family family;
+    assert_int_equal(series_count(&stage->store, metadata), 3);
+    assert_true(series_reader_record(&stage->reader, metadata, SHM_RECORD_METADATA,
+                                     series_generation(&stage->store, metadata), &record));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(series_reader_family(&record, families[i].name, &family));
+        assert_int_equal(family.type, families[i].type);
+        assert_true(slice_equal(family.help, families[i].help));
+        assert_true(slice_equal(family.unit, families[i].unit));
+        assert_true(slice_equal(series_family(&stage->store, metadata, i).name, family.name));
+    }
+    assert_false(series_reader_family(&record, slice_of("bb"), &family));
+    assert_false(series_reader_family(&record, slice_of(""), &family));
+}
+
+static void metadata_is_stored_once_and_found_by_name(void **state)
+{
+    (void)state;
+    struct stage stage;
+    uint32_t all;
+    uint32_t again;
+    uint32_t some;
+    stage_setup(&stage, RING, ARENA);
+    assert_int_equal(series_metadata(&stage.store, families, 3, &all), 0);
+    assert_int_equal(series_metadata(&stage.store, families, 3, &again), 0);
+    assert_int_equal(series_metadata(&stage.store, families, 2, &some), 0);
+    assert_int_equal(all, again);
+    assert_int_not_equal(all, some);
+    assert_families(&stage, all);
+    stage_teardown(&stage);
+}
+
+static void metadata_stays_while_a_state_or_the_ring_speaks_of_it(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_setup(&stage, RING, ARENA);
+    uint32_t first = commit_metadata(&stage, families, 3, 1);
+    uint32_t generation = series_generation(&stage.store, first);
+    stage_restart(&stage);
+    assert_int_equal(series_target_state(&stage.store, stage_find_target(&stage, 1)).metadata,
+                     first);
+    assert_families(&stage, first);
+    uint32_t second = commit_metadata(&stage, families, 2, 2);
+    assert_int_not_equal(second, first);
+    stage_restart(&stage); /* the state has another one, but the first block is not acknowledged */
+    assert_families(&stage, first);
+    assert_true(series_is(&stage.store, first, SHM_RECORD_METADATA, generation));
+    reclaim_all(&stage);
+    assert_false(series_is(&stage.store, first, SHM_RECORD_METADATA, generation));
+    assert_int_equal(series_target_state(&stage.store, stage_find_target(&stage, 1)).metadata,
+                     second);
+    assert_int_equal(stage.store.damaged, 0);
+    stage_teardown(&stage);
+}
+
+/* Each byte of the record in turn: it is free space then, or has lost only what nothing looks at.
+ */
+static void damaged_metadata_leads_nowhere(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_setup(&stage, RING, ARENA);
+    uint32_t metadata = commit_metadata(&stage, families, 3, 1);
+    size_t len = families_length(families, 3);
+    uint8_t *body =
+        stage.store.arena + (metadata - 1) * SHM_SERIES_UNIT + sizeof(struct shm_record);
+    for (size_t i = 0; i < len; i++) {
+        struct stage copy;
+        body[i] ^= 0x81;
+        stage_copy(&copy, &stage);
+        body[i] ^= 0x81;
+        struct series_state known = series_target_state(&copy.store, stage_find_target(&copy, 1));
+        assert_int_equal(known.metadata, 0);
+        assert_true(copy.store.damaged > 0);
+        stage_teardown(&copy);
+    }
+    stage_teardown(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +422,9 @@ int main(void)
         cmocka_unit_test(a_successor_frees_what_nothing_leads_to),
         cmocka_unit_test(a_full_segment_is_an_error_and_nothing_is_lost),
         cmocka_unit_test(damage_is_survived),
+        cmocka_unit_test(metadata_is_stored_once_and_found_by_name),
+        cmocka_unit_test(metadata_stays_while_a_state_or_the_ring_speaks_of_it),
+        cmocka_unit_test(damaged_metadata_leads_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,8 @@ static void run_delivery(void *context)
     delivery_open(stage->remote, 4, &stage->batch);
     delivery_attempt(stage->remote, 4, 77);
     delivery_attempt(stage->remote, 4, 77);
-    const struct delivery_outcome outcome = {.delivered = 490, .too_old = 10};
+    const struct delivery_outcome outcome = {
+        .of[DELIVERY_SAMPLES] = {.delivered = 490, .too_old = 10}};
     delivery_done(&stage->delivery, stage->remote, 4, &outcome);
 }
 
