@@ -65,7 +65,7 @@ static const struct refusal absent[] = {
     {JOB("consul_sd_configs: [{server: x}]"),
      "3:3: `consul_sd_configs` is not supported: limpet scrapes what is on its own node; give the "
      "targets by file_sd_configs"},
-    {REMOTE("send_exemplars: true"), "3:3: `send_exemplars`" NOT_YET},
+    {REMOTE("round_robin_dns: true"), "3:3: `round_robin_dns`" NOT_YET},
     {REMOTE("sigv4: {region: x}"), "3:3: `sigv4` is not supported: limpet does not sign requests "
                                    "for cloud vendors; send through a proxy that does"},
     {JOB("scheme: https"), "3:11: `scheme` https is not supported by this version of limpet yet; "
