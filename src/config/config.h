@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "labels/label_name.h"
 #include "labels/relabel.h"
 
 /* Lists and maps: `items` may be NULL when `len` is 0. */
@@ -80,6 +81,27 @@ enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2, CONFIG_MESSAGE_AUTO 
 
 enum config_pinning { CONFIG_PINNING_AUTO, CONFIG_PINNING_ON, CONFIG_PINNING_OFF };
 
+enum config_validation { CONFIG_VALIDATION_NONE, CONFIG_VALIDATION_UTF8, CONFIG_VALIDATION_LEGACY };
+
+enum config_escaping {
+    CONFIG_ESCAPING_NONE,
+    CONFIG_ESCAPING_ALLOW_UTF_8,
+    CONFIG_ESCAPING_UNDERSCORES,
+    CONFIG_ESCAPING_DOTS,
+    CONFIG_ESCAPING_VALUES
+};
+
+/* What stands in `global` and in each job, which inherits where it has 0; 0 is no limit. */
+struct config_limits {
+    uint64_t body_size_limit; /* a body of so many bytes is too large */
+    int64_t sample_limit;
+    int64_t target_limit;
+    int64_t label_limit;
+    int64_t label_name_length_limit;
+    int64_t label_value_length_limit;
+    int64_t keep_dropped_targets;
+};
+
 /* `global` */
 struct config_global {
     int64_t scrape_interval;
@@ -89,6 +111,11 @@ struct config_global {
     int64_t evaluation_interval;              /* accepted, unused */
     int64_t rule_query_offset;                /* accepted, unused */
     const char *query_log_file;               /* accepted, unused */
+    struct config_limits limits;
+    enum config_validation metric_name_validation_scheme; /* never NONE */
+    enum config_escaping metric_name_escaping_scheme;     /* never NONE */
+    bool extra_scrape_metrics;
+    const char *scrape_failure_log_file; /* accepted, unused */
 };
 
 /* An entry of static_configs or of a file_sd file. */
@@ -220,6 +247,11 @@ struct config_job {
     struct config_file_sds file_sd_configs;
     struct config_relabels relabel_configs;        /* for targets */
     struct config_relabels metric_relabel_configs; /* for samples */
+    struct config_limits limits;
+    enum config_validation metric_name_validation_scheme; /* never NONE */
+    enum config_escaping metric_name_escaping_scheme;     /* never NONE */
+    bool extra_scrape_metrics;
+    const char *scrape_failure_log_file; /* accepted, unused */
 };
 
 struct config_jobs {
@@ -287,6 +319,7 @@ struct config {
     struct config_jobs scrape_configs;
     struct config_remotes remote_write;
     struct config_limpet limpet;
+    struct config_strings scrape_config_files; /* their jobs are among scrape_configs */
 
     /* Not keys of the file. */
     const char *path;                /* the file it came from, as given */
@@ -305,6 +338,9 @@ int config_load(const char *path, struct config **ret_config, struct errctx *ret
 /* The same for text in memory; `name` stands for the path, also for relative file names in it. */
 int config_parse(const char *name, const char *text, size_t len, struct config **ret_config,
                  struct errctx *reterr) MUST_USE;
+
+/* The scheme by which names are valid. */
+enum label_scheme config_label_scheme(enum config_validation validation);
 
 /* NULL is allowed. */
 void config_free(struct config *config);

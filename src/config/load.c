@@ -5,18 +5,14 @@
  */
 #include "config/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/strbuf.h"
 #include "config/decode.h"
+#include "config/job_files.h"
 #include "config/rules.h"
 #include "config/schema.h"
 #include "config/yaml.h"
-
-#define MAX_FILE_SIZE ((size_t)64 << 20)
 
 static int parse_into(struct config *config, struct arena *nodes, const char *text, size_t len,
                       struct errctx *reterr)
@@ -30,7 +26,9 @@ static int parse_into(struct config *config, struct arena *nodes, const char *te
     r = decode_block(&decoding, root, &schema_root, config);
     if (r < 0)
         return r;
-    return rules_apply(&decoding, root, config);
+    struct job_lists lists;
+    r = job_files_read(&decoding, nodes, root, config, &lists);
+    return r < 0 ? r : rules_apply(&decoding, root, &lists, config);
 }
 
 int config_parse(const char *name, const char *text, size_t len, struct config **ret_config,
@@ -51,30 +49,10 @@ int config_parse(const char *name, const char *text, size_t len, struct config *
     return 0;
 }
 
-static int read_all(int fd, struct strbuf *text)
-{
-    char piece[16384];
-    for (;;) {
-        ssize_t len = read(fd, piece, sizeof(piece));
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0)
-            return -errno;
-        if (len == 0)
-            return 0;
-        if (text->len + (size_t)len > MAX_FILE_SIZE)
-            return -EFBIG;
-        strbuf_add(text, piece, (size_t)len);
-    }
-}
-
 int config_load(const char *path, struct config **ret_config, struct errctx *reterr)
 {
     struct strbuf text = STRBUF_GROWING;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int r = fd < 0 ? -errno : read_all(fd, &text);
-    if (fd >= 0)
-        close(fd);
+    int r = job_files_read_text(path, &text);
     if (r < 0)
         err_set(reterr, r, "%s: %s", path, err_text(r));
     else

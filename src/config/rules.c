@@ -59,6 +59,63 @@ static int settle_times(struct rules *rules, const struct node *block, int64_t d
     return 0;
 }
 
+/* ---- what `global` says for jobs ---- */
+
+static void inherit_number(int64_t *own, int64_t inherited)
+{
+    if (*own == 0)
+        *own = inherited;
+}
+
+static void inherit_limits(struct config_limits *own, const struct config_limits *global)
+{
+    if (own->body_size_limit == 0)
+        own->body_size_limit = global->body_size_limit;
+    inherit_number(&own->sample_limit, global->sample_limit);
+    inherit_number(&own->target_limit, global->target_limit);
+    inherit_number(&own->label_limit, global->label_limit);
+    inherit_number(&own->label_name_length_limit, global->label_name_length_limit);
+    inherit_number(&own->label_value_length_limit, global->label_value_length_limit);
+    inherit_number(&own->keep_dropped_targets, global->keep_dropped_targets);
+}
+
+/* A scheme that nobody gave follows from how names are validated. */
+static int settle_escaping(struct rules *rules, const struct node *block,
+                           enum config_validation validation, enum config_escaping *escaping)
+{
+    bool is_legacy = validation == CONFIG_VALIDATION_LEGACY;
+    if (*escaping == CONFIG_ESCAPING_NONE)
+        *escaping = is_legacy ? CONFIG_ESCAPING_UNDERSCORES : CONFIG_ESCAPING_ALLOW_UTF_8;
+    if (*escaping != CONFIG_ESCAPING_ALLOW_UTF_8 || !is_legacy)
+        return 0;
+    return node_fail(rules->source,
+                     node_or(node_get(block, "metric_name_escaping_scheme"),
+                             node_get(block, "metric_name_validation_scheme")),
+                     "`metric_name_escaping_scheme` allow-utf-8 does not go with "
+                     "`metric_name_validation_scheme` legacy; use underscores, dots or values");
+}
+
+static int inherit(struct rules *rules, const struct node *block, struct config_job *job)
+{
+    const struct config_global *global = &rules->config->global;
+    inherit_limits(&job->limits, &global->limits);
+    if (node_is_null(node_get(block, "extra_scrape_metrics")))
+        job->extra_scrape_metrics = global->extra_scrape_metrics;
+    if (job->scrape_failure_log_file[0] == '\0')
+        job->scrape_failure_log_file = global->scrape_failure_log_file;
+    bool validates_alike =
+        job->metric_name_validation_scheme == CONFIG_VALIDATION_NONE ||
+        job->metric_name_validation_scheme == global->metric_name_validation_scheme;
+    if (job->metric_name_validation_scheme == CONFIG_VALIDATION_NONE)
+        job->metric_name_validation_scheme = global->metric_name_validation_scheme;
+    if (job->metric_name_escaping_scheme == CONFIG_ESCAPING_NONE && validates_alike)
+        job->metric_name_escaping_scheme = global->metric_name_escaping_scheme;
+    return settle_escaping(rules, block, job->metric_name_validation_scheme,
+                           &job->metric_name_escaping_scheme);
+}
+
+/* ---- external_labels ---- */
+
 struct lookup {
     struct rules *rules;
     const struct node *at;
@@ -103,13 +160,33 @@ static int expand_labels(struct rules *rules, const struct node *labels, struct 
     return 0;
 }
 
+static int check_external_names(struct rules *rules, const struct node *labels,
+                                const struct config_global *global)
+{
+    enum label_scheme scheme = config_label_scheme(global->metric_name_validation_scheme);
+    for (size_t i = 0; i < global->external_labels.len; i++) {
+        const char *name = global->external_labels.items[i].name;
+        if (!label_name_valid(scheme, slice_of(name)))
+            return node_fail(rules->source, node_get(labels, name),
+                             "\"%.200s\" is not a valid label name", name);
+    }
+    return 0;
+}
+
 static int apply_global(struct rules *rules, const struct node *block)
 {
     struct config_global *global = &rules->config->global;
+    if (global->metric_name_validation_scheme == CONFIG_VALIDATION_NONE)
+        global->metric_name_validation_scheme = CONFIG_VALIDATION_UTF8;
     if (global->evaluation_interval == 0)
         global->evaluation_interval = DEFAULT_INTERVAL;
     int r = settle_times(rules, block, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, &global->scrape_interval,
                          &global->scrape_timeout);
+    if (r == 0)
+        r = settle_escaping(rules, block, global->metric_name_validation_scheme,
+                            &global->metric_name_escaping_scheme);
+    if (r == 0)
+        r = check_external_names(rules, node_get(block, "external_labels"), global);
     if (r < 0)
         return r;
     return expand_labels(rules, node_get(block, "external_labels"), &global->external_labels);
@@ -165,9 +242,22 @@ static void resolve_files(const struct rules *rules, const struct config_file_sd
 }
 
 static int check_relabelling(struct rules *rules, const struct node *block, const char *key,
-                             const struct config_relabels *relabels)
+                             const struct config_relabels *relabels,
+                             enum config_validation validation)
 {
-    return relabel_rules_check(rules->source, node_get(block, key), relabels, LABEL_SCHEME_UTF8);
+    return relabel_rules_check(rules->source, node_get(block, key), relabels,
+                               config_label_scheme(validation));
+}
+
+static int check_job_relabelling(struct rules *rules, const struct node *block,
+                                 const struct config_job *job)
+{
+    enum config_validation validation = job->metric_name_validation_scheme;
+    int r = check_relabelling(rules, block, "relabel_configs", &job->relabel_configs, validation);
+    if (r < 0)
+        return r;
+    return check_relabelling(rules, block, "metric_relabel_configs", &job->metric_relabel_configs,
+                             validation);
 }
 
 static int apply_job(struct rules *rules, const struct node *block, struct config_job *job)
@@ -175,6 +265,8 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     const struct config_global *global = &rules->config->global;
     int r = settle_times(rules, block, global->scrape_interval, global->scrape_timeout,
                          &job->scrape_interval, &job->scrape_timeout);
+    if (r == 0)
+        r = inherit(rules, block, job);
     if (r < 0)
         return r;
     settle_protocols(rules, block, job);
@@ -185,9 +277,7 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     r = http_rules_apply(rules->source, block, &job->http);
     if (r < 0)
         return r;
-    r = check_relabelling(rules, block, "relabel_configs", &job->relabel_configs);
-    if (r == 0)
-        r = check_relabelling(rules, block, "metric_relabel_configs", &job->metric_relabel_configs);
+    r = check_job_relabelling(rules, block, job);
     if (r < 0)
         return r;
     if (job->static_configs.len == 0 && job->file_sd_configs.len == 0)
@@ -252,7 +342,16 @@ static size_t find_repeat(struct named *names, size_t n)
     return first;
 }
 
-static int check_job_names(struct rules *rules, const struct node *list)
+/* The list in which the job of this number stands, and its place there. */
+static const struct job_list *list_of(const struct job_lists *lists, size_t *index)
+{
+    const struct job_list *list = lists->items;
+    for (; *index >= list->len; list++)
+        *index -= list->len;
+    return list;
+}
+
+static int check_job_names(struct rules *rules, const struct job_lists *lists)
 {
     const struct config_jobs *jobs = &rules->config->scrape_configs;
     struct named *names = calloc(jobs->len + 1, sizeof(*names));
@@ -263,9 +362,10 @@ static int check_job_names(struct rules *rules, const struct node *list)
     free(names);
     if (repeat == jobs->len)
         return 0;
-    return node_fail(rules->source, node_get(node_at(list, repeat), "job_name"),
-                     "the job name \"%.200s\" is given twice; it must be unique",
-                     jobs->items[repeat].job_name);
+    const char *name = jobs->items[repeat].job_name;
+    const struct job_list *list = list_of(lists, &repeat);
+    return node_fail(&list->source, node_get(node_at(list->list, repeat), "job_name"),
+                     "the job name \"%.200s\" is given twice; it must be unique", name);
 }
 
 static int check_remote_names(struct rules *rules, const struct node *list)
@@ -289,15 +389,26 @@ static int check_remote_names(struct rules *rules, const struct node *list)
                      remotes->items[repeat].name);
 }
 
-static int apply_jobs(struct rules *rules, const struct node *list)
+static int apply_list(struct rules *rules, const struct job_list *list, struct config_job *jobs)
 {
-    struct config_jobs *jobs = &rules->config->scrape_configs;
-    for (size_t i = 0; i < jobs->len; i++) {
-        int r = apply_job(rules, node_at(list, i), &jobs->items[i]);
+    const struct source *main = rules->source;
+    int r = 0;
+    rules->source = &list->source;
+    for (size_t i = 0; r == 0 && i < list->len; i++)
+        r = apply_job(rules, node_at(list->list, i), &jobs[i]);
+    rules->source = main;
+    return r;
+}
+
+static int apply_jobs(struct rules *rules, const struct job_lists *lists)
+{
+    struct config_job *jobs = rules->config->scrape_configs.items;
+    for (size_t i = 0; i < lists->len; jobs += lists->items[i].len, i++) {
+        int r = apply_list(rules, &lists->items[i], jobs);
         if (r < 0)
             return r;
     }
-    return check_job_names(rules, list);
+    return check_job_names(rules, lists);
 }
 
 static int apply_remotes(struct rules *rules, const struct node *list)
@@ -311,7 +422,8 @@ static int apply_remotes(struct rules *rules, const struct node *list)
             r = http_rules_apply(rules->source, node_at(list, i), &remote->http);
         if (r == 0)
             r = check_relabelling(rules, node_at(list, i), "write_relabel_configs",
-                                  &remote->write_relabel_configs);
+                                  &remote->write_relabel_configs,
+                                  rules->config->global.metric_name_validation_scheme);
         if (r < 0)
             return r;
         if (remote->name[0] == '\0')
@@ -320,11 +432,11 @@ static int apply_remotes(struct rules *rules, const struct node *list)
     return check_remote_names(rules, list);
 }
 
-static int apply_all(struct rules *rules, const struct node *root)
+static int apply_all(struct rules *rules, const struct node *root, const struct job_lists *lists)
 {
     int r = apply_global(rules, node_get(root, "global"));
     if (r == 0)
-        r = apply_jobs(rules, node_get(root, "scrape_configs"));
+        r = apply_jobs(rules, lists);
     if (r == 0)
         r = apply_remotes(rules, node_get(root, "remote_write"));
     if (rules->config->scrape_configs.len > 0 && rules->config->remote_write.len == 0)
@@ -348,10 +460,11 @@ static void keep_warnings(struct rules *rules)
     *warnings = (struct config_warnings){items, len};
 }
 
-int rules_apply(const struct source *source, const struct node *root, struct config *config)
+int rules_apply(const struct source *source, const struct node *root, const struct job_lists *lists,
+                struct config *config)
 {
     struct rules rules = {.source = source, .config = config, .warnings = STRBUF_GROWING};
-    int r = apply_all(&rules, root);
+    int r = apply_all(&rules, root, lists);
     if (r == 0)
         keep_warnings(&rules);
     strbuf_fini(&rules.warnings);

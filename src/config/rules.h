@@ -7,10 +7,14 @@
 #define CONFIG_RULES_H
 
 #include "config/config.h"
+#include "config/job_files.h"
 #include "config/node.h"
 
-/* `root` is the file that `config` was decoded from (or NULL): it knows the positions. */
-int rules_apply(const struct source *source, const struct node *root,
+/*
+ * `root` is the file that `config` was decoded from (or NULL), `lists` where its jobs stand: they
+ * know the positions.
+ */
+int rules_apply(const struct source *source, const struct node *root, const struct job_lists *lists,
                 struct config *config) MUST_USE;
 
 #endif

@@ -83,6 +83,9 @@ struct schema_block {
 /* struct config */
 extern const struct schema_block schema_root;
 
+/* struct config: a file of scrape_config_files */
+extern const struct schema_block schema_job_file;
+
 /* struct config_target_group: also the entries of file_sd files */
 extern const struct schema_block schema_target_group;
 

@@ -67,6 +67,19 @@ int check_file_patterns(const void *member, struct errctx *reterr)
     return 0;
 }
 
+int check_job_files(const void *member, struct errctx *reterr)
+{
+    const struct config_strings *files = member;
+    for (size_t i = 0; i < files->len; i++) {
+        const char *star = strchr(files->items[i], '*');
+        if (star != NULL && strchr(star, '/') != NULL)
+            return err_set(reterr, ERR_CONFIG,
+                           "must be paths with * only in the last element, not \"%.200s\"",
+                           files->items[i]);
+    }
+    return 0;
+}
+
 static bool is_port(const char *text, size_t len)
 {
     unsigned port = 0;

@@ -20,6 +20,9 @@ int check_label_names(const void *member, struct errctx *reterr);
 /* struct config_strings: at least one, each as file_sd takes it. */
 int check_file_patterns(const void *member, struct errctx *reterr);
 
+/* struct config_strings: each as scrape_config_files takes it. */
+int check_job_files(const void *member, struct errctx *reterr);
+
 /* const char *: an http URL with a host, without credentials and fragment. */
 int check_url(const void *member, struct errctx *reterr);
 

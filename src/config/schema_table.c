@@ -20,30 +20,54 @@
         NOWHERE(key), .type = SCHEMA_OPAQUE, .state = SCHEMA_REFUSED, .note = text, __VA_ARGS__    \
     }
 
-#define LIMIT(key, text) LATER(key, SCHEMA_INT, .help = text)
+/* Of the struct `limits` in a block. */
+#define LIMIT(key, kind, text)                                                                     \
+    {                                                                                              \
+        .name = #key, .offset = offsetof(BLOCK, limits.key), .type = (kind), .help = text          \
+    }
 
 /* Limits and switches that stand in `global` and again in each job. */
-#define SHARED_LATER                                                                               \
-    LATER(body_size_limit, SCHEMA_SIZE, .help = "Largest uncompressed body of a scrape; 0: any."), \
-        LIMIT(sample_limit, "Most samples of a scrape; 0: any number."),                           \
-        LIMIT(target_limit, "Most targets of a job; 0: any number."),                              \
-        LIMIT(label_limit, "Most labels of a sample; 0: any number."),                             \
-        LIMIT(label_name_length_limit, "Longest label name in bytes; 0: any."),                    \
-        LIMIT(label_value_length_limit, "Longest label value in bytes; 0: any."),                  \
-        LIMIT(keep_dropped_targets, "Most dropped targets that are remembered; 0: all."),          \
-        LATER(metric_name_validation_scheme, SCHEMA_ENUM, .words = validation_words,               \
-              .fallback = "utf8", .help = "Which metric and label names are valid."),              \
-        LATER(metric_name_escaping_scheme, SCHEMA_ENUM, .words = escaping_words,                   \
-              .fallback = "allow-utf-8", .help = "How a target is asked to escape names."),        \
+#define SHARED_ROWS                                                                                \
+    LIMIT(body_size_limit, SCHEMA_SIZE,                                                            \
+          "A scrape fails whose uncompressed body is not smaller than this; 0: any may be."),      \
+        LIMIT(sample_limit, SCHEMA_INT,                                                            \
+              "Most samples of a scrape after `metric_relabel_configs`; 0: any number."),          \
+        LIMIT(target_limit, SCHEMA_INT,                                                            \
+              "Most targets of a job, of which none is scraped otherwise; 0: any number."),        \
+        LIMIT(label_limit, SCHEMA_INT, "Most labels of a sample; 0: any number."),                 \
+        LIMIT(label_name_length_limit, SCHEMA_INT, "Longest label name in bytes; 0: any."),        \
+        LIMIT(label_value_length_limit, SCHEMA_INT, "Longest label value in bytes; 0: any."),      \
+        LIMIT(keep_dropped_targets, SCHEMA_INT,                                                    \
+              "Most dropped targets that are remembered; 0: all."),                                \
+        {MEMBER(metric_name_validation_scheme),                                                    \
+         .type = SCHEMA_ENUM,                                                                      \
+         .words = validation_words,                                                                \
+         .fallback = "",                                                                           \
+         .fallback_help = "utf8, or that of `global`",                                             \
+         .help = "Which metric and label names are valid."},                                       \
+        {MEMBER(metric_name_escaping_scheme),                                                      \
+         .type = SCHEMA_ENUM,                                                                      \
+         .words = escaping_words,                                                                  \
+         .fallback = "",                                                                           \
+         .fallback_help = "that of `global`, else allow-utf-8, or underscores where names are "    \
+                          "validated as legacy",                                                   \
+         .help = "How a target is asked to escape names."},                                        \
         LATER(scrape_native_histograms, SCHEMA_BOOL, .fallback = "false",                          \
               .help = "Ask for and take native histograms."),                                      \
         LATER(convert_classic_histograms_to_nhcb, SCHEMA_BOOL, .fallback = "false",                \
               .help = "Make native histograms with custom buckets of classic ones."),              \
         LATER(always_scrape_classic_histograms, SCHEMA_BOOL, .fallback = "false",                  \
               .help = "Take the classic histogram too where there is a native one."),              \
-        LATER(extra_scrape_metrics, SCHEMA_BOOL, .fallback = "false",                              \
-              .help = "Report time-out, sample limit and body size of each scrape."),              \
-        LATER(scrape_failure_log_file, SCHEMA_STRING, .help = "Where failed scrapes are logged.")
+        {MEMBER(extra_scrape_metrics), .type = SCHEMA_BOOL, .fallback = "false",                   \
+         .help = "Report time-out, sample limit and body size of each scrape."},                   \
+    {                                                                                              \
+        MEMBER(scrape_failure_log_file),                                                           \
+            .type = SCHEMA_STRING,                                                                 \
+            UNUSED(                                                                                \
+                "a scraper writes no files; the reasons are shown with the targets, and logged "   \
+                "at level debug"),                                                                 \
+            .help = "Where failed scrapes are logged."                                             \
+    }
 
 static const struct schema_word protocol_words[] = {
     {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_WORKS},
@@ -84,14 +108,19 @@ static const struct schema_word pinning_words[] = {
 };
 
 static const struct schema_word validation_words[] = {
-    {"utf8", 0, SCHEMA_WORKS},
-    {"legacy", 1, SCHEMA_LATER},
+    {"", CONFIG_VALIDATION_NONE, SCHEMA_WORKS},
+    {"utf8", CONFIG_VALIDATION_UTF8, SCHEMA_WORKS},
+    {"legacy", CONFIG_VALIDATION_LEGACY, SCHEMA_WORKS},
     {NULL, 0, SCHEMA_WORKS},
 };
 
 static const struct schema_word escaping_words[] = {
-    {"allow-utf-8", 0, SCHEMA_WORKS}, {"underscores", 1, SCHEMA_LATER}, {"dots", 2, SCHEMA_LATER},
-    {"values", 3, SCHEMA_LATER},      {NULL, 0, SCHEMA_WORKS},
+    {"", CONFIG_ESCAPING_NONE, SCHEMA_WORKS},
+    {"allow-utf-8", CONFIG_ESCAPING_ALLOW_UTF_8, SCHEMA_WORKS},
+    {"underscores", CONFIG_ESCAPING_UNDERSCORES, SCHEMA_WORKS},
+    {"dots", CONFIG_ESCAPING_DOTS, SCHEMA_WORKS},
+    {"values", CONFIG_ESCAPING_VALUES, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
 };
 
 /* The default comes first; the order of the rest is that of Prometheus' documentation. */
@@ -153,7 +182,7 @@ static const struct schema_key global_keys[] = {
      UNUSED("limpet evaluates no rules"), .help = "How far rules look back."},
     {MEMBER(query_log_file), .type = SCHEMA_STRING, UNUSED("limpet answers no queries"),
      .help = "Where queries are logged."},
-    SHARED_LATER,
+    SHARED_ROWS,
     {.name = NULL},
 };
 #undef BLOCK
@@ -238,8 +267,9 @@ static const struct schema_key job_keys[] = {
      .help = "Rules that change or drop targets."},
     {MEMBER(metric_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
      .help = "Rules that change or drop samples."},
-    SHARED_LATER,
-    LIMIT(native_histogram_bucket_limit, "Most buckets of a native histogram; 0: any number."),
+    SHARED_ROWS,
+    LATER(native_histogram_bucket_limit, SCHEMA_INT,
+          .help = "Most buckets of a native histogram; 0: any number."),
     LATER(native_histogram_min_bucket_factor, SCHEMA_INT,
           .help = "Coarsest resolution that a native histogram is reduced to; 0: none."),
     SCHEMA_HTTP_ROWS(BLOCK, http, "true"),
@@ -442,7 +472,9 @@ static const struct schema_key root_keys[] = {
      .help = "The receivers; each gets every sample."},
     {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &limpet_block,
      .help = "What Prometheus has no key for."},
-    LATER(scrape_config_files, SCHEMA_OPAQUE, .help = "Files with more jobs."),
+    {MEMBER(scrape_config_files), .type = SCHEMA_STRINGS, .verify = check_job_files,
+     .help = "Files with more jobs, each a mapping with the key `scrape_configs`. Paths, relative "
+             "to this file's directory; `*` may stand in the last element."},
     {NOWHERE(storage), .type = SCHEMA_STRUCT, .block = &storage_block,
      UNUSED("limpet keeps no database"), .help = "Settings of a database."},
     {NOWHERE(runtime), .type = SCHEMA_STRUCT, .block = &runtime_block,
@@ -456,6 +488,15 @@ static const struct schema_key root_keys[] = {
             .help = "Not part of limpet."),
     {.name = NULL},
 };
+
+/* A file of scrape_config_files. */
+static const struct schema_key job_file_keys[] = {
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &schema_job, .help = "The jobs."},
+    {.name = NULL},
+};
+
+const struct schema_block schema_job_file = {"the file of jobs", "The keys of a file of jobs.",
+                                             sizeof(struct config), job_file_keys};
 #undef BLOCK
 
 const struct schema_block schema_root = {"the file", "The keys of the top level.",

@@ -18,7 +18,8 @@ static int init_job(struct sync *sync, struct sync_job *job, const struct config
     if (err != 0)
         return err;
     err = relabel_compile(config->relabel_configs.items, config->relabel_configs.len,
-                          LABEL_SCHEME_UTF8, &job->relabel, reterr);
+                          config_label_scheme(config->metric_name_validation_scheme), &job->relabel,
+                          reterr);
     return err == 0 ? 0 : err_prefix(reterr, err, "relabel_configs of job %s", config->job_name);
 }
 

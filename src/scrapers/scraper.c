@@ -21,7 +21,9 @@ static int prepare_job(struct scraper_job *job, const struct config_job *config,
     job->config = config;
     job->accept = strdup(request_accept(&config->scrape_protocols, accept));
     check(job->accept != NULL);
-    int err = relabel_compile(rules->items, rules->len, LABEL_SCHEME_UTF8, &job->relabel, reterr);
+    int err = relabel_compile(rules->items, rules->len,
+                              config_label_scheme(config->metric_name_validation_scheme),
+                              &job->relabel, reterr);
     return err == 0 ? 0
                     : err_prefix(reterr, err, "metric_relabel_configs of job %s", config->job_name);
 }
