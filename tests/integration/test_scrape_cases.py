@@ -7,7 +7,7 @@ from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
 from lib.remote_write import Receiver
 from lib.scrape_cases import CASES
-from lib.stream import count_whole, stream_of
+from lib.stream import count_whole_by_case, rows_by_case, stream_of_rows
 from lib.target import Target
 
 
@@ -17,7 +17,7 @@ def script(replies):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """All cases in one limpet: (targets, receiver, what limpet's page said at the end)."""
+    """All cases in one limpet: (targets, receiver, what limpet's page said at the end, rows)."""
     targets = {name: Target(script(case.replies)) for name, case in CASES.items()}
     with Receiver() as receiver:
         jobs = [job(name, [targets[name].address], {"case": name, **case.labels}, **case.job)
@@ -26,21 +26,22 @@ def run(tmp_path_factory):
             wait_until(lambda: all_came(receiver), 40, "enough scrapes of all targets", 0.2)
             metrics = limpet.metrics()
             limpet.stop()
-        yield targets, receiver, metrics
+        yield targets, receiver, metrics, rows_by_case(receiver)
     for target in targets.values():
         target.close()
 
 
 def all_came(receiver):
-    return all(count_whole(receiver, name) >= len(case.wants) for name, case in CASES.items())
+    counts = count_whole_by_case(receiver)
+    return all(counts.get(name, 0) >= len(case.wants) for name, case in CASES.items())
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_arrives_is_what_prometheus_would_send(run, name):
-    targets, receiver, _ = run
+    targets, _, _, rows = run
     case = CASES[name]
     labels = {"case": name, "job": name, "instance": targets[name].address, **case.labels}
-    stream = stream_of(receiver, **labels)
+    stream = stream_of_rows(rows[name], **labels)
     for number, want in enumerate(case.wants):
         scrape = stream.scrapes[number]
         assert scrape.samples == want.samples, f"scrape {number + 1}"
@@ -77,10 +78,9 @@ def test_all_requests_are_well_formed(run):
 
 
 def test_timestamps_are_one_interval_apart(run):
-    _, receiver, _ = run
     gaps = []
     for name in CASES:
-        times = [scrape.ts for scrape in stream_of(receiver, case=name).scrapes]
+        times = [scrape.ts for scrape in stream_of_rows(run[3][name], case=name).scrapes]
         gaps += [after - before for before, after in zip(times, times[1:])]
     assert all(0 < gap < 2000 for gap in gaps)
     assert sum(gap == 1000 for gap in gaps) > 0.5 * len(gaps)

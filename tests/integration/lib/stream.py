@@ -66,15 +66,24 @@ def text_of(labels, target):
     return name + (f"{{{text}}}" if text else "") + missing
 
 
-def stream_of(receiver, **target):
-    """What was accepted from the target with these labels, of which `case` finds it."""
-    rows = []
+def rows_by_case(receiver):
+    """{case: [(labels, ts, bits), ...]} of all that was accepted."""
+    found = {}
     for key, samples in receiver.series(accepted=True).items():
         labels = dict(key)
-        if labels.get("case") == target["case"]:
-            text = text_of(labels, target)
-            rows += [(text, ts, bits) for ts, bits in samples]
-    return _arrange(rows)
+        rows = found.setdefault(labels.get("case"), [])
+        rows += [(labels, ts, bits) for ts, bits in samples]
+    return found
+
+
+def stream_of_rows(rows, **target):
+    """The rows of one case; target: the labels that all its series should have."""
+    return _arrange([(text_of(labels, target), ts, bits) for labels, ts, bits in rows])
+
+
+def stream_of(receiver, **target):
+    """What was accepted from the target with these labels, of which `case` finds it."""
+    return stream_of_rows(rows_by_case(receiver).get(target["case"], []), **target)
 
 
 def _arrange(rows):
@@ -96,12 +105,20 @@ def _arrange(rows):
     return stream
 
 
-def count_whole(receiver, case):
-    """How many scrapes of the target have come with all their report series."""
+def count_whole_by_case(receiver):
+    """{case: how many scrapes have come with all their report series}"""
     times = {}
-    for name in REPORT:
-        for key, samples in receiver.series(name, accepted=True).items():
-            if dict(key).get("case") == case:
-                for ts, _ in samples:
-                    times[ts] = times.get(ts, 0) + 1
-    return sum(count == len(REPORT) for count in times.values())
+    for key, samples in receiver.series(accepted=True).items():
+        labels = dict(key)
+        if labels["__name__"] in REPORT:
+            for ts, _ in samples:
+                at = (labels.get("case"), ts)
+                times[at] = times.get(at, 0) + 1
+    found = {}
+    for (case, _), count in times.items():
+        found[case] = found.get(case, 0) + (count == len(REPORT))
+    return found
+
+
+def count_whole(receiver, case):
+    return count_whole_by_case(receiver).get(case, 0)
