@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "child/child.h"
 #include "config/freeze.h"
+#include "discovery/provision.h"
 #include "discovery/remotes.h"
 #include "discovery/sync.h"
 #include "discovery/watch.h"
@@ -44,6 +45,7 @@ struct discovery {
     struct source_host host;
     struct sync sync;
     struct remotes remotes;
+    struct provision *provision;
     struct watches watches;
     struct loop_op orders;
     struct loop_op files;
@@ -205,12 +207,39 @@ static void on_files(struct loop_op *op, int result)
     loop_poll_readable(discovery->loop, op, discovery->watches.fd);
 }
 
+static void send_supplies(struct discovery *discovery, enum provision_role role, uint32_t to)
+{
+    struct errctx why;
+    int fd;
+    if (!provision_is_needed(discovery->provision, role))
+        return;
+    int err = provision_seal(discovery->provision, role, &fd, &why);
+    if (err == 0) {
+        err = child_send_supplies(&discovery->child, to, fd);
+        close(fd);
+        if (err != 0)
+            err_set(&why, err, "%s", err_text(err));
+    }
+    if (err != 0)
+        log_error(MSG("cannot hand credentials on"), STR("err", why.text));
+}
+
+static void send_all_supplies(struct discovery *discovery)
+{
+    send_supplies(discovery, PROVISION_SCRAPERS, ROLE_SCRAPER);
+    send_supplies(discovery, PROVISION_WRITER, ROLE_WRITER);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, tick);
     int64_t now = loop_now(discovery->loop);
     if (watches_renew(&discovery->watches))
         want_files(discovery);
+    if (provision_poll(discovery->provision)) {
+        log_info(MSG("credential or certificate files have changed"));
+        send_all_supplies(discovery);
+    }
     sync_poll(&discovery->sync, now, false);
     remotes_update(&discovery->remotes);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
@@ -288,6 +317,8 @@ static int start(struct discovery *discovery, struct errctx *reterr)
                         &discovery->former, discovery->child.scrapers, host_name, reterr);
     if (err != 0)
         return err;
+    discovery->provision = provision_new(discovery->config);
+    send_all_supplies(discovery);
     sync_recall(&discovery->sync);
     listen_to_all(discovery);
     /* Watched first and read then: no change is missed. */

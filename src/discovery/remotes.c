@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "discovery/target_url.h"
+#include "http/proxy.h"
 
 /* The configuration has checked the URL: "http://" and a host, perhaps in brackets. */
 static struct slice host_of(const char *url)
@@ -13,6 +14,25 @@ static struct slice host_of(const char *url)
     uint16_t port;
     struct slice address = slice_make(authority, strcspn(authority, "/?#"));
     if (!target_url_split_address(address, 80, &host, &port))
+        return (struct slice){0};
+    return host;
+}
+
+/* The same of a proxy, which may have a user, and no scheme. */
+static struct slice proxy_host_of(struct slice url)
+{
+    const char *scheme = memmem(url.ptr, url.len, "://", 3);
+    if (scheme != NULL)
+        url = slice_make(scheme + 3, url.len - (size_t)(scheme + 3 - url.ptr));
+    const char *slash = url.len == 0 ? NULL : memchr(url.ptr, '/', url.len);
+    if (slash != NULL)
+        url.len = (size_t)(slash - url.ptr);
+    const char *at = url.len == 0 ? NULL : memrchr(url.ptr, '@', url.len);
+    if (at != NULL)
+        url = slice_make(at + 1, url.len - (size_t)(at + 1 - url.ptr));
+    struct slice host = {0};
+    uint16_t port;
+    if (!target_url_split_address(url, 80, &host, &port))
         return (struct slice){0};
     return host;
 }
@@ -35,6 +55,18 @@ static void add(struct remotes *remotes, const struct names_reader *former, stru
     name->count = names_lookup(former, host, name->addresses);
 }
 
+static void add_proxies(struct remotes *remotes, const struct names_reader *former,
+                        const struct config_proxy *proxy)
+{
+    struct http_proxies environment = http_proxies_of_environment();
+    if (proxy->proxy_url[0] != '\0')
+        add(remotes, former, proxy_host_of(slice_of(proxy->proxy_url)));
+    if (!proxy->proxy_from_environment)
+        return;
+    add(remotes, former, proxy_host_of(environment.for_http));
+    add(remotes, former, proxy_host_of(environment.for_https));
+}
+
 int remotes_init(struct remotes *remotes, const struct config *config, struct resolver *resolver,
                  int fd, struct errctx *reterr)
 {
@@ -47,6 +79,10 @@ int remotes_init(struct remotes *remotes, const struct config *config, struct re
         return err;
     for (size_t i = 0; i < config->remote_write.len; i++)
         add(remotes, &former, host_of(config->remote_write.items[i].url));
+    for (size_t i = 0; i < config->remote_write.len; i++)
+        add_proxies(remotes, &former, &config->remote_write.items[i].http.proxy);
+    for (size_t i = 0; i < config->scrape_configs.len; i++)
+        add_proxies(remotes, &former, &config->scrape_configs.items[i].http.proxy);
     names_reader_detach(&former);
     names_write(&remotes->writer, remotes->names, remotes->count);
     remotes_update(remotes);

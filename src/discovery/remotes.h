@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The hosts of `remote_write`: keeps their addresses current for the writer, which asks no
- * resolver. A host whose name has no answer, now or ever, keeps the addresses it had.
+ * The hosts of `remote_write` and of proxies: keeps their addresses current for the writer and the
+ * scrapers, which ask no resolver. A host whose name has no answer, now or ever, keeps the
+ * addresses it had.
  */
 #ifndef DISCOVERY_REMOTES_H
 #define DISCOVERY_REMOTES_H

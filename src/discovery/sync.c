@@ -243,7 +243,8 @@ static void look_up_again(const struct sync *sync, struct target_view *target)
 {
     struct slice host;
     uint16_t port;
-    if (!target_url_split_address(target->host, 80, &host, &port))
+    bool https = target->url.len > 6 && memcmp(target->url.ptr, "https:", 6) == 0;
+    if (!target_url_split_address(target->host, https ? 443 : 80, &host, &port))
         return;
     struct resolver_answer answer = resolver_lookup(sync->host->resolver, host);
     if (answer.state != RESOLVER_KNOWN)

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "base/strbuf.h"
-
 static bool is_token(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -37,6 +35,17 @@ static int refuse(struct errctx *ctx, const char *part, struct slice text)
                    part, quoted);
 }
 
+static int check_fields(const struct http_field *fields, size_t n, struct errctx *ctx)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!is_token(fields[i].name))
+            return refuse(ctx, "a header name", fields[i].name);
+        if (!is_clean(fields[i].value, true))
+            return refuse(ctx, "a header value", fields[i].value);
+    }
+    return 0;
+}
+
 static int check_parts(const struct http_request *request, struct errctx *ctx)
 {
     if (!is_token(request->method))
@@ -45,18 +54,33 @@ static int check_parts(const struct http_request *request, struct errctx *ctx)
         return refuse(ctx, "the path", request->target);
     if (!is_clean(request->host, false))
         return refuse(ctx, "the host", request->host);
-    for (size_t i = 0; i < request->n_fields; i++) {
-        if (!is_token(request->fields[i].name))
-            return refuse(ctx, "a header name", request->fields[i].name);
-        if (!is_clean(request->fields[i].value, true))
-            return refuse(ctx, "a header value", request->fields[i].value);
-    }
-    return 0;
+    return check_fields(request->fields, request->n_fields, ctx);
 }
 
 static void add_slice(struct strbuf *buf, struct slice text)
 {
     strbuf_add(buf, text.ptr, text.len);
+}
+
+static void add_fields(struct strbuf *buf, const struct http_field *fields, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        add_slice(buf, fields[i].name);
+        strbuf_adds(buf, ": ");
+        add_slice(buf, fields[i].value);
+        strbuf_adds(buf, "\r\n");
+    }
+}
+
+int http_request_add_fields(const struct http_field *fields, size_t n, struct strbuf *lines,
+                            struct errctx *ctx)
+{
+    int err = check_fields(fields, n, ctx);
+    if (err != 0)
+        return err;
+    add_fields(lines, fields, n);
+    strbuf_adds(lines, "\r\n");
+    return 0;
 }
 
 int http_request_write(const struct http_request *request, char *buffer, size_t cap,
@@ -73,12 +97,7 @@ int http_request_write(const struct http_request *request, char *buffer, size_t 
     strbuf_adds(&buf, " HTTP/1.1\r\nHost: ");
     add_slice(&buf, request->host);
     strbuf_adds(&buf, "\r\n");
-    for (size_t i = 0; i < request->n_fields; i++) {
-        add_slice(&buf, request->fields[i].name);
-        strbuf_adds(&buf, ": ");
-        add_slice(&buf, request->fields[i].value);
-        strbuf_adds(&buf, "\r\n");
-    }
+    add_fields(&buf, request->fields, request->n_fields);
     if (request->content_length >= 0)
         strbuf_addf(&buf, "Content-Length: %lld\r\n", (long long)request->content_length);
     strbuf_adds(&buf, "\r\n");

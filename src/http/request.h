@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/strbuf.h"
 
 struct http_field {
     struct slice name;
@@ -29,5 +30,12 @@ struct http_request {
  */
 int http_request_write(const struct http_request *request, char *buffer, size_t cap,
                        size_t *ret_len, struct errctx *ctx) MUST_USE;
+
+/*
+ * Fields alone, with the empty line: what may follow a head whose own empty line was left out. Adds
+ * to `lines`, but nothing if a field cannot be sent (ERR_SYNTAX).
+ */
+int http_request_add_fields(const struct http_field *fields, size_t n, struct strbuf *lines,
+                            struct errctx *ctx) MUST_USE;
 
 #endif

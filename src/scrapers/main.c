@@ -57,12 +57,29 @@ static void obey(enum child_order order, int64_t limit_ms)
     scraper_stop(&life.scraper);
 }
 
+static void take_supplies(void)
+{
+    struct supplies *supplies;
+    struct errctx why;
+    int r = supplies_take(life.child.supplies_fd, life.config->generation,
+                          life.config->scrape_configs.len, &supplies, &why);
+    life.child.supplies_fd = -1;
+    if (r < 0)
+        log_error(MSG("cannot take credentials"), STR("err", why.text));
+    else if (r > 0)
+        scraper_supply(&life.scraper, supplies);
+}
+
 static void on_orders(struct loop_op *op, int result)
 {
     (void)result;
     int64_t limit_ms = 0;
     enum child_order order;
     while ((order = child_take_order(&life.child, &limit_ms)) != CHILD_ORDER_NONE) {
+        if (order == CHILD_ORDER_SUPPLIES) {
+            take_supplies();
+            continue;
+        }
         obey(order, limit_ms);
         if (order == CHILD_ORDER_ORPHANED)
             return;

@@ -67,23 +67,31 @@ static const char *format_seconds(int64_t ms, char text[static 32])
     return text;
 }
 
-int request_head(struct slice host, struct slice path, const char *accept, int64_t timeout_ms,
+enum { FIXED_FIELDS = 4, OPTIONAL_FIELDS = 2 };
+
+int request_head(const struct request_line *line, const char *accept, int64_t timeout_ms,
                  char *buffer, size_t cap, size_t *ret_len, struct errctx *why)
 {
     char seconds[32];
-    const struct http_field fields[] = {
+    size_t n = FIXED_FIELDS;
+    struct http_field fields[FIXED_FIELDS + OPTIONAL_FIELDS] = {
         {SLICE_LITERAL("User-Agent"), SLICE_LITERAL("limpet/" PACKAGE_VERSION)},
         {SLICE_LITERAL("Accept"), slice_of(accept)},
         {SLICE_LITERAL("Accept-Encoding"), SLICE_LITERAL("identity")},
         {SLICE_LITERAL("X-Prometheus-Scrape-Timeout-Seconds"),
          slice_of(format_seconds(timeout_ms, seconds))},
     };
+    if (line->proxy_authorization.len > 0)
+        fields[n++] =
+            (struct http_field){SLICE_LITERAL("Proxy-Authorization"), line->proxy_authorization};
+    if (line->referer.len > 0)
+        fields[n++] = (struct http_field){SLICE_LITERAL("Referer"), line->referer};
     const struct http_request request = {
         .method = SLICE_LITERAL("GET"),
-        .target = path,
-        .host = host,
+        .target = line->target,
+        .host = line->host,
         .fields = fields,
-        .n_fields = sizeof(fields) / sizeof(fields[0]),
+        .n_fields = n,
         .content_length = -1,
     };
     return http_request_write(&request, buffer, cap, ret_len, why);

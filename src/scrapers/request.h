@@ -20,11 +20,19 @@ const char *request_accept(const struct config_protocols *protocols,
 /* The word in the file for a fallback_scrape_protocol; NULL for none. */
 const char *request_fallback(enum config_protocol protocol);
 
+/* What differs from one request to another. */
+struct request_line {
+    struct slice host;                /* the Host field */
+    struct slice target;              /* path and query; a whole URL for a proxy */
+    struct slice proxy_authorization; /* empty: none; the same below */
+    struct slice referer;
+};
+
 /*
  * The head of the GET request. ERR_SYNTAX: host or path have bytes that must not be there;
  * ERR_FULL: it does not fit.
  */
-int request_head(struct slice host, struct slice path, const char *accept, int64_t timeout_ms,
+int request_head(const struct request_line *line, const char *accept, int64_t timeout_ms,
                  char *buffer, size_t cap, size_t *ret_len, struct errctx *why) MUST_USE;
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "exposition/content_type.h"
 #include "scrapers/scraper.h"
+#include "scrapers/way.h"
 
 /* A scrape is likely to need a little more than the last one. */
 #define PROMISE_SPARE 256u
@@ -61,6 +62,11 @@ static void put_back(struct scrape *scrape)
     struct scraper *scraper = target->scraper;
     if (scrape->uses_body)
         body_end(&scrape->body, &scraper->plans);
+    if (scrape->is_gzip)
+        http_gzip_fini(&scrape->gzip);
+    free(scrape->location);
+    scrape->location = NULL;
+    way_end(target);
     scraper->promised -= scrape->promised;
     scraper->running--;
     target->scrape = NULL;
@@ -321,8 +327,18 @@ static void on_bytes(struct fetch_connection *conn)
 
 static void on_head(struct fetch_connection *conn, const struct http_head *head)
 {
-    struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
+    const struct target *target = TARGET_OF(conn, conn);
+    struct scrape *scrape = target->scrape;
     char text[sizeof(scrape->error)];
+    if (way_leads_on(target, head)) {
+        scrape->redirect = head->status;
+        scrape->location = strndup(head->location.ptr, head->location.len);
+        check(scrape->location != NULL);
+        return;
+    }
+    scrape->is_gzip = slice_is(head->content_encoding, "gzip");
+    if (scrape->is_gzip && http_gzip_start(&scrape->gzip, 0) != 0)
+        fail(scrape, COUNTER_SCRAPE_PROTOCOL, err_text(-ENOMEM));
     if (head->status != 200) {
         snprintf(text, sizeof(text), "server returned HTTP status %.*s",
                  (int)(head->status_text.len & 0xfff), head->status_text.ptr);
@@ -364,17 +380,68 @@ static void start_body(struct scrape *scrape)
     scrape->uses_body = true;
 }
 
-static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
+static void take_body(struct scrape *scrape, struct slice bytes)
 {
-    struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
     if (!scrape->has_body) {
         scrape->has_body = true;
         if (scrape->failure == NO_FAILURE)
             start_body(scrape);
     }
     if (scrape->uses_body)
-        body_take(&scrape->body, slice_make(bytes, len));
+        body_take(&scrape->body, bytes);
+}
+
+static void take_gzip(struct scrape *scrape, struct slice bytes)
+{
+    static uint8_t room[16384]; /* its content is used up at once */
+    struct slice piece;
+    int r = 0;
+    while (!scrape->gzip_over &&
+           (r = http_gzip_next(&scrape->gzip, &bytes, room, sizeof(room), &piece)) > 0)
+        take_body(scrape, piece);
+    if (r < 0)
+        scrape->gzip_over = true;
+}
+
+static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
+{
+    struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
+    if (scrape->location != NULL)
+        return;
+    if (scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
+        take_gzip(scrape, slice_make(bytes, len));
+    else
+        take_body(scrape, slice_make(bytes, len));
     CRASHPOINT("scraper.body_part");
+}
+
+/* What undoing the compression says of the body as a whole. */
+static void finish_gzip(struct scrape *scrape)
+{
+    if (!scrape->gzip_over && http_gzip_end(&scrape->gzip) != 0)
+        scrape->gzip_over = true;
+    if (!scrape->gzip_over)
+        return;
+    if (scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE)
+        scrape->failure = NO_FAILURE; /* what broke the body off comes first */
+    fail(scrape, COUNTER_SCRAPE_PROTOCOL, http_gzip_error(&scrape->gzip));
+}
+
+/* True if another place is asked now. */
+static bool follow(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct fetch_request request;
+    struct errctx why;
+    int err = way_redirect(target, scrape->redirect, slice_of(scrape->location),
+                           scrape->started_ns + target->timeout_ns, &request, &why);
+    free(scrape->location);
+    scrape->location = NULL;
+    if (err == 0)
+        fetch_start(&target->conn, &request);
+    else
+        fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
+    return err == 0;
 }
 
 static void on_done(struct fetch_connection *conn, int error, const char *text)
@@ -382,6 +449,10 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
     struct target *target = TARGET_OF(conn, conn);
     struct scrape *scrape = target->scrape;
     count_transfer(target);
+    if (scrape->location != NULL && error == 0 && follow(scrape))
+        return;
+    if (error == 0 && scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
+        finish_gzip(scrape);
     if (error != 0 && scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE)
         scrape->failure = NO_FAILURE; /* what broke the body off comes first */
     if (error != 0)
@@ -446,13 +517,14 @@ static void count_lateness(const struct scraper *scraper, int64_t late_ns)
 
 static void ask(struct target *target)
 {
-    const struct fetch_request request = {
-        .addresses = target->addresses,
-        .n_addresses = target->address_count,
-        .idempotent = true,
-        .head = slice_make(target->head, target->head_len),
-        .deadline_ns = target->scrape->started_ns + target->timeout_ns,
-    };
+    struct scrape *scrape = target->scrape;
+    struct fetch_request request;
+    struct errctx why;
+    if (way_request(target, scrape->started_ns + target->timeout_ns, &request, &why) != 0) {
+        fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
+        finish(scrape);
+        return;
+    }
     fetch_start(&target->conn, &request);
     CRASHPOINT("scraper.scrape_started");
 }
@@ -466,7 +538,7 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->started_ns = clock_mono_ns();
     scrape->promised = promised;
     scrape->failure = NO_FAILURE;
-    scrape->has_body = scrape->uses_body = false;
+    scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
     scrape->content_type[0] = scrape->error[0] = '\0';
     target->scrape = scrape;
     scraper->promised += promised;
@@ -498,6 +570,8 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
         count(scraper, COUNTER_SCRAPE_SKIPPED_QUARANTINE, 1);
         return;
     }
+    if (!way_is_open(target))
+        return; /* discovery is just about to say what is needed */
     uint64_t promised = promise_of(target);
     if (ring_room(&scraper->ring) < scraper->promised + promised) {
         count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);

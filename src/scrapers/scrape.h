@@ -8,6 +8,7 @@
 #define SCRAPERS_SCRAPE_H
 
 #include "fetch/fetch.h"
+#include "http/gzip.h"
 #include "scrapers/body.h"
 #include "scrapers/target.h"
 
@@ -18,7 +19,12 @@ struct scrape {
     int64_t started_ns; /* monotonic */
     uint64_t promised;  /* bytes of the ring */
     int failure;        /* enum counter of the first failure that counts; -1: none yet */
-    bool has_body;      /* a byte of it came; `body` is in use if there was no failure then */
+    char *location;     /* another place that is to be asked; NULL: none */
+    int redirect;       /* the status that said so */
+    struct http_gzip gzip;
+    bool is_gzip;   /* the body is, which is being undone */
+    bool gzip_over; /* it was damaged, or longer than allowed */
+    bool has_body;  /* a byte of it came; `body` is in use if there was no failure then */
     bool uses_body;
     char content_type[512];
     char error[1024];

@@ -19,6 +19,7 @@ static int prepare_job(struct scraper_job *job, const struct config_job *config,
     char accept[REQUEST_ACCEPT_SIZE];
     const struct config_relabels *rules = &config->metric_relabel_configs;
     job->config = config;
+    client_init(&job->client, &config->http);
     job->accept = strdup(request_accept(&config->scrape_protocols, accept));
     check(job->accept != NULL);
     int err = relabel_compile(rules->items, rules->len,
@@ -43,12 +44,24 @@ static void forget_jobs(struct scraper *scraper)
 {
     for (size_t i = 0; i < scraper->config->scrape_configs.len; i++) {
         free(scraper->jobs[i].accept);
+        client_fini(&scraper->jobs[i].client);
         relabel_free(scraper->jobs[i].relabel);
     }
     free(scraper->jobs);
+    supplies_free(scraper->supplies);
 }
 
-const struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name)
+void scraper_supply(struct scraper *scraper, struct supplies *supplies)
+{
+    size_t len = scraper->config->scrape_configs.len;
+    check(supplies->len == len);
+    for (size_t i = 0; i < len; i++)
+        client_supply(&scraper->jobs[i].client, &supplies->items[i]);
+    supplies_free(scraper->supplies);
+    scraper->supplies = supplies;
+}
+
+struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name)
 {
     for (size_t i = 0; i < scraper->config->scrape_configs.len; i++) {
         if (slice_is(name, scraper->jobs[i].config->job_name))
@@ -68,6 +81,8 @@ static int attach(struct scraper *scraper, const struct scraper_segments *segmen
     if (err != 0)
         return err;
     err = targets_reader_attach(&scraper->table, segments->targets, reterr);
+    if (err == 0)
+        err = names_reader_attach(&scraper->names, segments->targets, reterr);
     if (err != 0)
         return err;
     err = report_lines_get(&scraper->store, &scraper->report);
@@ -118,6 +133,7 @@ void scraper_fini(struct scraper *scraper)
     outcome_fini(&scraper->outcome);
     body_tools_fini(&scraper->tools);
     forget_jobs(scraper);
+    names_reader_detach(&scraper->names);
     targets_reader_detach(&scraper->table);
     series_store_detach(&scraper->store);
     ring_producer_detach(&scraper->ring);

@@ -6,11 +6,13 @@
 #ifndef SCRAPERS_SCRAPER_H
 #define SCRAPERS_SCRAPER_H
 
+#include "client/client.h"
 #include "config/config.h"
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
 #include "scrapers/schedule.h"
 #include "scrapers/target_set.h"
+#include "shm/names.h"
 #include "shm/slot.h"
 #include "shm/targets.h"
 
@@ -21,6 +23,7 @@ struct scraper_job {
     const struct config_job *config;
     char *accept;
     struct relabel *relabel; /* metric_relabel_configs */
+    struct client client;
 };
 
 struct scraper {
@@ -43,6 +46,8 @@ struct scraper {
     struct schedule schedule;
     struct target_set targets;
     struct scraper_job *jobs;
+    struct supplies *supplies; /* of the jobs' clients; NULL: none have come */
+    struct names_reader names; /* of proxies, in the segment of targets */
     struct scrape *spare_scrapes;
     uint32_t spare_count;
     uint32_t running;  /* scrapes */
@@ -78,6 +83,9 @@ void scraper_stop(struct scraper *scraper);
 void scraper_abandon(struct scraper *scraper);
 
 /* The job of this name, or NULL. */
-const struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name);
+struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name);
+
+/* A new set of supplies of its configuration, which is the scraper's now. */
+void scraper_supply(struct scraper *scraper, struct supplies *supplies);
 
 #endif

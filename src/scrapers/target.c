@@ -8,9 +8,8 @@
 #include "scrapers/request.h"
 #include "scrapers/scrape.h"
 #include "scrapers/scraper.h"
+#include "scrapers/way.h"
 #include "shm/series_reader.h"
-
-#define HEAD_MAX 16384
 
 static uint64_t hash_slice(struct slice text, uint64_t seed)
 {
@@ -42,36 +41,6 @@ uint64_t target_labels_key(const struct label *labels, uint32_t count)
     return hash;
 }
 
-static char *copy_text(const char *text, size_t len)
-{
-    char *copy = malloc(len + 1);
-    check(copy != NULL);
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    return copy;
-}
-
-/* The request is written once; what cannot be asked fails each time, with the reason. */
-static void write_request(struct target *target, const struct target_view *view,
-                          const struct scraper_job *job)
-{
-    char head[HEAD_MAX];
-    struct errctx why;
-    size_t len;
-    const char *accept = job != NULL ? job->accept : "*/*";
-    if (view->error.len > 0) {
-        target->error = copy_text(view->error.ptr, view->error.len);
-    } else if (view->address_count == 0) {
-        target->error = copy_text("no address", strlen("no address"));
-    } else if (request_head(view->host, view->path, accept, view->timeout_ms, head, sizeof(head),
-                            &len, &why) != 0) {
-        target->error = copy_text(why.text, strlen(why.text));
-    } else {
-        target->head = copy_text(head, len);
-        target->head_len = (uint32_t)len;
-    }
-}
-
 static void copy_addresses(struct target *target, const struct target_view *view)
 {
     target->address_count = view->address_count;
@@ -85,13 +54,14 @@ static void copy_addresses(struct target *target, const struct target_view *view
 
 static void take_view(struct target *target, const struct target_view *view)
 {
-    const struct scraper_job *job = scraper_job(target->scraper, view->job);
+    struct scraper_job *job = scraper_job(target->scraper, view->job);
+    target->job = job;
     target->description = target_describe(view);
     target->flags = view->flags;
     target->timeout_ns = view->timeout_ms * NS_PER_MS;
     target->fallback = job != NULL ? request_fallback(job->config->fallback_scrape_protocol) : NULL;
     copy_addresses(target, view);
-    write_request(target, view, job);
+    way_make(target, view);
 }
 
 static struct target *allocate(struct scraper *scraper, uint64_t id)
@@ -188,6 +158,7 @@ static void free_now(struct target *target)
 {
     if (target->context != NULL)
         line_context_release(&target->scraper->contexts, target->context);
+    way_free(target);
     free(target->head);
     free(target->error);
     free(target);

@@ -12,7 +12,10 @@
 #include "shm/targets.h"
 
 struct scraper;
+struct scraper_job;
 struct scrape;
+struct way;
+struct detour;
 
 enum target_life {
     TARGET_ACTIVE,    /* in the table */
@@ -33,7 +36,10 @@ struct target {
     uint32_t series; /* that are tracked */
     struct tick_member tick;
     int64_t timeout_ns;
-    int64_t pending_due_ns; /* a tick that came while a scrape was running; 0: none */
+    int64_t pending_due_ns;  /* a tick that came while a scrape was running; 0: none */
+    struct scraper_job *job; /* NULL: the configuration does not know it (any more) */
+    struct way *way;         /* NULL: straight to `addresses`, in plain text; see way.h */
+    struct detour *detour;   /* NULL: no redirects are being followed */
     struct line_context *context;
     struct plan *plan;     /* what it served in its last good scrape, or NULL */
     const char *fallback;  /* protocol's word, or NULL */
@@ -41,6 +47,8 @@ struct target {
     char *head;            /* of the request */
     char *error;           /* it cannot be asked, and why; else NULL */
     uint32_t head_len;
+    uint32_t base_len;     /* of it, the part that stays: without credentials and empty line */
+    uint32_t tail_version; /* of the client whose credentials it has */
     uint32_t address_count;
     struct net_address addresses[SHM_TARGET_ADDRESSES];
     struct fetch_connection conn;

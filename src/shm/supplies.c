@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/sealed.h"
@@ -48,13 +49,6 @@ static void put_fields(struct strbuf *out, const struct supply_fields *fields)
     }
 }
 
-static void put_addresses(struct strbuf *out, const struct supply_addresses *addresses)
-{
-    check(addresses->count <= SUPPLY_ADDRESSES);
-    put_u32(out, addresses->count);
-    strbuf_add(out, addresses->items, addresses->count * sizeof(addresses->items[0]));
-}
-
 static void put_supply(struct strbuf *out, const struct supply *supply)
 {
     put_text(out, supply->error);
@@ -63,9 +57,6 @@ static void put_supply(struct strbuf *out, const struct supply *supply)
     put_text(out, supply->ca);
     put_text(out, supply->cert);
     put_text(out, supply->key);
-    put_addresses(out, &supply->host);
-    put_addresses(out, &supply->http_proxy);
-    put_addresses(out, &supply->https_proxy);
 }
 
 static int make_set(const struct supplies *supplies, int *ret_fd)
@@ -139,25 +130,11 @@ static bool take_fields(struct slice *bytes, struct arena *arena, struct supply_
     return true;
 }
 
-static bool take_addresses(struct slice *bytes, struct supply_addresses *out)
-{
-    if (!take(bytes, &out->count, sizeof(out->count)) || out->count > SUPPLY_ADDRESSES ||
-        !take(bytes, out->items, out->count * sizeof(out->items[0])))
-        return false;
-    for (uint32_t i = 0; i < out->count; i++) {
-        if (out->items[i].sin6_family != AF_INET && out->items[i].sin6_family != AF_INET6)
-            return false;
-    }
-    return true;
-}
-
 static bool take_supply(struct slice *bytes, struct arena *arena, struct supply *out)
 {
     return take_text(bytes, arena, &out->error) && take_text(bytes, arena, &out->authorization) &&
            take_fields(bytes, arena, &out->fields) && take_text(bytes, arena, &out->ca) &&
-           take_text(bytes, arena, &out->cert) && take_text(bytes, arena, &out->key) &&
-           take_addresses(bytes, &out->host) && take_addresses(bytes, &out->http_proxy) &&
-           take_addresses(bytes, &out->https_proxy);
+           take_text(bytes, arena, &out->cert) && take_text(bytes, arena, &out->key);
 }
 
 static int check_header(const struct header *header, size_t size, struct errctx *reterr)
@@ -211,6 +188,22 @@ int supplies_open(int fd, struct supplies **ret_supplies, struct errctx *reterr)
     }
     sealed_unmap(bytes);
     return r;
+}
+
+int supplies_take(int fd, uint64_t generation, size_t len, struct supplies **ret_supplies,
+                  struct errctx *reterr)
+{
+    struct supplies *supplies;
+    int r = supplies_open(fd, &supplies, reterr);
+    close(fd);
+    if (r != 0)
+        return r;
+    if (supplies->config_generation != generation || supplies->len != len) {
+        supplies_free(supplies);
+        return 0;
+    }
+    *ret_supplies = supplies;
+    return 1;
 }
 
 void supplies_free(struct supplies *supplies)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What requests need besides the configuration, and what only discovery may look up: contents of
- * credential and certificate files, tokens, addresses of remotes and proxies. Discovery makes one
+ * What requests carry besides what is in the configuration for everybody: credentials, certificates
+ * and keys, whether they stand in the configuration or in files, and tokens. Discovery makes one
  * set for each role, in sealed anonymous memory, and sends a new one when something in it has
  * changed; it travels over the supervision sockets (HERITAGE_SUPPLIES), so secrets are in no
  * segment and in no file. Whoever gets a set uses it until the next one comes.
@@ -12,20 +12,11 @@
 #ifndef SHM_SUPPLIES_H
 #define SHM_SUPPLIES_H
 
-#include <netinet/in.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
-
-#define SUPPLY_ADDRESSES 4
-
-/* Ports included. */
-struct supply_addresses {
-    uint32_t count;
-    struct sockaddr_in6 items[SUPPLY_ADDRESSES]; /* or sockaddr_in, by family */
-};
 
 struct supply_field {
     struct slice name;
@@ -42,12 +33,9 @@ struct supply {
     struct slice error;         /* not empty: a request fails with this text, nothing is sent */
     struct slice authorization; /* the value of the Authorization field */
     struct supply_fields fields;
-    struct slice ca; /* PEM; with `cert` and `key` what TLS needs */
+    struct slice ca; /* PEM; with `cert` and `key`: what net/tls.h takes */
     struct slice cert;
     struct slice key;
-    struct supply_addresses host;        /* of the remote */
-    struct supply_addresses http_proxy;  /* for http URLs */
-    struct supply_addresses https_proxy; /* for https URLs */
 };
 
 struct supplies {
@@ -65,6 +53,14 @@ int supplies_seal(const struct supplies *supplies, int *ret_fd, struct errctx *r
  * ERR_VERSION. Free with supplies_free.
  */
 int supplies_open(int fd, struct supplies **ret_supplies, struct errctx *reterr) MUST_USE;
+
+/*
+ * What a child does with a descriptor that came: opens the set and closes the descriptor. 1: the
+ * set; 0: it belongs to another configuration than that of `generation` with `len` entries, whose
+ * children are about to come or go.
+ */
+int supplies_take(int fd, uint64_t generation, size_t len, struct supplies **ret_supplies,
+                  struct errctx *reterr) MUST_USE;
 
 /* NULL is allowed. */
 void supplies_free(struct supplies *supplies);

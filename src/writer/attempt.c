@@ -78,14 +78,10 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
     attempt->done(attempt, answer);
 }
 
-/* As Go says it. Nothing was sent, for want of an address. */
-static void on_homeless(struct loop_timer *timer)
+/* `text` has why. */
+static void on_unsent(struct loop_timer *timer)
 {
-    struct attempt *attempt = ATTEMPT_OF(timer, homeless);
-    struct slice name = attempt->remote->endpoint.name;
-    keep_text(attempt, "dial tcp: lookup ", 17);
-    keep_text(attempt, name.ptr, name.len);
-    keep_text(attempt, ": no such host", 14);
+    struct attempt *attempt = ATTEMPT_OF(timer, unsent);
     count_answer(attempt, ANSWER_NONE);
     attempt->done(attempt, ANSWER_NONE);
 }
@@ -95,33 +91,80 @@ void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *rem
 {
     static const struct fetch_handler handler = {
         .on_head = on_head, .on_body = on_body, .on_done = on_done};
-    *attempt = (struct attempt){
-        .loop = loop, .remote = remote, .done = done, .homeless.expired = on_homeless};
+    *attempt =
+        (struct attempt){.loop = loop, .remote = remote, .done = done, .unsent.expired = on_unsent};
     fetch_init(&attempt->fetch, loop, &handler);
-    attempt->head = malloc(remote->head_room);
+}
+
+static int find_addresses(struct attempt *attempt, struct fetch_request *request,
+                          struct errctx *why)
+{
+    const struct remote *remote = attempt->remote;
+    request->addresses = attempt->addresses;
+    request->n_addresses = route_addresses(&remote->route, remote->names, attempt->addresses);
+    if (request->n_addresses > 0)
+        return 0;
+    /* As Go says it. */
+    return err_set(why, ERR_NOT_READY, "dial tcp: lookup %.*s: no such host",
+                   SLICE_ARG(remote->route.host));
+}
+
+static int use_tls(struct remote *remote, struct fetch_request *request, struct errctx *why)
+{
+    if (!remote->route.https)
+        return 0;
+    request->tls = client_tls(&remote->client);
+    request->tls_host = remote->route.tls_host;
+    request->tunnel = remote->route.tunnel;
+    return request->tls != NULL ? 0 : err_set(why, ERR_TLS, "%s", remote->client.tls_error);
+}
+
+/* The head, and what the client adds to it instead of the empty line. */
+static struct slice write_head(struct attempt *attempt, uint32_t number, size_t body_len)
+{
+    const struct remote *remote = attempt->remote;
+    struct slice tail = client_tail(&remote->client);
+    attempt->head = realloc(attempt->head, remote->head_room + tail.len);
     check(attempt->head != NULL);
+    size_t len = remote_write_head(remote, number, body_len, attempt->head);
+    if (tail.len > 0) {
+        len -= sizeof "\r\n" - 1;
+        memcpy(attempt->head + len, tail.ptr, tail.len);
+        len += tail.len;
+    }
+    return slice_make(attempt->head, len);
+}
+
+static int prepare(struct attempt *attempt, struct fetch_request *request, struct errctx *why)
+{
+    struct remote *remote = attempt->remote;
+    if (!client_is_ready(&remote->client, remote->route.https))
+        return err_set(why, ERR_NOT_READY, "its credentials have not come yet");
+    if (remote->client.error != NULL)
+        return err_set(why, ERR_CONFIG, "%s", remote->client.error);
+    int err = find_addresses(attempt, request, why);
+    return err != 0 ? err : use_tls(remote, request, why);
 }
 
 void attempt_start(struct attempt *attempt, uint32_t number, struct slice body)
 {
     struct remote *remote = attempt->remote;
-    size_t head_len = remote_write_head(remote, number, body.len, attempt->head);
+    struct errctx why;
     attempt->status = 0;
     attempt->retry_after_ms = 0;
     attempt->may_have_arrived = false;
     attempt->text_len = 0;
     attempt->sent_at_ns = clock_mono_ns();
     remote_count(remote->place, REMOTE_REQUESTS, 1);
-    if (!endpoint_find_addresses(&remote->endpoint, remote->names)) {
-        loop_timer_set(attempt->loop, &attempt->homeless, attempt->sent_at_ns);
+    struct fetch_request request = {.body = body,
+                                    .deadline_ns = attempt->sent_at_ns +
+                                                   remote->config->remote_timeout * NS_PER_MS};
+    if (prepare(attempt, &request, &why) != 0) {
+        keep_text(attempt, why.text, strlen(why.text));
+        loop_timer_set(attempt->loop, &attempt->unsent, attempt->sent_at_ns);
         return;
     }
-    const struct fetch_request request = {
-        .addresses = remote->endpoint.addresses,
-        .n_addresses = (uint32_t)remote->endpoint.address_count,
-        .head = slice_make(attempt->head, head_len),
-        .body = body,
-        .deadline_ns = attempt->sent_at_ns + remote->config->remote_timeout * NS_PER_MS};
+    request.head = write_head(attempt, number, body.len);
     fetch_start(&attempt->fetch, &request);
 }
 
@@ -135,7 +178,7 @@ struct slice attempt_text(const struct attempt *attempt)
 
 void attempt_abort(struct attempt *attempt)
 {
-    loop_timer_clear(attempt->loop, &attempt->homeless);
+    loop_timer_clear(attempt->loop, &attempt->unsent);
     fetch_abort(&attempt->fetch);
     fetch_close_idle(&attempt->fetch);
 }

@@ -30,10 +30,11 @@ struct attempt {
     /* private */
     struct fetch_connection fetch;
     struct loop *loop;
-    struct loop_timer homeless; /* set while the end of an attempt without an address is due */
+    struct loop_timer unsent; /* set while the end of an attempt that sends nothing is due */
     struct remote *remote;
     attempt_done_fn *done;
     char *head;
+    struct net_address addresses[ROUTE_ADDRESSES];
     int64_t sent_at_ns;
     char text[ATTEMPT_TEXT_MAX];
     size_t text_len;

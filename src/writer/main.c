@@ -59,12 +59,27 @@ static void obey(enum child_order order, int64_t limit_ms)
     life.writer.flushing = order != CHILD_ORDER_ROLL;
 }
 
+static void take_supplies(void)
+{
+    struct supplies *supplies;
+    struct errctx why;
+    int r = supplies_take(life.child.supplies_fd, life.config->generation,
+                          life.config->remote_write.len, &supplies, &why);
+    life.child.supplies_fd = -1;
+    if (r < 0)
+        log_error(MSG("cannot take credentials"), STR("err", why.text));
+    else if (r > 0)
+        writer_supply(&life.writer, supplies);
+}
+
 static void on_orders(struct loop_op *op, int result)
 {
     (void)result;
     int64_t limit_ms = 0;
     enum child_order order = child_take_order(&life.child, &limit_ms);
-    if (order != CHILD_ORDER_NONE)
+    if (order == CHILD_ORDER_SUPPLIES)
+        take_supplies();
+    else if (order != CHILD_ORDER_NONE)
         obey(order, limit_ms);
     if (order != CHILD_ORDER_ORPHANED)
         loop_poll_readable(life.writer.loop, op, HERITAGE_SUPERVISION);

@@ -43,8 +43,8 @@ static int write_head(const struct remote *remote, uint32_t attempt, size_t body
             (struct http_field){SLICE_LITERAL("Retry-Attempt"), slice_make(number, (size_t)len)};
     }
     const struct http_request request = {.method = SLICE_LITERAL("POST"),
-                                         .target = slice_of(remote->endpoint.target),
-                                         .host = remote->endpoint.host,
+                                         .target = remote->route.target,
+                                         .host = remote->route.field,
                                          .fields = remote->fields,
                                          .n_fields = field_count,
                                          .content_length = (int64_t)body_len};
@@ -76,31 +76,45 @@ static int compile_rules(struct remote *remote, struct errctx *reterr)
                : err_prefix(reterr, err, "write_relabel_configs of \"%s\"", remote->config->url);
 }
 
+static int find_route(struct remote *remote, struct errctx *reterr)
+{
+    const struct config_remote *config = remote->config;
+    struct http_url url;
+    int err = http_url_parse(slice_of(config->url), &remote->arena, &url, reterr);
+    if (err == 0)
+        err = route_make(&config->http.proxy, &url, &remote->arena, &remote->route, reterr);
+    return err == 0 ? 0 : err_prefix(reterr, ERR_CONFIG, "remote_write url \"%s\"", config->url);
+}
+
 int remote_init(struct remote *remote, const struct config_remote *config, struct errctx *reterr)
 {
     *remote = (struct remote){.config = config};
     int err = compile_rules(remote, reterr);
     if (err != 0)
         return err;
-    err = endpoint_parse(config->url, &remote->endpoint, reterr);
+    client_init(&remote->client, &config->http);
+    err = find_route(remote, reterr);
     if (err != 0) {
-        relabel_free(remote->relabel);
+        remote_fini(remote);
         return err;
     }
     const struct config_map *headers = &config->headers;
-    remote->fields = calloc(FIXED_FIELDS + headers->len + 1, sizeof *remote->fields);
+    remote->fields = calloc(FIXED_FIELDS + headers->len + 2, sizeof *remote->fields);
     check(remote->fields != NULL);
-    remote->head_room = HEAD_BASE + strlen(config->url);
+    remote->head_room = HEAD_BASE + remote->route.target.len + remote->route.field.len;
     for (size_t i = 0; i < FIXED_FIELDS; i++)
         add_field(remote, fixed_fields[i].name, fixed_fields[i].value);
     for (size_t i = 0; i < headers->len; i++)
         add_field(remote, headers->items[i].name, headers->items[i].value);
+    if (remote->route.proxy_authorization.len > 0)
+        add_field(remote, "Proxy-Authorization", remote->route.proxy_authorization.ptr);
     return try_head(remote, reterr);
 }
 
 void remote_fini(struct remote *remote)
 {
-    endpoint_fini(&remote->endpoint);
+    client_fini(&remote->client);
+    arena_fini(&remote->arena);
     free(remote->fields);
     relabel_free(remote->relabel);
     *remote = (struct remote){0};

@@ -11,16 +11,18 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "client/client.h"
+#include "client/route.h"
 #include "config/config.h"
 #include "http/request.h"
 #include "shm/layout.h"
-#include "writer/endpoint.h"
 
 struct shard;
 
 struct remote {
     const struct config_remote *config; /* borrowed from the configuration */
-    struct endpoint endpoint;
+    struct route route;
+    struct client client;
     struct relabel *relabel; /* write_relabel_configs */
     size_t head_room;        /* no head is longer */
 
@@ -37,6 +39,7 @@ struct remote {
     uint64_t log_unsaid;
     struct http_field *fields; /* with one place more, for Retry-Attempt */
     size_t field_count;
+    struct arena arena; /* of route */
 };
 
 /* ERR_CONFIG, with the reason in reterr: the URL leads nowhere the writer can connect to, or a

@@ -191,6 +191,15 @@ int writer_init(struct writer *writer, uint32_t rings, struct errctx *reterr)
     return err;
 }
 
+void writer_supply(struct writer *writer, struct supplies *supplies)
+{
+    check(supplies->len == writer->remote_count);
+    for (uint32_t i = 0; i < writer->remote_count; i++)
+        client_supply(&writer->remotes[i].client, &supplies->items[i]);
+    supplies_free(writer->supplies);
+    writer->supplies = supplies;
+}
+
 void writer_fini(struct writer *writer)
 {
     for (uint32_t i = 0; i < writer->remote_count; i++) {
@@ -200,6 +209,7 @@ void writer_fini(struct writer *writer)
         remote_fini(&writer->remotes[i]);
     }
     free(writer->remotes);
+    supplies_free(writer->supplies);
     builder_fini(&writer->builder);
     free(writer->external);
     names_reader_detach(&writer->names);

@@ -26,6 +26,7 @@ struct writer {
     uint32_t source_count;
     struct delivery delivery;
     struct names_reader names; /* of remotes, in the targets segment */
+    struct supplies *supplies; /* of the remotes' clients; NULL: none have come */
     struct builder builder;
     struct remote *remotes;
     uint32_t remote_count;
@@ -46,6 +47,9 @@ int writer_init(struct writer *writer, uint32_t rings, struct errctx *reterr) MU
 
 /* After writer_abort. */
 void writer_fini(struct writer *writer);
+
+/* A new set of supplies of its configuration, which is the writer's now. */
+void writer_supply(struct writer *writer, struct supplies *supplies);
 
 /* Lets every shard look at the rings; acknowledges what all of them are done with. */
 void writer_poke(struct writer *writer);

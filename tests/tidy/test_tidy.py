@@ -22,6 +22,7 @@ LAYERS = {
     "http": {"base"},
     "fetch": {"base", "loop", "net", "http"},
     "exposition": {"base"},
+    "client": {"base", "labels", "config", "shm", "loop", "net", "http", "fetch"},
     "child": {"base", "labels", "config", "shm"},
 }
 SHARED = set(LAYERS)
@@ -46,7 +47,7 @@ LINKS = {
     "limpet-regex.so": {"libre2", "libstdc++", "libgcc_s"},
     "limpet": {"libyaml-0"},
     "limpet-discovery": {"liburing", "libyaml-0", "libyajl"},
-    "limpet-scraper": {"liburing"},
+    "limpet-scraper": {"liburing", "libz"},
     "limpet-writer": {"liburing", "libsnappy"},
     "limpet-console": {"libmicrohttpd"},
     "limpet-tls.so": {"libwolfssl"},

@@ -132,8 +132,7 @@ static void what_is_no_target_says_why(void **state)
     expect_refusal("h:1", "__scrape_timeout__", "0s", "scrape timeout cannot be 0");
     expect_refusal("h:1", "__scrape_timeout__", "16s",
                    "scrape timeout cannot be greater than scrape interval (\"16s\" > \"15s\")");
-    expect_refusal("h:1", "__scheme__", "https",
-                   "__scheme__ \"https\" is not supported, only http is");
+    expect_refusal("h:1", "__scheme__", "ftp", "unsupported scheme: \"ftp\"");
     expect_refusal("h:1", "team", "\xff", "invalid label value for \"team\": not UTF-8");
 }
 

@@ -51,8 +51,9 @@ static void the_timeout_is_the_shortest_decimal(void **state)
         char head[1024];
         size_t len;
         struct errctx why;
-        assert_int_equal(request_head(SLICE_LITERAL("h:1"), SLICE_LITERAL("/"), "*/*", cases[i].ms,
-                                      head, sizeof(head), &len, &why),
+        assert_int_equal(request_head(&(struct request_line){.host = SLICE_LITERAL("h:1"),
+                                                             .target = SLICE_LITERAL("/")},
+                                      "*/*", cases[i].ms, head, sizeof(head), &len, &why),
                          0);
         assert_true(len < sizeof(head));
         head[len] = '\0';
@@ -66,15 +67,18 @@ static void nothing_can_be_smuggled_into_a_request(void **state)
     char head[1024];
     size_t len;
     struct errctx why;
-    assert_int_equal(request_head(SLICE_LITERAL("h"), SLICE_LITERAL("/a\r\nX: y"), "*/*", 1000,
-                                  head, sizeof(head), &len, &why),
+    assert_int_equal(request_head(&(struct request_line){.host = SLICE_LITERAL("h"),
+                                                         .target = SLICE_LITERAL("/a\r\nX: y")},
+                                  "*/*", 1000, head, sizeof(head), &len, &why),
                      ERR_SYNTAX);
-    assert_int_equal(request_head(SLICE_LITERAL("h\n"), SLICE_LITERAL("/"), "*/*", 1000, head,
-                                  sizeof(head), &len, &why),
+    assert_int_equal(request_head(&(struct request_line){.host = SLICE_LITERAL("h\n"),
+                                                         .target = SLICE_LITERAL("/")},
+                                  "*/*", 1000, head, sizeof(head), &len, &why),
                      ERR_SYNTAX);
-    assert_int_equal(
-        request_head(SLICE_LITERAL("h"), SLICE_LITERAL("/"), "*/*", 1000, head, 50, &len, &why),
-        ERR_FULL);
+    assert_int_equal(request_head(&(struct request_line){.host = SLICE_LITERAL("h"),
+                                                         .target = SLICE_LITERAL("/")},
+                                  "*/*", 1000, head, 50, &len, &why),
+                     ERR_FULL);
 }
 
 static void fallback_protocols_have_the_words_of_the_file(void **state)

@@ -25,6 +25,17 @@ void rig_reserve_descriptors(void)
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT, "test");
 }
 
+/* As the decoder leaves it where the file says nothing. */
+static const struct config_http_client no_client = {
+    .basic_auth = {false, "", "", "", ""},
+    .authorization = {false, "", "", ""},
+    .tls_config = {"", "", "", "", "", "", "", false, CONFIG_TLS_DEFAULT, CONFIG_TLS_DEFAULT},
+    .proxy = {.proxy_url = "", .no_proxy = ""},
+    .bearer_token = "",
+    .bearer_token_file = "",
+    .follow_redirects = true,
+};
+
 static void put(int fd, int number)
 {
     assert_int_equal(dup2(fd, number), number);
@@ -33,7 +44,8 @@ static void put(int fd, int number)
 static void fill_remote(struct rig *rig, uint32_t i)
 {
     snprintf(rig->names[i], sizeof rig->names[i], "remote%c", (char)('0' + i));
-    rig->remotes[i] = (struct config_remote){.name = rig->names[i],
+    rig->remotes[i] = (struct config_remote){.http = no_client,
+                                             .name = rig->names[i],
                                              .remote_timeout = 5000,
                                              .queue_config = {.capacity = 10000,
                                                               .max_shards = 50,
