@@ -52,6 +52,7 @@ class Round:
                                               "--seed", self.random.randrange(1000), *farm],
                          sink=["--report", os.path.join(directory, "report.json")], **options)
         self.limpet = None
+        self.next_loss = 0.0
         self.guest = Target(b"guest 1\n")
         with open(self.load.sd_path) as file:
             self.shown = self.groups = json.load(file)
@@ -107,10 +108,13 @@ class Round:
         return died
 
     def make_events(self, point):
-        """What has to happen for a point to be passed at all."""
-        if point == "writer.part_built":
+        """What has to happen for a point to be passed at all. An answer is lost now and then: the
+        refusal of the repeat has to arrive."""
+        now = time.monotonic()
+        if point == "writer.part_built" and now >= self.next_loss:
             self.load.faults("lose-answer=1")
-        self.show_guest(time.monotonic() % 3 < 1.5)
+            self.next_loss = now + 1.5
+        self.show_guest(now % 3 < 1.5)
 
     def show_guest(self, is_there):
         """One more target, of which the sink takes no account, comes and goes."""

@@ -35,7 +35,7 @@ def test_everything_is_killed_while_the_receiver_fails_too(tmp_path):
 def test_dies_at(tmp_path, point):
     """First one process at the first pass, then each at its n-th pass."""
     # Only a request with several scrapes of a target can be refused when it is repeated.
-    slow = {"max_samples_per_send": 2000, "batch_send_deadline": "1200ms"}
+    slow = {"max_samples_per_send": 10000, "batch_send_deadline": "1200ms"}
     queue = slow if point == "writer.part_built" else None
     with Round(str(tmp_path), new_seed(), queue=queue) as round_:
         died = round_.die_at(point, 1, tmp_path / "once")
