@@ -96,7 +96,8 @@ static const struct schema_word scheme_words[] = {
 
 static const struct schema_word message_words[] = {
     {"prometheus.WriteRequest", CONFIG_MESSAGE_V1, SCHEMA_WORKS},
-    {"io.prometheus.write.v2.Request", CONFIG_MESSAGE_V2, SCHEMA_LATER},
+    {"io.prometheus.write.v2.Request", CONFIG_MESSAGE_V2, SCHEMA_WORKS},
+    {"auto", CONFIG_MESSAGE_AUTO, SCHEMA_WORKS},
     {NULL, 0, SCHEMA_WORKS},
 };
 
@@ -367,7 +368,11 @@ static const struct schema_key remote_keys[] = {
     {MEMBER(remote_timeout), .type = SCHEMA_DURATION, .fallback = "30s", .min = 1,
      .help = "How long a request may take."},
     {MEMBER(protobuf_message), .type = SCHEMA_ENUM, .words = message_words,
-     .fallback = "prometheus.WriteRequest", .help = "The remote write version: 1.0 or 2.0."},
+     .fallback = "prometheus.WriteRequest",
+     .help = "The remote write version: 1.0 or 2.0. `auto`: 2.0, and 1.0 for a receiver that turns "
+             "out not to understand it. An old receiver may answer 2.0 with success and store "
+             "nothing; with `auto` that is found out and the data sent again as 1.0, with 2.0 it "
+             "is lost and counted, as Prometheus does it."},
     {MEMBER(headers), .type = SCHEMA_MAP, .verify = check_headers,
      .help = "Headers of each request, besides those of the protocol."},
     {MEMBER(queue_config), .type = SCHEMA_STRUCT, .block = &queue_block,

@@ -39,6 +39,20 @@ bool answer_says_repeated(struct slice text)
     return false;
 }
 
+bool answer_written(struct slice value, uint64_t *ret_count)
+{
+    uint64_t count = 0;
+    if (value.len == 0 || value.len > 18)
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] < '0' || value.ptr[i] > '9')
+            return false;
+        count = count * 10 + (uint64_t)(value.ptr[i] - '0');
+    }
+    *ret_count = count;
+    return true;
+}
+
 static int64_t wait_of_seconds(const char *text)
 {
     char *end;

@@ -26,6 +26,9 @@ enum answer answer_classify(int status, bool retry_on_429);
  */
 bool answer_says_repeated(struct slice text);
 
+/* The number in an X-Prometheus-Remote-Write-*-Written field; false: it is none. */
+bool answer_written(struct slice value, uint64_t *ret_count);
+
 /*
  * The wait that a Retry-After value asks for, in ms: whole seconds, or an HTTP date (any of its
  * three forms) seen from now_ms (Unix). At most a day; 0 for what is past, zero or unreadable.

@@ -9,12 +9,29 @@
 #define ATTEMPT_OF(pointer, member)                                                                \
     ((struct attempt *)(void *)((char *)(pointer)-offsetof(struct attempt, member)))
 
+/* Remote write 2.0: how much was written; a number that is missing is 0. */
+static void take_written(struct attempt *attempt, const struct http_head *head)
+{
+    static const char *const names[DELIVERY_KINDS] = {
+        [DELIVERY_SAMPLES] = "X-Prometheus-Remote-Write-Samples-Written",
+        [DELIVERY_HISTOGRAMS] = "X-Prometheus-Remote-Write-Histograms-Written",
+        [DELIVERY_EXEMPLARS] = "X-Prometheus-Remote-Write-Exemplars-Written",
+    };
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
+        struct slice value;
+        if (http_head_find(head, names[kind], &value) &&
+            answer_written(value, &attempt->written[kind]))
+            attempt->says_written = true;
+    }
+}
+
 static void on_head(struct fetch_connection *conn, const struct http_head *head)
 {
     struct attempt *attempt = ATTEMPT_OF(conn, fetch);
     attempt->status = head->status;
     attempt->retry_after_ms =
         answer_retry_after(head->retry_after, clock_ms_of_ns(clock_wall_ns()));
+    take_written(attempt, head);
 }
 
 static void keep_text(struct attempt *attempt, const void *bytes, size_t len)
@@ -120,13 +137,14 @@ static int use_tls(struct remote *remote, struct fetch_request *request, struct 
 }
 
 /* The head, and what the client adds to it instead of the empty line. */
-static struct slice write_head(struct attempt *attempt, uint32_t number, size_t body_len)
+static struct slice write_head(struct attempt *attempt, uint32_t message, uint32_t number,
+                               size_t body_len)
 {
     const struct remote *remote = attempt->remote;
     struct slice tail = client_tail(&remote->client);
     attempt->head = realloc(attempt->head, remote->head_room + tail.len);
     check(attempt->head != NULL);
-    size_t len = remote_write_head(remote, number, body_len, attempt->head);
+    size_t len = remote_write_head(remote, message, number, body_len, attempt->head);
     if (tail.len > 0) {
         len -= sizeof "\r\n" - 1;
         memcpy(attempt->head + len, tail.ptr, tail.len);
@@ -146,13 +164,15 @@ static int prepare(struct attempt *attempt, struct fetch_request *request, struc
     return err != 0 ? err : use_tls(remote, request, why);
 }
 
-void attempt_start(struct attempt *attempt, uint32_t number, struct slice body)
+void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, struct slice body)
 {
     struct remote *remote = attempt->remote;
     struct errctx why;
     attempt->status = 0;
     attempt->retry_after_ms = 0;
     attempt->may_have_arrived = false;
+    attempt->says_written = false;
+    memset(attempt->written, 0, sizeof attempt->written);
     attempt->text_len = 0;
     attempt->sent_at_ns = clock_mono_ns();
     remote_count(remote->place, REMOTE_REQUESTS, 1);
@@ -164,7 +184,7 @@ void attempt_start(struct attempt *attempt, uint32_t number, struct slice body)
         loop_timer_set(attempt->loop, &attempt->unsent, attempt->sent_at_ns);
         return;
     }
-    request.head = write_head(attempt, number, body.len);
+    request.head = write_head(attempt, message, number, body.len);
     fetch_start(&attempt->fetch, &request);
 }
 

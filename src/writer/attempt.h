@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "fetch/fetch.h"
+#include "shm/delivery.h"
 #include "writer/answer.h"
 #include "writer/remote.h"
 
@@ -27,6 +28,8 @@ struct attempt {
     int status;             /* 0: no answer */
     int64_t retry_after_ms; /* what the receiver asks for; 0: nothing */
     bool may_have_arrived;  /* not delivered for certain, but perhaps */
+    bool says_written;      /* the receiver says how much it has written */
+    uint64_t written[DELIVERY_KINDS];
     /* private */
     struct fetch_connection fetch;
     struct loop *loop;
@@ -44,8 +47,9 @@ struct attempt {
 void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *remote,
                   attempt_done_fn *done);
 
-/* Sends `body`, which must stay until `done`; number 0 is the first attempt to deliver it. */
-void attempt_start(struct attempt *attempt, uint32_t number, struct slice body);
+/* Sends `body`, a message of this version of remote write, which must stay until `done`; number 0
+   is the first attempt to deliver it. */
+void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, struct slice body);
 
 /* The beginning of the answer's text, or, without an answer, why there is none. */
 struct slice attempt_text(const struct attempt *attempt);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "writer/item.h"
+#include "writer/family_of.h"
 
 enum {
     BYTES_PER_SAMPLE = 1024, /* generous: 300 are usual */
@@ -16,6 +16,8 @@ struct block_context {
     const struct series_reader *series;
     const uint32_t *lines; /* refs of the block's samples */
     size_t target_count;   /* labels of the target */
+    bool has_metadata;
+    struct series_record metadata;
     struct build_limits limits;
 };
 
@@ -31,15 +33,20 @@ int builder_init(struct builder *builder, uint32_t max_samples, const struct lab
                          .batch_bytes = bytes / 4 * 3};
     builder->target_labels = calloc(BUILD_LABELS_MAX, sizeof *builder->target_labels);
     builder->line_labels = calloc(BUILD_LABELS_MAX, sizeof *builder->line_labels);
-    check(builder->target_labels != NULL && builder->line_labels != NULL);
-    return encoder_init(&builder->encoder, bytes);
+    builder->exemplar_labels = calloc(ITEM_EXEMPLAR_LABELS_MAX, sizeof *builder->exemplar_labels);
+    check(builder->target_labels != NULL && builder->line_labels != NULL &&
+          builder->exemplar_labels != NULL);
+    int err = encoder_init(&builder->encoder, bytes);
+    return err != 0 ? err : encoder_v2_init(&builder->encoder_v2, bytes);
 }
 
 void builder_fini(struct builder *builder)
 {
     encoder_fini(&builder->encoder);
+    encoder_v2_fini(&builder->encoder_v2);
     free(builder->target_labels);
     free(builder->line_labels);
+    free(builder->exemplar_labels);
     label_set_fini(&builder->series);
     arena_fini(&builder->scratch);
     *builder = (struct builder){0};
@@ -66,6 +73,20 @@ static bool read_labels(const struct series_record *record, struct label *labels
     return more == 0;
 }
 
+/* The labels that all series of a block have. */
+static void set_target(struct builder *builder, const struct build_limits *limits, size_t count)
+{
+    const struct label *target = builder->target_labels;
+    const struct label *external = builder->external;
+    size_t external_count = builder->external_count;
+    if (limits->relabel != NULL) /* which gives all labels of each series */
+        count = external_count = 0;
+    if (limits->message == 2)
+        encoder_v2_set_target(&builder->encoder_v2, target, count, external, external_count);
+    else
+        encoder_set_target(&builder->encoder, target, count, external, external_count);
+}
+
 /* False: the block's target or layout is not what the block says. */
 static bool open_block(struct builder *builder, const struct scan *scan,
                        const struct scan_piece *piece, struct build_limits limits,
@@ -79,12 +100,13 @@ static bool open_block(struct builder *builder, const struct scan *scan,
                               &target) ||
         !read_labels(&target, builder->target_labels, &count))
         return false;
-    if (limits.relabel != NULL) /* which gives all labels of each series */
-        encoder_set_target(&builder->encoder, NULL, 0, NULL, 0);
-    else
-        encoder_set_target(&builder->encoder, builder->target_labels, count, builder->external,
-                           builder->external_count);
-    *ret_context = (struct block_context){series, piece->block->refs, count, limits};
+    set_target(builder, &limits, count);
+    *ret_context = (struct block_context){
+        .series = series, .lines = piece->block->refs, .target_count = count, .limits = limits};
+    ret_context->has_metadata =
+        limits.message == 2 &&
+        series_reader_record(series, head->metadata_ref, SHM_RECORD_METADATA,
+                             head->metadata_generation, &ret_context->metadata);
     if ((head->flags & SHM_BLOCK_HAS_LAYOUT) == 0)
         return true;
     struct series_record layout;
@@ -163,9 +185,25 @@ static bool labels_of(struct builder *builder, const struct block_context *conte
     return true;
 }
 
-static int put_item(struct builder *builder, struct item *item)
+static struct slice name_of(const struct label *labels, size_t count)
 {
-    return item_put_v1(&builder->encoder, item);
+    for (size_t i = 0; i < count; i++) {
+        if (slice_is(labels[i].name, "__name__"))
+            return labels[i].value;
+    }
+    return slice_make("", 0);
+}
+
+static int put_item(struct builder *builder, const struct block_context *context,
+                    const struct item *item)
+{
+    struct family family;
+    if (context->limits.message != 2)
+        return item_put_v1(&builder->encoder, item);
+    bool is_known =
+        context->has_metadata &&
+        family_of(&context->metadata, name_of(item->labels, item->label_count), &family);
+    return encoder_v2_add(&builder->encoder_v2, item, is_known ? &family : NULL);
 }
 
 /* Whether the item is of a kind that goes to this remote. */
@@ -179,7 +217,7 @@ static bool is_asked_for(const struct build_limits *limits, enum delivery_kind k
 static int add_item(struct builder *builder, const struct block_context *context,
                     const struct block_view *block, uint32_t i, struct build_result *result)
 {
-    struct item item = {.kind = kind_of(&block->head)};
+    struct item item = {.kind = kind_of(&block->head), .exemplar = builder->exemplar_labels};
     struct build_tally *tally = &result->of[item.kind];
     if (!is_asked_for(&context->limits, item.kind))
         return 0;
@@ -191,18 +229,24 @@ static int add_item(struct builder *builder, const struct block_context *context
         tally->too_old++;
         return 0;
     }
-    if (item_has_custom_buckets(&item)) {
+    if (context->limits.message != 2 && item_has_custom_buckets(&item)) {
         result->custom_buckets++;
         return 0;
     }
     if (!labels_of(builder, context, i, tally, &item.labels, &item.label_count))
         return 0;
-    int err = put_item(builder, &item);
+    int err = put_item(builder, context, &item);
     if (err == 0)
         note_sent(result, item.kind, item.ms);
     else if (err != ERR_FULL)
         tally->damaged++;
     return err == ERR_FULL ? ERR_FULL : 0;
+}
+
+static size_t message_bytes(const struct builder *builder, const struct build_limits *limits)
+{
+    return limits->message == 2 ? encoder_v2_plain_bytes(&builder->encoder_v2)
+                                : encoder_bytes(&builder->encoder);
 }
 
 /* How many items of the piece are dealt with: less than all when the request is full. */
@@ -218,7 +262,7 @@ static uint32_t add_piece(struct builder *builder, const struct scan *scan,
     }
     for (uint32_t i = piece->first; i < piece->last; i++) {
         bool ends = limits.may_end_early && result->sent > 0;
-        if (ends && (encoder_bytes(&builder->encoder) >= builder->batch_bytes ||
+        if (ends && (message_bytes(builder, &limits) >= builder->batch_bytes ||
                      result->sent >= limits.samples_max))
             return i - piece->first;
         if (add_item(builder, &context, piece->block, i, result) == 0)
@@ -250,7 +294,10 @@ void build_request(struct builder *builder, struct scan *scan, struct build_limi
                    struct build_result *ret_result)
 {
     *ret_result = (struct build_result){0};
-    encoder_start(&builder->encoder);
+    if (limits.message == 2)
+        encoder_v2_start(&builder->encoder_v2);
+    else
+        encoder_start(&builder->encoder);
     struct scan_piece piece;
     while (scan_peek(scan, &piece)) {
         uint32_t length = piece.last - piece.first;
@@ -261,5 +308,6 @@ void build_request(struct builder *builder, struct scan *scan, struct build_limi
         if (passed < length)
             break;
     }
-    ret_result->body = encoder_finish(&builder->encoder);
+    ret_result->body = limits.message == 2 ? encoder_v2_finish(&builder->encoder_v2)
+                                           : encoder_finish(&builder->encoder);
 }

@@ -11,7 +11,7 @@
 #include "base/slice.h"
 #include "labels/relabel.h"
 #include "shm/delivery.h"
-#include "writer/encode.h"
+#include "writer/encode_v2.h"
 #include "writer/scan.h"
 
 /* A series with more labels than this is left out. */
@@ -20,17 +20,20 @@ enum { BUILD_LABELS_MAX = 1024 };
 /* One for the process: shards build one after another. */
 struct builder {
     struct encoder encoder;
+    struct encoder_v2 encoder_v2;
     const struct label *external; /* sorted by name; borrowed */
     size_t external_count;
     size_t batch_bytes; /* a new batch ends when its message has so many bytes */
     /* private */
     struct label *target_labels;
     struct label *line_labels;
+    struct label *exemplar_labels;
     struct label_set series; /* to be relabelled */
     struct arena scratch;
 };
 
 struct build_limits {
+    uint32_t message;              /* remote write version: 1 or 2 */
     const struct relabel *relabel; /* write_relabel_configs; NULL: none */
     int64_t oldest_ms;             /* items before it are left out; INT64_MIN: none */
     bool histograms;               /* the remote is sent these */

@@ -23,7 +23,7 @@ struct item {
     int64_t start_ms;       /* 0: not known */
     uint64_t bits;          /* of a sample or exemplar */
     struct slice histogram; /* the message without its timestamps */
-    struct label exemplar[ITEM_EXEMPLAR_LABELS_MAX];
+    struct label *exemplar; /* room for ITEM_EXEMPLAR_LABELS_MAX; set by the caller */
     size_t exemplar_count;
     const struct label *labels; /* of the series, sorted by name; set by the caller */
     size_t label_count;

@@ -5,15 +5,27 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "shm/remote_counters.h"
 
 static const struct {
     const char *name;
     const char *value;
 } fixed_fields[] = {
     {"Content-Encoding", "snappy"},
-    {"Content-Type", "application/x-protobuf"},
+    {"Content-Type", NULL}, /* see message_fields */
     {"User-Agent", "limpet/" PACKAGE_VERSION},
-    {"X-Prometheus-Remote-Write-Version", "0.1.0"},
+    {"X-Prometheus-Remote-Write-Version", NULL},
+};
+
+enum { FIELD_CONTENT_TYPE = 1, FIELD_VERSION = 3 };
+
+static const struct {
+    const char *content_type;
+    const char *version;
+} message_fields[] = {
+    [1] = {"application/x-protobuf", "0.1.0"},
+    [2] = {"application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0"},
 };
 
 #define LOG_PAUSE_NS (10 * NS_PER_S)
@@ -21,7 +33,7 @@ static const struct {
 enum {
     FIXED_FIELDS = sizeof fixed_fields / sizeof *fixed_fields,
     /* Request line, Host and Content-Length, without the texts that the configuration brings. */
-    HEAD_BASE = 256,
+    HEAD_BASE = 320,
     FIELD_OVERHEAD = 4 /* ": " and CRLF */
 };
 
@@ -32,11 +44,13 @@ static void add_field(struct remote *remote, const char *name, const char *value
     remote->head_room += field.name.len + field.value.len + FIELD_OVERHEAD;
 }
 
-static int write_head(const struct remote *remote, uint32_t attempt, size_t body_len, char *head,
-                      size_t *ret_len, struct errctx *reterr)
+static int write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
+                      size_t body_len, char *head, size_t *ret_len, struct errctx *reterr)
 {
     char number[16];
     size_t field_count = remote->field_count;
+    remote->fields[FIELD_CONTENT_TYPE].value = slice_of(message_fields[message].content_type);
+    remote->fields[FIELD_VERSION].value = slice_of(message_fields[message].version);
     if (attempt > 0) {
         int len = snprintf(number, sizeof number, "%u", (unsigned)attempt);
         remote->fields[field_count++] =
@@ -57,7 +71,7 @@ static int try_head(struct remote *remote, struct errctx *reterr)
     char *head = malloc(remote->head_room);
     check(head != NULL);
     size_t len;
-    int err = write_head(remote, UINT32_MAX, SIZE_MAX / 2, head, &len, reterr);
+    int err = write_head(remote, 2, UINT32_MAX, SIZE_MAX / 2, head, &len, reterr);
     free(head);
     if (err == 0)
         return 0;
@@ -88,7 +102,8 @@ static int find_route(struct remote *remote, struct errctx *reterr)
 
 int remote_init(struct remote *remote, const struct config_remote *config, struct errctx *reterr)
 {
-    *remote = (struct remote){.config = config};
+    *remote = (struct remote){.config = config,
+                              .message = config->protobuf_message == CONFIG_MESSAGE_V1 ? 1 : 2};
     int err = compile_rules(remote, reterr);
     if (err != 0)
         return err;
@@ -103,7 +118,8 @@ int remote_init(struct remote *remote, const struct config_remote *config, struc
     check(remote->fields != NULL);
     remote->head_room = HEAD_BASE + remote->route.target.len + remote->route.field.len;
     for (size_t i = 0; i < FIXED_FIELDS; i++)
-        add_field(remote, fixed_fields[i].name, fixed_fields[i].value);
+        add_field(remote, fixed_fields[i].name,
+                  fixed_fields[i].value != NULL ? fixed_fields[i].value : "");
     for (size_t i = 0; i < headers->len; i++)
         add_field(remote, headers->items[i].name, headers->items[i].value);
     if (remote->route.proxy_authorization.len > 0)
@@ -120,13 +136,30 @@ void remote_fini(struct remote *remote)
     *remote = (struct remote){0};
 }
 
-size_t remote_write_head(const struct remote *remote, uint32_t attempt, size_t body_len, char *head)
+size_t remote_write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
+                         size_t body_len, char *head)
 {
     struct errctx ctx;
     size_t len;
-    int err = write_head(remote, attempt, body_len, head, &len, &ctx);
+    int err = write_head(remote, message, attempt, body_len, head, &len, &ctx);
     check(err == 0); /* see try_head */
     return len;
+}
+
+bool remote_may_fall_back(const struct remote *remote)
+{
+    return remote->config->protobuf_message != CONFIG_MESSAGE_V2;
+}
+
+void remote_fall_back(struct remote *remote)
+{
+    if (remote->message == 1)
+        return;
+    remote->message = 1;
+    remote_count(remote->place, REMOTE_FALLBACKS, 1);
+    remote_set(remote->place, REMOTE_MESSAGE, 1);
+    log_warn(MSG("the receiver does not understand remote write 2.0; it is sent 1.0 from now on"),
+             STR("remote_name", remote->config->name), STR("url", remote->config->url));
 }
 
 bool remote_may_log(struct remote *remote, int64_t now_mono_ns, uint64_t *ret_unsaid)

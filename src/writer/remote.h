@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One entry of `remote_write`, made ready for use: where it is, and the heads of its requests
- * (remote write 1.0 as Prometheus sends it). Its shards share it.
+ * (remote write 1.0 and 2.0 as Prometheus sends them). Its shards share it.
  */
 #ifndef WRITER_REMOTE_H
 #define WRITER_REMOTE_H
@@ -29,6 +29,8 @@ struct remote {
     /* Set by the writer. */
     const struct names_reader *names;
     struct shm_remote *place; /* in the delivery segment */
+    uint32_t message;         /* the version of remote write for new batches: 1 or 2 */
+    bool speaks_v2;           /* the receiver has shown that it understands 2.0 */
     struct shard *shards;
     uint32_t shard_count;
     uint32_t
@@ -49,11 +51,17 @@ int remote_init(struct remote *remote, const struct config_remote *config,
 void remote_fini(struct remote *remote);
 
 /*
- * The head of a request with a body of body_len bytes, in head[head_room]; attempt 0 is the first,
- * later ones say which they are. Returns its length.
+ * The head of a request with a body of body_len bytes in this version of remote write, in
+ * head[head_room]; attempt 0 is the first, later ones say which they are. Returns its length.
  */
-size_t remote_write_head(const struct remote *remote, uint32_t attempt, size_t body_len,
-                         char *head);
+size_t remote_write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
+                         size_t body_len, char *head);
+
+/* Whether a receiver that does not understand 2.0 is sent 1.0 instead. */
+bool remote_may_fall_back(const struct remote *remote);
+
+/* It is, from now on and until the end of this process. */
+void remote_fall_back(struct remote *remote);
 
 /*
  * Failures may come by the thousand, so one in ten seconds is logged: true, and how many were not

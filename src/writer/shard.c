@@ -98,6 +98,7 @@ static void reset_batch(struct shard *shard)
 static void take_up_batch(struct shard *shard, const struct shm_batch *left)
 {
     shard->batch = *left;
+    shard->batch.message = left->message == 2 ? 2 : 1;
     shard->attempts = left->attempts;
     /* Without a body's hash the predecessor did not come to send it. */
     shard->is_uncertain = left->body_hash != 0;
@@ -239,7 +240,8 @@ static void build(struct shard *shard, bool is_new)
     scan_start(&scan, writer->sources, writer->source_count, filter_of(shard), batch->start,
                batch->end);
     const struct config_remote *config = shard->remote->config;
-    struct build_limits limits = {.relabel = shard->remote->relabel,
+    struct build_limits limits = {.message = shard->batch.message,
+                                  .relabel = shard->remote->relabel,
                                   .oldest_ms = oldest_allowed_ms(shard),
                                   .histograms = config->send_native_histograms,
                                   .exemplars = config->send_exemplars,
@@ -289,7 +291,7 @@ static void send_body(struct shard *shard)
     if (!shard->is_resolving)
         note_attempt(shard);
     shard->state = SHARD_SENDING;
-    attempt_start(&shard->attempt, shard->attempts++, shard->built.body);
+    attempt_start(&shard->attempt, shard->batch.message, shard->attempts++, shard->built.body);
     count_kinds(shard, attempts_counters);
 }
 
@@ -312,6 +314,7 @@ static void begin_batch(struct shard *shard)
     loop_timer_clear(shard->writer->loop, &shard->timer);
     shard->is_due = false;
     shard->is_full = false;
+    shard->batch.message = shard->remote->message;
     build(shard, true);
     note_intake(shard);
     CRASHPOINT("writer.batch_built");
@@ -432,6 +435,24 @@ static void finish_sent(struct shard *shard)
     send_part(shard);
 }
 
+/*
+ * Adds to the outcome what the receiver says it has written; the rest has failed, and is returned.
+ * Without a word about it, which is usual in 1.0 and means nothing was in 2.0, all has.
+ */
+static uint64_t add_written(struct shard *shard)
+{
+    uint64_t missing = 0;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
+        uint64_t sent = shard->built.of[kind].sent;
+        uint64_t written = shard->batch.message == 2 ? shard->attempt.written[kind] : 0;
+        written = written < sent ? written : sent;
+        shard->outcome.of[kind].delivered += written;
+        shard->outcome.of[kind].failed += sent - written;
+        missing += sent - written;
+    }
+    return missing;
+}
+
 /* Refused for good. When resolving, what the receiver has already is no loss. */
 static void drop_refused(struct shard *shard)
 {
@@ -441,8 +462,7 @@ static void drop_refused(struct shard *shard)
             shard->outcome.of[kind].already_delivered += shard->built.of[kind].sent;
         return;
     }
-    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
-        shard->outcome.of[kind].failed += shard->built.of[kind].sent;
+    (void)add_written(shard);
     uint64_t unsaid;
     if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
         log_error(MSG("the receiver refused samples; they are dropped"),
@@ -450,6 +470,55 @@ static void drop_refused(struct shard *shard)
                   STR("url", shard->remote->config->url), INT("status", shard->attempt.status),
                   INT("samples", shard->built.sent), SLICE("answer", text),
                   INT("more_of_these_unsaid", unsaid));
+}
+
+static void take_delivered(struct shard *shard)
+{
+    if (shard->batch.message != 2) {
+        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+            shard->outcome.of[kind].delivered += shard->built.of[kind].sent;
+        return;
+    }
+    uint64_t missing = add_written(shard);
+    uint64_t unsaid;
+    if (missing > 0 && remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
+        log_error(MSG("the receiver says that it has not written all of a request; the rest is "
+                      "dropped"),
+                  STR("remote_name", shard->remote->config->name),
+                  STR("url", shard->remote->config->url), INT("sent", shard->built.sent),
+                  INT("missing", missing), INT("more_of_these_unsaid", unsaid));
+}
+
+/*
+ * Whether the answer says that the receiver does not know remote write 2.0, so that it has nothing
+ * of the request: 415; a success without a word about what was written; or, from one that has not
+ * shown yet that it knows 2.0, the 400 of a decoder.
+ */
+static bool is_not_understood(const struct shard *shard, enum answer answer)
+{
+    const struct attempt *attempt = &shard->attempt;
+    if (shard->batch.message != 2 || attempt->says_written || !remote_may_fall_back(shard->remote))
+        return false;
+    return answer == ANSWER_DELIVERED || attempt->status == 415 ||
+           (attempt->status == 400 && !shard->remote->speaks_v2);
+}
+
+/* The same items once more, as if for the first time. */
+static void send_as_v1(struct shard *shard)
+{
+    remote_fall_back(shard->remote);
+    /* Of a batch that is being resolved some parts have arrived: a successor must know that. */
+    if (!shard->is_resolving) {
+        delivery_change_message(shard->remote->place, shard->index, 1);
+        shard->is_uncertain = false;
+    }
+    shard->batch.message = 1;
+    shard->attempts = 0;
+    build(shard, false);
+    if (shard->built.sent > 0)
+        send_body(shard);
+    else
+        finish_sent(shard);
 }
 
 static void resolve(struct shard *shard)
@@ -498,10 +567,14 @@ static void on_answer(struct attempt *attempt, enum answer answer)
     struct shard *shard = SHARD_OF(attempt, attempt);
     check(shard->state == SHARD_SENDING);
     CRASHPOINT("writer.answered");
+    if (is_not_understood(shard, answer)) {
+        send_as_v1(shard);
+        return;
+    }
+    shard->remote->speaks_v2 |= attempt->says_written;
     switch (answer) {
     case ANSWER_DELIVERED:
-        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
-            shard->outcome.of[kind].delivered += shard->built.of[kind].sent;
+        take_delivered(shard);
         finish_sent(shard);
         break;
     case ANSWER_REFUSED:

@@ -91,6 +91,7 @@ static void start_shards(struct writer *writer, struct remote *remote)
 static void show_settings(const struct remote *remote)
 {
     const struct config_queue *queue = &remote->config->queue_config;
+    remote_set(remote->place, REMOTE_MESSAGE, remote->message);
     remote_set(remote->place, REMOTE_SHARDS, shards_wanted(remote->config));
     remote_set(remote->place, REMOTE_SHARDS_MAX, (uint64_t)queue->max_shards);
     remote_set(remote->place, REMOTE_SHARDS_MIN, (uint64_t)queue->min_shards);

@@ -66,9 +66,9 @@ static const struct refusal absent[] = {
                                    "for cloud vendors; send through a proxy that does"},
     {JOB("scheme: https"), "3:11: `scheme` https is not supported by this version of limpet yet; "
                            "it must be one of `http`"},
-    {REMOTE("protobuf_message: io.prometheus.write.v2.Request"),
-     "3:21: `protobuf_message` io.prometheus.write.v2.Request is not supported by this version of "
-     "limpet yet; it must be one of `prometheus.WriteRequest`"},
+    {REMOTE("protobuf_message: io.prometheus.write.v3.Request"),
+     "3:21: `protobuf_message` must be one of `prometheus.WriteRequest`, "
+     "`io.prometheus.write.v2.Request`, `auto`, not \"io.prometheus.write.v3.Request\""},
     {"remote_write: [{url: 'https://h'}]",
      "1:22: `url` with https is not supported by this version of limpet yet; use http"},
 };

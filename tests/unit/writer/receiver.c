@@ -15,12 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <snappy-c.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "remote_write.pb-c.h"
+#include "tests/unit/writer/request.h"
 
 enum { HEAD_MAX = 16384, PATIENCE_S = 10, SERIES_SLOTS = 1 << 16 };
 
@@ -49,6 +47,9 @@ struct receiver {
     size_t repeat_count;
     size_t malformed_count;
     bool keeps_all;
+    int answer_to_v2; /* 0: it understands remote write 2.0 */
+    size_t exemplar_count;
+    size_t family_count;
     size_t newest[SERIES_SLOTS]; /* index + 1 of the newest sample of a series */
 };
 
@@ -74,121 +75,112 @@ static size_t *newest_of(struct receiver *receiver, const char *series)
     return &receiver->newest[at];
 }
 
-static char *series_text(const Wire__TimeSeries *series)
-{
-    size_t len = 1;
-    for (size_t i = 0; i < series->n_labels; i++)
-        len += strlen(series->labels[i]->name) + strlen(series->labels[i]->value) + 2;
-    char *text = xrealloc(NULL, len);
-    char *at = text;
-    *at = '\0';
-    for (size_t i = 0; i < series->n_labels; i++)
-        at += sprintf(at, "%s=%s,", series->labels[i]->name, series->labels[i]->value);
-    return text;
-}
-
-static uint64_t bits_of(double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 enum verdict { VERDICT_NEW, VERDICT_REPEATED, VERDICT_OUT_OF_ORDER, VERDICT_DUPLICATE };
 
-static enum verdict judge(struct receiver *receiver, const char *series, const Wire__Sample *sample)
+static enum verdict judge(struct receiver *receiver, const char *series,
+                          const struct request_item *item)
 {
     size_t newest = *newest_of(receiver, series);
-    if (newest == 0 || sample->timestamp > receiver->samples[newest - 1].ms)
+    if (newest == 0 || item->ms > receiver->samples[newest - 1].ms)
         return VERDICT_NEW;
-    if (sample->timestamp < receiver->samples[newest - 1].ms)
+    if (item->ms < receiver->samples[newest - 1].ms)
         return VERDICT_OUT_OF_ORDER;
-    bool same = receiver->samples[newest - 1].bits == bits_of(sample->value);
+    bool same = receiver->samples[newest - 1].bits == item->bits;
     return same ? VERDICT_REPEATED : VERDICT_DUPLICATE;
 }
 
-static void keep(struct receiver *receiver, char *series, const Wire__Sample *sample)
+static void keep(struct receiver *receiver, char *series, const struct request_item *item)
 {
     size_t *newest = newest_of(receiver, series);
     size_t count = receiver->sample_count;
     if ((count & (count - 1)) == 0)
         receiver->samples =
             xrealloc(receiver->samples, (count == 0 ? 1 : 2 * count) * sizeof *receiver->samples);
-    receiver->samples[count] = (struct stored){series, sample->timestamp, bits_of(sample->value)};
+    receiver->samples[count] = (struct stored){series, item->ms, item->bits};
     *newest = ++receiver->sample_count;
 }
 
-static bool is_well_formed(const Wire__TimeSeries *series)
+static void say_written(struct receiver_request *taken, const struct request *request)
 {
-    for (size_t i = 0; i < series->n_labels; i++) {
-        const Wire__Label *label = series->labels[i];
-        if (*label->name == '\0' || *label->value == '\0' ||
-            (i > 0 && strcmp(series->labels[i - 1]->name, label->name) >= 0))
-            return false;
+    snprintf(taken->written, sizeof taken->written,
+             "X-Prometheus-Remote-Write-Samples-Written: %zu\r\n"
+             "X-Prometheus-Remote-Write-Histograms-Written: %zu\r\n"
+             "X-Prometheus-Remote-Write-Exemplars-Written: %zu\r\n",
+             request->of[REQUEST_SAMPLE], request->of[REQUEST_HISTOGRAM],
+             request->of[REQUEST_EXEMPLAR]);
+}
+
+static const char *refusal(struct receiver *receiver, const struct request *request)
+{
+    for (size_t i = 0; i < request->item_count && !receiver->keeps_all; i++) {
+        const struct request_item *item = &request->items[i];
+        if (item->kind == REQUEST_EXEMPLAR)
+            continue;
+        enum verdict verdict = judge(receiver, item->series, item);
+        if (verdict == VERDICT_OUT_OF_ORDER)
+            return "out of order sample\n";
+        if (verdict == VERDICT_DUPLICATE)
+            return "duplicate sample for timestamp\n";
     }
-    return series->n_samples == 1;
+    return NULL;
+}
+
+/* Histograms are kept as samples whose value is their sum. */
+static void store_item(struct receiver *receiver, const struct request_item *item)
+{
+    if (item->kind == REQUEST_EXEMPLAR)
+        receiver->exemplar_count++;
+    else if (receiver->keeps_all || judge(receiver, item->series, item) == VERDICT_NEW)
+        keep(receiver, strdup(item->series), item);
+    else
+        receiver->repeat_count++;
 }
 
 /* All or nothing. */
-static struct receiver_reply store(struct receiver *receiver, const Wire__WriteRequest *request)
+static struct receiver_reply store(struct receiver *receiver, const struct request *request,
+                                   struct receiver_request *taken)
 {
-    for (size_t i = 0; i < request->n_timeseries && !receiver->keeps_all; i++) {
-        char *series = series_text(request->timeseries[i]);
-        enum verdict verdict = judge(receiver, series, request->timeseries[i]->samples[0]);
-        free(series);
-        if (verdict == VERDICT_OUT_OF_ORDER)
-            return (struct receiver_reply){RECEIVER_STORE, 400, NULL, "out of order sample\n"};
-        if (verdict == VERDICT_DUPLICATE)
-            return (struct receiver_reply){RECEIVER_STORE, 400, NULL,
-                                           "duplicate sample for timestamp\n"};
+    struct receiver_reply reply = {
+        .action = RECEIVER_STORE, .status = 204, .fields = taken->written};
+    const char *why_not = refusal(receiver, request);
+    if (why_not != NULL) {
+        reply.status = 400;
+        reply.body = why_not;
+        if (request->is_v2)
+            strcpy(taken->written, "X-Prometheus-Remote-Write-Samples-Written: 0\r\n");
+        return reply;
     }
-    for (size_t i = 0; i < request->n_timeseries; i++) {
-        char *series = series_text(request->timeseries[i]);
-        const Wire__Sample *sample = request->timeseries[i]->samples[0];
-        if (receiver->keeps_all || judge(receiver, series, sample) == VERDICT_NEW) {
-            keep(receiver, series, sample);
-        } else {
-            receiver->repeat_count++;
-            free(series);
-        }
-    }
-    return (struct receiver_reply){RECEIVER_STORE, 204, NULL, NULL};
-}
-
-static Wire__WriteRequest *decode(const struct receiver_request *request)
-{
-    size_t len;
-    if (snappy_uncompressed_length((const char *)request->body, request->body_len, &len) !=
-        SNAPPY_OK)
-        return NULL;
-    char *raw = xrealloc(NULL, len + 1);
-    Wire__WriteRequest *message = NULL;
-    if (snappy_uncompress((const char *)request->body, request->body_len, raw, &len) == SNAPPY_OK)
-        message = wire__write_request__unpack(NULL, len, (uint8_t *)raw);
-    free(raw);
-    return message;
+    for (size_t i = 0; i < request->item_count; i++)
+        store_item(receiver, &request->items[i]);
+    receiver->family_count += request->family_count;
+    if (request->is_v2)
+        say_written(taken, request);
+    return reply;
 }
 
 static struct receiver_reply judge_request(struct receiver *receiver,
-                                           struct receiver_request *request)
+                                           struct receiver_request *taken)
 {
-    Wire__WriteRequest *message = decode(request);
-    if (message == NULL)
-        return (struct receiver_reply){RECEIVER_ANSWER, 400, NULL, "cannot decode\n"};
-    request->samples = message->n_timeseries;
-    for (size_t i = 0; i < message->n_timeseries; i++)
-        receiver->malformed_count += !is_well_formed(message->timeseries[i]);
-    struct receiver_reply reply = {RECEIVER_STORE, 0, NULL, NULL};
+    struct request *request = request_read(taken->head, taken->body, taken->body_len);
+    if (request == NULL)
+        return (struct receiver_reply){
+            .action = RECEIVER_ANSWER, .status = 400, .body = "cannot decode\n"};
+    taken->samples = request->item_count;
+    receiver->malformed_count += request->malformed;
+    struct receiver_reply reply = {.action = RECEIVER_STORE};
     if (receiver->script != NULL)
-        reply = receiver->script(receiver->context, receiver->request_count, request);
+        reply = receiver->script(receiver->context, receiver->request_count, taken);
     bool stores = reply.action == RECEIVER_STORE || reply.action == RECEIVER_STORE_AND_CUT ||
                   reply.action == RECEIVER_STORE_AND_ANSWER;
-    if (stores) {
-        struct receiver_reply own = store(receiver, message);
+    if (stores && request->is_v2 && receiver->answer_to_v2 != 0) {
+        reply = (struct receiver_reply){
+            .action = RECEIVER_ANSWER, .status = receiver->answer_to_v2, .body = "what is this?\n"};
+    } else if (stores) {
+        struct receiver_reply own = store(receiver, request, taken);
         if (reply.action == RECEIVER_STORE)
             reply = own;
     }
-    wire__write_request__free_unpacked(message, NULL);
+    request_free(request);
     return reply;
 }
 
@@ -431,6 +423,29 @@ size_t receiver_sample_count(struct receiver *receiver)
 size_t receiver_repeat_count(struct receiver *receiver)
 {
     return read_locked(receiver, &receiver->repeat_count);
+}
+
+void receiver_know_no_v2(struct receiver *receiver, int status)
+{
+    pthread_mutex_lock(&receiver->lock);
+    receiver->answer_to_v2 = status;
+    pthread_mutex_unlock(&receiver->lock);
+}
+
+size_t receiver_exemplar_count(struct receiver *receiver)
+{
+    pthread_mutex_lock(&receiver->lock);
+    size_t count = receiver->exemplar_count;
+    pthread_mutex_unlock(&receiver->lock);
+    return count;
+}
+
+size_t receiver_family_count(struct receiver *receiver)
+{
+    pthread_mutex_lock(&receiver->lock);
+    size_t count = receiver->family_count;
+    pthread_mutex_unlock(&receiver->lock);
+    return count;
 }
 
 size_t receiver_malformed_count(struct receiver *receiver)

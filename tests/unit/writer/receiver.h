@@ -4,7 +4,7 @@
  * It keeps samples as Prometheus does: a request with a sample older than the newest of its series
  * is refused as a whole with 400 "out of order sample"; the same sample again is accepted silently.
  * Or as VictoriaMetrics does it, who keeps every copy. A script may answer something else instead,
- * or lose the answer. Requests are decoded by protobuf-c's code, not by limpet's.
+ * or lose the answer. Requests of both versions are decoded by protobuf-c's code, not by limpet's.
  */
 #ifndef TESTS_WRITER_RECEIVER_H
 #define TESTS_WRITER_RECEIVER_H
@@ -40,6 +40,7 @@ struct receiver_request {
     size_t samples;
     int status; /* that was answered; 0 for none */
     int64_t at_ns;
+    char written[256]; /* private: fields of the answer */
 };
 
 /* Called in the receiver's thread for each request; `number` counts from 0. */
@@ -50,11 +51,15 @@ typedef struct receiver_reply receiver_script_fn(void *context, size_t number,
 struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *context);
 void receiver_free(struct receiver *receiver);
 
-/* A script: as many requests as the size_t at `context` says get no answer, the others are stored. */
+/* A script: as many requests as the size_t at `context` says get no answer, the others are stored.
+ */
 receiver_script_fn receiver_hang_first;
 
 /* From now on nothing is refused, and samples come as often as they were sent. */
 void receiver_keep_all(struct receiver *receiver);
+
+/* From now on remote write 2.0 is answered with this status, and nothing of it is stored. */
+void receiver_know_no_v2(struct receiver *receiver, int status);
 
 uint16_t receiver_port(const struct receiver *receiver);
 
@@ -72,7 +77,11 @@ struct receiver_request receiver_request_at(struct receiver *receiver, size_t nu
 size_t receiver_sample_count(struct receiver *receiver);
 size_t receiver_repeat_count(struct receiver *receiver); /* the same sample again */
 
-/* Series with labels that are not in order, not unique or empty, or with not exactly one sample. */
+size_t receiver_exemplar_count(struct receiver *receiver);
+size_t receiver_family_count(struct receiver *receiver); /* metadata entries of 1.0 */
+
+/* What the specifications forbid: labels that are not in order, not unique or empty, a series with
+   not exactly one item, symbols that are not there or there twice, ... */
 size_t receiver_malformed_count(struct receiver *receiver);
 
 /* Calls back for each sample stored, in the order of arrival. series is "name=value,...". */

@@ -89,6 +89,62 @@ static int64_t time_of(const struct scrape *scrape, uint32_t line)
     return scrape->timestamps != NULL ? scrape->timestamps[line] : scrape->ms;
 }
 
+static uint8_t *put_histogram(uint8_t *at, const struct scrape *scrape, uint64_t sum)
+{
+    const uint8_t head[] = {0x20, scrape->custom_buckets ? 105 : 2, 0x08, 7, 0x19};
+    memcpy(at, head, sizeof head);
+    memcpy(at + sizeof head, &sum, sizeof sum);
+    return at + sizeof head + sizeof sum;
+}
+
+static uint8_t *put_exemplar(uint8_t *at, uint32_t line)
+{
+    char value[16];
+    uint32_t count = 1;
+    struct shm_label label = {5, (uint32_t)snprintf(value, sizeof value, "%u", line)};
+    memcpy(at, &count, sizeof count);
+    at += sizeof count;
+    memcpy(at, &label, sizeof label);
+    at += sizeof label;
+    memcpy(at, "trace", 5);
+    memcpy(at + 5, value, label.value_len);
+    return at + 5 + label.value_len;
+}
+
+/* The bytes of all items, and where each ends. */
+static uint32_t make_bytes(const struct scrape *scrape, const struct shm_block *head,
+                           uint8_t *bytes, uint32_t *ends)
+{
+    uint8_t *at = bytes;
+    for (uint32_t i = 0; i < head->count; i++) {
+        uint32_t line = head->first_line + i;
+        char series[64];
+        scrapers_series(scrape->target, line, series);
+        at = scrape->kind == SHM_BLOCK_EXEMPLARS
+                 ? put_exemplar(at, line)
+                 : put_histogram(at, scrape, scrapers_value(series, time_of(scrape, line)));
+        ends[i] = (uint32_t)(at - bytes);
+    }
+    return (uint32_t)(at - bytes);
+}
+
+static uint32_t metadata_of(struct scraper *scraper, uint32_t lines)
+{
+    enum { MOST = 10 }; /* m0 to m9 are sorted as they stand */
+    struct family families[MOST];
+    char texts[MOST][2][16];
+    uint32_t count = lines < MOST ? lines : MOST;
+    uint32_t ref;
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(texts[i][0], sizeof texts[i][0], "m%u", i);
+        snprintf(texts[i][1], sizeof texts[i][1], "M %u", i);
+        families[i] =
+            (struct family){slice_of(texts[i][0]), slice_of(texts[i][1]), SLICE_LITERAL("u"), 1};
+    }
+    assert_int_equal(series_metadata(&scraper->store, families, count, &ref), 0);
+    return ref;
+}
+
 static void fill(const struct scrape *scrape, const uint32_t *lines, const struct shm_block *head,
                  const struct block_columns *columns)
 {
@@ -102,6 +158,8 @@ static void fill(const struct scrape *scrape, const uint32_t *lines, const struc
             columns->bits[i] = scrapers_value(series, time_of(scrape, line));
         if (columns->timestamps != NULL)
             columns->timestamps[i] = time_of(scrape, line);
+        if (columns->starts != NULL)
+            columns->starts[i] = scrape->start_ms;
     }
 }
 
@@ -111,7 +169,8 @@ bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape)
     const uint32_t *lines = lines_of(scraper, scrape->lines);
     uint32_t layout;
     assert_int_equal(series_layout(&scraper->store, lines, scrape->lines, &layout), 0);
-    struct shm_block head = {.kind = scrape->stale ? SHM_BLOCK_STALE : SHM_BLOCK_SAMPLES_KIND,
+    uint16_t kind = scrape->kind != 0 ? scrape->kind : SHM_BLOCK_SAMPLES_KIND;
+    struct shm_block head = {.kind = scrape->stale ? SHM_BLOCK_STALE : kind,
                              .target_id = scrape->target,
                              .target_ref = target_of(scraper, scrape->target),
                              .timestamp_ms = scrape->ms,
@@ -124,15 +183,29 @@ bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape)
     }
     if (scrape->timestamps != NULL)
         head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
+    if (scrape->start_ms != 0)
+        head.flags |= SHM_BLOCK_HAS_STARTS;
+    if (scrape->with_metadata) {
+        head.metadata_ref = metadata_of(scraper, scrape->lines);
+        head.metadata_generation = series_generation(&scraper->store, head.metadata_ref);
+    }
     uint32_t most = scrape->block_samples == 0 ? SHM_BLOCK_SAMPLES : scrape->block_samples;
     for (uint32_t done = 0; done < scrape->lines; done += head.count) {
         struct block_columns columns;
         head.first_line = done;
         head.count = scrape->lines - done < most ? scrape->lines - done : most;
-        assert_int_equal(block_reserve(&scraper->ring, &head, &columns), 0);
+        uint8_t bytes[64 * SHM_BLOCK_SAMPLES];
+        uint32_t ends[SHM_BLOCK_SAMPLES];
+        uint32_t len = scrape->kind != 0 ? make_bytes(scrape, &head, bytes, ends) : 0;
+        assert_int_equal(block_reserve_bytes(&scraper->ring, &head, len, &columns), 0);
         fill(scrape, lines, &head, &columns);
+        if (len > 0) {
+            memcpy(columns.bytes, bytes, len);
+            memcpy(columns.ends, ends, head.count * sizeof *ends);
+        }
     }
-    scrapers->samples += scrape->lines;
+    if (scrape->kind != SHM_BLOCK_EXEMPLARS)
+        scrapers->samples += scrape->lines;
     bool wants_doorbell = ring_publish(&scraper->ring);
     ring_trim(&scraper->ring); /* what is acknowledged cannot be read any more */
     return wants_doorbell;

@@ -44,11 +44,20 @@ struct scrape {
     uint32_t block_samples; /* 0: SHM_BLOCK_SAMPLES */
     bool with_refs;
     bool stale;
+    uint16_t kind;             /* SHM_BLOCK_HISTOGRAMS or SHM_BLOCK_EXEMPLARS; 0: samples */
+    bool custom_buckets;       /* of histograms: schema -53 */
+    int64_t start_ms;          /* 0: no start timestamps */
+    bool with_metadata;        /* m<i> is a counter with the help "M <i>" and the unit "u" */
     const int64_t *timestamps; /* of each line, instead of ms; or NULL */
 };
 
 /* Publishes a scrape. True: the writer wants its doorbell rung. */
 bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape);
+
+/*
+ * A histogram has the value of its series as its sum; an exemplar has it as its value and the label
+ * trace="<line>".
+ */
 
 /* The series as receiver.h writes it, without external labels; in text[64]. */
 void scrapers_series(uint64_t target, uint32_t line, char *text);

@@ -51,8 +51,8 @@ static void retry_after_is_read_as_seconds_or_as_a_date(void **state)
 static void retry_after_that_asks_nothing_sensible_is_ignored_or_bounded(void **state)
 {
     (void)state;
-    static const char *const ignored[] = {"",      "0",    "-5", "soon", "1.5", "5 s",
-                                          "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994"};
+    static const char *const ignored[] = {
+        "", "0", "-5", "soon", "1.5", "5 s", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994"};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         assert_int_equal(answer_retry_after(slice_of(ignored[i]), INT64_C(1784111777000)), 0);
     assert_int_equal(answer_retry_after(slice_of("99999999999999999999999"), 0), 86400000);

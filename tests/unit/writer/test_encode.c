@@ -14,7 +14,10 @@
 
 enum { ROOM = 1 << 20 };
 
-#define L(label_name, label_value) {SLICE_LITERAL(label_name), SLICE_LITERAL(label_value)}
+#define L(label_name, label_value)                                                                 \
+    {                                                                                              \
+        SLICE_LITERAL(label_name), SLICE_LITERAL(label_value)                                      \
+    }
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static Wire__WriteRequest *decode(struct encoder *encoder)
@@ -75,8 +78,8 @@ static void labels_of_series_target_and_file_merge_in_this_order(void **state)
     const struct label line[] = {L("B", "line"), L("__name__", "m"), L("e", "line"), L("z", "")};
     const struct label target[] = {L("A", "target"), L("e", "target"), L("f", "target"),
                                    L("z", "target"), L("zz", "target")};
-    const struct label external[] = {L("B", "file"), L("c", "file"), L("e", "file"),
-                                     L("f", "file"), L("z", "file")};
+    const struct label external[] = {L("B", "file"), L("c", "file"), L("e", "file"), L("f", "file"),
+                                     L("z", "file")};
     encoder_set_target(&encoder, target, COUNT(target), external, COUNT(external));
     assert_int_equal(encoder_add(&encoder, line, COUNT(line), 0, 0), 0);
     const struct label bare[] = {L("__name__", "n")};
@@ -116,8 +119,8 @@ static void values_keep_every_bit(void **state)
 {
     (void)state;
     static const uint64_t patterns[] = {
-        0,                          /* 0 */
-        UINT64_C(1) << 63,          /* -0 */
+        0,                            /* 0 */
+        UINT64_C(1) << 63,            /* -0 */
         UINT64_C(0x7ff0000000000002), /* the staleness marker */
         UINT64_C(0x7ff8000000000001), /* an ordinary NaN */
         UINT64_C(0x7ff0000000000000), /* +Inf */

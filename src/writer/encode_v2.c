@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "writer/encode_v2.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <snappy-c.h>
+
+#include "base/hash.h"
+#include "writer/wire.h"
+
+enum {
+    TABLE_MIN = 1024,
+    REF_MAX = 5, /* bytes of a ref */
+    /* Tags and lengths around the refs and the item of a series; metadata; numbers of an item. */
+    SERIES_EXTRA_MAX = 128,
+    SYMBOL_EXTRA_MAX = 1 + 5 /* tag and length */
+};
+
+/* ---- memory ---- */
+
+static int reserve(uint8_t **ret_bytes, size_t len)
+{
+    void *bytes =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes == MAP_FAILED)
+        return -errno;
+    *ret_bytes = bytes;
+    return 0;
+}
+
+static void release(uint8_t *bytes, size_t len)
+{
+    if (bytes != NULL)
+        munmap(bytes, len);
+}
+
+int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes)
+{
+    *encoder = (struct encoder_v2){.room = max_bytes,
+                                   .packed_room = snappy_max_compressed_length(max_bytes)};
+    int err = reserve(&encoder->message, max_bytes);
+    if (err == 0)
+        err = reserve(&encoder->symbols, max_bytes);
+    if (err == 0)
+        err = reserve(&encoder->packed, encoder->packed_room);
+    if (err != 0)
+        encoder_v2_fini(encoder);
+    return err;
+}
+
+void encoder_v2_fini(struct encoder_v2 *encoder)
+{
+    release(encoder->message, encoder->room);
+    release(encoder->symbols, encoder->room);
+    release(encoder->packed, encoder->packed_room);
+    free(encoder->table);
+    free(encoder->shared);
+    free(encoder->refs);
+    *encoder = (struct encoder_v2){0};
+}
+
+/* Out of memory ends the process: the supervisor starts another, which goes on where this was. */
+static void *grow(void *array, size_t size)
+{
+    void *grown = realloc(array, size);
+    check(grown != NULL);
+    return grown;
+}
+
+void encoder_v2_start(struct encoder_v2 *encoder)
+{
+    if (encoder->table == NULL) {
+        encoder->table = grow(NULL, TABLE_MIN * sizeof *encoder->table);
+        encoder->table_mask = TABLE_MIN - 1;
+    }
+    memset(encoder->table, 0, (encoder->table_mask + 1) * sizeof *encoder->table);
+    encoder->series_len = 0;
+    encoder->shared_count = 0;
+    encoder->shared_size_max = 0;
+    encoder->plain_bytes = 0;
+    /* The first symbol is empty: a tag and a length of 0. */
+    encoder->symbols[0] = WIRE_V2_REQUEST_SYMBOL;
+    encoder->symbols[1] = 0;
+    encoder->symbols_len = 2;
+    encoder->symbol_count = 1;
+}
+
+size_t encoder_v2_bytes(const struct encoder_v2 *encoder)
+{
+    return encoder->symbols_len + encoder->series_len;
+}
+
+size_t encoder_v2_plain_bytes(const struct encoder_v2 *encoder)
+{
+    return encoder->plain_bytes;
+}
+
+static size_t room_left(const struct encoder_v2 *encoder)
+{
+    return encoder->room - encoder_v2_bytes(encoder);
+}
+
+/* ---- symbols ---- */
+
+static void grow_table(struct encoder_v2 *encoder)
+{
+    struct encode_symbol *old = encoder->table;
+    uint32_t old_mask = encoder->table_mask;
+    encoder->table_mask = 2 * old_mask + 1;
+    encoder->table = calloc((size_t)encoder->table_mask + 1, sizeof *encoder->table);
+    check(encoder->table != NULL);
+    for (uint32_t i = 0; i <= old_mask; i++) {
+        uint32_t at = old[i].hash & encoder->table_mask;
+        if (old[i].ref == 0)
+            continue;
+        while (encoder->table[at].ref != 0)
+            at = (at + 1) & encoder->table_mask;
+        encoder->table[at] = old[i];
+    }
+    free(old);
+}
+
+/* The text's number; a new one is put into the table, for which there must be room. */
+static uint32_t symbol(struct encoder_v2 *encoder, struct slice text)
+{
+    if (text.len == 0)
+        return 0;
+    uint32_t hash = (uint32_t)hash64(text.ptr, text.len, 0);
+    uint32_t at = hash & encoder->table_mask;
+    for (; encoder->table[at].ref != 0; at = (at + 1) & encoder->table_mask) {
+        const struct encode_symbol *there = &encoder->table[at];
+        if (there->hash == hash && there->len == text.len &&
+            memcmp(encoder->symbols + there->at, text.ptr, text.len) == 0)
+            return there->ref;
+    }
+    uint8_t *end =
+        wire_put_text(encoder->symbols + encoder->symbols_len, WIRE_V2_REQUEST_SYMBOL, text);
+    encoder->symbols_len = (size_t)(end - encoder->symbols);
+    uint32_t ref = encoder->symbol_count++;
+    encoder->table[at] = (struct encode_symbol){
+        hash, ref, (uint32_t)(encoder->symbols_len - text.len), (uint32_t)text.len};
+    if (encoder->symbol_count > encoder->table_mask / 2)
+        grow_table(encoder);
+    return ref;
+}
+
+static size_t symbol_size_max(struct slice text)
+{
+    return text.len + SYMBOL_EXTRA_MAX;
+}
+
+static size_t label_size_max(const struct label *label)
+{
+    return symbol_size_max(label->name) + symbol_size_max(label->value) + 2 * REF_MAX;
+}
+
+/* ---- labels ---- */
+
+static struct encode_shared_v2 *add_shared(struct encoder_v2 *encoder, struct slice name)
+{
+    if (encoder->shared_count == encoder->shared_room) {
+        encoder->shared_room = encoder->shared_room == 0 ? 32 : 2 * encoder->shared_room;
+        encoder->shared = grow(encoder->shared, encoder->shared_room * sizeof *encoder->shared);
+    }
+    struct encode_shared_v2 *shared = &encoder->shared[encoder->shared_count++];
+    *shared = (struct encode_shared_v2){.name = name};
+    return shared;
+}
+
+void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *target,
+                           size_t target_count, const struct label *external, size_t external_count)
+{
+    encoder->shared_count = 0;
+    encoder->shared_size_max = 0;
+    size_t t = 0;
+    size_t e = 0;
+    while (t < target_count || e < external_count) {
+        int order = t == target_count     ? 1
+                    : e == external_count ? -1
+                                          : slice_compare(target[t].name, external[e].name);
+        const struct label *first = order <= 0 ? &target[t] : &external[e];
+        struct encode_shared_v2 *shared = add_shared(encoder, first->name);
+        if (order >= 0)
+            shared->external = external[e++].value;
+        if (order <= 0)
+            shared->target = target[t++].value;
+        encoder->shared_size_max += label_size_max(first) + symbol_size_max(shared->external);
+    }
+}
+
+static uint32_t symbol_once(struct encoder_v2 *encoder, struct slice text, uint32_t *ref)
+{
+    if (*ref == 0)
+        *ref = symbol(encoder, text);
+    return *ref;
+}
+
+static uint8_t *put_refs(uint8_t *at, uint32_t name, uint32_t value)
+{
+    return wire_put_varint(wire_put_varint(at, name), value);
+}
+
+static uint8_t *put_external(struct encoder_v2 *encoder, uint8_t *at,
+                             struct encode_shared_v2 *shared)
+{
+    if (shared->external.len == 0)
+        return at;
+    return put_refs(at, symbol_once(encoder, shared->name, &shared->name_ref),
+                    symbol_once(encoder, shared->external, &shared->external_ref));
+}
+
+static uint8_t *put_shared(struct encoder_v2 *encoder, uint8_t *at, struct encode_shared_v2 *shared)
+{
+    if (shared->target.len == 0)
+        return put_external(encoder, at, shared);
+    return put_refs(at, symbol_once(encoder, shared->name, &shared->name_ref),
+                    symbol_once(encoder, shared->target, &shared->target_ref));
+}
+
+/* The two sorted lists as one; where both have a name, the series' own label decides. */
+static uint8_t *put_merged(struct encoder_v2 *encoder, uint8_t *at, const struct label *labels,
+                           size_t count)
+{
+    struct encode_shared_v2 *shared = encoder->shared;
+    const struct encode_shared_v2 *end = shared + encoder->shared_count;
+    for (size_t i = 0; i < count; i++) {
+        int order = 1;
+        while (shared < end && (order = slice_compare(shared->name, labels[i].name)) < 0)
+            at = put_shared(encoder, at, shared++);
+        bool both = shared < end && order == 0;
+        if (labels[i].value.len > 0)
+            at = put_refs(at, symbol(encoder, labels[i].name), symbol(encoder, labels[i].value));
+        else if (both)
+            at = put_external(encoder, at, shared);
+        if (both)
+            shared++;
+    }
+    while (shared < end)
+        at = put_shared(encoder, at, shared++);
+    return at;
+}
+
+/* ---- items ---- */
+
+/* A field with an embedded message of `len` bytes, which the caller puts behind it. */
+static uint8_t *put_head(uint8_t *at, uint8_t tag, size_t len)
+{
+    *at++ = tag;
+    return wire_put_varint(at, len);
+}
+
+static uint8_t *put_sample(uint8_t *at, const struct item *item)
+{
+    size_t len = 9 + 1 + wire_varint_size((uint64_t)item->ms);
+    if (item->start_ms != 0)
+        len += 1 + wire_varint_size((uint64_t)item->start_ms);
+    at = put_head(at, WIRE_V2_SERIES_SAMPLE, len);
+    *at++ = WIRE_V2_SAMPLE_VALUE;
+    at = wire_put_fixed64(at, item->bits);
+    *at++ = WIRE_V2_SAMPLE_MS;
+    at = wire_put_varint(at, (uint64_t)item->ms);
+    if (item->start_ms == 0)
+        return at;
+    *at++ = WIRE_V2_SAMPLE_START;
+    return wire_put_varint(at, (uint64_t)item->start_ms);
+}
+
+static uint8_t *put_histogram(uint8_t *at, const struct item *item)
+{
+    uint8_t times[2 * (2 + WIRE_VARINT_MAX)];
+    uint8_t *end = times;
+    *end++ = WIRE_HISTOGRAM_MS;
+    end = wire_put_varint(end, (uint64_t)item->ms);
+    if (item->start_ms != 0) {
+        end = wire_put_varint(end, WIRE_V2_HISTOGRAM_START);
+        end = wire_put_varint(end, (uint64_t)item->start_ms);
+    }
+    size_t len = (size_t)(end - times);
+    at = put_head(at, WIRE_V2_SERIES_HISTOGRAM, item->histogram.len + len);
+    at = wire_put_bytes(at, item->histogram.ptr, item->histogram.len);
+    return wire_put_bytes(at, times, len);
+}
+
+static uint8_t *put_exemplar(struct encoder_v2 *encoder, uint8_t *at, const struct item *item)
+{
+    uint8_t refs[ITEM_EXEMPLAR_LABELS_MAX * 2 * REF_MAX];
+    uint8_t *end = refs;
+    for (size_t i = 0; i < item->exemplar_count; i++) {
+        const struct label *label = &item->exemplar[i];
+        end = wire_put_varint(end, symbol(encoder, label->name));
+        end = wire_put_varint(end, symbol(encoder, label->value));
+    }
+    size_t refs_len = (size_t)(end - refs);
+    size_t len = refs_len == 0 ? 0 : wire_text_size(refs_len);
+    len += 9 + 1 + wire_varint_size((uint64_t)item->ms);
+    at = put_head(at, WIRE_V2_SERIES_EXEMPLAR, len);
+    if (refs_len > 0)
+        at = wire_put_text(at, WIRE_EXEMPLAR_LABEL, slice_make(refs, refs_len));
+    *at++ = WIRE_EXEMPLAR_VALUE;
+    at = wire_put_fixed64(at, item->bits);
+    *at++ = WIRE_EXEMPLAR_MS;
+    return wire_put_varint(at, (uint64_t)item->ms);
+}
+
+static uint8_t *put_item(struct encoder_v2 *encoder, uint8_t *at, const struct item *item)
+{
+    switch (item->kind) {
+    case DELIVERY_HISTOGRAMS:
+        return put_histogram(at, item);
+    case DELIVERY_EXEMPLARS:
+        return put_exemplar(encoder, at, item);
+    default:
+        return put_sample(at, item);
+    }
+}
+
+/* Always there, even when nothing is known. */
+static uint8_t *put_metadata(struct encoder_v2 *encoder, uint8_t *at, const struct family *family)
+{
+    static const struct family unknown;
+    uint8_t fields[3 * (1 + REF_MAX)];
+    uint8_t *end = fields;
+    const struct family *known = family != NULL ? family : &unknown;
+    const struct {
+        uint8_t tag;
+        uint32_t value;
+    } parts[] = {{WIRE_V2_METADATA_TYPE, known->type},
+                 {WIRE_V2_METADATA_HELP, symbol(encoder, known->help)},
+                 {WIRE_V2_METADATA_UNIT, symbol(encoder, known->unit)}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].value == 0)
+            continue;
+        *end++ = parts[i].tag;
+        end = wire_put_varint(end, parts[i].value);
+    }
+    return wire_put_text(at, WIRE_V2_SERIES_METADATA, slice_make(fields, (size_t)(end - fields)));
+}
+
+/* ---- series ---- */
+
+/* No more bytes than these are added for the item, symbols included. */
+static size_t item_size_max(const struct encoder_v2 *encoder, const struct item *item,
+                            const struct family *family)
+{
+    size_t size = SERIES_EXTRA_MAX + encoder->shared_size_max + item->histogram.len;
+    for (size_t i = 0; i < item->label_count; i++)
+        size += label_size_max(&item->labels[i]);
+    for (size_t i = 0; i < item->exemplar_count; i++)
+        size += label_size_max(&item->exemplar[i]);
+    if (family != NULL)
+        size += symbol_size_max(family->help) + symbol_size_max(family->unit);
+    return size;
+}
+
+static struct slice refs_of(struct encoder_v2 *encoder, const struct item *item)
+{
+    size_t refs_max = (encoder->shared_count + item->label_count) * 2 * REF_MAX;
+    if (refs_max > encoder->refs_room) {
+        encoder->refs_room = 2 * refs_max;
+        encoder->refs = grow(encoder->refs, encoder->refs_room);
+    }
+    uint8_t *end = put_merged(encoder, encoder->refs, item->labels, item->label_count);
+    return slice_make(encoder->refs, (size_t)(end - encoder->refs));
+}
+
+int encoder_v2_add(struct encoder_v2 *encoder, const struct item *item, const struct family *family)
+{
+    /* Tag and length of a series are guessed to take 2 bytes: right for up to 127 bytes. */
+    enum { HEAD_GUESS = 2 };
+    size_t size_max = item_size_max(encoder, item, family);
+    if (size_max > room_left(encoder))
+        return ERR_FULL;
+    struct slice refs = refs_of(encoder, item);
+    uint8_t *start = encoder->message + encoder->series_len;
+    uint8_t *body = start + HEAD_GUESS;
+    uint8_t *end = wire_put_text(body, WIRE_V2_SERIES_LABELS, refs);
+    end = put_item(encoder, end, item);
+    end = put_metadata(encoder, end, family);
+    size_t len = (size_t)(end - body);
+    size_t head = 1 + wire_varint_size(len);
+    if (head != HEAD_GUESS)
+        memmove(start + head, body, len);
+    put_head(start, WIRE_V2_REQUEST_SERIES, len);
+    encoder->series_len += head + len;
+    encoder->plain_bytes += size_max;
+    check(encoder_v2_bytes(encoder) <= encoder->room);
+    return 0;
+}
+
+struct slice encoder_v2_finish(struct encoder_v2 *encoder)
+{
+    size_t len = encoder->packed_room;
+    memmove(encoder->message + encoder->symbols_len, encoder->message, encoder->series_len);
+    memcpy(encoder->message, encoder->symbols, encoder->symbols_len);
+    snappy_status status = snappy_compress(
+        (const char *)encoder->message, encoder_v2_bytes(encoder), (char *)encoder->packed, &len);
+    check(status == SNAPPY_OK);
+    return slice_make(encoder->packed, len);
+}

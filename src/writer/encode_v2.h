@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Remote write 2.0 requests (io.prometheus.write.v2.Request), written by hand: each text stands
+ * once in the request's table of symbols, and a series is numbers of symbols. Its rules are those
+ * of 1.0 (encode.h): one TimeSeries for each item, labels in byte order of their names, no empty
+ * values. Metadata of the family goes with each series.
+ *
+ * One encoder serves all shards; memory is reserved once and pages come as they are touched.
+ *
+ *     encoder_v2_start -> { encoder_v2_set_target -> encoder_v2_add ... } ... -> encoder_v2_finish
+ */
+#ifndef WRITER_ENCODE_V2_H
+#define WRITER_ENCODE_V2_H
+
+#include "shm/family.h"
+#include "writer/item.h"
+
+/* A text of the request; the table of them is open addressing. */
+struct encode_symbol {
+    uint32_t hash;
+    uint32_t ref; /* 0: an empty place */
+    uint32_t at;  /* where its bytes lie in encoder.symbols */
+    uint32_t len;
+};
+
+/* A label that the series of a target have in common. Its texts become symbols when a series has
+   them, so that a request's table depends on its items alone. */
+struct encode_shared_v2 {
+    struct slice name;
+    struct slice target; /* values; empty: there is none */
+    struct slice external;
+    uint32_t name_ref; /* 0: not a symbol yet */
+    uint32_t target_ref;
+    uint32_t external_ref;
+};
+
+struct encoder_v2 {
+    /* private */
+    uint8_t *message; /* TimeSeries, with room for the symbols */
+    size_t series_len;
+    uint8_t *symbols; /* the fields of the symbols but the first, which is empty */
+    size_t symbols_len;
+    size_t room; /* for both together */
+    uint8_t *packed;
+    size_t packed_room;
+    struct encode_symbol *table;
+    uint32_t table_mask;
+    uint32_t symbol_count; /* with the empty one */
+    struct encode_shared_v2 *shared;
+    size_t shared_count;
+    size_t shared_room;
+    size_t shared_size_max; /* that these labels may take */
+    uint8_t *refs;          /* of the series in work, as bytes of the packed field */
+    size_t refs_room;
+    size_t plain_bytes;
+};
+
+/* Reserves buffers for messages of at most max_bytes before compression. -errno. */
+int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes) MUST_USE;
+void encoder_v2_fini(struct encoder_v2 *encoder);
+
+/* Begins an empty request. */
+void encoder_v2_start(struct encoder_v2 *encoder);
+
+/* The labels that the following series have besides their own, as encoder_set_target says it; the
+   texts must stay until the next call. */
+void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *target,
+                           size_t target_count, const struct label *external,
+                           size_t external_count);
+
+/*
+ * Adds the item, with its series' labels and, if not NULL, its family's metadata. ERR_FULL: no
+ * room, and nothing was added.
+ */
+int encoder_v2_add(struct encoder_v2 *encoder, const struct item *item,
+                   const struct family *family) MUST_USE;
+
+/* Bytes (before compression) of the request so far; and at most so many the same items would have
+   in remote write 1.0, which must have room for them when the receiver turns out not to know 2.0.
+ */
+size_t encoder_v2_plain_bytes(const struct encoder_v2 *encoder);
+size_t encoder_v2_bytes(const struct encoder_v2 *encoder);
+
+/* The compressed request body, borrowed until the next encoder_v2_start. */
+struct slice encoder_v2_finish(struct encoder_v2 *encoder);
+
+#endif
