@@ -299,6 +299,12 @@ struct config_remotes {
     size_t len;
 };
 
+/* `limpet: spool`: what remotes have not taken in time waits on disk. */
+struct config_spool {
+    uint64_t max_bytes; /* of each remote */
+    int64_t max_age;
+};
+
 /* `limpet`: what Prometheus has no key for. */
 struct config_limpet {
     int64_t scrapers;        /* scraper processes */
@@ -306,6 +312,7 @@ struct config_limpet {
     uint64_t ring_size;      /* of each scraper; a power of two */
     int64_t tick_max;        /* scrapes due within this time may share a tick */
     enum config_pinning pinning;
+    struct config_spool spool;
 };
 
 /* Something valid that the operator should look at. */

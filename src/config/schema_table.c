@@ -442,6 +442,20 @@ static const struct schema_key runtime_keys[] = {
 static const struct schema_block runtime_block = {
     "runtime", "Settings of Go, accepted so that files can be shared.", 0, runtime_keys};
 
+#define BLOCK struct config_spool
+static const struct schema_key spool_keys[] = {
+    {MEMBER(max_bytes), .type = SCHEMA_SIZE, .fallback = "1GiB", .min = 1 << 20,
+     .max = INT64_C(1) << 50, .help = "Largest spool of a remote; then the oldest is dropped."},
+    {MEMBER(max_age), .type = SCHEMA_DURATION, .fallback = "24h", .min = 1000,
+     .help = "What has waited longer than this is dropped."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block spool_block = {
+    "spool", "What remotes do not take in time waits on disk, below `--storage.path`.",
+    sizeof(struct config_spool), spool_keys};
+
 #define BLOCK struct config_limpet
 static const struct schema_key limpet_keys[] = {
     {MEMBER(scrapers), .type = SCHEMA_INT, .fallback = "1", .min = 1, .max = 64,
@@ -457,6 +471,8 @@ static const struct schema_key limpet_keys[] = {
              "as it is needed."},
     {MEMBER(tick_max), .type = SCHEMA_DURATION, .fallback = "50ms", .min = 1, .max = 1000,
      .help = "Scrapes that are due within this time may start together, which saves CPU."},
+    {MEMBER(spool), .type = SCHEMA_STRUCT, .block = &spool_block,
+     .help = "Where samples wait that a receiver does not take."},
     {.name = NULL},
 };
 #undef BLOCK

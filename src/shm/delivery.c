@@ -112,23 +112,27 @@ enum { TALLIES = sizeof(struct delivery_tally) / sizeof(uint64_t) };
 
 static const enum remote_counter tally_counters[DELIVERY_KINDS][TALLIES] = {
     {REMOTE_DELIVERED, REMOTE_ALREADY_DELIVERED, REMOTE_SAMPLES_FAILED, REMOTE_DROPPED_TOO_OLD,
-     REMOTE_DROPPED_DAMAGED, REMOTE_DROPPED_TOO_LARGE, REMOTE_DROPPED_UNWANTED},
+     REMOTE_DROPPED_DAMAGED, REMOTE_DROPPED_TOO_LARGE, REMOTE_DROPPED_UNWANTED,
+     REMOTE_DROPPED_BEHIND},
     {REMOTE_HISTOGRAMS_DELIVERED, REMOTE_HISTOGRAMS_ALREADY_DELIVERED, REMOTE_HISTOGRAMS_FAILED,
      REMOTE_HISTOGRAMS_TOO_OLD, REMOTE_HISTOGRAMS_DAMAGED, REMOTE_HISTOGRAMS_TOO_LARGE,
-     REMOTE_HISTOGRAMS_UNWANTED},
+     REMOTE_HISTOGRAMS_UNWANTED, REMOTE_HISTOGRAMS_BEHIND},
     {REMOTE_EXEMPLARS_DELIVERED, REMOTE_EXEMPLARS_ALREADY_DELIVERED, REMOTE_EXEMPLARS_FAILED,
      REMOTE_EXEMPLARS_TOO_OLD, REMOTE_EXEMPLARS_DAMAGED, REMOTE_EXEMPLARS_TOO_LARGE,
-     REMOTE_EXEMPLARS_UNWANTED},
+     REMOTE_EXEMPLARS_UNWANTED, REMOTE_EXEMPLARS_BEHIND},
 };
 
-/* A batch's totals: the tallies of all kinds, then this. */
-enum { TOTAL_CUSTOM_BUCKETS = DELIVERY_KINDS * TALLIES, TOTALS };
+/* A batch's totals: the tallies of all kinds, then these. */
+enum { TALLIES_OF_ALL = DELIVERY_KINDS * TALLIES };
+static const enum remote_counter further_counters[] = {REMOTE_HISTOGRAMS_CUSTOM_BUCKETS,
+                                                       REMOTE_SPOOL_IN, REMOTE_SPOOL_OUT};
+enum { TOTALS = TALLIES_OF_ALL + sizeof(further_counters) / sizeof(*further_counters) };
 _Static_assert(TOTALS <= sizeof((struct shm_batch){0}.totals) / sizeof(uint64_t), "too many");
 
 static enum remote_counter counter_of(uint32_t total)
 {
-    return total == TOTAL_CUSTOM_BUCKETS ? REMOTE_HISTOGRAMS_CUSTOM_BUCKETS
-                                         : tally_counters[total / TALLIES][total % TALLIES];
+    return total < TALLIES_OF_ALL ? tally_counters[total / TALLIES][total % TALLIES]
+                                  : further_counters[total - TALLIES_OF_ALL];
 }
 
 static void add_outcome(const struct shm_remote *remote, struct shm_batch *batch,
@@ -136,7 +140,9 @@ static void add_outcome(const struct shm_remote *remote, struct shm_batch *batch
 {
     uint64_t more[TOTALS];
     memcpy(more, outcome->of, sizeof(outcome->of));
-    more[TOTAL_CUSTOM_BUCKETS] = outcome->custom_buckets;
+    more[TALLIES_OF_ALL] = outcome->custom_buckets;
+    more[TALLIES_OF_ALL + 1] = outcome->spooled;
+    more[TALLIES_OF_ALL + 2] = outcome->unspooled;
     for (uint32_t i = 0; i < TOTALS; i++)
         batch->totals[i] = remote_get(remote, counter_of(i)) + more[i];
 }
@@ -162,7 +168,7 @@ static void finish(struct shm_remote *remote, uint32_t shard)
 
 static struct shm_batch *batch_of(const struct shm_remote *remote, uint32_t shard)
 {
-    check(shard < SHM_MAX_SHARDS);
+    check(shard <= SHM_SPOOL_SLOT);
     const struct shm_batch *copies = remote->shards[shard];
     return (struct shm_batch *)(uintptr_t)&copies[copy_in_force(copies)];
 }
@@ -214,6 +220,13 @@ void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_
     finish(remote, shard);
 }
 
+void delivery_cancel(struct shm_remote *remote, uint32_t shard)
+{
+    const struct shm_batch batch = *batch_of(remote, shard);
+    check(batch.state == SHM_BATCH_OPEN);
+    put_batch(remote->shards[shard], &batch, SHM_BATCH_NONE);
+}
+
 /* ---- remotes ---- */
 
 static uint64_t offset_of(const struct delivery *delivery, const void *place)
@@ -248,7 +261,7 @@ static void recover(struct delivery *delivery)
 {
     for (uint32_t i = 0; i < SHM_MAX_REMOTES; i++) {
         struct shm_remote *remote = &delivery->data->remotes[i];
-        for (uint32_t shard = 0; key_of(remote) != 0 && shard < SHM_MAX_SHARDS; shard++)
+        for (uint32_t shard = 0; key_of(remote) != 0 && shard <= SHM_SPOOL_SLOT; shard++)
             recover_batch(remote, shard);
     }
 }

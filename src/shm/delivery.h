@@ -51,7 +51,10 @@ uint32_t delivery_lane(uint64_t target_id);
 /* The batch of a shard that is OPEN or DONE, or NULL when there is none. */
 const struct shm_batch *delivery_batch(const struct shm_remote *remote, uint32_t shard);
 
-/* Commits a batch's boundaries: state OPEN. `batch` gives all but sequence and state. */
+/*
+ * Commits a batch's boundaries: state OPEN. `batch` gives all but sequence and state. Here and
+ * below `shard` may be SHM_SPOOL_SLOT.
+ */
 void delivery_open(struct shm_remote *remote, uint32_t shard, const struct shm_batch *batch);
 
 /* Notes a new attempt of the open batch, and its body's hash. */
@@ -72,11 +75,14 @@ struct delivery_tally {
     uint64_t damaged;
     uint64_t too_large;
     uint64_t unwanted; /* write_relabel_configs dropped them */
+    uint64_t behind;   /* given up: the remote held too much of a ring, and there is no spool */
 };
 
 struct delivery_outcome {
     struct delivery_tally of[DELIVERY_KINDS];
     uint64_t custom_buckets; /* histograms that remote write 1.0 cannot carry */
+    uint64_t spooled;        /* items of all kinds that went into the spool */
+    uint64_t unspooled;      /* of a record of the spool that is over */
 };
 
 /*
@@ -85,6 +91,9 @@ struct delivery_outcome {
  */
 void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard,
                    const struct delivery_outcome *outcome);
+
+/* The open batch is none any more; nothing moves and nothing is counted. */
+void delivery_cancel(struct shm_remote *remote, uint32_t shard);
 
 /*
  * Moves a lane's position in a ring forward where nothing of the lane lies between; never back,

@@ -20,6 +20,7 @@
  *     WAKE_OF(i)    the WAKE of scraper i                     discovery
  *     LOCK          the lock on the runtime directory         all
  *     STORAGE_LOCK  the lock on the storage path              all
+ *     STORAGE       the storage path, a directory             writer; not there without one
  *
  * The locks are inherited so that they last as long as the last process which may touch the shared
  * memory and what is stored: a limpet started after the supervisor was killed waits until the
@@ -44,7 +45,8 @@ enum heritage {
     HERITAGE_WAKES = 160,    /* one for each scraper from here on */
     HERITAGE_LOCK = 224,     /* only held, like the next one: see above */
     HERITAGE_STORAGE_LOCK = 225,
-    HERITAGE_END = 226 /* all numbers are below */
+    HERITAGE_STORAGE = 226,
+    HERITAGE_END = 227 /* all numbers are below */
 };
 
 #define HERITAGE_MAX_LISTENERS (HERITAGE_RINGS - HERITAGE_LISTENERS)

@@ -28,6 +28,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-
 #define SHM_MAX_REMOTES   8u
 #define SHM_LANES         64u
 #define SHM_MAX_SHARDS    64u
+#define SHM_SPOOL_SLOT    SHM_MAX_SHARDS /* beside the shards' batches */
 #define SHM_MAX_COUNTERS  320u
 #define SHM_BLOCK_SAMPLES 4096u
 
@@ -339,10 +340,15 @@ struct shm_batch {
     uint32_t rings;
     uint32_t message; /* remote write version of its body: 1 or 2 */
     uint32_t reserved;
-    uint64_t totals[24]; /* DONE: what counters of the remote become with it, see delivery.c */
+    uint64_t totals[32]; /* DONE: what counters of the remote become with it, see delivery.c */
     struct shm_position start[SHM_MAX_SCRAPERS];
     struct shm_position end[SHM_MAX_SCRAPERS];
 };
+
+/*
+ * In SHM_SPOOL_SLOT: the record of the spool whose outcome is being written down. It has no lanes;
+ * start[0].pos is its segment, end[0].pos its offset there.
+ */
 
 /* One remote; written by the writer only. */
 struct shm_remote {
@@ -352,7 +358,7 @@ struct shm_remote {
     _Atomic uint64_t counters[128]; /* remote_counters.def */
     uint64_t reserved[20];
     struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS]; /* delivered up to here */
-    struct shm_batch shards[SHM_MAX_SHARDS][2];
+    struct shm_batch shards[SHM_MAX_SHARDS + 1][2];         /* the last one: see SHM_SPOOL_SLOT */
 };
 
 /* Page 1 on: the remotes. */

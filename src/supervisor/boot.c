@@ -170,6 +170,7 @@ static int prepare_children(struct supervisor *supervisor, struct errctx *reterr
     };
     supervisor->estate.lock_fd = supervisor->runtime.lock_fd;
     supervisor->estate.storage_lock_fd = supervisor->runtime.storage_lock_fd;
+    supervisor->estate.storage_fd = supervisor->runtime.storage_fd;
     int r = edition_freeze(&supervisor->in_force, ++supervisor->generations, reterr);
     if (r < 0)
         return r;

@@ -87,6 +87,8 @@ static void give_writer(struct share *share, const struct estate *estate)
     give(share, HERITAGE_TARGETS, estate->segments.targets.ro);
     give(share, HERITAGE_DELIVERY, estate->segments.delivery.rw);
     give(share, HERITAGE_DOORBELL, estate->doorbell);
+    if (estate->storage_fd >= 0)
+        give(share, HERITAGE_STORAGE, estate->storage_fd);
     for (uint32_t i = 0; i < estate->segments.rings; i++) {
         give(share, HERITAGE_RING(i), estate->segments.ring[i].rw);
         give(share, HERITAGE_SERIES(i), estate->segments.series[i].ro);

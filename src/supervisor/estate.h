@@ -22,6 +22,7 @@ struct estate {
     uint32_t listener_count;
     int lock_fd; /* borrowed, as the next one; -1 = none */
     int storage_lock_fd;
+    int storage_fd; /* the directory; borrowed, -1 = none */
 };
 
 /* No descriptors, so that estate_fini is harmless. */

@@ -142,13 +142,12 @@ static int open_default(struct runtime *runtime, const struct runtime_request *r
 static int open_storage(struct runtime *runtime, const char *path, struct errctx *reterr)
 {
     int r = make_directories(path);
-    int dir_fd = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0) {
-        r = r < 0 ? r : -errno;
+    if (r == 0)
+        r = runtime_lift(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (r < 0)
         return err_set(reterr, r, "cannot use the storage path %s: %s", path, err_text(r));
-    }
-    runtime->storage_lock_fd = open_lock(dir_fd, path, reterr);
-    close(dir_fd);
+    runtime->storage_fd = r;
+    runtime->storage_lock_fd = open_lock(runtime->storage_fd, path, reterr);
     return runtime->storage_lock_fd < 0 ? runtime->storage_lock_fd : 0;
 }
 
@@ -219,7 +218,7 @@ int runtime_lock(struct runtime *runtime)
 
 void runtime_close(struct runtime *runtime)
 {
-    int fds[] = {runtime->dir_fd, runtime->lock_fd, runtime->storage_lock_fd};
+    int fds[] = {runtime->dir_fd, runtime->lock_fd, runtime->storage_fd, runtime->storage_lock_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (fds[i] >= 0)
             close(fds[i]);

@@ -19,12 +19,14 @@
 struct runtime {
     char path[PATH_MAX]; /* "" with memfds */
     int dir_fd;          /* -1 with memfds */
-    int lock_fd; /* in the runtime directory, else in the storage path; -1: neither exists */
+    int lock_fd;    /* in the runtime directory, else in the storage path; -1: neither exists */
+    int storage_fd; /* the storage path, a directory; -1: none */
     int storage_lock_fd; /* -1: no storage path, or the same as lock_fd */
     bool on_disk;        /* not tmpfs: works, but costs disk writes */
 };
 
-#define RUNTIME_NONE ((struct runtime){.dir_fd = -1, .lock_fd = -1, .storage_lock_fd = -1})
+#define RUNTIME_NONE                                                                               \
+    ((struct runtime){.dir_fd = -1, .lock_fd = -1, .storage_fd = -1, .storage_lock_fd = -1})
 
 struct runtime_request {
     const char *runtime_path; /* NULL: choose */

@@ -15,7 +15,7 @@
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
 #define FINGERPRINT_VERSION 2u
-#define FINGERPRINT         UINT64_C(0x31c10c182eebee19)
+#define FINGERPRINT         UINT64_C(0x320fea0a3556ddd2)
 
 struct number {
     const char *what;

@@ -140,6 +140,7 @@ static void the_storage_path_is_locked_too(void **context)
             .runtime_path = runtime_path[i], .storage_path = storage, .config_file = "c.yml"};
         assert_int_equal(runtime_open(&runtime[i], &request, &why), 0);
         assert_true(runtime[i].storage_lock_fd >= HERITAGE_END);
+        assert_true(runtime[i].storage_fd >= HERITAGE_END);
     }
     assert_int_equal(runtime_lock(&runtime[0]), 0);
     assert_int_equal(runtime_lock(&runtime[1]), -EWOULDBLOCK);

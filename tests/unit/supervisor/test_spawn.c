@@ -149,6 +149,7 @@ static struct estate numbers(void)
     estate.doorbell = 302;
     estate.lock_fd = 303;
     estate.storage_lock_fd = 304;
+    estate.storage_fd = 305;
     estate.segments.rings = 3; /* one of a former scraper */
     estate.segments.control = (struct segment_fds){310, 311};
     estate.segments.targets = (struct segment_fds){312, 313};
@@ -185,7 +186,7 @@ static void every_role_gets_what_the_table_of_heritage_says(void **context)
     gets(SHM_SLOT_DISCOVERY, FOR_ALL "6=312 160=360 161=361 ");
     gets(SHM_SLOT_SCRAPER(0), FOR_ALL "6=313 8=302 9=360 16=320 17=340 ");
     gets(SHM_SLOT_SCRAPER(1), FOR_ALL "6=313 8=302 9=361 18=321 19=341 ");
-    gets(SHM_SLOT_WRITER, FOR_ALL "6=313 7=314 8=302 16=320 17=350 18=321 19=351 20=322 21=352 ");
+    gets(SHM_SLOT_WRITER, FOR_ALL "6=313 7=314 8=302 226=305 16=320 17=350 18=321 19=351 20=322 21=352 ");
     gets(SHM_SLOT_CONSOLE, FOR_ALL "6=313 7=315 10=370 16=330 17=350 18=331 19=351 20=332 21=352 ");
 }
 
@@ -194,7 +195,7 @@ static void without_a_lock_nobody_gets_one(void **context)
     (void)context;
     struct estate estate = numbers();
     struct spawn_fd fds[ESTATE_MAX_FDS];
-    estate.lock_fd = estate.storage_lock_fd = -1;
+    estate.lock_fd = estate.storage_lock_fd = estate.storage_fd = -1;
     uint32_t count = estate_share(&estate, SHM_SLOT_WRITER, 400, fds);
     for (uint32_t i = 0; i < count; i++)
         assert_true(fds[i].number < HERITAGE_LOCK);
