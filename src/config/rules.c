@@ -201,15 +201,11 @@ static void settle_protocols(struct rules *rules, const struct node *at, struct 
         job->scrape_protocols = rules->config->global.scrape_protocols;
     if (job->scrape_protocols.len == 0)
         job->scrape_protocols = (struct config_protocols){usual, sizeof(usual) / sizeof(usual[0])};
-    for (size_t i = 0; i < job->scrape_protocols.len; i++) {
-        enum config_protocol protocol = job->scrape_protocols.items[i];
-        if (protocol == CONFIG_PROTOCOL_TEXT_0_0_4 || protocol == CONFIG_PROTOCOL_TEXT_1_0_0)
-            return;
-    }
-    warn(rules, at,
-         "`scrape_protocols` of the job \"%.200s\" names no PrometheusText format, which is all "
-         "that this version of limpet asks for",
-         job->job_name);
+    if (job->scrape_protocols.len == 1 && job->scrape_protocols.items[0] == CONFIG_PROTOCOL_PROTO)
+        warn(rules, at,
+             "`scrape_protocols` of the job \"%.200s\" names no text format, which is all that "
+             "this version of limpet asks for",
+             job->job_name);
 }
 
 /* As Prometheus does it, which sees no host name in it; a colon and a port are not required. */

@@ -37,8 +37,11 @@
         LIMIT(label_limit, SCHEMA_INT, "Most labels of a sample; 0: any number."),                 \
         LIMIT(label_name_length_limit, SCHEMA_INT, "Longest label name in bytes; 0: any."),        \
         LIMIT(label_value_length_limit, SCHEMA_INT, "Longest label value in bytes; 0: any."),      \
-        LIMIT(keep_dropped_targets, SCHEMA_INT,                                                    \
-              "Most dropped targets that are remembered; 0: all."),                                \
+        {.name = "keep_dropped_targets",                                                           \
+         .offset = offsetof(BLOCK, limits.keep_dropped_targets),                                   \
+         .type = SCHEMA_INT,                                                                       \
+         UNUSED("limpet counts dropped targets and remembers none"),                               \
+         .help = "Most dropped targets that are remembered; 0: all."},                             \
         {MEMBER(metric_name_validation_scheme),                                                    \
          .type = SCHEMA_ENUM,                                                                      \
          .words = validation_words,                                                                \
@@ -83,8 +86,8 @@ static const struct schema_word fallback_words[] = {
     {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_LATER},
     {"PrometheusText0.0.4", CONFIG_PROTOCOL_TEXT_0_0_4, SCHEMA_WORKS},
     {"PrometheusText1.0.0", CONFIG_PROTOCOL_TEXT_1_0_0, SCHEMA_WORKS},
-    {"OpenMetricsText0.0.1", CONFIG_PROTOCOL_OPENMETRICS_0_0_1, SCHEMA_LATER},
-    {"OpenMetricsText1.0.0", CONFIG_PROTOCOL_OPENMETRICS_1_0_0, SCHEMA_LATER},
+    {"OpenMetricsText0.0.1", CONFIG_PROTOCOL_OPENMETRICS_0_0_1, SCHEMA_WORKS},
+    {"OpenMetricsText1.0.0", CONFIG_PROTOCOL_OPENMETRICS_1_0_0, SCHEMA_WORKS},
     {NULL, 0, SCHEMA_WORKS},
 };
 
@@ -172,8 +175,8 @@ static const struct schema_key global_keys[] = {
      .help = "How long a scrape may take; at most `scrape_interval`."},
     {MEMBER(scrape_protocols), .type = SCHEMA_ENUMS, .words = protocol_words,
      .verify = check_protocols, .fallback_help = "that of the jobs",
-     .help = "The formats that targets are asked for, the most wanted first. This version asks "
-             "for the PrometheusText formats among them only."},
+     .help = "The formats that targets are asked for, the most wanted first. This version does not "
+             "ask for PrometheusProto."},
     {MEMBER(external_labels), .type = SCHEMA_MAP, .verify = check_label_names,
      .help = "Labels that every series gets on its way out, unless it has them. `$NAME` and "
              "`${NAME}` in values are environment variables, `$$` is a dollar sign."},
@@ -240,8 +243,8 @@ static const struct schema_key job_keys[] = {
      .verify = check_protocols,
      .fallback_help = "that of `global`, else OpenMetricsText1.0.0, OpenMetricsText0.0.1, "
                       "PrometheusText1.0.0, PrometheusText0.0.4",
-     .help = "The formats that targets are asked for, the most wanted first. This version asks "
-             "for the PrometheusText formats among them only."},
+     .help = "The formats that targets are asked for, the most wanted first. This version does not "
+             "ask for PrometheusProto."},
     {MEMBER(fallback_scrape_protocol), .type = SCHEMA_ENUM, .words = fallback_words, .fallback = "",
      .help = "The format of an answer whose Content-Type does not say it."},
     {MEMBER(honor_labels), .type = SCHEMA_BOOL, .fallback = "false",

@@ -342,6 +342,55 @@ static bool is_too_long(const struct target_view *view)
     return len > TARGET_LENGTH_MAX;
 }
 
+/* ---- target_limit ---- */
+
+static struct sync_job *sync_job_of(struct sync *sync, const struct config_job *job)
+{
+    return &sync->jobs[job - sync->config->scrape_configs.items];
+}
+
+static int count_target(struct round *round, const struct config_job *job,
+                        struct built_target *target)
+{
+    (void)target;
+    sync_job_of(round->sync, job)->targets++;
+    return 0;
+}
+
+static bool is_over_limit(const struct sync_job *job)
+{
+    int64_t limit = job->config->limits.target_limit;
+    return limit > 0 && job->targets > (uint64_t)limit;
+}
+
+/* How many targets the jobs have, where that matters. Jobs above their limit: counted. */
+static void count_targets(struct sync *sync)
+{
+    struct round round = {.sync = sync, .visit = count_target};
+    bool matters = false;
+    for (size_t i = 0; i < sync->job_count; i++) {
+        sync->jobs[i].targets = 0;
+        matters |= sync->jobs[i].config->limits.target_limit > 0;
+    }
+    if (!matters)
+        return;
+    check(visit_all(&round) == 0);
+    for (size_t i = 0; i < sync->job_count; i++)
+        slot_add(sync->host->slot, COUNTER_TARGET_LIMIT_EXCEEDED, is_over_limit(&sync->jobs[i]));
+}
+
+/* Why none of the job's targets is scraped, in Prometheus' words; false: they are. */
+static bool say_limit(const struct sync_job *job, char *text, size_t size)
+{
+    if (!is_over_limit(job))
+        return false;
+    snprintf(text, size, "target_limit exceeded (number of targets: %llu, limit: %lld)",
+             (unsigned long long)job->targets, (long long)job->config->limits.target_limit);
+    return true;
+}
+
+/* ---- the table ---- */
+
 static int add_to_table(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
@@ -365,7 +414,9 @@ static int add_to_table(struct round *round, const struct config_job *job,
         refuse(round, job, target->address, "its labels and URL are too long");
         return 0;
     }
-    if (answer.state == RESOLVER_KNOWN) {
+    if (say_limit(sync_job_of(round->sync, job), error, sizeof(error))) {
+        view.error = slice_of(error);
+    } else if (answer.state == RESOLVER_KNOWN) {
         put_addresses(&view, &answer, target->port);
     } else {
         int host_len = (int)(target->host.len < 256 ? target->host.len : 256);
@@ -379,6 +430,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
 int sync_write(struct sync *sync)
 {
     struct round round = {.sync = sync, .visit = add_to_table, .log_failures = true, .keeps = true};
+    count_targets(sync);
     targets_writer_begin(sync->table);
     int err = visit_all(&round);
     if (err != 0)

@@ -17,6 +17,7 @@ struct sync_job {
     const struct config_job *config;
     struct relabel *relabel;
     struct source_list sources;
+    uint64_t targets; /* with target_limit: how many there were when the table was written last */
 };
 
 struct sync {

@@ -14,4 +14,7 @@ enum label_scheme {
 
 bool label_name_valid(enum label_scheme scheme, struct slice name);
 
+/* Of the value of __name__; legacy: as above, and with colons. */
+bool metric_name_valid(enum label_scheme scheme, struct slice name);
+
 #endif

@@ -22,6 +22,8 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     plan_retain(body->plan);
     body->state = BODY_OPEN;
     body->scraped = body->accepted = body->predicted = body->learnt = 0;
+    body->dropped = body->left_out = 0;
+    body->excess = LINE_EXCESS_NONE;
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;
     body->is_cut = false;
@@ -75,13 +77,17 @@ static void forget_timestamp(const struct body *body, struct plan_sample *sample
 
 static bool is_full(const struct body *body)
 {
-    return body->harvest.count == body->harvest.limit;
+    uint32_t limit = body->source.sample_limit;
+    return body->harvest.count == body->harvest.limit ||
+           (limit != 0 && body->harvest.count - body->dropped >= limit);
 }
 
 /* The entry under the cursor has come. */
 static void take_expected(struct body *body, struct plan_sample *sample)
 {
     forget_timestamp(body, sample);
+    if (body->plan->dropped > 0)
+        body->dropped += body->plan->columns.lines[body->cursor] == LINE_DROPPED;
     if (body->harvest.is_drafted)
         harvest_add_entry(&body->harvest, sample, plan_entry_at(body->plan, body->cursor));
     else
@@ -109,6 +115,13 @@ static uint16_t gap_length(const struct body *body, const char *start,
     return body->is_cut || !separate || length > PLAN_GAP_MAX ? 0 : (uint16_t)length;
 }
 
+static void refuse(struct body *body, int err)
+{
+    body->state = err == ERR_SYNTAX ? BODY_REFUSED : BODY_NO_MEMORY;
+    if (err == ERR_SYNTAX)
+        body->excess = body->tools->learner.excess;
+}
+
 /* Finds or learns the line. False: the state says why not. */
 static bool learn(struct body *body, const struct exposition_entry *entry,
                   struct plan_entry *ret_entry)
@@ -116,7 +129,7 @@ static bool learn(struct body *body, const struct exposition_entry *entry,
     int err = line_learn(&body->tools->learner, body->tools->store, body->source.context,
                          entry->series, entry->normalise, &ret_entry->line, &body->error);
     if (err != 0) {
-        body->state = err == ERR_SYNTAX ? BODY_REFUSED : BODY_NO_MEMORY;
+        refuse(body, err);
         return false;
     }
     body->learnt++;
@@ -145,6 +158,7 @@ static void take_surprise(struct body *body, struct plan_sample *sample, struct 
     harvest_add_entry(&body->harvest, sample, entry);
     body->scraped++;
     body->accepted++;
+    body->dropped += entry.line == LINE_DROPPED;
 }
 
 /* A line that cannot be predicted, where one was expected. */
@@ -176,6 +190,21 @@ static void take_other(struct body *body, struct plan_sample *sample,
     take_surprise(body, sample, found);
 }
 
+/* A sample beyond a limit still counts, unless rules drop it, and may be refused. */
+static void leave_out(struct body *body, const struct exposition_entry *entry)
+{
+    int kept = line_judge(&body->tools->learner, body->source.context, entry->series,
+                          entry->normalise, &body->error);
+    body->scraped++;
+    if (kept < 0) {
+        refuse(body, kept);
+        return;
+    }
+    body->accepted++;
+    body->dropped += kept == 0;
+    body->left_out += kept != 0;
+}
+
 /* An entry that the parser found. */
 static void take_sample(struct body *body, const char *start, const struct exposition_entry *entry)
 {
@@ -183,8 +212,7 @@ static void take_sample(struct body *body, const char *start, const struct expos
     struct plan_entry found = {.length = gap_length(body, start, entry),
                                .type = (uint8_t)exposition_type_in_force(&body->parser)};
     if (is_full(body)) {
-        body->scraped++;
-        body->accepted++;
+        leave_out(body, entry);
         return;
     }
     if (found.length > 0)
@@ -373,13 +401,6 @@ void body_finish(struct body *body)
         (void)look_at(body, slice_make(body->kept, body->kept_len), true);
     check(body->state != BODY_OPEN);
     end_plan(body);
-}
-
-uint32_t body_dropped(const struct body *body)
-{
-    if (body_followed_plan(body))
-        return body->plan->dropped;
-    return plan_count_dropped(harvest_lines(&body->harvest, body->plan), body->harvest.count);
 }
 
 bool body_followed_plan(const struct body *body)

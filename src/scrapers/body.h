@@ -27,7 +27,8 @@ struct body_source {
     struct plan *plan; /* what the target served last, or NULL; must stay until body_end */
     enum exposition_format format;
     bool honor_timestamps;
-    uint32_t limit; /* of samples that are kept; more of them are only counted */
+    uint32_t limit;        /* of samples in the harvest */
+    uint32_t sample_limit; /* of those in it that rules do not drop; 0: no limit */
 };
 
 enum body_state {
@@ -45,6 +46,9 @@ struct body {
     struct plan *plan; /* that is followed: the source's, or one that was guessed and retained */
     uint32_t scraped;  /* samples seen, the one that was refused included */
     uint32_t accepted; /* of these, the ones without the refused one */
+    uint32_t dropped;  /* of these, the ones that metric_relabel_configs drop */
+    uint32_t left_out; /* of the others, the ones for which there was no room in the harvest */
+    enum line_excess excess; /* REFUSED for a limit of labels */
     uint32_t predicted;
     uint32_t learnt;
     struct errctx error; /* why it is not COMPLETE */
@@ -73,9 +77,6 @@ void body_finish(struct body *body);
 
 /* Whether all of the plan and nothing else was there. */
 bool body_followed_plan(const struct body *body);
-
-/* How many of the accepted samples metric_relabel_configs drop. */
-uint32_t body_dropped(const struct body *body);
 
 /* Gives back what the harvest owns, for plans is where a guessed plan is released. */
 void body_end(struct body *body, struct plans *plans);

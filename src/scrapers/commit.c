@@ -10,26 +10,33 @@
 
 int report_lines_get(struct series_store *store, struct report_lines *ret_lines)
 {
-    static const char *const names[REPORT_COUNT] = {
+    static const char *const names[REPORT_EXTRA_COUNT] = {
         [REPORT_UP] = "up",
         [REPORT_DURATION] = "scrape_duration_seconds",
         [REPORT_SCRAPED] = "scrape_samples_scraped",
         [REPORT_POST] = "scrape_samples_post_metric_relabeling",
         [REPORT_ADDED] = "scrape_series_added",
+        [REPORT_TIMEOUT] = "scrape_timeout_seconds",
+        [REPORT_SAMPLE_LIMIT] = "scrape_sample_limit",
+        [REPORT_BODY_BYTES] = "scrape_body_size_bytes",
     };
-    for (int i = 0; i < REPORT_COUNT; i++) {
+    for (int i = 0; i < REPORT_EXTRA_COUNT; i++) {
         struct label name = {SLICE_LITERAL("__name__"), slice_of(names[i])};
         int err = series_line(store, &name, 1, &ret_lines->lines[i]);
         if (err != 0)
             return err;
     }
-    return series_layout(store, ret_lines->lines, REPORT_COUNT, &ret_lines->layout);
+    int err = series_layout(store, ret_lines->lines, REPORT_COUNT, &ret_lines->layout);
+    if (err != 0)
+        return err;
+    return series_layout(store, ret_lines->lines, REPORT_EXTRA_COUNT, &ret_lines->extra_layout);
 }
 
 void report_lines_release(struct series_store *store, const struct report_lines *lines)
 {
     series_release(store, lines->layout);
-    for (int i = 0; i < REPORT_COUNT; i++)
+    series_release(store, lines->extra_layout);
+    for (int i = 0; i < REPORT_EXTRA_COUNT; i++)
         series_release(store, lines->lines[i]);
 }
 
@@ -47,7 +54,7 @@ uint64_t commit_bytes(uint32_t samples, uint32_t markers)
 {
     return column_bytes(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, samples) +
            column_bytes(SHM_BLOCK_STALE, 0, markers) +
-           block_length(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, REPORT_COUNT);
+           block_length(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, REPORT_EXTRA_COUNT);
 }
 
 /* Series that go into blocks of one kind: the lines of a layout, or those of an array. */
@@ -167,18 +174,28 @@ static int put_samples(struct commit *commit, const struct shm_block *head,
     return err != 0 ? err : put_column(commit, *head, &extra);
 }
 
+static uint32_t report_layout(const struct commit *commit, bool extra)
+{
+    return extra ? commit->report->extra_layout : commit->report->layout;
+}
+
+static uint32_t report_count(bool extra)
+{
+    return extra ? REPORT_EXTRA_COUNT : REPORT_COUNT;
+}
+
 static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
                       const struct series_state *state, const struct outcome *outcome)
 {
-    uint64_t bits[REPORT_COUNT];
+    uint64_t bits[REPORT_EXTRA_COUNT];
     struct shm_block head =
         head_of(commit, scrape->target_ref, scrape->timestamp_ms, state->scrape_seq);
     struct column stale = {
         .kind = SHM_BLOCK_STALE, .count = outcome->stale.count, .lines = outcome->stale.lines};
     struct column report = {.kind = SHM_BLOCK_SAMPLES_KIND,
                             .flags = SHM_BLOCK_REPORT | SHM_BLOCK_LAST,
-                            .layout = commit->report->layout,
-                            .count = REPORT_COUNT,
+                            .layout = report_layout(commit, scrape->reports_extra),
+                            .count = report_count(scrape->reports_extra),
                             .bits = bits};
     memcpy(bits, scrape->report, sizeof(bits));
     int err = scrape->send_samples ? put_samples(commit, &head, state, outcome) : 0;
@@ -204,7 +221,8 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
     struct series_state before = series_target_state(commit->store, scrape->target_ref);
     struct series_state state = {.timestamp_ms = scrape->timestamp_ms,
                                  .scrape_seq = before.scrape_seq + 1,
-                                 .flags = SHM_STATE_REPORTED};
+                                 .flags = SHM_STATE_REPORTED |
+                                          (scrape->reports_extra ? SHM_STATE_REPORTED_EXTRA : 0)};
     CRASHPOINT("scraper.before_reserve");
     int err = make_state(commit, outcome, &state);
     if (err == 0)
@@ -217,7 +235,7 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
     publish(commit, scrape->target_ref, &state);
     uint32_t samples =
         scrape->send_samples ? outcome_tracked_count(outcome) + outcome->extra.count : 0;
-    return (int64_t)samples + outcome->stale.count + REPORT_COUNT;
+    return (int64_t)samples + outcome->stale.count + report_count(scrape->reports_extra);
 }
 
 /* ---- a departure ---- */
@@ -253,17 +271,18 @@ static int put_left_lines(struct commit *commit, const struct shm_block *head, u
 static int put_departure(struct commit *commit, const struct shm_block *head,
                          const struct series_state *before, uint32_t heir_ref, uint32_t *ret_count)
 {
+    bool extra = (before->flags & SHM_STATE_REPORTED_EXTRA) != 0;
     struct column report = {.kind = SHM_BLOCK_STALE,
                             .flags = SHM_BLOCK_REPORT | SHM_BLOCK_LAST,
-                            .layout = commit->report->layout,
-                            .count = REPORT_COUNT};
+                            .layout = report_layout(commit, extra),
+                            .count = report_count(extra)};
     uint32_t heir_layout = heir_ref == 0 ? 0 : series_target_state(commit->store, heir_ref).layout;
     int err = 0;
     if (before->layout != 0)
         err = put_left_lines(commit, head, before->layout, heir_layout, ret_count);
     if (err != 0 || heir_ref != 0 || (before->flags & SHM_STATE_REPORTED) == 0)
         return err;
-    *ret_count += REPORT_COUNT;
+    *ret_count += report.count;
     return put_column(commit, *head, &report);
 }
 

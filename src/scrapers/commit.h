@@ -9,13 +9,25 @@
 #include "scrapers/outcome.h"
 #include "shm/block.h"
 
-/* The report series, in Prometheus' order. */
-enum report { REPORT_UP, REPORT_DURATION, REPORT_SCRAPED, REPORT_POST, REPORT_ADDED, REPORT_COUNT };
+/* The report series, in Prometheus' order; those from REPORT_COUNT on with extra_scrape_metrics. */
+enum report {
+    REPORT_UP,
+    REPORT_DURATION,
+    REPORT_SCRAPED,
+    REPORT_POST,
+    REPORT_ADDED,
+    REPORT_COUNT,
+    REPORT_TIMEOUT = REPORT_COUNT,
+    REPORT_SAMPLE_LIMIT,
+    REPORT_BODY_BYTES,
+    REPORT_EXTRA_COUNT
+};
 
-/* Their LINE records, and the LAYOUT of all of them. */
+/* Their LINE records, and the LAYOUTs of the first REPORT_COUNT and of all of them. */
 struct report_lines {
-    uint32_t lines[REPORT_COUNT];
+    uint32_t lines[REPORT_EXTRA_COUNT];
     uint32_t layout;
+    uint32_t extra_layout;
 };
 int report_lines_get(struct series_store *store, struct report_lines *ret_lines) MUST_USE;
 void report_lines_release(struct series_store *store, const struct report_lines *lines);
@@ -30,8 +42,9 @@ struct commit {
 struct commit_scrape {
     uint32_t target_ref;
     int64_t timestamp_ms;
-    bool send_samples; /* false: the outcome's samples are only what was seen */
-    double report[REPORT_COUNT];
+    bool send_samples;  /* false: the outcome's samples are only what was seen */
+    bool reports_extra; /* all of `report`, not only the first REPORT_COUNT */
+    double report[REPORT_EXTRA_COUNT];
 };
 
 /*

@@ -20,13 +20,25 @@ static uint64_t hash_slice(struct slice text, uint64_t seed)
     return hash64(text.ptr, text.len, seed ^ text.len);
 }
 
+/* A target with such a label cannot be scraped at all, and the error names the value. */
+static bool is_value_too_long(const struct line_rules *rules, const struct label *label)
+{
+    return rules->limits.value_length > 0 && label->value.len > rules->limits.value_length;
+}
+
+/* Whether something looks at values of the target's labels. */
+static bool needs_values(const struct line_rules *rules)
+{
+    return rules->relabel != NULL || rules->limits.value_length > 0;
+}
+
 static uint64_t context_key(const struct line_rules *rules, const struct label *labels,
                             uint32_t label_count)
 {
     uint64_t key = hash64(rules->job.ptr, rules->job.len, rules->honor_labels);
     for (uint32_t i = 0; i < label_count; i++) {
         key = hash_slice(labels[i].name, key);
-        if (relabel_reads(rules->relabel, labels[i].name))
+        if (relabel_reads(rules->relabel, labels[i].name) || is_value_too_long(rules, &labels[i]))
             key = hash_slice(labels[i].value, key);
     }
     return key;
@@ -45,18 +57,20 @@ static struct line_context *context_new(const struct line_rules *rules, const st
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < label_count; i++)
-        bytes += labels[i].name.len + (rules->relabel != NULL ? labels[i].value.len : 0);
+        bytes += labels[i].name.len + (needs_values(rules) ? labels[i].value.len : 0);
     struct line_context *context =
         calloc(1, sizeof(*context) + label_count * sizeof(struct label) + bytes);
     check(context != NULL);
     context->honor_labels = rules->honor_labels;
+    context->scheme = rules->scheme;
+    context->limits = rules->limits;
     context->relabel = rules->relabel;
     context->labels = (struct label *)(void *)(context + 1);
     context->label_count = label_count;
     char *text = (char *)(context->labels + label_count);
     for (uint32_t i = 0; i < label_count; i++) {
         context->labels[i].name = put_text(&text, labels[i].name);
-        if (rules->relabel != NULL)
+        if (needs_values(rules))
             context->labels[i].value = put_text(&text, labels[i].value);
     }
     return context;
@@ -256,9 +270,34 @@ static bool hides(const struct label *label)
     return label->value.ptr == series_hides;
 }
 
-static bool is_valid_text(struct slice text)
+/* The labels of the target and of the line together. */
+static void unite(struct line_learner *learner, const struct line_context *context, int count)
 {
-    return text.len > 0 && utf8_valid(text.ptr, text.len);
+    struct label_set *set = &learner->relabelled;
+    label_set_clear(set);
+    for (uint32_t i = 0; i < context->label_count; i++)
+        label_set_put(set, context->labels[i].name, context->labels[i].value);
+    for (int i = 0; i < count; i++) {
+        if (hides(&learner->labels[i]))
+            label_set_drop(set, learner->labels[i].name);
+        else
+            label_set_put(set, learner->labels[i].name, learner->labels[i].value);
+    }
+}
+
+static bool is_valid_name(enum label_scheme scheme, const struct label *label)
+{
+    /* Legacy names of metrics may hold colons. */
+    if (scheme == LABEL_SCHEME_LEGACY && slice_equal(label->name, metric_name))
+        return metric_name_valid(scheme, label->value);
+    return label_name_valid(scheme, label->name);
+}
+
+static bool is_valid(enum label_scheme scheme, const struct label *label)
+{
+    bool has_value =
+        hides(label) || (label->value.len > 0 && utf8_valid(label->value.ptr, label->value.len));
+    return has_value && is_valid_name(scheme, label);
 }
 
 /* The first label with the name of the one before it; count if there is none. */
@@ -278,16 +317,86 @@ static int refuse_repeat(struct slice name, struct errctx *why)
     return err_set(why, ERR_SYNTAX, "label name %s is not unique: invalid sample", text);
 }
 
-/* What Prometheus asks of a series before it takes it, in its order. */
-static int check_labels(const struct label *labels, int count, struct errctx *why)
+static int check_names(const struct line_context *context, const struct label *labels, int count,
+                       struct errctx *why)
 {
+    bool valid = true;
+    for (int i = 0; valid && i < count; i++)
+        valid = is_valid(context->scheme, &labels[i]);
+    for (uint32_t i = 0; valid && i < context->label_count; i++) {
+        struct slice name = context->labels[i].name;
+        valid = label_name_valid(context->scheme, name) || has_label(labels, count, name);
+    }
+    return valid ? 0 : refuse(why, "invalid metric name or label names", labels, count);
+}
+
+/* ---- limits ---- */
+
+/* How Prometheus shortens texts in its messages. */
+#define SHORT(slice) (int)((slice).len < 50 ? (slice).len : 50), (slice).ptr
+
+static int check_lengths(struct line_learner *learner, const struct line_limits *limits,
+                         struct slice metric, const struct label *label, struct errctx *why)
+{
+    struct slice value = label->value;
+    char quoted[256];
+    struct strbuf text = STRBUF_FIXED(quoted);
+    if (limits->name_length > 0 && label->name.len > limits->name_length) {
+        learner->excess = LINE_EXCESS_NAME;
+        return err_set(why, ERR_SYNTAX,
+                       "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, length: "
+                       "%zu, limit: %llu)",
+                       SHORT(metric), SHORT(label->name), label->name.len,
+                       (unsigned long long)limits->name_length);
+    }
+    if (limits->value_length == 0 || value.len <= limits->value_length)
+        return 0;
+    learner->excess = LINE_EXCESS_VALUE;
+    strbuf_add_json(&text, value.ptr, value.len < 50 ? value.len : 50);
+    return err_set(why, ERR_SYNTAX,
+                   "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: %s, "
+                   "length: %zu, limit: %llu)",
+                   SHORT(metric), SHORT(label->name), quoted, value.len,
+                   (unsigned long long)limits->value_length);
+}
+
+/*
+ * The labels of target and line together, in their order: `labels` are the line's. Prometheus looks
+ * at all of them.
+ */
+static int check_limits(struct line_learner *learner, const struct line_context *context, int count,
+                        struct errctx *why)
+{
+    const struct line_limits *limits = &context->limits;
+    struct label_set *set = &learner->relabelled;
+    if (limits->labels == 0 && limits->name_length == 0 && limits->value_length == 0)
+        return 0;
+    unite(learner, context, count);
+    struct slice metric = label_set_get(set, metric_name);
+    if (limits->labels > 0 && set->count > limits->labels) {
+        learner->excess = LINE_EXCESS_LABELS;
+        return err_set(why, ERR_SYNTAX,
+                       "label_limit exceeded (metric: %.*s, number of labels: %zu, limit: %llu)",
+                       SHORT(metric), set->count, (unsigned long long)limits->labels);
+    }
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < set->count; i++)
+        err = check_lengths(learner, limits, metric, &set->labels[i], why);
+    return err;
+}
+
+/* What Prometheus asks of a series before it takes it, in its order. */
+static int check_labels(struct line_learner *learner, const struct line_context *context, int count,
+                        struct errctx *why)
+{
+    const struct label *labels = learner->labels;
     if (!has_label(labels, count, metric_name))
         return err_set(why, ERR_SYNTAX, "missing metric name (__name__ label)");
-    for (int i = 0; i < count; i++) {
-        bool has_value = hides(&labels[i]) || is_valid_text(labels[i].value);
-        if (!is_valid_text(labels[i].name) || !has_value)
-            return refuse(why, "invalid metric name or label names", labels, count);
-    }
+    int err = check_names(context, labels, count, why);
+    if (err == 0)
+        err = check_limits(learner, context, count, why);
+    if (err != 0)
+        return err;
     int repeat = find_repeat(labels, count);
     return repeat < count ? refuse_repeat(labels[repeat].name, why) : 0;
 }
@@ -317,21 +426,6 @@ static int collect(struct line_learner *learner, const struct line_context *cont
 }
 
 /* ---- relabelling ---- */
-
-/* The labels of the target and of the line together. */
-static void unite(struct line_learner *learner, const struct line_context *context, int count)
-{
-    struct label_set *set = &learner->relabelled;
-    label_set_clear(set);
-    for (uint32_t i = 0; i < context->label_count; i++)
-        label_set_put(set, context->labels[i].name, context->labels[i].value);
-    for (int i = 0; i < count; i++) {
-        if (hides(&learner->labels[i]))
-            label_set_drop(set, learner->labels[i].name);
-        else
-            label_set_put(set, learner->labels[i].name, learner->labels[i].value);
-    }
-}
 
 /*
  * What of the set is not the target's, and the target's labels that are not in the set. A label
@@ -378,12 +472,13 @@ static int relabel(struct line_learner *learner, const struct line_context *cont
 int line_labels(struct line_learner *learner, const struct line_context *context,
                 struct exposition_label *exposed, int count, struct errctx *why)
 {
+    learner->excess = LINE_EXCESS_NONE;
     count = collect(learner, context, exposed, count);
     if (context->relabel != NULL)
         count = relabel(learner, context, count, why);
     if (count <= 0 && context->relabel != NULL)
         return count;
-    int err = check_labels(learner->labels, count, why);
+    int err = check_labels(learner, context, count, why);
     return err == 0 ? count : err;
 }
 
@@ -403,6 +498,17 @@ static int decode(struct line_learner *learner, struct slice series,
             return count;
         make_room(learner, learner->label_room + 1);
     }
+}
+
+int line_judge(struct line_learner *learner, const struct line_context *context,
+               struct slice series, enum exposition_normalise normalise, struct errctx *why)
+{
+    int count = decode(learner, series, normalise);
+    check(count > 0);
+    count = line_labels(learner, context, learner->exposed, count, why);
+    if (learner->texts.total > 0)
+        arena_reset(&learner->texts);
+    return count > 0 ? 1 : count;
 }
 
 int line_learn(struct line_learner *learner, struct series_store *store,

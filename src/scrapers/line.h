@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "exposition/exposition.h"
+#include "labels/label_name.h"
 #include "labels/label_set.h"
 #include "labels/relabel.h"
 #include "shm/series.h"
@@ -24,10 +25,22 @@ struct plan;
 /* The ref of a text that metric_relabel_configs drop: it has no LINE. */
 #define LINE_DROPPED 0u
 
+/* Of all labels of a series, the target's included; 0: no limit. */
+struct line_limits {
+    uint64_t labels;
+    uint64_t name_length; /* bytes */
+    uint64_t value_length;
+};
+
+/* The one that a text exceeded. */
+enum line_excess { LINE_EXCESS_NONE, LINE_EXCESS_LABELS, LINE_EXCESS_NAME, LINE_EXCESS_VALUE };
+
 /* What a job says of the series of its targets. */
 struct line_rules {
     struct slice job;
     bool honor_labels;
+    enum label_scheme scheme;
+    struct line_limits limits;
     const struct relabel *relabel; /* metric_relabel_configs; NULL: none. Must outlive contexts. */
 };
 
@@ -40,6 +53,8 @@ struct line_context {
     uint64_t key;
     uint32_t references;
     bool honor_labels;
+    enum label_scheme scheme;
+    struct line_limits limits;
     const struct relabel *relabel;
     uint32_t label_count;
     struct label *labels; /* the target's, sorted; values that nothing depends on are just some */
@@ -73,6 +88,7 @@ struct line_learner {
     int label_room;
     struct arena texts; /* of renamed and relabelled labels */
     struct label_set relabelled;
+    enum line_excess excess; /* of the text that was refused last */
 };
 void line_learner_fini(struct line_learner *learner);
 
@@ -81,7 +97,7 @@ void line_learner_fini(struct line_learner *learner);
  * drops empty ones, relabels and checks the rest. `exposed` is sorted meanwhile. The labels are
  * learner->labels[0 ... result - 1], sorted by name, and may hide ones of the target
  * (shm/series.h); none: the rules drop it. ERR_SYNTAX, with Prometheus' words: the whole scrape
- * fails.
+ * fails; learner->excess says whether for a limit.
  */
 int line_labels(struct line_learner *learner, const struct line_context *context,
                 struct exposition_label *exposed, int count, struct errctx *why) MUST_USE;
@@ -93,5 +109,13 @@ int line_labels(struct line_learner *learner, const struct line_context *context
 int line_learn(struct line_learner *learner, struct series_store *store,
                const struct line_context *context, struct slice series,
                enum exposition_normalise normalise, uint32_t *ret_ref, struct errctx *why) MUST_USE;
+
+/*
+ * The same for a text that nobody will send: 1 if there would be a LINE, 0 if the rules drop it,
+ * ERR_SYNTAX. Nothing is stored.
+ */
+int line_judge(struct line_learner *learner, const struct line_context *context,
+               struct slice series, enum exposition_normalise normalise,
+               struct errctx *why) MUST_USE;
 
 #endif

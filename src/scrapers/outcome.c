@@ -56,7 +56,8 @@ static void clear(struct outcome *outcome)
     outcome->stale.count = outcome->stamped.count = 0;
     outcome->plan = NULL;
     outcome->plan_bits = NULL;
-    outcome->tracked_have_times = false;
+    outcome->tracked_have_times = outcome->exceeded = false;
+    outcome->counted = 0;
     outcome->added = outcome->duplicate = outcome->respelled = 0;
     outcome->out_of_order = outcome->out_of_bounds = 0;
 }
@@ -175,6 +176,22 @@ static bool repeats(struct outcome *outcome, const struct sample *earlier,
     return true;
 }
 
+static bool is_same_text(const struct outcome_input *input, const struct harvest *harvest,
+                         const struct plan *plan, uint32_t seen, const struct sample *sample)
+{
+    return (seen & SEEN_TAKEN) != 0 && !sample->is_explicit &&
+           sample_at(input, harvest, plan, seen >> SEEN_SHIFT).print == sample->print;
+}
+
+/* A sample that is beyond the limit is as one that has not come. */
+static bool is_beyond_limit(struct outcome *outcome, const struct outcome_input *input)
+{
+    if (input->sample_limit == 0 || ++outcome->counted <= input->sample_limit)
+        return false;
+    outcome->exceeded = true;
+    return true;
+}
+
 static bool is_too_old_or_new(struct outcome *outcome, const struct outcome_input *input,
                               const struct sample *sample, uint32_t flags)
 {
@@ -208,6 +225,8 @@ static void take_or_refuse(struct outcome *outcome, const struct outcome_input *
     if (sample.line == LINE_DROPPED)
         return;
     uint32_t *seen = refmap_at(&outcome->seen, sample.line);
+    if (!is_same_text(input, harvest, plan, *seen, &sample) && is_beyond_limit(outcome, input))
+        return;
     if (is_reserved(input, sample.line)) {
         outcome->respelled++;
         return;
@@ -257,7 +276,8 @@ static int64_t time_after(const struct outcome *outcome, const struct outcome_in
     uint32_t flags = flags_before(outcome, line);
     const uint32_t *seen = refmap_find(&outcome->seen, line);
     int64_t time_ms = last_time(input, flags);
-    if (!input->failed && seen != NULL && (*seen & SEEN_TAKEN) != 0) {
+    bool sent = !input->failed && !outcome->exceeded;
+    if (sent && seen != NULL && (*seen & SEEN_TAKEN) != 0) {
         uint32_t at = *seen >> SEEN_SHIFT;
         bool is_explicit = harvest->has_times && harvest->times[at] != HARVEST_NO_TIME;
         time_ms = later(time_ms, is_explicit ? harvest->times[at] : input->timestamp_ms);
@@ -309,7 +329,8 @@ static bool is_as_always(const struct outcome_input *input, const struct harvest
                          const struct plan *plan, bool followed)
 {
     return followed && plan->plain && plan == input->known && !harvest->has_times &&
-           input->before.layout == plan->layout && input->before.stamped == 0;
+           input->before.layout == plan->layout && input->before.stamped == 0 &&
+           (input->sample_limit == 0 || plan->count - plan->dropped <= input->sample_limit);
 }
 
 /* The values that go with the lines of the plan's layout. */

@@ -36,12 +36,14 @@ struct outcome {
     const struct plan *plan;     /* if not NULL: tracked is this plan's layout with plan_bits */
     const uint64_t *plan_bits;
     bool tracked_have_times; /* tracked.times has a meaning */
+    bool exceeded;           /* more samples than the limit: nothing may be sent */
     uint32_t added;          /* series that were not known before: scrape_series_added */
     uint32_t duplicate;
     uint32_t respelled;
     uint32_t out_of_order;
     uint32_t out_of_bounds;
     /* private */
+    uint64_t counted;    /* of the samples, those that the limit is for */
     uint64_t *kept_bits; /* plan_bits without those of entries that have no line */
     uint32_t kept_room;
     struct refmap before;
@@ -57,6 +59,7 @@ struct outcome_input {
     uint32_t reserved_count;
     int64_t timestamp_ms;
     int64_t now_ms;
+    uint64_t sample_limit; /* 0: none */
     bool track_timestamps;
     bool failed; /* an error ended the body: what came before it counts as seen, but is not sent */
 };

@@ -10,11 +10,16 @@
 /* Weights count down from here, as Prometheus' do: one more than the protocols it knows. */
 #define FIRST_WEIGHT 6
 
+/* NULL: not asked for. */
 static const char *media_type(enum config_protocol protocol)
 {
     switch (protocol) {
+    case CONFIG_PROTOCOL_OPENMETRICS_1_0_0:
+        return "application/openmetrics-text;version=1.0.0";
+    case CONFIG_PROTOCOL_OPENMETRICS_0_0_1:
+        return "application/openmetrics-text;version=0.0.1";
     case CONFIG_PROTOCOL_TEXT_1_0_0:
-        return "text/plain;version=1.0.0;escaping=allow-utf-8";
+        return "text/plain;version=1.0.0";
     case CONFIG_PROTOCOL_TEXT_0_0_4:
         return "text/plain;version=0.0.4";
     default:
@@ -22,7 +27,22 @@ static const char *media_type(enum config_protocol protocol)
     }
 }
 
-const char *request_accept(const struct config_protocols *protocols,
+/* Of the formats that can hold any name, how names are to be written. */
+static const char *escaping_of(enum config_protocol protocol, enum config_escaping escaping)
+{
+    static const char *const parameters[] = {
+        [CONFIG_ESCAPING_NONE] = "",
+        [CONFIG_ESCAPING_ALLOW_UTF_8] = ";escaping=allow-utf-8",
+        [CONFIG_ESCAPING_UNDERSCORES] = ";escaping=underscores",
+        [CONFIG_ESCAPING_DOTS] = ";escaping=dots",
+        [CONFIG_ESCAPING_VALUES] = ";escaping=values",
+    };
+    bool any_name =
+        protocol == CONFIG_PROTOCOL_OPENMETRICS_1_0_0 || protocol == CONFIG_PROTOCOL_TEXT_1_0_0;
+    return any_name ? parameters[escaping] : "";
+}
+
+const char *request_accept(const struct config_protocols *protocols, enum config_escaping escaping,
                            char text[static REQUEST_ACCEPT_SIZE])
 {
     struct strbuf accept = {text, 0, REQUEST_ACCEPT_SIZE, true, false};
@@ -30,7 +50,8 @@ const char *request_accept(const struct config_protocols *protocols,
     for (size_t i = 0; i < protocols->len; i++) {
         const char *type = media_type(protocols->items[i]);
         if (type != NULL)
-            strbuf_addf(&accept, "%s;q=0.%d,", type, weight--);
+            strbuf_addf(&accept, "%s%s;q=0.%d,", type, escaping_of(protocols->items[i], escaping),
+                        weight--);
     }
     strbuf_addf(&accept, "*/*;q=0.%d", weight);
     return text;

@@ -14,7 +14,7 @@
  * The Accept header for these protocols: the text formats among them in their order, then anything.
  * Returns text.
  */
-const char *request_accept(const struct config_protocols *protocols,
+const char *request_accept(const struct config_protocols *protocols, enum config_escaping escaping,
                            char text[static REQUEST_ACCEPT_SIZE]);
 
 /* The word in the file for a fallback_scrape_protocol; NULL for none. */

@@ -97,6 +97,18 @@ static void fail(struct scrape *scrape, enum counter reason, const char *text)
     snprintf(scrape->error, sizeof(scrape->error), "%s", text);
 }
 
+/* Which limit the labels of a series exceeded, if that is why they were refused. */
+static enum counter reason_of_labels(enum line_excess excess)
+{
+    static const enum counter reasons[] = {
+        [LINE_EXCESS_NONE] = COUNTER_SCRAPE_LABELS,
+        [LINE_EXCESS_LABELS] = COUNTER_SCRAPE_LABEL_LIMIT,
+        [LINE_EXCESS_NAME] = COUNTER_SCRAPE_NAME_LENGTH_LIMIT,
+        [LINE_EXCESS_VALUE] = COUNTER_SCRAPE_VALUE_LENGTH_LIMIT,
+    };
+    return reasons[excess];
+}
+
 static enum counter reason_of(int error)
 {
     if (error == ERR_TIMEOUT)
@@ -111,8 +123,10 @@ static void fail_as_body(struct scrape *scrape)
     if (body->state == BODY_MALFORMED)
         fail(scrape, COUNTER_SCRAPE_PARSE, body->error.text);
     else if (body->state == BODY_REFUSED)
-        fail(scrape, COUNTER_SCRAPE_LABELS, body->error.text);
-    else if (body->state == BODY_COMPLETE && body->accepted > body->harvest.count)
+        fail(scrape, reason_of_labels(body->excess), body->error.text);
+    else if (body->left_out > 0 && body->harvest.count < body->harvest.limit)
+        fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
+    else if (body->state == BODY_COMPLETE && body->left_out > 0)
         fail(scrape, COUNTER_SCRAPE_TOO_BIG, "more samples than half of the ring has room for");
 }
 
@@ -132,6 +146,17 @@ static void tell_failure(const struct scrape *scrape)
 
 /* ---- the end ---- */
 
+static const struct config_limits *limits_of(const struct target *target)
+{
+    static const struct config_limits none;
+    return target->job != NULL ? &target->job->config->limits : &none;
+}
+
+static bool reports_extra(const struct target *target)
+{
+    return target->job != NULL && target->job->config->extra_scrape_metrics;
+}
+
 static struct outcome_input input_of(const struct scrape *scrape)
 {
     const struct target *target = scrape->target;
@@ -141,9 +166,10 @@ static struct outcome_input input_of(const struct scrape *scrape)
         .before = series_target_state(&scraper->store, target->ref),
         .known = target->plan,
         .reserved = scraper->report.lines,
-        .reserved_count = REPORT_COUNT,
+        .reserved_count = reports_extra(target) ? REPORT_EXTRA_COUNT : REPORT_COUNT,
         .timestamp_ms = scrape->timestamp_ms,
         .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
+        .sample_limit = (uint64_t)limits_of(target)->sample_limit,
         .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
         .failed = scrape->failure != NO_FAILURE,
     };
@@ -160,8 +186,19 @@ static bool is_too_big(const struct scraper *scraper, const struct outcome *outc
 /* Whether the transport and everything before the body's content was right. */
 static bool was_read(const struct scrape *scrape)
 {
-    return scrape->failure == NO_FAILURE || scrape->failure == COUNTER_SCRAPE_PARSE ||
-           scrape->failure == COUNTER_SCRAPE_LABELS || scrape->failure == COUNTER_SCRAPE_TOO_BIG;
+    switch (scrape->failure) {
+    case NO_FAILURE:
+    case COUNTER_SCRAPE_PARSE:
+    case COUNTER_SCRAPE_LABELS:
+    case COUNTER_SCRAPE_LABEL_LIMIT:
+    case COUNTER_SCRAPE_NAME_LENGTH_LIMIT:
+    case COUNTER_SCRAPE_VALUE_LENGTH_LIMIT:
+    case COUNTER_SCRAPE_SAMPLE_LIMIT:
+    case COUNTER_SCRAPE_TOO_BIG:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static void find_outcome(struct scrape *scrape)
@@ -174,22 +211,37 @@ static void find_outcome(struct scrape *scrape)
         return;
     }
     outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
-    if (!input.failed && is_too_big(scrape->target->scraper, outcome)) {
+    if (outcome->exceeded)
+        fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
+    else if (!input.failed && is_too_big(scrape->target->scraper, outcome)) {
         fail(scrape, COUNTER_SCRAPE_TOO_BIG, "its samples take more than half of the ring");
         input.failed = true;
         outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
     }
 }
 
+/* Nothing is told of a body that the transport did not bring whole. */
+static double reported_bytes(const struct scrape *scrape)
+{
+    if (scrape->failure == COUNTER_SCRAPE_BODY_LIMIT)
+        return -1;
+    bool came = was_read(scrape) || scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE;
+    return came ? (double)scrape->body_bytes : 0;
+}
+
 static void fill_report(const struct scrape *scrape, double *report)
 {
     const struct body *body = &scrape->body;
     bool counts = scrape->uses_body && was_read(scrape);
+    const struct target *target = scrape->target;
     report[REPORT_UP] = scrape->failure == NO_FAILURE ? 1 : 0;
     report[REPORT_DURATION] = (double)(clock_mono_ns() - scrape->started_ns) / 1e9;
     report[REPORT_SCRAPED] = counts ? body->scraped : 0;
-    report[REPORT_POST] = counts ? body->accepted - body_dropped(body) : 0;
-    report[REPORT_ADDED] = counts ? scrape->target->scraper->outcome.added : 0;
+    report[REPORT_POST] = counts ? body->accepted - body->dropped : 0;
+    report[REPORT_ADDED] = counts ? target->scraper->outcome.added : 0;
+    report[REPORT_TIMEOUT] = (double)target->timeout_ns / 1e9;
+    report[REPORT_SAMPLE_LIMIT] = (double)limits_of(target)->sample_limit;
+    report[REPORT_BODY_BYTES] = reported_bytes(scrape);
 }
 
 static void count_outcome(const struct scrape *scrape, const struct outcome *outcome)
@@ -202,7 +254,7 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
     if (!scrape->uses_body)
         return;
     count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
-    count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, body_dropped(&scrape->body));
+    count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, scrape->body.dropped);
     count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
     count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
 }
@@ -242,6 +294,7 @@ static void commit(struct scrape *scrape)
                                       .timestamp_ms = scrape->timestamp_ms};
     find_outcome(scrape);
     fill_report(scrape, committed.report);
+    committed.reports_extra = reports_extra(target);
     committed.send_samples = scrape->failure == NO_FAILURE;
     int64_t samples = commit_scrape(&scraper->commit, &committed, &scraper->outcome);
     if (samples < 0) {
@@ -301,7 +354,7 @@ static void finish(struct scrape *scrape)
     if (is_out_of_order(scrape))
         count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER,
               REPORT_COUNT +
-                  (scrape->uses_body ? scrape->body.accepted - body_dropped(&scrape->body) : 0));
+                  (scrape->uses_body ? scrape->body.accepted - scrape->body.dropped : 0));
     else if (has_no_memory(scrape))
         count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
     else
@@ -353,10 +406,20 @@ static void on_head(struct fetch_connection *conn, const struct http_head *head)
 }
 
 /* So many samples without times of their own fill half of the ring. */
-static uint32_t sample_limit(const struct scraper *scraper)
+static uint32_t harvest_limit(const struct scraper *scraper)
 {
     uint64_t limit = scraper->ring.size / 2 / sizeof(uint64_t);
     return limit > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)limit;
+}
+
+/*
+ * With this many samples more have certainly come than sample_limit allows. A few more than the
+ * limit are kept, since those that are duplicates do not count, which is found out at the end.
+ */
+static uint32_t rough_sample_limit(const struct config_limits *limits)
+{
+    int64_t limit = limits->sample_limit;
+    return limit == 0 || limit > INT32_MAX / 2 ? 0 : (uint32_t)(limit + limit / 4 + 256);
 }
 
 /* The first byte of a body: only now the Content-Type matters. */
@@ -369,7 +432,8 @@ static void start_body(struct scrape *scrape)
         .context = target->context,
         .plan = target->plan,
         .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
-        .limit = sample_limit(scraper),
+        .limit = harvest_limit(scraper),
+        .sample_limit = rough_sample_limit(limits_of(target)),
     };
     if (exposition_format_of(slice_of(scrape->content_type), target->fallback, &source.format,
                              &why) != 0) {
@@ -380,8 +444,24 @@ static void start_body(struct scrape *scrape)
     scrape->uses_body = true;
 }
 
-static void take_body(struct scrape *scrape, struct slice bytes)
+/* What is still to come does not matter any more. */
+static void end_too_large_body(struct scrape *scrape)
 {
+    struct target *target = scrape->target;
+    scrape->failure = NO_FAILURE; /* this comes before what may be wrong with the Content-Type */
+    fail(scrape, COUNTER_SCRAPE_BODY_LIMIT, "body size limit exceeded");
+    fetch_abort(&target->conn);
+    count_transfer(target);
+    finish(scrape);
+}
+
+/* False: the body is too large. */
+static bool take_body(struct scrape *scrape, struct slice bytes)
+{
+    uint64_t limit = limits_of(scrape->target)->body_size_limit;
+    scrape->body_bytes += bytes.len;
+    if (limit != 0 && scrape->body_bytes >= limit && scrape->failure != COUNTER_SCRAPE_STATUS)
+        return false;
     if (!scrape->has_body) {
         scrape->has_body = true;
         if (scrape->failure == NO_FAILURE)
@@ -389,30 +469,37 @@ static void take_body(struct scrape *scrape, struct slice bytes)
     }
     if (scrape->uses_body)
         body_take(&scrape->body, bytes);
+    return true;
 }
 
-static void take_gzip(struct scrape *scrape, struct slice bytes)
+static bool take_gzip(struct scrape *scrape, struct slice bytes)
 {
     static uint8_t room[16384]; /* its content is used up at once */
     struct slice piece;
     int r = 0;
     while (!scrape->gzip_over &&
-           (r = http_gzip_next(&scrape->gzip, &bytes, room, sizeof(room), &piece)) > 0)
-        take_body(scrape, piece);
+           (r = http_gzip_next(&scrape->gzip, &bytes, room, sizeof(room), &piece)) > 0) {
+        if (!take_body(scrape, piece))
+            return false;
+    }
     if (r < 0)
         scrape->gzip_over = true;
+    return true;
 }
 
 static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
 {
     struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
+    bool fits;
     if (scrape->location != NULL)
         return;
     if (scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
-        take_gzip(scrape, slice_make(bytes, len));
+        fits = take_gzip(scrape, slice_make(bytes, len));
     else
-        take_body(scrape, slice_make(bytes, len));
+        fits = take_body(scrape, slice_make(bytes, len));
     CRASHPOINT("scraper.body_part");
+    if (!fits)
+        end_too_large_body(scrape);
 }
 
 /* What undoing the compression says of the body as a whole. */
@@ -539,6 +626,7 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->promised = promised;
     scrape->failure = NO_FAILURE;
     scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
+    scrape->body_bytes = 0;
     scrape->content_type[0] = scrape->error[0] = '\0';
     target->scrape = scrape;
     scraper->promised += promised;

@@ -26,6 +26,7 @@ struct scrape {
     bool gzip_over; /* it was damaged, or longer than allowed */
     bool has_body;  /* a byte of it came; `body` is in use if there was no failure then */
     bool uses_body;
+    uint64_t body_bytes; /* of the body, so far */
     char content_type[512];
     char error[1024];
     struct body body;

@@ -20,7 +20,8 @@ static int prepare_job(struct scraper_job *job, const struct config_job *config,
     const struct config_relabels *rules = &config->metric_relabel_configs;
     job->config = config;
     client_init(&job->client, &config->http);
-    job->accept = strdup(request_accept(&config->scrape_protocols, accept));
+    job->accept = strdup(
+        request_accept(&config->scrape_protocols, config->metric_name_escaping_scheme, accept));
     check(job->accept != NULL);
     int err = relabel_compile(rules->items, rules->len,
                               config_label_scheme(config->metric_name_validation_scheme),
@@ -105,7 +106,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
     hash_key_make(&scraper->tools.key);
     scraper->tools.store = &scraper->store;
     plans_init(&scraper->plans, &scraper->store, &scraper->contexts, scraper->report.lines,
-               REPORT_COUNT);
+               REPORT_EXTRA_COUNT);
     scraper->commit = (struct commit){
         .ring = &scraper->ring, .store = &scraper->store, .report = &scraper->report};
     schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,

@@ -115,11 +115,18 @@ static struct line_context *context_of(struct scraper *scraper, const struct tar
                                        const struct label *labels)
 {
     const struct scraper_job *job = scraper_job(scraper, view->job);
-    const struct line_rules rules = {
+    struct line_rules rules = {
         .job = view->job,
         .honor_labels = (view->flags & SHM_TARGET_HONOR_LABELS) != 0,
-        .relabel = job != NULL ? job->relabel : NULL,
     };
+    if (job != NULL) {
+        const struct config_limits *limits = &job->config->limits;
+        rules.relabel = job->relabel;
+        rules.scheme = config_label_scheme(job->config->metric_name_validation_scheme);
+        rules.limits = (struct line_limits){(uint64_t)limits->label_limit,
+                                            (uint64_t)limits->label_name_length_limit,
+                                            (uint64_t)limits->label_value_length_limit};
+    }
     return line_context_get(&scraper->contexts, &rules, labels, view->label_count);
 }
 

@@ -220,7 +220,8 @@ struct shm_target_state {
     uint32_t metadata_ref; /* what is known of the families it exposes; 0 = nothing */
     uint32_t metadata_generation;
 };
-#define SHM_STATE_REPORTED 1u /* report series have been sent */
+#define SHM_STATE_REPORTED       1u /* report series have been sent */
+#define SHM_STATE_REPORTED_EXTRA 2u /* those of extra_scrape_metrics too */
 _Static_assert(sizeof(struct shm_target_state) == 48, "layout");
 
 /* Body of a TARGET record; its labels follow. */

@@ -68,7 +68,7 @@ def test_every_request_has_the_headers_of_prometheus(run):
             assert request.header("Accept-Encoding") == "identity"
             assert request.header("X-Prometheus-Scrape-Timeout-Seconds") == timeout
             formats = [part.split(";")[0] for part in request.header("Accept").split(",")]
-            assert set(formats) == {"text/plain", "*/*"} and formats[-1] == "*/*"
+            assert set(formats) == {"application/openmetrics-text", "text/plain", "*/*"} and formats[-1] == "*/*"
 
 
 def test_all_requests_are_well_formed(run):

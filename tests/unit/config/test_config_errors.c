@@ -95,7 +95,8 @@ static const struct refusal values[] = {
      "3:21: `scrape_protocols` must not name a protocol twice"},
     {JOB("fallback_scrape_protocol: PrometheusProto"),
      "3:29: `fallback_scrape_protocol` PrometheusProto is not supported by this version of limpet "
-     "yet; it must be one of `PrometheusText0.0.4`, `PrometheusText1.0.0`"},
+     "yet; it must be one of `PrometheusText0.0.4`, `PrometheusText1.0.0`, "
+     "`OpenMetricsText0.0.1`, `OpenMetricsText1.0.0`"},
     {JOB("static_configs: [{labels: {'': x}}]"),
      "3:29: `labels` must not hold an empty label name"},
     {JOB("file_sd_configs: [{files: []}]"), "3:29: `files` must name at least one file"},

@@ -387,6 +387,29 @@ static void what_a_rule_drops_is_counted_and_is_no_failure(void **state)
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 0);
 }
 
+static void above_target_limit_no_target_of_the_job_is_asked(void **state)
+{
+    struct fixture *fixture = *state;
+    struct target_view target;
+    struct targets_cursor cursor;
+    start(fixture, "global: {target_limit: 2}\n"
+                   "scrape_configs:\n"
+                   "- {job_name: a, static_configs: [{targets: ['127.0.0.1:1', '127.0.0.1:2']}]}\n"
+                   "- {job_name: b, static_configs: [{targets: ['127.0.0.1:1', '127.0.0.1:2',\n"
+                   "   '127.0.0.1:3', '127.0.0.1:1']}]}\n");
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 5);
+    assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_LIMIT_EXCEEDED), 1);
+    assert_int_equal(targets_reader_open(&fixture->reader, &cursor), 0);
+    while (targets_cursor_next(&cursor, &target) == 1) {
+        if (slice_is(target.job, "a"))
+            assert_int_equal(target.error.len, 0);
+        else
+            assert_true(
+                slice_is(target.error, "target_limit exceeded (number of targets: 3, limit: 2)"));
+    }
+}
+
 static void a_target_that_is_too_long_harms_no_other(void **state)
 {
     struct fixture *fixture = *state;
@@ -529,6 +552,7 @@ int main(void)
         SYNCED(a_new_discovery_knows_the_addresses_of_the_one_before),
         SYNCED(what_is_no_target_is_counted_and_harms_no_other),
         SYNCED(what_a_rule_drops_is_counted_and_is_no_failure),
+        SYNCED(above_target_limit_no_target_of_the_job_is_asked),
         SYNCED(a_target_that_is_too_long_harms_no_other),
         SYNCED(a_table_that_is_full_leaves_the_old_one),
         SYNCED(files_are_read_again_on_their_refresh_interval),

@@ -288,9 +288,9 @@ static void compare_with_and_without_plans(struct dice dice, const struct relabe
             read_body(bench, &with, plan, &text, &dice);
             assert_same(&with, &without);
             assert_int_equal(without.predicted, 0);
-            assert_int_equal(body_dropped(&with), body_dropped(&without));
+            assert_int_equal(with.dropped, without.dropped);
             predicted += with.predicted;
-            dropped += body_dropped(&with);
+            dropped += with.dropped;
             learn_plan(bench, &with, &plan);
             body_end(&with, &bench->plans);
             body_end(&without, &bench->plans);

@@ -22,7 +22,9 @@ static void accepts_the_text_formats_of_the_job_in_its_order(void **state)
         {{CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
           CONFIG_PROTOCOL_TEXT_1_0_0, CONFIG_PROTOCOL_TEXT_0_0_4},
          4,
-         TEXT_1_0_0 ";q=0.6," TEXT_0_0_4 ";q=0.5,*/*;q=0.4"},
+         "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+         "application/openmetrics-text;version=0.0.1;q=0.5," TEXT_1_0_0 ";q=0.4," TEXT_0_0_4
+         ";q=0.3,*/*;q=0.2"},
         {{CONFIG_PROTOCOL_TEXT_0_0_4}, 1, TEXT_0_0_4 ";q=0.6,*/*;q=0.5"},
         {{CONFIG_PROTOCOL_TEXT_0_0_4, CONFIG_PROTOCOL_PROTO, CONFIG_PROTOCOL_TEXT_1_0_0},
          3,
@@ -32,8 +34,24 @@ static void accepts_the_text_formats_of_the_job_in_its_order(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct config_protocols protocols = {cases[i].protocols, cases[i].count};
         char text[REQUEST_ACCEPT_SIZE];
-        assert_string_equal(request_accept(&protocols, text), cases[i].accept);
+        assert_string_equal(request_accept(&protocols, CONFIG_ESCAPING_ALLOW_UTF_8, text),
+                            cases[i].accept);
     }
+}
+
+static void names_are_to_be_escaped_as_the_job_says(void **state)
+{
+    static const enum config_protocol items[] = {CONFIG_PROTOCOL_TEXT_1_0_0,
+                                                 CONFIG_PROTOCOL_TEXT_0_0_4};
+    const struct config_protocols protocols = {items, 2};
+    char text[REQUEST_ACCEPT_SIZE];
+    (void)state;
+    assert_string_equal(request_accept(&protocols, CONFIG_ESCAPING_UNDERSCORES, text),
+                        "text/plain;version=1.0.0;escaping=underscores;q=0.6," TEXT_0_0_4
+                        ";q=0.5,*/*;q=0.4");
+    assert_string_equal(request_accept(&protocols, CONFIG_ESCAPING_VALUES, text),
+                        "text/plain;version=1.0.0;escaping=values;q=0.6," TEXT_0_0_4
+                        ";q=0.5,*/*;q=0.4");
 }
 
 static void the_timeout_is_the_shortest_decimal(void **state)
@@ -94,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_the_text_formats_of_the_job_in_its_order),
+        cmocka_unit_test(names_are_to_be_escaped_as_the_job_says),
         cmocka_unit_test(the_timeout_is_the_shortest_decimal),
         cmocka_unit_test(nothing_can_be_smuggled_into_a_request),
         cmocka_unit_test(fallback_protocols_have_the_words_of_the_file),
