@@ -118,19 +118,17 @@ static bool is_authority(const char *text, size_t len)
 int check_url(const void *member, struct errctx *reterr)
 {
     const char *url = *(const char *const *)member;
-    if (strncasecmp(url, "https://", 8) == 0)
-        return err_set(reterr, ERR_CONFIG,
-                       "with https is not supported by this version of limpet yet; use http");
     for (const char *at = url; *at != '\0'; at++) {
         if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f)
             return err_set(reterr, ERR_CONFIG,
                            "must not hold spaces, control characters or non-ASCII characters; "
                            "write them as %%XX");
     }
-    if (strncasecmp(url, "http://", 7) != 0)
+    bool https = strncasecmp(url, "https://", 8) == 0;
+    if (!https && strncasecmp(url, "http://", 7) != 0)
         return err_set(reterr, ERR_CONFIG,
                        "must be a URL such as http://host:9090/api/v1/write, not \"%.200s\"", url);
-    const char *authority = url + 7;
+    const char *authority = url + (https ? 8 : 7);
     size_t len = strcspn(authority, "/?#");
     if (memchr(authority, '@', len) != NULL)
         return err_set(reterr, ERR_CONFIG,

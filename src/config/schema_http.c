@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The rows of an HTTP client's options. How to read one: config/schema.h. */
-/* What lies below `oauth2` is there when `oauth2` is. */
-#define SCHEMA_HTTP_STATE SCHEMA_WORKS
-
 #include "config/schema_http.h"
 
 #define MEMBER(key) .name = #key, .offset = offsetof(BLOCK, key)

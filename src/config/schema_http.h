@@ -13,9 +13,9 @@ extern const struct schema_block schema_oauth2;
 extern const struct schema_block schema_tls;
 extern const struct schema_block schema_http_header;
 
-/* The state of all these rows; a test of the rules behind them sets its own. */
-#ifndef SCHEMA_HTTP_STATE
-#define SCHEMA_HTTP_STATE SCHEMA_LATER
+/* Of `oauth2`; a test of the rules behind it sets its own. */
+#ifndef SCHEMA_OAUTH2_STATE
+#define SCHEMA_OAUTH2_STATE SCHEMA_LATER
 #endif
 
 /* `proxy` is the member of `owner`. */
@@ -23,81 +23,70 @@ extern const struct schema_block schema_http_header;
     {.name = "proxy_url",                                                                          \
      .offset = offsetof(owner, proxy.proxy_url),                                                   \
      .type = SCHEMA_STRING,                                                                        \
-     .state = SCHEMA_HTTP_STATE,                                                                   \
      .verify = check_proxy_url,                                                                    \
      .help = "An HTTP proxy: http://[user:password@]host:port."},                                  \
         {.name = "no_proxy",                                                                       \
          .offset = offsetof(owner, proxy.no_proxy),                                                \
          .type = SCHEMA_STRING,                                                                    \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .help = "What is reached without the proxy: names, addresses, networks, separated by "    \
                  "commas."},                                                                       \
         {.name = "proxy_from_environment",                                                         \
          .offset = offsetof(owner, proxy.proxy_from_environment),                                  \
          .type = SCHEMA_BOOL,                                                                      \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .fallback = "false",                                                                      \
          .help = "Take the proxy from HTTP_PROXY, HTTPS_PROXY and NO_PROXY."},                     \
     {                                                                                              \
         .name = "proxy_connect_header", .offset = offsetof(owner, proxy.proxy_connect_header),     \
-        .type = SCHEMA_PARAMS, .state = SCHEMA_HTTP_STATE,                                         \
-        .help = "Headers for the proxy when it is asked for a tunnel."                             \
+        .type = SCHEMA_PARAMS, .help = "Headers for the proxy when it is asked for a tunnel."      \
     }
 
-/* `http` is the member of `owner`. */
-#define SCHEMA_HTTP_ROWS(owner, http, http2)                                                       \
+/* `http` is the member of `owner`; more is added to the row of follow_redirects. */
+#define SCHEMA_HTTP_ROWS(owner, http, http2, ...)                                                  \
     {.name = "basic_auth",                                                                         \
      .offset = offsetof(owner, http.basic_auth),                                                   \
      .type = SCHEMA_STRUCT,                                                                        \
-     .state = SCHEMA_HTTP_STATE,                                                                   \
      .block = &schema_basic_auth,                                                                  \
      .has_given = true,                                                                            \
      .help = "User name and password."},                                                           \
         {.name = "authorization",                                                                  \
          .offset = offsetof(owner, http.authorization),                                            \
          .type = SCHEMA_STRUCT,                                                                    \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .block = &schema_authorization,                                                           \
          .has_given = true,                                                                        \
          .help = "An Authorization header."},                                                      \
         {.name = "oauth2",                                                                         \
          .offset = offsetof(owner, http.oauth2),                                                   \
          .type = SCHEMA_STRUCT,                                                                    \
-         .state = SCHEMA_HTTP_STATE,                                                               \
+         .state = SCHEMA_OAUTH2_STATE,                                                             \
          .block = &schema_oauth2,                                                                  \
          .has_given = true,                                                                        \
          .help = "A token from an OAuth 2.0 server."},                                             \
         {.name = "bearer_token",                                                                   \
          .offset = offsetof(owner, http.bearer_token),                                             \
          .type = SCHEMA_STRING,                                                                    \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .help = "The old spelling of `authorization.credentials`."},                              \
         {.name = "bearer_token_file",                                                              \
          .offset = offsetof(owner, http.bearer_token_file),                                        \
          .type = SCHEMA_STRING,                                                                    \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .help = "The old spelling of `authorization.credentials_file`."},                         \
         {.name = "tls_config",                                                                     \
          .offset = offsetof(owner, http.tls_config),                                               \
          .type = SCHEMA_STRUCT,                                                                    \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .block = &schema_tls,                                                                     \
          .help = "Certificates and TLS versions."},                                                \
         SCHEMA_PROXY_ROWS(owner, http.proxy),                                                      \
         {.name = "http_headers",                                                                   \
          .offset = offsetof(owner, http.http_headers),                                             \
          .type = SCHEMA_NAMED,                                                                     \
-         .state = SCHEMA_HTTP_STATE,                                                               \
          .block = &schema_http_header,                                                             \
          .verify = check_http_headers,                                                             \
          .help = "More request headers, by their names."},                                         \
         {.name = "follow_redirects",                                                               \
          .offset = offsetof(owner, http.follow_redirects),                                         \
          .type = SCHEMA_BOOL,                                                                      \
-         .state = SCHEMA_UNUSED,                                                                   \
-         .note = "redirects are not followed yet",                                                 \
          .fallback = "true",                                                                       \
-         .help = "Follow redirects, up to 10."},                                                   \
+         .help = "Follow redirects, up to 10.",                                                    \
+         __VA_ARGS__},                                                                             \
     {                                                                                              \
         .name = "enable_http2", .offset = offsetof(owner, http.enable_http2), .type = SCHEMA_BOOL, \
         .fallback = (http2), .state = SCHEMA_UNUSED, .note = "limpet speaks HTTP/1.1",             \

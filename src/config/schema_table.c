@@ -93,7 +93,7 @@ static const struct schema_word fallback_words[] = {
 
 static const struct schema_word scheme_words[] = {
     {"http", CONFIG_SCHEME_HTTP, SCHEMA_WORKS},
-    {"https", CONFIG_SCHEME_HTTPS, SCHEMA_LATER},
+    {"https", CONFIG_SCHEME_HTTPS, SCHEMA_WORKS},
     {NULL, 0, SCHEMA_WORKS},
 };
 
@@ -276,7 +276,7 @@ static const struct schema_key job_keys[] = {
           .help = "Most buckets of a native histogram; 0: any number."),
     LATER(native_histogram_min_bucket_factor, SCHEMA_INT,
           .help = "Coarsest resolution that a native histogram is reduced to; 0: none."),
-    SCHEMA_HTTP_ROWS(BLOCK, http, "true"),
+    SCHEMA_HTTP_ROWS(BLOCK, http, "true", .required = false),
     OTHER_SD(aws),
     OTHER_SD(azure),
     OTHER_SD(consul),
@@ -392,7 +392,7 @@ static const struct schema_key remote_keys[] = {
           .help = "Spread requests over all addresses of the host."),
     LATER(failed_request_logging, SCHEMA_BOOL, .fallback = "false",
           .help = "Log requests that failed."),
-    SCHEMA_HTTP_ROWS(BLOCK, http, "false"),
+    SCHEMA_HTTP_ROWS(BLOCK, http, "false", UNUSED("redirects of a remote are not followed yet")),
     CLOUD_AUTH(sigv4),
     CLOUD_AUTH(azuread),
     CLOUD_AUTH(google_iam),

@@ -138,10 +138,8 @@ static void tell_failure(const struct scrape *scrape)
     const struct target *target = scrape->target;
     char url[256];
     snprintf(url, sizeof(url), "%016llx", (unsigned long long)target->id);
-    log_debug(
-        MSG("scrape failed"), STR("target", url),
-        SLICE("request", slice_make(target->head == NULL ? "" : target->head, target->head_len)),
-        STR("err", scrape->error));
+    log_debug(MSG("scrape failed"), STR("target", url), SLICE("request", way_shown(target)),
+              STR("err", scrape->error));
 }
 
 /* ---- the end ---- */

@@ -316,6 +316,18 @@ int way_redirect(struct target *target, int status, struct slice location, int64
     return use_tls(target, &detour->route, ret_request, reterr);
 }
 
+/* The request line and the Host field; behind them there may be credentials. */
+struct slice way_shown(const struct target *target)
+{
+    struct slice head = slice_make(target->head, target->base_len);
+    const char *line = head.len == 0 ? NULL : memmem(head.ptr, head.len, "\r\n", EMPTY_LINE);
+    if (line == NULL)
+        return SLICE_LITERAL("");
+    size_t start = (size_t)(line - head.ptr) + EMPTY_LINE;
+    const char *end = memmem(head.ptr + start, head.len - start, "\r\n", EMPTY_LINE);
+    return slice_make(head.ptr, end != NULL ? (size_t)(end - head.ptr) : start);
+}
+
 void way_end(struct target *target)
 {
     if (fetch_is_quiet(&target->conn))

@@ -51,6 +51,9 @@ bool way_leads_on(const struct target *target, const struct http_head *head);
 int way_redirect(struct target *target, int status, struct slice location, int64_t deadline_ns,
                  struct fetch_request *ret_request, struct errctx *reterr) MUST_USE;
 
+/* For the log: what is asked for, without what must not be shown. */
+struct slice way_shown(const struct target *target);
+
 /* The scrape is over: forgets where redirects led. */
 void way_end(struct target *target);
 

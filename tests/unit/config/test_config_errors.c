@@ -53,9 +53,7 @@ static const struct refusal absent[] = {
     {"tracing: {endpoint: x}",
      "1:1: `tracing` is not supported: limpet sends no traces of itself; remove it"},
     {JOB("kubernetes_sd_configs: [{role: pod}]"), "3:3: `kubernetes_sd_configs`" NOT_YET},
-    {JOB("basic_auth: {username: u}"), "3:3: `basic_auth`" NOT_YET},
-    {JOB("tls_config: {insecure_skip_verify: true}"), "3:3: `tls_config`" NOT_YET},
-    {JOB("bearer_token: x"), "3:3: `bearer_token`" NOT_YET},
+    {JOB("oauth2: {client_id: i, token_url: t}"), "3:3: `oauth2`" NOT_YET},
     {JOB("scrape_native_histograms: true"), "3:3: `scrape_native_histograms`" NOT_YET},
     {JOB("scrape_native_histograms: nonsense"), "3:3: `scrape_native_histograms`" NOT_YET},
     {JOB("consul_sd_configs: [{server: x}]"),
@@ -64,13 +62,9 @@ static const struct refusal absent[] = {
     {REMOTE("round_robin_dns: true"), "3:3: `round_robin_dns`" NOT_YET},
     {REMOTE("sigv4: {region: x}"), "3:3: `sigv4` is not supported: limpet does not sign requests "
                                    "for cloud vendors; send through a proxy that does"},
-    {JOB("scheme: https"), "3:11: `scheme` https is not supported by this version of limpet yet; "
-                           "it must be one of `http`"},
     {REMOTE("protobuf_message: io.prometheus.write.v3.Request"),
      "3:21: `protobuf_message` must be one of `prometheus.WriteRequest`, "
      "`io.prometheus.write.v2.Request`, `auto`, not \"io.prometheus.write.v3.Request\""},
-    {"remote_write: [{url: 'https://h'}]",
-     "1:22: `url` with https is not supported by this version of limpet yet; use http"},
 };
 
 static const struct refusal values[] = {
@@ -84,7 +78,7 @@ static const struct refusal values[] = {
     {JOB("honor_labels: 'true'"), "3:17: `honor_labels` must be true or false, not \"true\""},
     {JOB("metrics_path: {a: b}"), "3:17: `metrics_path` must be a string, not a mapping"},
     {JOB("metrics_path: \"a\\0b\""), "3:17: `metrics_path` must not hold NUL bytes"},
-    {JOB("scheme: ftp"), "3:11: `scheme` must be one of `http`, not \"ftp\""},
+    {JOB("scheme: ftp"), "3:11: `scheme` must be one of `http`, `https`, not \"ftp\""},
     {JOB("params: {a: b}"), "3:15: `params` must be a list of strings, not \"b\""},
     {JOB("scrape_protocols: []"),
      "3:21: `scrape_protocols` must not be empty; leave it out for the default"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The options of an HTTP client: what they become, and what Prometheus refuses, in its words. */
-#define SCHEMA_HTTP_STATE SCHEMA_WORKS
+#define SCHEMA_OAUTH2_STATE SCHEMA_WORKS
 
 #include "config/http_rules.h"
 
@@ -18,7 +18,7 @@ struct holder {
 };
 
 static const struct schema_key keys[] = {
-    SCHEMA_HTTP_ROWS(struct holder, http, "true"),
+    SCHEMA_HTTP_ROWS(struct holder, http, "true", .required = false),
     {.name = NULL},
 };
 

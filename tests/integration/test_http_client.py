@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What requests carry and which way they go: credentials inline and from files that change, TLS
+against a real nginx, redirects, gzip, proxies; and that secrets stay where they belong."""
+import base64
+import gzip
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from lib.limpet import Limpet, config, job, remote, write_atomically
+from lib.proc import BUILD, Process, free_port, port_is_open, wait_until
+from lib.remote_write import Receiver
+from lib.target import Reply, Target
+
+BODY = b"page_total 1\n"
+SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("certificates")
+    subprocess.run(["sh", str(SCRIPT), str(directory)], check=True)
+    return directory
+
+
+SITES = {"good": ("server", ""), "expired": ("expired", ""), "elsewhere": ("elsewhere", ""),
+         "mutual": ("server", "ssl_client_certificate {dir}/ca.pem; ssl_verify_client on;")}
+
+
+class Nginx(Process):
+    """Pages and a way to a receiver over TLS: self.ports by the names of SITES."""
+
+    def __init__(self, directory, certificates, receiver_port=9):
+        self.ports = {name: free_port() for name in SITES}
+        servers = ""
+        for name, (certificate, more) in SITES.items():
+            more = more.format(dir=certificates)
+            servers += (
+                f"server {{ listen 127.0.0.1:{self.ports[name]} ssl; {more}\n"
+                f" ssl_certificate {certificates}/{certificate}.pem;\n"
+                f" ssl_certificate_key {certificates}/{certificate}.key;\n"
+                f" location = /metrics {{ default_type text/plain; return 200 'page_total 1\\n'; }}\n"
+                f" location /api/ {{ proxy_pass http://127.0.0.1:{receiver_port}; }} }}\n")
+        user = "user root;" if os.geteuid() == 0 else ""
+        text = (f"daemon off; worker_processes 1; {user} pid {directory}/nginx.pid;\n"
+                f"error_log {directory}/nginx.log; events {{ worker_connections 64; }}\n"
+                f"http {{ access_log off; client_body_temp_path {directory}/b;\n"
+                f"proxy_temp_path {directory}/p; fastcgi_temp_path {directory}/f;\n"
+                f"uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;\n{servers}}}\n")
+        path = os.path.join(directory, "nginx.conf")
+        pathlib.Path(path).write_text(text)
+        Process.__init__(self, ["/usr/sbin/nginx", "-c", path, "-e", f"{directory}/nginx.log"], directory)
+        self.wait_ready(lambda: all(map(port_is_open, self.ports.values())), 10)
+
+    def address(self, site="good", host="127.0.0.1"):
+        return f"{host}:{self.ports[site]}"
+
+
+def latest(receiver, name, **labels):
+    samples = receiver.samples(name, **labels)
+    return samples[-1][1] if samples else None
+
+
+def wait_for_up(receiver, job_name, value, after=0):
+    """Waits for a sample of `up` beyond the first `after` ones that has this value."""
+    receiver.wait_for(lambda r: value in [v for _, v in r.samples("up", job=job_name)[after:]], 15)
+
+
+def scrapes(receiver, job_name):
+    return len(receiver.samples("up", job=job_name))
+
+
+def expecting(**wanted):
+    """A script that serves the page to who brings these headers, and refuses others."""
+
+    def script(request):
+        for name, value in wanted.items():
+            if request.header(name.replace("_", "-")) != value:
+                return Reply(b"who are you?\n", status="401 Unauthorized")
+        return Reply(BODY)
+
+    return script
+
+
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_requests_carry_credentials_and_headers(tmp_path):
+    (tmp_path / "password").write_text(" s3cret\n")
+    (tmp_path / "header").write_text("from a file\n")
+    scripts = {
+        "basic": (expecting(Authorization=basic("me", "pass word")),
+                  {"basic_auth": {"username": "me", "password": "pass word"}}),
+        "basic file": (expecting(Authorization=basic("me", "s3cret")),
+                       {"basic_auth": {"username": "me", "password_file": "password"}}),
+        "bearer": (expecting(Authorization="Bearer abc"), {"authorization": {"credentials": "abc"}}),
+        "old bearer": (expecting(Authorization="Bearer abc"), {"bearer_token": "abc"}),
+        "token": (expecting(Authorization="Token s3cret"),
+                  {"authorization": {"type": "Token", "credentials_file": "password"}}),
+        "headers": (expecting(X_One="1", X_Two="2", X_Three="from a file"),
+                    {"http_headers": {"X-One": {"values": ["1"]}, "X-Two": {"secrets": ["2"]},
+                                      "X-Three": {"files": ["header"]}}}),
+        "nothing": (lambda request: Reply(BODY if request.header("Authorization") is None else b"!"), {}),
+    }
+    targets = {name: Target(script) for name, (script, _) in scripts.items()}
+    jobs = [job(name, [targets[name].address], **settings) for name, (_, settings) in scripts.items()]
+    with Receiver() as receiver, Limpet(tmp_path, config(*jobs, remote(receiver.url))) as limpet:
+        for name in scripts:
+            wait_for_up(receiver, name, 1)
+            assert latest(receiver, "page_total", job=name) == 1
+        limpet.stop()
+    for target in targets.values():
+        target.close()
+
+
+def test_a_file_that_changes_counts_from_the_next_scrapes_on(tmp_path):
+    token = tmp_path / "token"
+    wanted = ["one"]
+    script = lambda request: expecting(Authorization=f"Bearer {wanted[0]}")(request)
+    settings = {"authorization": {"credentials_file": str(token)}}
+    with Target(script) as target, Receiver() as receiver, \
+            Limpet(tmp_path, config(job("a", [target.address], **settings), remote(receiver.url),
+                                    interval="200ms")) as limpet:
+        wait_for_up(receiver, "a", 0)  # the file is not there
+        assert not target.requests
+        write_atomically(str(token), "one\n")
+        wait_for_up(receiver, "a", 1)
+        wanted[0] = "two"
+        before = scrapes(receiver, "a")
+        wait_for_up(receiver, "a", 0, before)
+        write_atomically(str(token), "two\n")
+        before = scrapes(receiver, "a")
+        wait_for_up(receiver, "a", 1, before)
+        os.unlink(token)
+        before = scrapes(receiver, "a")
+        wait_for_up(receiver, "a", 0, before)
+        limpet.stop()
+
+
+def test_a_scraper_that_starts_again_has_credentials(tmp_path):
+    with Target(expecting(Authorization="Bearer abc")) as target, Receiver() as receiver, \
+            Limpet(tmp_path, config(job("a", [target.address], bearer_token="abc"), remote(receiver.url),
+                                    interval="200ms")) as limpet:
+        wait_for_up(receiver, "a", 1)
+        os.kill(limpet.child("limpet-scraper"), 9)
+        before = len(target.requests)
+        target.wait_for_requests(before + 5)
+        os.kill(limpet.child("limpet-discovery"), 9)
+        before = len(target.requests)
+        target.wait_for_requests(before + 5)
+        assert all(request.header("Authorization") == "Bearer abc" for request in target.requests)
+        assert limpet.reload()
+        before = len(target.requests)
+        target.wait_for_requests(before + 5)
+        assert all(request.header("Authorization") == "Bearer abc" for request in target.requests)
+        limpet.stop()
+
+
+def written_bytes(path):
+    """The content of a file without its holes: segments are mostly those."""
+    content, at = b"", 0
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        while at < size:
+            try:
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            end = os.lseek(file.fileno(), at, os.SEEK_HOLE)
+            content += os.pread(file.fileno(), end - at, at)
+            at = end
+    return content
+
+
+def test_secrets_are_nowhere_to_be_seen(tmp_path):
+    secret = "hunter2-hunter2"
+    with Target(expecting(Authorization=f"Bearer {secret}")) as target, Receiver() as receiver:
+        settings = config(job("a", [target.address], bearer_token=secret), remote(receiver.url))
+        with Limpet(tmp_path, settings, flags=["--log.level=debug"]) as limpet:
+            wait_for_up(receiver, "a", 1)
+            for name in os.listdir(limpet.paths.runtime):
+                assert secret.encode() not in written_bytes(os.path.join(limpet.paths.runtime, name)), name
+            for page in ("/metrics", "/targets", "/api/v1/targets", "/api/v1/status/config"):
+                assert secret not in limpet.get(page)[1], page
+            assert secret not in limpet.stderr()
+            checked = subprocess.run([os.path.join(BUILD, "limpet"), "check", "config", limpet.config_path],
+                                     capture_output=True, text=True, check=True)
+            assert secret not in checked.stdout + checked.stderr
+            limpet.stop()
+
+
+def test_tls_as_it_is_configured(tmp_path, certificates):
+    ca = {"ca_file": str(certificates / "ca.pem")}
+    client = {"cert_file": str(certificates / "client.pem"), "key_file": str(certificates / "client.key")}
+    inline = {"ca": (certificates / "ca.pem").read_text(), "cert": (certificates / "client.pem").read_text(),
+              "key": (certificates / "client.key").read_text()}
+    cases = {
+        "good": ("good", ca, 1),
+        "stranger": ("good", {}, 0),
+        "insecure": ("expired", {"insecure_skip_verify": True}, 1),
+        "expired": ("expired", ca, 0),
+        "wrong name": ("elsewhere", ca, 0),
+        "right name": ("elsewhere", {**ca, "server_name": "elsewhere.test"}, 1),
+        "no certificate": ("mutual", ca, 0),
+        "certificate": ("mutual", {**ca, **client}, 1),
+        "inline": ("mutual", inline, 1),
+        "old": ("good", {**ca, "max_version": "TLS12"}, 1),
+        "no such file": ("good", {"ca_file": "missing.pem"}, 0),
+    }
+    with Nginx(tmp_path, certificates) as nginx, Receiver() as receiver:
+        jobs = [job(name, [nginx.address(site)], scheme="https", tls_config=tls)
+                for name, (site, tls, _) in cases.items()]
+        with Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="500ms")) as limpet:
+            for name, (_, _, up) in cases.items():
+                wait_for_up(receiver, name, up)
+                assert {value for _, value in receiver.samples("up", job=name)} == {up}, name
+            limpet.stop()
+
+
+def test_a_new_ca_file_makes_a_new_context(tmp_path, certificates):
+    ca = tmp_path / "trusted.pem"
+    ca.write_text((certificates / "other.pem").read_text())
+    with Nginx(tmp_path, certificates) as nginx, Receiver() as receiver, \
+            Limpet(tmp_path, config(job("a", [nginx.address()], scheme="https",
+                                        tls_config={"ca_file": "trusted.pem"}),
+                                    remote(receiver.url), interval="200ms")) as limpet:
+        wait_for_up(receiver, "a", 0)
+        write_atomically(str(ca), (certificates / "ca.pem").read_text())
+        wait_for_up(receiver, "a", 1)
+        limpet.stop()
+
+
+def test_a_remote_by_tls_with_credentials(tmp_path, certificates):
+    (tmp_path / "password").write_text("s3cret")
+    with Receiver() as receiver, Nginx(tmp_path, certificates, receiver.port) as nginx, \
+            Target(BODY) as target:
+        settings = remote(f"https://localhost:{nginx.ports['mutual']}/api/v1/write",
+                          basic_auth={"username": "me", "password_file": "password"},
+                          tls_config={"ca_file": str(certificates / "ca.pem"),
+                                      "cert_file": str(certificates / "client.pem"),
+                                      "key_file": str(certificates / "client.key")},
+                          http_headers={"X-Scope-OrgID": {"values": ["tenant"]}})
+        with Limpet(tmp_path, config(job("a", [target.address]), settings)) as limpet:
+            wait_for_up(receiver, "a", 1)
+            limpet.stop()
+        assert not receiver.problems()
+        for request in receiver.requests:
+            assert request.header("Authorization") == basic("me", "s3cret")
+            assert request.header("X-Scope-OrgID") == "tenant"
+
+
+def mapped(pid, name):
+    return name in pathlib.Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_who_speaks_no_tls_does_not_load_it(tmp_path, certificates):
+    with Nginx(tmp_path, certificates) as nginx, Receiver() as receiver, Target(BODY) as target:
+        plain = config(job("a", [target.address]), remote(receiver.url))
+        with Limpet(tmp_path, plain) as limpet:
+            wait_for_up(receiver, "a", 1)
+            for pids in limpet.children().values():
+                assert not any(mapped(pid, "wolfssl") for pid in pids)
+            secure = config(job("b", [nginx.address()], scheme="https",
+                                tls_config={"insecure_skip_verify": True}), remote(receiver.url))
+            assert limpet.reload(secure)
+            wait_for_up(receiver, "b", 1)
+            assert mapped(limpet.child("limpet-scraper"), "wolfssl")
+            assert not mapped(limpet.child("limpet-writer"), "wolfssl")
+            limpet.stop()
+
+
+def test_gzip_is_undone_and_damage_is_an_error(tmp_path):
+    packed = gzip.compress(BODY * 2000 + b"last 7\n")
+    encoded = [("Content-Encoding", "gzip")]
+    replies = {
+        "good": (Reply(packed, headers=encoded), 1),
+        "chunked": (Reply(packed, headers=encoded, framing="chunked", pieces=5), 1),
+        "two members": (Reply(gzip.compress(b"first 1\n") + gzip.compress(b"last 7\n"), headers=encoded), 1),
+        "cut": (Reply(packed[:-4], headers=encoded), 0),
+        "wrong sum": (Reply(packed[:-8] + b"\0" * 8, headers=encoded), 0),
+        "garbage": (Reply(packed + b"garbage", headers=encoded), 0),
+        "not at all": (Reply(BODY, headers=encoded), 0),
+        "another word": (Reply(packed, headers=[("Content-Encoding", "GZIP")]), 0),
+    }
+    targets = {name: Target(reply) for name, (reply, _) in replies.items()}
+    with Receiver() as receiver, \
+            Limpet(tmp_path, config(*[job(name, [target.address]) for name, target in targets.items()],
+                                    remote(receiver.url))) as limpet:
+        for name, (_, up) in replies.items():
+            wait_for_up(receiver, name, up)
+            assert latest(receiver, "last", job=name) == (7 if up else None), name
+        limpet.stop()
+    for target in targets.values():
+        target.close()
+
+
+def moved(location, status="302 Found"):
+    return Reply(b"elsewhere\n", status=status, headers=[("Location", location)])
+
+
+def test_redirects_are_followed_but_not_for_ever(tmp_path):
+    def script(request):
+        if request.path == "/metrics":
+            return moved("/a/../b?x=y", "301 Moved Permanently")
+        if request.path == "/b?x=y":
+            return moved("c", "307 Temporary Redirect")
+        return Reply(BODY) if request.path == "/c" else Reply(b"", status="404 Not Found")
+
+    with Target(script) as target, Target(lambda request: moved("/metrics")) as circle, \
+            Target(lambda request: moved("http://no-such-name.test/")) as unknown, Receiver() as receiver:
+        jobs = [job("follows", [target.address]), job("circle", [circle.address]),
+                job("unknown", [unknown.address]),
+                job("stays", [target.address], follow_redirects=False)]
+        with Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="500ms")) as limpet:
+            for name, up in (("follows", 1), ("circle", 0), ("unknown", 0), ("stays", 0)):
+                wait_for_up(receiver, name, up)
+                assert {value for _, value in receiver.samples("up", job=name)} == {up}, name
+            limpet.stop()
+        paths = [request.path for request in target.requests]
+        assert paths.count("/c") <= paths.count("/b?x=y") <= paths.count("/metrics")
+        assert len(circle.requests) >= 11
+        # The same host needs no other connection.
+        assert target.connections <= 4
+
+
+def test_credentials_do_not_go_to_strangers(tmp_path):
+    with Target(BODY, host="127.0.0.2") as stranger, Receiver() as receiver:
+        with Target(lambda request: moved(f"http://{stranger.address}/metrics")) as target:
+            settings = {"bearer_token": "abc", "http_headers": {"X-Key": {"secrets": ["s"]}}}
+            with Limpet(tmp_path, config(job("a", [target.address], **settings), remote(receiver.url))) as limpet:
+                wait_for_up(receiver, "a", 1)
+                limpet.stop()
+            assert target.requests and stranger.requests
+            for request in target.requests:
+                assert request.header("Authorization") == "Bearer abc"
+                assert request.header("X-Key") == "s"
+            for request in stranger.requests:
+                assert request.header("Authorization") is None
+                assert request.header("X-Key") is None
+                assert request.header("Referer") == f"http://{target.address}/metrics"
+
+
+def test_a_proxy_gets_the_whole_url(tmp_path):
+    with Target(BODY) as proxy, Target(BODY) as direct, Receiver() as receiver:
+        way = {"proxy_url": f"http://me:pass@{proxy.address}", "no_proxy": "127.0.0.0/8"}
+        jobs = [job("proxied", ["10.255.255.1:9100"], **way), job("spared", [direct.address], **way)]
+        with Limpet(tmp_path, config(*jobs, remote(receiver.url))) as limpet:
+            wait_for_up(receiver, "proxied", 1)
+            wait_for_up(receiver, "spared", 1)
+            limpet.stop()
+        assert all(request.path == "http://10.255.255.1:9100/metrics" and
+                   request.header("Host") == "10.255.255.1:9100" and
+                   request.header("Proxy-Authorization") == basic("me", "pass") for request in proxy.requests)
+        assert all(request.path == "/metrics" and request.header("Proxy-Authorization") is None
+                   for request in direct.requests)
+
+
+class Tunnels:
+    """A proxy that grants every tunnel; self.heads has the requests for them."""
+
+    def __init__(self):
+        self.heads = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            got = sock.recv(4096)
+            if not got:
+                return
+            head += got
+        self.heads.append(head.decode())
+        host, port = head.split()[1].decode().rsplit(":", 1)
+        far = socket.create_connection((host, int(port)))
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        threading.Thread(target=self._pass, args=(far, sock), daemon=True).start()
+        self._pass(sock, far)
+
+    @staticmethod
+    def _pass(source, drain):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                drain.sendall(data)
+            drain.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_a_tunnel_leads_to_a_target_and_to_a_remote(tmp_path, certificates):
+    tunnels = Tunnels()
+    with Receiver() as receiver, Nginx(tmp_path, certificates, receiver.port) as nginx:
+        way = {"proxy_url": f"http://{tunnels.address}", "tls_config": {"ca_file": str(certificates / "ca.pem")},
+               "proxy_connect_header": {"X-Why": ["test"]}}
+        settings = config(job("a", [nginx.address()], scheme="https", **way),
+                          remote(f"https://{nginx.address()}/api/v1/write", **way), interval="200ms")
+        with Limpet(tmp_path, settings) as limpet:
+            wait_for_up(receiver, "a", 1)
+            receiver.wait_for(lambda r: scrapes(r, "a") > 5, 10)
+            limpet.stop()
+    # One tunnel each, kept as long as it is needed.
+    assert 2 <= len(tunnels.heads) <= 4
+    for head in tunnels.heads:
+        assert head.startswith(f"CONNECT {nginx.address()} HTTP/1.1\r\n")
+        assert "\r\nX-Why: test\r\n" in head
