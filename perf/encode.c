@@ -114,7 +114,7 @@ static void encode_all(struct bench *bench, struct builder *builder, struct tota
     const struct scan_filter filter = {
         UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])bench->lanes};
     const struct build_limits limits = {
-        .oldest_ms = INT64_MIN, .may_end_early = true, .samples_max = BATCH};
+        .oldest_ms = INT64_MIN, .fast = true, .may_end_early = true, .samples_max = BATCH};
     struct shm_batch batch = {.rings = 1};
     for (bool more = true; more; total->requests++) {
         batch.start[0] = batch.end[0];

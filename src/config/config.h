@@ -79,6 +79,7 @@ struct config_protocols {
 
 enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2, CONFIG_MESSAGE_AUTO };
 
+enum config_compression { CONFIG_COMPRESSION_FAST, CONFIG_COMPRESSION_SMALL };
 enum config_pinning { CONFIG_PINNING_AUTO, CONFIG_PINNING_ON, CONFIG_PINNING_OFF };
 
 enum config_validation { CONFIG_VALIDATION_NONE, CONFIG_VALIDATION_UTF8, CONFIG_VALIDATION_LEGACY };
@@ -280,6 +281,11 @@ struct config_metadata {
 };
 
 /* An entry of `remote_write`. */
+/* `limpet` of a remote. */
+struct config_remote_limpet {
+    enum config_compression compression;
+};
+
 struct config_remote {
     const char *url;
     const char *name; /* given, or six hex digits that depend on this entry only; unique */
@@ -292,6 +298,7 @@ struct config_remote {
     struct config_queue queue_config;
     struct config_metadata metadata_config;
     struct config_relabels write_relabel_configs; /* for series, after external_labels */
+    struct config_remote_limpet limpet;
 };
 
 struct config_remotes {

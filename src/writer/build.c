@@ -14,8 +14,9 @@ enum {
 /* What is the same for the series of a block. */
 struct block_context {
     const struct series_reader *series;
-    const uint32_t *lines; /* refs of the block's samples */
-    size_t target_count;   /* labels of the target */
+    const uint32_t *lines;  /* refs of the block's samples */
+    const uint32_t *layout; /* of the whole layout, or the same */
+    uint32_t layout_count;
     bool has_metadata;
     struct series_record metadata;
     struct build_limits limits;
@@ -36,6 +37,7 @@ int builder_init(struct builder *builder, uint32_t max_samples, const struct lab
     builder->exemplar_labels = calloc(ITEM_EXEMPLAR_LABELS_MAX, sizeof *builder->exemplar_labels);
     check(builder->target_labels != NULL && builder->line_labels != NULL &&
           builder->exemplar_labels != NULL);
+    fast_init(&builder->fast);
     int err = encoder_init(&builder->encoder, bytes);
     return err != 0 ? err : encoder_v2_init(&builder->encoder_v2, bytes);
 }
@@ -44,6 +46,7 @@ void builder_fini(struct builder *builder)
 {
     encoder_fini(&builder->encoder);
     encoder_v2_fini(&builder->encoder_v2);
+    fast_fini(&builder->fast);
     free(builder->target_labels);
     free(builder->line_labels);
     free(builder->exemplar_labels);
@@ -73,18 +76,25 @@ static bool read_labels(const struct series_record *record, struct label *labels
     return more == 0;
 }
 
-/* The labels that all series of a block have. */
-static void set_target(struct builder *builder, const struct build_limits *limits, size_t count)
+/* Reads the labels of a block's target, unless they are at hand. False: damaged. */
+static bool read_target(struct builder *builder, const struct series_reader *series,
+                        const struct shm_block *head)
 {
-    const struct label *target = builder->target_labels;
-    const struct label *external = builder->external;
-    size_t external_count = builder->external_count;
-    if (limits->relabel != NULL) /* which gives all labels of each series */
-        count = external_count = 0;
-    if (limits->message == 2)
-        encoder_v2_set_target(&builder->encoder_v2, target, count, external, external_count);
-    else
-        encoder_set_target(&builder->encoder, target, count, external, external_count);
+    struct series_record target;
+    if (builder->has_target && builder->target_series == series &&
+        builder->target_ref == head->target_ref &&
+        builder->target_generation == head->target_generation)
+        return true;
+    builder->has_target = builder->fits_fast = builder->fits_slow = false;
+    if (!series_reader_record(series, head->target_ref, SHM_RECORD_TARGET, head->target_generation,
+                              &target) ||
+        !read_labels(&target, builder->target_labels, &builder->target_count))
+        return false;
+    builder->has_target = true;
+    builder->target_series = series;
+    builder->target_ref = head->target_ref;
+    builder->target_generation = head->target_generation;
+    return true;
 }
 
 /* False: the block's target or layout is not what the block says. */
@@ -94,15 +104,14 @@ static bool open_block(struct builder *builder, const struct scan *scan,
 {
     const struct shm_block *head = &piece->block->head;
     const struct series_reader *series = &scan->sources[piece->ring].series;
-    struct series_record target;
-    size_t count;
-    if (!series_reader_record(series, head->target_ref, SHM_RECORD_TARGET, head->target_generation,
-                              &target) ||
-        !read_labels(&target, builder->target_labels, &count))
+    const uint32_t *refs = piece->block->refs;
+    if (!read_target(builder, series, head))
         return false;
-    set_target(builder, &limits, count);
-    *ret_context = (struct block_context){
-        .series = series, .lines = piece->block->refs, .target_count = count, .limits = limits};
+    *ret_context = (struct block_context){.series = series,
+                                          .lines = refs,
+                                          .layout = refs,
+                                          .layout_count = head->count,
+                                          .limits = limits};
     ret_context->has_metadata =
         limits.message == 2 &&
         series_reader_record(series, head->metadata_ref, SHM_RECORD_METADATA,
@@ -118,6 +127,8 @@ static bool open_block(struct builder *builder, const struct scan *scan,
     if (lines == NULL || line_count < head->count || line_count - head->count < head->first_line)
         return false;
     ret_context->lines = lines + head->first_line;
+    ret_context->layout = lines;
+    ret_context->layout_count = line_count;
     return true;
 }
 
@@ -153,7 +164,7 @@ static bool relabel_series(struct builder *builder, const struct block_context *
     struct label_set *series = &builder->series;
     label_set_clear(series);
     arena_reset(&builder->scratch);
-    for (size_t i = 0; i < context->target_count; i++)
+    for (size_t i = 0; i < builder->target_count; i++)
         label_set_put(series, builder->target_labels[i].name, builder->target_labels[i].value);
     for (size_t i = 0; i < line_count; i++)
         label_set_put(series, builder->line_labels[i].name, builder->line_labels[i].value);
@@ -249,29 +260,122 @@ static size_t message_bytes(const struct builder *builder, const struct build_li
                                 : encoder_bytes(&builder->encoder);
 }
 
+/* ---- Pieces ---- */
+
+static bool goes_fast(struct builder *builder, const struct block_context *context,
+                      const struct block_view *block)
+{
+    const struct build_limits *limits = &context->limits;
+    bool is_plain = kind_of(&block->head) == DELIVERY_SAMPLES;
+    if (!limits->fast || limits->message == 2 || limits->relabel != NULL || !is_plain)
+        return false;
+    /* Times of their own are looked at one by one. */
+    if (limits->oldest_ms != INT64_MIN &&
+        (block->timestamps != NULL || block->head.timestamp_ms < limits->oldest_ms))
+        return false;
+    if (!builder->fits_fast)
+        builder->fits_fast =
+            fast_set_target(&builder->fast, builder->target_labels, builder->target_count,
+                            builder->external, builder->external_count);
+    return builder->fits_fast;
+}
+
+/* The labels that all series of a block have, for the encoder that takes them one by one. */
+static void prepare_slow(struct builder *builder, const struct build_limits *limits)
+{
+    const struct label *target = builder->target_labels;
+    const struct label *external = builder->external;
+    size_t count = builder->target_count;
+    size_t external_count = builder->external_count;
+    if (builder->fits_slow)
+        return;
+    builder->fits_slow = true;
+    if (limits->relabel != NULL) /* which gives all labels of each series */
+        count = external_count = 0;
+    if (limits->message == 2)
+        encoder_v2_set_target(&builder->encoder_v2, target, count, external, external_count);
+    else
+        encoder_set_target(&builder->encoder, target, count, external, external_count);
+}
+
+/* Goes from item i as far as it can be gone fast; returns where that ends. */
+static uint32_t add_fast(struct builder *builder, const struct block_context *context,
+                         const struct scan_piece *piece, uint32_t i, struct build_result *result)
+{
+    const struct build_limits *limits = &context->limits;
+    const struct block_view *block = piece->block;
+    struct encoder *encoder = &builder->encoder;
+    uint32_t last = piece->last;
+    size_t bytes_max = SIZE_MAX;
+    if (limits->may_end_early) {
+        uint32_t room = limits->samples_max > result->sent ? limits->samples_max - result->sent : 1;
+        last = last - i > room ? i + room : last;
+        bytes_max = builder->batch_bytes;
+    }
+    uint32_t end = fast_add(&builder->fast, encoder_elements(encoder), i, last, bytes_max,
+                            encoder_room(encoder));
+    for (uint32_t at = i; at < end; at++)
+        note_sent(result, DELIVERY_SAMPLES,
+                  block->timestamps != NULL ? block->timestamps[at] : block->head.timestamp_ms);
+    encoder_count(encoder, end - i);
+    return end;
+}
+
+static int add_slow(struct builder *builder, const struct block_context *context,
+                    const struct block_view *block, uint32_t i, struct build_result *result)
+{
+    if (context->limits.fast && context->limits.message != 2)
+        fast_pause(&builder->fast, &builder->encoder.elements);
+    prepare_slow(builder, &context->limits);
+    return add_item(builder, context, block, i, result);
+}
+
+/* Goes through the items of the piece; returns where it stopped, as the request is full. */
+static uint32_t add_items(struct builder *builder, const struct block_context *context,
+                          const struct scan_piece *piece, bool is_fast, struct build_result *result)
+{
+    const struct build_limits *limits = &context->limits;
+    uint32_t i = piece->first;
+    while (i < piece->last) {
+        bool ends = limits->may_end_early && result->sent > 0;
+        if (ends && (message_bytes(builder, limits) >= builder->batch_bytes ||
+                     result->sent >= limits->samples_max))
+            break;
+        uint32_t at = i;
+        if (is_fast && fast_takes(&builder->fast, i))
+            at = add_fast(builder, context, piece, i, result);
+        if (at > i) {
+            i = at;
+            continue;
+        }
+        if (add_slow(builder, context, piece->block, i, result) != 0) {
+            if (ends)
+                break;
+            result->of[kind_of(&piece->block->head)].too_large++;
+        }
+        i++;
+    }
+    return i;
+}
+
 /* How many items of the piece are dealt with: less than all when the request is full. */
 static uint32_t add_piece(struct builder *builder, const struct scan *scan,
                           const struct scan_piece *piece, struct build_limits limits,
                           struct build_result *result)
 {
-    enum delivery_kind kind = kind_of(&piece->block->head);
     struct block_context context;
     if (!open_block(builder, scan, piece, limits, &context)) {
-        result->of[kind].damaged += piece->last - piece->first;
+        result->of[kind_of(&piece->block->head)].damaged += piece->last - piece->first;
         return piece->last - piece->first;
     }
-    for (uint32_t i = piece->first; i < piece->last; i++) {
-        bool ends = limits.may_end_early && result->sent > 0;
-        if (ends && (message_bytes(builder, &limits) >= builder->batch_bytes ||
-                     result->sent >= limits.samples_max))
-            return i - piece->first;
-        if (add_item(builder, &context, piece->block, i, result) == 0)
-            continue;
-        if (ends)
-            return i - piece->first;
-        result->of[kind].too_large++;
-    }
-    return piece->last - piece->first;
+    bool is_fast = goes_fast(builder, &context, piece->block);
+    if (is_fast)
+        fast_begin(&builder->fast, context.series, piece->ring, piece->block, context.layout,
+                   context.layout_count);
+    uint32_t end = add_items(builder, &context, piece, is_fast, result);
+    if (is_fast)
+        fast_end(&builder->fast);
+    return end - piece->first;
 }
 
 uint32_t build_too_old(const struct build_result *result)
@@ -298,6 +402,8 @@ void build_request(struct builder *builder, struct scan *scan, struct build_limi
         encoder_v2_start(&builder->encoder_v2);
     else
         encoder_start(&builder->encoder);
+    fast_start(&builder->fast);
+    builder->has_target = false;
     struct scan_piece piece;
     while (scan_peek(scan, &piece)) {
         uint32_t length = piece.last - piece.first;
@@ -308,6 +414,8 @@ void build_request(struct builder *builder, struct scan *scan, struct build_limi
         if (passed < length)
             break;
     }
+    if (limits.message != 2 && limits.fast)
+        fast_pause(&builder->fast, encoder_elements(&builder->encoder));
     ret_result->body = limits.message == 2 ? encoder_v2_finish(&builder->encoder_v2)
                                            : encoder_finish(&builder->encoder);
 }

@@ -12,6 +12,7 @@
 #include "labels/relabel.h"
 #include "shm/delivery.h"
 #include "writer/encode_v2.h"
+#include "writer/fast.h"
 #include "writer/scan.h"
 
 /* A series with more labels than this is left out. */
@@ -25,6 +26,14 @@ struct builder {
     size_t external_count;
     size_t batch_bytes; /* a new batch ends when its message has so many bytes */
     /* private */
+    struct fast fast;
+    bool has_target; /* target_labels are those of this target: */
+    const struct series_reader *target_series;
+    uint32_t target_ref;
+    uint32_t target_generation;
+    bool fits_fast; /* and `fast` has taken them, if it could */
+    bool fits_slow; /* and the encoder */
+    size_t target_count;
     struct label *target_labels;
     struct label *line_labels;
     struct label *exemplar_labels;
@@ -36,6 +45,7 @@ struct build_limits {
     uint32_t message;              /* remote write version: 1 or 2 */
     const struct relabel *relabel; /* write_relabel_configs; NULL: none */
     int64_t oldest_ms;             /* items before it are left out; INT64_MIN: none */
+    bool fast;                     /* without a compressor, where there are no rules */
     bool histograms;               /* the remote is sent these */
     bool exemplars;
     bool may_end_early; /* stop once the message has batch_bytes, or so many samples as below; else

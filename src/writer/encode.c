@@ -40,7 +40,7 @@ static int reserve(uint8_t **ret_bytes, size_t len)
 int encoder_init(struct encoder *encoder, size_t max_bytes)
 {
     *encoder = (struct encoder){.raw_room = max_bytes,
-                                .packed_room = snappy_max_compressed_length(max_bytes)};
+                                .packed_room = 2 * snappy_max_compressed_length(max_bytes)};
     int err = reserve(&encoder->raw, encoder->raw_room);
     if (err == 0)
         err = reserve(&encoder->packed, encoder->packed_room);
@@ -64,6 +64,7 @@ void encoder_start(struct encoder *encoder)
 {
     encoder->raw_len = 0;
     encoder->samples = 0;
+    elements_start(&encoder->elements, encoder->packed);
     encoder->shared_count = 0;
     encoder->wire_len = 0;
 }
@@ -252,7 +253,7 @@ int encoder_add(struct encoder *encoder, const struct label *labels, size_t coun
     size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + SAMPLE_MAX;
     for (size_t i = 0; i < count; i++)
         size_max += label_size_max(&labels[i]);
-    if (size_max > encoder->raw_room - encoder->raw_len)
+    if (size_max > encoder->raw_room - encoder_bytes(encoder))
         return ERR_FULL;
 
     uint8_t *start = encoder->raw + encoder->raw_len;
@@ -270,7 +271,7 @@ int encoder_add_message(struct encoder *encoder, const struct label *labels, siz
     size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + 1 + VARINT_MAX + first.len + second.len;
     for (size_t i = 0; i < count; i++)
         size_max += label_size_max(&labels[i]);
-    if (size_max > encoder->raw_room - encoder->raw_len)
+    if (size_max > encoder->raw_room - encoder_bytes(encoder))
         return ERR_FULL;
 
     uint8_t *start = encoder->raw + encoder->raw_len;
@@ -292,14 +293,42 @@ size_t encoder_samples(const struct encoder *encoder)
 
 size_t encoder_bytes(const struct encoder *encoder)
 {
-    return encoder->raw_len;
+    return encoder->elements.raw + encoder->raw_len;
+}
+
+size_t encoder_room(const struct encoder *encoder)
+{
+    return encoder->raw_room;
+}
+
+void encoder_count(struct encoder *encoder, size_t samples)
+{
+    encoder->samples += samples;
+}
+
+/* What a compressor makes refers to nothing before it, so it can stand anywhere in a block. */
+static void compress(struct encoder *encoder)
+{
+    struct elements *elements = &encoder->elements;
+    elements_settle(elements);
+    size_t len = encoder->packed_room - (size_t)(elements->at - encoder->packed);
+    snappy_status status =
+        snappy_compress((const char *)encoder->raw, encoder->raw_len, (char *)elements->at, &len);
+    check(status == SNAPPY_OK);
+    elements_append(elements, slice_make(elements->at, len), encoder->raw_len);
+    encoder->raw_len = 0;
+}
+
+struct elements *encoder_elements(struct encoder *encoder)
+{
+    if (encoder->raw_len > 0)
+        compress(encoder);
+    return &encoder->elements;
 }
 
 struct slice encoder_finish(struct encoder *encoder)
 {
-    size_t len = encoder->packed_room;
-    snappy_status status = snappy_compress((const char *)encoder->raw, encoder->raw_len,
-                                           (char *)encoder->packed, &len);
-    check(status == SNAPPY_OK);
-    return slice_make(encoder->packed, len);
+    struct slice body = elements_finish(encoder_elements(encoder));
+    check(body.len <= encoder->packed_room);
+    return body;
 }

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "labels/label_set.h"
+#include "writer/elements.h"
 
 /* A label that the series of a target have in common; the texts are owned by the caller. */
 struct encode_shared {
@@ -31,11 +32,12 @@ struct encode_shared {
 
 struct encoder {
     /* private */
-    uint8_t *raw; /* the message */
+    uint8_t *raw; /* the message, but for what is in `elements` already */
     size_t raw_len;
     size_t raw_room;
     uint8_t *packed; /* the snappy block */
     size_t packed_room;
+    struct elements elements;     /* in packed */
     struct encode_shared *shared; /* sorted by name */
     size_t shared_count;
     size_t shared_room;
@@ -78,6 +80,14 @@ int encoder_add_message(struct encoder *encoder, const struct label *labels, siz
 /* Items and bytes (before compression) in the request so far. */
 size_t encoder_samples(const struct encoder *encoder);
 size_t encoder_bytes(const struct encoder *encoder);
+
+/*
+ * For somebody who writes the next part of the message as elements of the snappy block, so that
+ * encoder_bytes() is at most encoder_room(); and how many series that were.
+ */
+struct elements *encoder_elements(struct encoder *encoder);
+void encoder_count(struct encoder *encoder, size_t samples);
+size_t encoder_room(const struct encoder *encoder);
 
 /* The compressed request body. */
 struct slice encoder_finish(struct encoder *encoder);

@@ -243,6 +243,7 @@ static void build(struct shard *shard, bool is_new)
     struct build_limits limits = {.message = shard->batch.message,
                                   .relabel = shard->remote->relabel,
                                   .oldest_ms = oldest_allowed_ms(shard),
+                                  .fast = config->limpet.compression == CONFIG_COMPRESSION_FAST,
                                   .histograms = config->send_native_histograms,
                                   .exemplars = config->send_exemplars,
                                   .may_end_early = is_new,

@@ -12,7 +12,12 @@
 #include "base/slice.h"
 
 enum {
-    /* prometheus.TimeSeries and its parts */
+    /* prometheus.WriteRequest and its parts */
+    WIRE_V1_REQUEST_SERIES = 1 << 3 | 2,
+    WIRE_V1_SERIES_LABEL = 1 << 3 | 2,
+    WIRE_V1_SERIES_SAMPLE = 2 << 3 | 2,
+    WIRE_V1_SAMPLE_VALUE = 1 << 3 | 1,
+    WIRE_V1_SAMPLE_MS = 2 << 3 | 0,
     WIRE_V1_SERIES_EXEMPLAR = 3 << 3 | 2,
     WIRE_V1_SERIES_HISTOGRAM = 4 << 3 | 2,
     WIRE_V1_REQUEST_METADATA = 3 << 3 | 2,

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is known of the bytes of a layout's series before any sample of it comes: which bytes each
+ * line brings (its own), where the labels that all series of the target share go between them, and
+ * how the line's own bytes follow from those of the line before. From it a request is written
+ * without searching for what repeats (writer/fast.h).
+ *
+ *     series of a line:  own | shared | own | shared ... sample        each pair is a part
+ *     own bytes of a part:  literal, copy from the line before, literal, ...   each pair is an op
+ *
+ * A template depends on the layout and on the names of the shared labels only, not on what was
+ * encoded before: a repeat must be byte-identical whoever makes it. About 50 bytes a line, for all
+ * targets with that layout.
+ */
+#ifndef WRITER_TEMPLATE_H
+#define WRITER_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "shm/series_reader.h"
+
+/* With more labels than this in common a target is left to the compressor. */
+#define TEMPLATE_SHARED_MAX 64u
+
+struct template_op {
+    uint16_t literal; /* own bytes that are new */
+    uint16_t copy;    /* own bytes of the line before that follow; 0: only in the last op */
+    uint16_t from;    /* where they are among its own bytes */
+    uint16_t shared;  /* shared labels before that place */
+};
+
+struct template_part {
+    uint16_t own_end;    /* own bytes up to the end of the part */
+    uint16_t shared_end; /* shared labels up to the end of the part */
+    uint16_t ops;
+    uint16_t cost; /* bytes that the ops take, about */
+};
+
+struct template_line {
+    uint32_t parts;    /* where its parts start */
+    uint32_t ops;      /* and its ops */
+    uint32_t literals; /* and the bytes of its literals */
+    uint16_t own_len;
+    uint16_t part_count; /* 0: the line is damaged, or cannot be written this way */
+    bool same_shape;     /* shared labels stand where they do in the line before */
+};
+
+struct template
+{
+    uint64_t key;
+    uint32_t count;
+    uint32_t bytes; /* of memory */
+    struct template_line *lines;
+    struct template_part *parts;
+    struct template_op *ops;
+    uint8_t *literals;
+    /* private */
+    struct template *next;
+    int64_t used_ns;
+};
+
+/* The templates of a process. What is kept changes speed and memory, never what is written. */
+struct templates {
+    struct hash_key hash_key;
+    /* private */
+    struct template **buckets;
+    struct template *spare; /* of a layout that is not kept */
+    uint64_t *seen;         /* keys that were asked for once */
+    size_t bytes;           /* of those kept */
+    int64_t swept_ns;
+    struct template_maker *maker;
+};
+
+void templates_init(struct templates *templates);
+void templates_fini(struct templates *templates);
+
+/* Of which layout, for which shared labels. */
+struct template_request {
+    uint64_t key; /* of all of the following, by a keyed hash; 0: not to be kept */
+    const struct series_reader *series;
+    const uint32_t *lines;
+    uint32_t count;
+    const struct slice *shared; /* names of the shared labels, sorted */
+    uint32_t shared_count;
+};
+
+/* Stays until the next call. now_ns: CLOCK_MONOTONIC. */
+const struct template *templates_get(struct templates *templates,
+                                     const struct template_request *request, int64_t now_ns);
+
+#endif

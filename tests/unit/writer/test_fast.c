@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Requests that are written without a compressor decode, by libsnappy, to the very bytes of those
+ * that go through it. Scrapes are put into rings by the real series store; layouts, labels, values
+ * and batch limits are random (SEED= replays).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+#include <snappy-c.h>
+
+#include "shm/series.h"
+#include "writer/build.h"
+
+enum { RING_SIZE = 8 << 20, ARENA = 32 << 20, RINGS = 2, TARGETS = 24, PROGRAMS = 5 };
+
+struct program {
+    uint32_t layout;
+    uint32_t lines[6000];
+    uint32_t count;
+};
+
+struct world {
+    uint64_t random;
+    struct ring_producer rings[RINGS];
+    struct series_store stores[RINGS];
+    struct source sources[RINGS];
+    struct program programs[RINGS][PROGRAMS];
+    uint32_t targets[RINGS][TARGETS];
+    struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS];
+};
+
+static uint64_t seed_of_run(void)
+{
+    const char *seed = getenv("SEED");
+    return seed == NULL ? UINT64_C(20251125) : strtoull(seed, NULL, 10);
+}
+
+static uint32_t below(struct world *world, uint32_t limit)
+{
+    world->random ^= world->random << 13;
+    world->random ^= world->random >> 7;
+    world->random ^= world->random << 17;
+    return (uint32_t)(world->random >> 11) % limit;
+}
+
+static int make_segment(uint32_t kind, uint32_t index, uint64_t size, uint64_t geometry)
+{
+    int fd = memfd_create("fast", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(segment_create(fd, kind, index, size, geometry, NULL), 0);
+    return fd;
+}
+
+static void attach(struct world *world)
+{
+    for (uint32_t i = 0; i < RINGS; i++) {
+        int ring = make_segment(SHM_KIND_RING, i, SHM_RING_DATA + RING_SIZE, RING_SIZE);
+        int series = make_segment(SHM_KIND_SERIES, i, SHM_SERIES_ARENA + ARENA, 0);
+        assert_int_equal(ring_producer_attach(&world->rings[i], ring, i, NULL), 0);
+        assert_int_equal(series_store_attach(&world->stores[i], series, i, &world->rings[i], NULL),
+                         0);
+        assert_int_equal(ring_consumer_attach(&world->sources[i].ring, ring, i, true, NULL), 0);
+        assert_int_equal(series_reader_attach(&world->sources[i].series, series, i, NULL), 0);
+    }
+}
+
+static void detach(struct world *world)
+{
+    for (uint32_t i = 0; i < RINGS; i++) {
+        series_reader_detach(&world->sources[i].series);
+        ring_consumer_detach(&world->sources[i].ring);
+        series_store_detach(&world->stores[i]);
+        ring_producer_detach(&world->rings[i]);
+    }
+}
+
+/* ---- Labels ---- */
+
+static const char *const label_names[] = {"A",        "__name__", "cluster", "code",
+                                          "instance", "job",      "le",      "method",
+                                          "pod",      "quantile", "zone",    "zz"};
+enum { NAMES = sizeof label_names / sizeof *label_names };
+
+struct texts {
+    char values[NAMES][400];
+    struct label labels[NAMES];
+    uint32_t count;
+};
+
+/* Sorted; `usual`: of a hundred, how many have this label. */
+static void random_labels(struct world *world, struct texts *texts, const unsigned *usual,
+                          const char *word)
+{
+    texts->count = 0;
+    for (uint32_t i = 0; i < NAMES; i++) {
+        if (below(world, 100) >= usual[i])
+            continue;
+        char *value = texts->values[texts->count];
+        bool is_long = below(world, 60) == 0;
+        snprintf(value, sizeof texts->values[0], "%s_%0*u", word, is_long ? 300 : 1,
+                 below(world, below(world, 2) == 0 ? 8 : 100000));
+        texts->labels[texts->count++] = (struct label){slice_of(label_names[i]), slice_of(value)};
+    }
+}
+
+static void make_program(struct world *world, uint32_t ring, struct program *program)
+{
+    static const unsigned usual[NAMES] = {3, 100, 0, 50, 2, 2, 40, 50, 2, 20, 10, 5};
+    static const char *const words[] = {"http_requests_total", "http_requests", "go_gc", "x"};
+    struct texts texts;
+    program->count = below(world, 8) == 0 ? 5000 : 1 + below(world, 120);
+    uint32_t used = 0;
+    const char *word = words[0];
+    for (uint32_t i = 0; i < program->count; i++) {
+        if (below(world, 8) == 0)
+            word = words[below(world, 4)];
+        random_labels(world, &texts, usual, word);
+        uint32_t line;
+        assert_int_equal(series_line(&world->stores[ring], texts.labels, texts.count, &line), 0);
+        program->lines[used++] = line;
+    }
+    program->count = used;
+    assert_int_equal(
+        series_layout(&world->stores[ring], program->lines, program->count, &program->layout), 0);
+}
+
+static void make_targets(struct world *world, uint32_t ring)
+{
+    static const unsigned same[NAMES] = {0, 0, 0, 0, 100, 100, 0, 0, 100, 0, 100, 0};
+    static const unsigned mixed[NAMES] = {20, 0, 20, 0, 100, 100, 0, 0, 60, 0, 50, 10};
+    struct texts texts;
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        random_labels(world, &texts, below(world, 3) == 0 ? mixed : same, "host");
+        assert_int_equal(series_target(&world->stores[ring], i + 1, texts.labels, texts.count,
+                                       &world->targets[ring][i]),
+                         0);
+    }
+}
+
+/* ---- Scrapes ---- */
+
+static uint64_t random_bits(struct world *world)
+{
+    double value = below(world, 3) == 0 ? below(world, 10) : below(world, 1000000) / 7.0;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return below(world, 20) == 0 ? SHM_STALE_BITS : bits;
+}
+
+static void fill(struct world *world, const struct shm_block *head, struct block_columns *columns,
+                 const uint32_t *lines)
+{
+    for (uint32_t i = 0; i < head->count; i++) {
+        if (columns->refs != NULL)
+            columns->refs[i] = lines[i];
+        if (columns->bits != NULL)
+            columns->bits[i] = random_bits(world);
+        if (columns->timestamps != NULL)
+            columns->timestamps[i] = head->timestamp_ms - below(world, 3) * 1000000;
+    }
+}
+
+static void put_block(struct world *world, uint32_t ring, struct shm_block head,
+                      const struct program *program)
+{
+    uint32_t first = 0;
+    while (first < program->count) {
+        struct block_columns columns;
+        uint32_t left = program->count - first;
+        head.count = left < SHM_BLOCK_SAMPLES ? left : SHM_BLOCK_SAMPLES;
+        head.first_line = (head.flags & SHM_BLOCK_HAS_LAYOUT) != 0 ? first : 0;
+        assert_int_equal(block_reserve(&world->rings[ring], &head, &columns), 0);
+        fill(world, &head, &columns, program->lines + first);
+        first += head.count;
+    }
+}
+
+static void put_scrape(struct world *world, uint32_t ring, uint32_t target, uint32_t number,
+                       int64_t ms)
+{
+    const struct program *program = &world->programs[ring][(target + number / 3) % PROGRAMS];
+    struct series_store *store = &world->stores[ring];
+    struct shm_block head = {.kind = SHM_BLOCK_SAMPLES_KIND,
+                             .target_id = target + 1,
+                             .target_ref = world->targets[ring][target],
+                             .scrape_seq = number + 1,
+                             .timestamp_ms = ms};
+    head.target_generation = series_generation(store, head.target_ref);
+    uint32_t choice = below(world, 12);
+    if (choice == 0)
+        head.kind = SHM_BLOCK_STALE;
+    if (choice != 1 && choice != 0) {
+        head.flags = SHM_BLOCK_HAS_LAYOUT;
+        head.layout_ref = program->layout;
+        head.layout_generation = series_generation(store, program->layout);
+    }
+    if (choice == 2)
+        head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
+    put_block(world, ring, head, program);
+    /* As report series do: a layout of its own after each. */
+    const struct program *last = &world->programs[ring][PROGRAMS - 1];
+    head.kind = SHM_BLOCK_SAMPLES_KIND;
+    head.flags = SHM_BLOCK_HAS_LAYOUT;
+    head.layout_ref = last->layout;
+    head.layout_generation = series_generation(store, last->layout);
+    put_block(world, ring, head, last);
+    (void)ring_consumer_wake_at(&world->sources[ring].ring, UINT64_MAX);
+    bool doorbell = ring_publish(&world->rings[ring]);
+    assert_false(doorbell); /* nobody asked for it */
+}
+
+static void make_world(struct world *world, uint64_t seed)
+{
+    static const int64_t times[] = {0, 5, 127, 128, 1700000000000, -5};
+    *world = (struct world){.random = seed * 2654435761u + 88172645463325252u};
+    attach(world);
+    for (uint32_t ring = 0; ring < RINGS; ring++) {
+        for (uint32_t i = 0; i < PROGRAMS; i++)
+            make_program(world, ring, &world->programs[ring][i]);
+        make_targets(world, ring);
+    }
+    int64_t ms = times[below(world, 6)];
+    for (uint32_t number = 0; number < 6; number++) {
+        for (uint32_t target = 0; target < TARGETS; target++) {
+            ms += below(world, 3) == 0 ? 1 + below(world, 2000) : 0;
+            for (uint32_t ring = 0; ring < RINGS; ring++) {
+                if (below(world, 3) > 0)
+                    put_scrape(world, ring, target, number, ms);
+            }
+        }
+    }
+}
+
+/* ---- Requests ---- */
+
+static char *unpack(struct slice body, size_t *ret_len)
+{
+    assert_int_equal(snappy_uncompressed_length(body.ptr, body.len, ret_len), SNAPPY_OK);
+    char *raw = malloc(*ret_len + 1);
+    assert_non_null(raw);
+    assert_int_equal(snappy_uncompress(body.ptr, body.len, raw, ret_len), SNAPPY_OK);
+    return raw;
+}
+
+static struct slice encode(struct world *world, struct builder *builder,
+                           const struct shm_batch *batch, bool fast, struct build_result *result)
+{
+    const struct scan_filter filter = {
+        UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
+    const struct build_limits limits = {.fast = fast, .oldest_ms = INT64_MIN};
+    struct scan scan;
+    scan_start(&scan, world->sources, RINGS, filter, batch->start, batch->end);
+    build_request(builder, &scan, limits, result);
+    return result->body;
+}
+
+static void same_both_ways(struct world *world, struct builder *cold, struct builder *warm,
+                           const struct shm_batch *batch)
+{
+    struct build_result slow_result;
+    struct build_result fast_result;
+    struct build_result again;
+    size_t slow_len;
+    size_t fast_len;
+    char *slow = unpack(encode(world, warm, batch, false, &slow_result), &slow_len);
+    struct slice body = encode(world, warm, batch, true, &fast_result);
+    char *fast = unpack(body, &fast_len);
+    assert_int_equal(slow_result.sent, fast_result.sent);
+    assert_int_equal(slow_result.passed, fast_result.passed);
+    assert_int_equal(slow_len, fast_len);
+    assert_memory_equal(slow, fast, slow_len);
+    /* A process that has seen nothing before writes the same. */
+    struct slice other = encode(world, cold, batch, true, &again);
+    assert_int_equal(other.len, body.len);
+    assert_memory_equal(other.ptr, body.ptr, body.len);
+    free(slow);
+    free(fast);
+}
+
+static void requests_decode_to_the_same_bytes(uint64_t seed)
+{
+    static const struct label external[] = {{SLICE_LITERAL("cluster"), SLICE_LITERAL("eu-1")},
+                                            {SLICE_LITERAL("zone"), SLICE_LITERAL("b")}};
+    struct world *world = malloc(sizeof *world);
+    assert_non_null(world);
+    make_world(world, seed);
+    uint32_t externals = below(world, 3);
+    struct builder warm;
+    assert_int_equal(builder_init(&warm, 2000, external, externals), 0);
+    const struct scan_filter filter = {
+        UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
+    struct shm_batch batch = {.rings = RINGS};
+    for (bool more = true; more;) {
+        memcpy(batch.start, batch.end, sizeof batch.start);
+        batch.samples = 0;
+        more = scan_collect(world->sources, RINGS, filter, 1 + below(world, 3000), &batch);
+        struct builder cold;
+        assert_int_equal(builder_init(&cold, 2000, external, externals), 0);
+        same_both_ways(world, &cold, &warm, &batch);
+        builder_fini(&cold);
+    }
+    builder_fini(&warm);
+    detach(world);
+    free(world);
+}
+
+static void what_is_written_without_a_compressor_decodes_to_the_same_bytes(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_run();
+    uint64_t rounds = getenv("SEED") != NULL ? 1 : 12;
+    for (uint64_t i = 0; i < rounds; i++) {
+        print_message("SEED=%llu\n", (unsigned long long)(seed + i));
+        requests_decode_to_the_same_bytes(seed + i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_without_a_compressor_decodes_to_the_same_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
