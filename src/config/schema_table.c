@@ -105,7 +105,10 @@ static const struct schema_word message_words[] = {
 };
 
 static const struct schema_word compression_words[] = {
-    {"fast", CONFIG_COMPRESSION_FAST}, {"small", CONFIG_COMPRESSION_SMALL}, {NULL, 0}};
+    {"fast", CONFIG_COMPRESSION_FAST, SCHEMA_WORKS},
+    {"small", CONFIG_COMPRESSION_SMALL, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
 
 static const struct schema_word pinning_words[] = {
     {"auto", CONFIG_PINNING_AUTO, SCHEMA_WORKS},
