@@ -9,6 +9,9 @@
 #define KEPT_MIN 4096u
 #define KEPT_MAX (64u << 10) /* larger memory is not kept for the next use */
 
+/* A line in hand is looked at again when it has grown by so large a part of itself. */
+#define LOOK_AGAIN_PART 8u
+
 /* A plan that was guessed is given up after so many surprises and no hit. */
 #define GUESS_MISSES_MAX 32u
 
@@ -364,14 +367,30 @@ static size_t joint(const struct body *body, struct slice bytes)
     return newline == NULL ? bytes.len : (size_t)(newline - bytes.ptr) + 1;
 }
 
+/*
+ * What is left over is looked at from its start, so not before it has grown by a part of itself:
+ * else a line that comes in tiny pieces would cost the square of its length.
+ */
+static void wait_for_more(struct body *body, size_t left)
+{
+    size_t enough = left + left / LOOK_AGAIN_PART;
+    if (enough > BODY_LINE_MAX)
+        enough = BODY_LINE_MAX;
+    if (body->wanted < enough)
+        body->wanted = enough;
+}
+
 static void take_joined(struct body *body, struct slice *bytes)
 {
     size_t n = joint(body, *bytes);
     keep(body, bytes->ptr, n);
     *bytes = slice_make(bytes->ptr + n, bytes->len - n);
+    if (body->kept_len < body->wanted)
+        return;
     size_t done = look_at(body, slice_make(body->kept, body->kept_len), false);
     body->kept_len -= done;
     memmove(body->kept, body->kept + done, body->kept_len);
+    wait_for_more(body, body->kept_len);
 }
 
 void body_take(struct body *body, struct slice bytes)
@@ -384,8 +403,10 @@ void body_take(struct body *body, struct slice bytes)
     if (body->state != BODY_OPEN || bytes.len == 0)
         return;
     size_t done = look_at(body, bytes, false);
-    if (body->state == BODY_OPEN)
-        keep(body, bytes.ptr + done, bytes.len - done);
+    if (body->state != BODY_OPEN)
+        return;
+    keep(body, bytes.ptr + done, bytes.len - done);
+    wait_for_more(body, body->kept_len);
 }
 
 /* The last entries of the plan have not come. */

@@ -59,7 +59,7 @@ struct body {
     uint32_t cursor; /* of the plan: the entry that is expected next */
     uint32_t misses; /* surprises so far without a single expected entry */
     size_t parsed;   /* bytes of the gap in hand that the parser has gone over */
-    size_t wanted;   /* bytes of the gap in hand without which nothing can be told */
+    size_t wanted;   /* so many bytes have to be kept for another look at them */
     bool is_cut;     /* the start of the gap in hand is not there any more */
     bool may_guess;
     char *kept; /* the unfinished line */

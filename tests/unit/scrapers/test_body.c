@@ -416,6 +416,42 @@ static void a_line_without_end_is_refused_in_bounded_memory(void **state)
     bench_free(bench);
 }
 
+/* Each look is a feed of the parser, and each shows it more than the one before. */
+static void a_long_line_in_tiny_pieces_is_looked_at_seldom(void **state)
+{
+    static const char *const starts[] = {"a", "# ", "a{b=\"", "known 1"}; /* the last: of a plan */
+    (void)state;
+    struct bench *bench = bench_new(NULL);
+    static struct body body;
+    struct plan *plan = NULL;
+    struct body_source source = {
+        .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};
+    body_begin(&body, &bench->tools, &source);
+    body_take(&body, SLICE_LITERAL("known 1\n"));
+    body_finish(&body);
+    learn_plan(bench, &body, &plan);
+    body_end(&body, &bench->plans);
+    source.plan = plan;
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        uint32_t looks = 0;
+        size_t shown = 0;
+        body_begin(&body, &bench->tools, &source);
+        body_take(&body, slice_of(starts[i]));
+        for (int n = 0; n < 500000; n++) {
+            body_take(&body, SLICE_LITERAL("1"));
+            looks += body.parser.len != shown;
+            shown = body.parser.len;
+        }
+        assert_int_equal(body.state, BODY_OPEN);
+        assert_true(looks < 200);
+        body_finish(&body);
+        body_end(&body, &bench->plans);
+    }
+    plan_release(&bench->plans, plan);
+    body_fini(&body);
+    bench_free(bench);
+}
+
 static void long_comments_are_read_and_not_kept(void **state)
 {
     (void)state;
@@ -449,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_surprise_costs_itself_and_not_the_rest),
         cmocka_unit_test(replicas_share_one_plan_and_follow_it_from_the_first_time_on),
         cmocka_unit_test(a_line_without_end_is_refused_in_bounded_memory),
+        cmocka_unit_test(a_long_line_in_tiny_pieces_is_looked_at_seldom),
         cmocka_unit_test(long_comments_are_read_and_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
