@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "shm/remote_counters.h"
+#include "writer/verdict.h"
 #include "writer/writer.h"
 
 #define SHARD_OF(pointer, member)                                                                  \
@@ -274,16 +275,12 @@ static void note_attempt(struct shard *shard)
     delivery_attempt(shard->remote->place, shard->index, hash);
 }
 
-static const enum remote_counter attempts_counters[DELIVERY_KINDS] = {
-    REMOTE_SAMPLES, REMOTE_HISTOGRAMS, REMOTE_EXEMPLARS};
-static const enum remote_counter retry_counters[DELIVERY_KINDS] = {
-    REMOTE_SAMPLES_RETRIED, REMOTE_HISTOGRAMS_RETRIED, REMOTE_EXEMPLARS_RETRIED};
-
-/* Counts what is in the body. */
-static void count_kinds(const struct shard *shard, const enum remote_counter *counters)
+static struct verdict_items sent_in(const struct shard *shard)
 {
+    struct verdict_items sent;
     for (int kind = 0; kind < DELIVERY_KINDS; kind++)
-        count(shard, counters[kind], shard->built.of[kind].sent);
+        sent.of[kind] = shard->built.of[kind].sent;
+    return sent;
 }
 
 static void send_body(struct shard *shard)
@@ -291,9 +288,10 @@ static void send_body(struct shard *shard)
     check(shard->built.sent > 0);
     if (!shard->is_resolving)
         note_attempt(shard);
+    struct verdict_items sent = sent_in(shard);
     shard->state = SHARD_SENDING;
+    verdict_attempt(shard->remote, &sent, shard->attempts > 0);
     attempt_start(&shard->attempt, shard->batch.message, shard->attempts++, shard->built.body);
-    count_kinds(shard, attempts_counters);
 }
 
 static void finish_sent(struct shard *shard);
@@ -336,8 +334,6 @@ static void repeat(struct shard *shard)
         finish_sent(shard);
         return;
     }
-    if (shard->attempts > 0)
-        count_kinds(shard, retry_counters);
     send_body(shard);
 }
 
@@ -424,84 +420,14 @@ static void finish_sent(struct shard *shard)
 {
     const struct build_result *built = &shard->built;
     add_left_out(&shard->outcome, built);
-    if (built->sent > 0) {
-        count(shard, REMOTE_BYTES, built->body.len);
-        raise_to(shard, REMOTE_HIGHEST_SENT_MS, built->newest_ms);
-    }
+    if (built->sent > 0)
+        verdict_sent(shard->remote, built->body.len, built->newest_ms);
     if (!shard->is_resolving) {
         finish_batch(shard);
         return;
     }
     memcpy(shard->batch.start, shard->part.end, sizeof shard->batch.start);
     send_part(shard);
-}
-
-/*
- * Adds to the outcome what the receiver says it has written; the rest has failed, and is returned.
- * Without a word about it, which is usual in 1.0 and means nothing was in 2.0, all has.
- */
-static uint64_t add_written(struct shard *shard)
-{
-    uint64_t missing = 0;
-    for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
-        uint64_t sent = shard->built.of[kind].sent;
-        uint64_t written = shard->batch.message == 2 ? shard->attempt.written[kind] : 0;
-        written = written < sent ? written : sent;
-        shard->outcome.of[kind].delivered += written;
-        shard->outcome.of[kind].failed += sent - written;
-        missing += sent - written;
-    }
-    return missing;
-}
-
-/* Refused for good. When resolving, what the receiver has already is no loss. */
-static void drop_refused(struct shard *shard)
-{
-    struct slice text = attempt_text(&shard->attempt);
-    if (shard->is_resolving && answer_says_repeated(text)) {
-        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
-            shard->outcome.of[kind].already_delivered += shard->built.of[kind].sent;
-        return;
-    }
-    (void)add_written(shard);
-    uint64_t unsaid;
-    if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
-        log_error(MSG("the receiver refused samples; they are dropped"),
-                  STR("remote_name", shard->remote->config->name),
-                  STR("url", shard->remote->config->url), INT("status", shard->attempt.status),
-                  INT("samples", shard->built.sent), SLICE("answer", text),
-                  INT("more_of_these_unsaid", unsaid));
-}
-
-static void take_delivered(struct shard *shard)
-{
-    if (shard->batch.message != 2) {
-        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
-            shard->outcome.of[kind].delivered += shard->built.of[kind].sent;
-        return;
-    }
-    uint64_t missing = add_written(shard);
-    uint64_t unsaid;
-    if (missing > 0 && remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
-        log_error(MSG("the receiver says that it has not written all of a request; the rest is "
-                      "dropped"),
-                  STR("remote_name", shard->remote->config->name),
-                  STR("url", shard->remote->config->url), INT("sent", shard->built.sent),
-                  INT("missing", missing), INT("more_of_these_unsaid", unsaid));
-}
-
-/*
- * Whether the answer says that the receiver does not know remote write 2.0, so that it has nothing
- * of the request: 415; a success without a word about what was written; or, from one that has not
- * shown yet that it knows 2.0, the 400 of a decoder.
- */
-static bool is_not_understood(const struct shard *shard, enum answer answer)
-{
-    const struct attempt *attempt = &shard->attempt;
-    if (shard->batch.message != 2 || attempt->says_written || !remote_may_fall_back(shard->remote))
-        return false;
-    return answer == ANSWER_DELIVERED || attempt->status == 415 ||
-           (attempt->status == 400 && !shard->remote->speaks_v2);
 }
 
 /* The same items once more, as if for the first time. */
@@ -520,6 +446,19 @@ static void send_as_v1(struct shard *shard)
         send_body(shard);
     else
         finish_sent(shard);
+}
+
+static void drop_refused(struct shard *shard)
+{
+    struct verdict_items sent = sent_in(shard);
+    verdict_refused(&shard->attempt, shard->batch.message, &sent, shard->is_resolving,
+                    &shard->outcome);
+}
+
+static void take_delivered(struct shard *shard)
+{
+    struct verdict_items sent = sent_in(shard);
+    verdict_delivered(&shard->attempt, shard->batch.message, &sent, &shard->outcome);
 }
 
 static void resolve(struct shard *shard)
@@ -554,13 +493,7 @@ static void wait_and_repeat(struct shard *shard)
     int64_t wait_ms = backoff_next(&shard->backoff, attempt->retry_after_ms);
     shard->state = SHARD_WAITING;
     set_timer(shard, wait_ms);
-    uint64_t unsaid;
-    if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
-        log_warn(MSG("sending failed; it will be repeated"),
-                 STR("remote_name", shard->remote->config->name),
-                 STR("url", shard->remote->config->url), INT("status", attempt->status),
-                 SLICE("answer", attempt_text(attempt)), INT("attempt", shard->attempts),
-                 INT("wait_ms", wait_ms), INT("more_of_these_unsaid", unsaid));
+    verdict_retry(attempt, shard->attempts, wait_ms);
 }
 
 static void on_answer(struct attempt *attempt, enum answer answer)
@@ -568,7 +501,7 @@ static void on_answer(struct attempt *attempt, enum answer answer)
     struct shard *shard = SHARD_OF(attempt, attempt);
     check(shard->state == SHARD_SENDING);
     CRASHPOINT("writer.answered");
-    if (is_not_understood(shard, answer)) {
+    if (verdict_is_not_understood(attempt, shard->batch.message, answer)) {
         send_as_v1(shard);
         return;
     }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an answer makes of the items that were sent: adds them to an outcome, and says to the log
+ * what a person should know. The same for batches of the rings and for records of the spool.
+ */
+#ifndef WRITER_VERDICT_H
+#define WRITER_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "writer/attempt.h"
+
+/* What was sent, by kind. */
+struct verdict_items {
+    uint32_t of[DELIVERY_KINDS];
+};
+
+uint32_t verdict_sum(const struct verdict_items *sent);
+
+/* An attempt begins: counts its items; those of a later attempt as retried, too. */
+void verdict_attempt(struct remote *remote, const struct verdict_items *sent, bool is_retry);
+
+/* The last attempt, of a message of this version, was answered with success. */
+void verdict_delivered(const struct attempt *attempt, uint32_t message,
+                       const struct verdict_items *sent, struct delivery_outcome *outcome);
+
+/* Refused for good. `is_part` of a repeat: what the receiver has already is no loss. */
+void verdict_refused(const struct attempt *attempt, uint32_t message,
+                     const struct verdict_items *sent, bool is_part,
+                     struct delivery_outcome *outcome);
+
+/* It will be repeated, as attempt `attempts` after this time. */
+void verdict_retry(const struct attempt *attempt, uint32_t attempts, int64_t wait_ms);
+
+/*
+ * Whether the answer says that the receiver does not know remote write 2.0, so that it has nothing
+ * of the request: 415; a success without a word about what was written; or, from one that has not
+ * shown yet that it knows 2.0, the 400 of a decoder.
+ */
+bool verdict_is_not_understood(const struct attempt *attempt, uint32_t message, enum answer answer);
+
+/* The newest timestamp of something that was sent with an outcome, and its bytes. */
+void verdict_sent(struct remote *remote, size_t bytes, int64_t newest_ms);
+
+#endif
