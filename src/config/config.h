@@ -229,6 +229,102 @@ struct config_http_client {
     bool enable_http2; /* accepted; limpet speaks HTTP/1.1 */
 };
 
+/* An entry of http_sd_configs. */
+struct config_http_sd {
+    const char *url;
+    int64_t refresh_interval;
+    struct config_http_client http;
+};
+
+struct config_http_sds {
+    struct config_http_sd *items;
+    size_t len;
+};
+
+enum config_dns_type {
+    CONFIG_DNS_SRV,
+    CONFIG_DNS_A,
+    CONFIG_DNS_AAAA,
+    CONFIG_DNS_MX,
+    CONFIG_DNS_NS
+};
+
+/* An entry of dns_sd_configs. */
+struct config_dns_sd {
+    struct config_strings names; /* at least one */
+    enum config_dns_type type;
+    int64_t port; /* 0 only with SRV */
+    int64_t refresh_interval;
+};
+
+struct config_dns_sds {
+    struct config_dns_sd *items;
+    size_t len;
+};
+
+enum config_kube_role {
+    CONFIG_KUBE_POD,
+    CONFIG_KUBE_SERVICE,
+    CONFIG_KUBE_ENDPOINTS,
+    CONFIG_KUBE_ENDPOINTSLICE,
+    CONFIG_KUBE_NODE,
+    CONFIG_KUBE_INGRESS
+};
+
+struct config_kube_namespaces {
+    bool own_namespace;
+    struct config_strings names; /* empty, and own_namespace false: all */
+};
+
+struct config_kube_selector {
+    enum config_kube_role role; /* at most once in a list */
+    const char *label;
+    const char *field;
+};
+
+struct config_kube_selectors {
+    struct config_kube_selector *items;
+    size_t len;
+};
+
+struct config_kube_attach {
+    bool node;
+    bool namespace;
+};
+
+/* An entry of kubernetes_sd_configs. Neither api_server nor kubeconfig_file: in the cluster. */
+struct config_kubernetes_sd {
+    enum config_kube_role role;
+    const char *api_server;
+    const char *kubeconfig_file;
+    struct config_http_client http; /* of api_server */
+    struct config_kube_namespaces namespaces;
+    struct config_kube_selectors selectors;
+    struct config_kube_attach attach_metadata;
+};
+
+struct config_kubernetes_sds {
+    struct config_kubernetes_sd *items;
+    size_t len;
+};
+
+/* An entry of limpet.kubelet_sd_configs. */
+struct config_kubelet_sd {
+    const char *url; /* "": that of the environment */
+    int64_t refresh_interval;
+    struct config_http_client http;
+};
+
+struct config_kubelet_sds {
+    struct config_kubelet_sd *items;
+    size_t len;
+};
+
+/* `limpet` of a job: what Prometheus has no key for. */
+struct config_job_limpet {
+    struct config_kubelet_sds kubelet_sd_configs;
+};
+
 /* An entry of `scrape_configs`, after inheritance from `global`. */
 struct config_job {
     const char *job_name;
@@ -246,6 +342,10 @@ struct config_job {
     struct config_params params;
     struct config_target_groups static_configs;
     struct config_file_sds file_sd_configs;
+    struct config_http_sds http_sd_configs;
+    struct config_dns_sds dns_sd_configs;
+    struct config_kubernetes_sds kubernetes_sd_configs;
+    struct config_job_limpet limpet;
     struct config_relabels relabel_configs;        /* for targets */
     struct config_relabels metric_relabel_configs; /* for samples */
     struct config_limits limits;

@@ -9,6 +9,7 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "config/codec.h"
+#include "config/discovery_rules.h"
 #include "config/duration.h"
 #include "config/expand.h"
 #include "config/http_rules.h"
@@ -270,16 +271,19 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     if (r < 0)
         return r;
     resolve_files(rules, &job->file_sd_configs);
+    r = discovery_rules_apply(rules->source, block, job);
+    if (r < 0)
+        return r;
     r = http_rules_apply(rules->source, block, &job->http);
     if (r < 0)
         return r;
     r = check_job_relabelling(rules, block, job);
     if (r < 0)
         return r;
-    if (job->static_configs.len == 0 && job->file_sd_configs.len == 0)
+    if (!discovery_rules_has_source(job))
         warn(rules, block,
-             "the job \"%.200s\" has no targets: neither `static_configs` nor "
-             "`file_sd_configs`",
+             "the job \"%.200s\" has no targets: neither `static_configs` nor one of the "
+             "`*_sd_configs`",
              job->job_name);
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "config/schema_check.h"
+#include "config/schema_discovery.h"
 #include "config/schema_http.h"
 
 #define MEMBER(key)  .name = #key, .offset = offsetof(BLOCK, key)
@@ -236,6 +237,20 @@ static const struct schema_block file_sd_block = {
             "on its own node; give the targets by file_sd_configs",                                \
             .help = "Not part of limpet.")
 
+#define BLOCK struct config_job_limpet
+static const struct schema_key job_limpet_keys[] = {
+    {MEMBER(kubelet_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_kubelet_sd,
+     .help = "The pods of this node, from its kubelet."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block job_limpet_block = {
+    .title = "limpet of a job",
+    .help = "What Prometheus has no key for.",
+    .size = sizeof(struct config_job_limpet),
+    .keys = job_limpet_keys};
+
 #define BLOCK struct config_job
 static const struct schema_key job_keys[] = {
     {MEMBER(job_name), .type = SCHEMA_STRING, .required = true, .verify = check_not_empty,
@@ -270,9 +285,14 @@ static const struct schema_key job_keys[] = {
      .help = "Targets by name."},
     {MEMBER(file_sd_configs), .type = SCHEMA_STRUCTS, .block = &file_sd_block,
      .help = "Targets from files."},
-    LATER(http_sd_configs, SCHEMA_OPAQUE, .help = "Targets from an HTTP server."),
-    LATER(dns_sd_configs, SCHEMA_OPAQUE, .help = "Targets from DNS."),
-    LATER(kubernetes_sd_configs, SCHEMA_OPAQUE, .help = "Targets from Kubernetes."),
+    {MEMBER(http_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_http_sd,
+     .help = "Targets from an HTTP server."},
+    {MEMBER(dns_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_dns_sd,
+     .help = "Targets from DNS."},
+    {MEMBER(kubernetes_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_kubernetes_sd,
+     .help = "Targets from Kubernetes."},
+    {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &job_limpet_block,
+     .help = "What Prometheus has no key for."},
     {MEMBER(relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
      .help = "Rules that change or drop targets."},
     {MEMBER(metric_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,

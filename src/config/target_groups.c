@@ -14,16 +14,15 @@ static bool is_json(const char *name)
     return dot != NULL && strcasecmp(dot, ".json") == 0;
 }
 
-int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
-                        struct config_target_groups *ret_groups, struct errctx *reterr)
+static int parse(const char *name, bool json, const char *text, size_t len, struct arena *arena,
+                 struct config_target_groups *ret_groups, struct errctx *reterr)
 {
     struct errctx ignored;
     struct arena nodes = {0};
     struct source source = {name, &nodes, reterr != NULL ? reterr : &ignored};
     const struct node *root;
     struct schema_list list;
-    int r =
-        is_json(name) ? json_read(&source, text, len, &root) : yaml_read(&source, text, len, &root);
+    int r = json ? json_read(&source, text, len, &root) : yaml_read(&source, text, len, &root);
     if (r == 0) {
         source.arena = arena;
         r = decode_list(&source, root, "the file", &schema_target_group, &list);
@@ -32,4 +31,16 @@ int target_groups_parse(const char *name, const char *text, size_t len, struct a
         schema_list_set(ret_groups, list);
     arena_fini(&nodes);
     return r;
+}
+
+int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
+                        struct config_target_groups *ret_groups, struct errctx *reterr)
+{
+    return parse(name, is_json(name), text, len, arena, ret_groups, reterr);
+}
+
+int target_groups_parse_json(const char *name, const char *text, size_t len, struct arena *arena,
+                             struct config_target_groups *ret_groups, struct errctx *reterr)
+{
+    return parse(name, true, text, len, arena, ret_groups, reterr);
 }

@@ -17,4 +17,9 @@
 int target_groups_parse(const char *name, const char *text, size_t len, struct arena *arena,
                         struct config_target_groups *ret_groups, struct errctx *reterr) MUST_USE;
 
+/* The same for JSON, whatever the name. */
+int target_groups_parse_json(const char *name, const char *text, size_t len, struct arena *arena,
+                             struct config_target_groups *ret_groups,
+                             struct errctx *reterr) MUST_USE;
+
 #endif

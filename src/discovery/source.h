@@ -34,6 +34,7 @@ struct source_host {
     struct resolver *resolver; /* of host names */
     struct watches *watches; /* directories whose changes lead to `poll`; NULL: none are watched */
     struct shm_slot *slot;   /* counters */
+    const char *node;        /* only what runs on this node matters; NULL: everything does */
     void (*changed)(struct source_host *host);
 };
 

@@ -8,6 +8,8 @@
 #include "config/codec.h"
 #include "config/schema.h"
 #include "discovery/file_sd.h"
+#include "discovery/http_sd.h"
+#include "discovery/kube_sd.h"
 #include "discovery/static_sd.h"
 
 struct sources_entry {
@@ -39,6 +41,20 @@ static int make_file(struct source_host *host, const void *entry, struct source 
     return 0;
 }
 
+static int make_http(struct source_host *host, const void *entry, struct source **ret_source,
+                     struct errctx *reterr)
+{
+    return http_sd_new(host, entry, ret_source, reterr);
+}
+
+static int make_kubernetes(struct source_host *host, const void *entry, struct source **ret_source,
+                           struct errctx *reterr)
+{
+    (void)reterr;
+    *ret_source = kube_sd_new(host, entry);
+    return 0;
+}
+
 #define KIND(key, make)                                                                            \
     {                                                                                              \
 #key, offsetof(struct config_job, key), make                                               \
@@ -47,6 +63,8 @@ static int make_file(struct source_host *host, const void *entry, struct source 
 static const struct source_kind kinds[] = {
     KIND(static_configs, make_static),
     KIND(file_sd_configs, make_file),
+    KIND(http_sd_configs, make_http),
+    KIND(kubernetes_sd_configs, make_kubernetes),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

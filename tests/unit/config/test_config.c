@@ -256,7 +256,7 @@ static void environment_variables_go_into_external_labels_only(void **state)
                         "not set");
     assert_string_equal(config->warnings.items[1],
                         "conf/limpet.yml:7:3: the job \"$LIMPET_TEST_A\" has no targets: neither "
-                        "`static_configs` nor `file_sd_configs`");
+                        "`static_configs` nor one of the `*_sd_configs`");
 }
 
 static void an_environment_variable_that_is_not_utf8_is_refused(void **state)

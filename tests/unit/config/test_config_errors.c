@@ -52,7 +52,8 @@ static const struct refusal absent[] = {
     {"remote_read: [{url: x}]", "1:1: field remote_read is not allowed in agent mode; remove it"},
     {"tracing: {endpoint: x}",
      "1:1: `tracing` is not supported: limpet sends no traces of itself; remove it"},
-    {JOB("kubernetes_sd_configs: [{role: pod}]"), "3:3: `kubernetes_sd_configs`" NOT_YET},
+    {JOB("kubernetes_sd_configs: [{role: pod, attach_metadata: {job: true}}]"),
+     "3:57: `job`" NOT_YET},
     {JOB("oauth2: {client_id: i, token_url: t}"), "3:3: `oauth2`" NOT_YET},
     {JOB("scrape_native_histograms: true"), "3:3: `scrape_native_histograms`" NOT_YET},
     {JOB("scrape_native_histograms: nonsense"), "3:3: `scrape_native_histograms`" NOT_YET},
@@ -140,6 +141,47 @@ static const struct refusal values[] = {
      "1:22: `url` must not hold spaces, control characters or non-ASCII characters; write them as "
      "%XX"},
     {"remote_write: [{url: 'http://h/#x'}]", "1:22: `url` must not have a fragment (#...)"},
+};
+
+static const struct refusal sources[] = {
+    {JOB("http_sd_configs: [{url: ''}]"), "3:27: URL is missing"},
+    {JOB("http_sd_configs: [{url: 'ftp://h/'}]"), "3:27: URL scheme must be 'http' or 'https'"},
+    {JOB("http_sd_configs: [{url: 'http:///x'}]"), "3:27: host is missing in URL"},
+    {JOB("http_sd_configs: [{url: 'http://h', bearer_token: a, bearer_token_file: b}]"),
+     "3:53: at most one of bearer_token & bearer_token_file must be configured"},
+    {JOB("dns_sd_configs: [{names: []}]"),
+     "3:28: DNS-SD config must contain at least one SRV record name"},
+    {JOB("dns_sd_configs: [{names: [a], type: a}]"),
+     "3:20: a port is required in DNS-SD configs for all record types except SRV"},
+    {JOB("dns_sd_configs: [{names: [a], type: TXT}]"),
+     "3:39: `type` must be one of `SRV`, `A`, `AAAA`, `MX`, `NS`, not \"TXT\""},
+    {JOB("kubernetes_sd_configs: [{}]"),
+     "3:27: `role` is missing; each entry of `kubernetes_sd_configs` needs it"},
+    {JOB("kubernetes_sd_configs: [{role: pods}]"),
+     "3:34: `role` must be one of `pod`, `service`, `endpoints`, `endpointslice`, `node`, "
+     "`ingress`, not \"pods\""},
+    {JOB("kubernetes_sd_configs: [{role: pod, api_server: 'http://h', kubeconfig_file: k}]"),
+     "3:80: cannot use 'kubeconfig_file' and 'api_server' simultaneously"},
+    {JOB("kubernetes_sd_configs: [{role: pod, kubeconfig_file: k, bearer_token: t}]"),
+     "3:73: cannot use a custom HTTP client configuration together with 'kubeconfig_file'"},
+    {JOB("kubernetes_sd_configs: [{role: pod, follow_redirects: false}]"),
+     "3:57: to use custom HTTP client configuration please provide the 'api_server' URL "
+     "explicitly"},
+    {JOB("kubernetes_sd_configs: [{role: pod, api_server: 'h'}]"),
+     "3:51: URL scheme must be 'http' or 'https'"},
+    {JOB("kubernetes_sd_configs: [{role: pod, api_server: 'http://h', namespaces: "
+         "{own_namespace: true}}]"),
+     "3:75: cannot use 'api_server' and 'namespaces.own_namespace' simultaneously"},
+    {JOB("kubernetes_sd_configs: [{role: pod, selectors: [{role: pod}, {role: pod}]}]"),
+     "3:71: duplicated selector role: pod"},
+    {JOB("kubernetes_sd_configs: [{role: pod, selectors: [{role: service}]}]"),
+     "3:58: pod role supports only pod, node selectors"},
+    {JOB("kubernetes_sd_configs: [{role: pod, selectors: [{role: pod, field: x}]}]"),
+     "3:70: \"x\" is not a field selector, which is field=value or field!=value"},
+    {JOB("kubernetes_sd_configs: [{role: pod, selectors: [{role: pod, label: 'a in (b'}]}]"),
+     "3:70: \"a in (b\" is not a label selector"},
+    {JOB("limpet: {kubelet_sd_configs: [{url: 'unix:///x'}]}"),
+     "3:39: URL scheme must be 'http' or 'https'"},
 };
 
 static const struct refusal rules[] = {
@@ -237,6 +279,12 @@ static void values_that_contradict_each_other_are_refused(void **state)
     EXPECT_REFUSALS(rules);
 }
 
+static void sources_that_cannot_work_are_refused(void **state)
+{
+    (void)state;
+    EXPECT_REFUSALS(sources);
+}
+
 static void rules_of_relabelling_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
@@ -256,6 +304,7 @@ int main(void)
         cmocka_unit_test(keys_without_a_function_are_refused),
         cmocka_unit_test(values_of_the_wrong_kind_are_refused),
         cmocka_unit_test(values_that_contradict_each_other_are_refused),
+        cmocka_unit_test(sources_that_cannot_work_are_refused),
         cmocka_unit_test(rules_of_relabelling_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, load, NULL);

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Targets from an API server: that they come, change and go, and what limpet asks meanwhile."""
+import json
+import time
+
+import pytest
+
+from lib.kube import ApiServer, Fault, endpoints, node, pod, service
+from lib.limpet import Limpet, config, remote
+from lib.proc import wait_until
+from lib.remote_write import Receiver
+from lib.target import Target
+
+META = [{"action": "labelmap", "regex": "__meta_kubernetes_(.+)"}]
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def target():
+    with Target(b"a 1\n") as target:
+        yield target
+
+
+@pytest.fixture
+def server():
+    with ApiServer() as server:
+        yield server
+
+
+def kube_job(server, role="pod", name="kube", rules=META, **settings):
+    return {"job_name": name, "relabel_configs": rules,
+            "kubernetes_sd_configs": [{"role": role, "api_server": server.url, **settings}]}
+
+
+def settings(receiver, *jobs, **more):
+    return config(*jobs, remote(receiver.url), interval="200ms", **more)
+
+
+def port_of(target):
+    return int(target.address.rsplit(":", 1)[1])
+
+
+def targets_of(limpet):
+    return limpet.metric("limpet_discovery_targets")
+
+
+def wait_for_targets(limpet, count, seconds=10):
+    wait_until(lambda: targets_of(limpet) == count, seconds, f"{count} targets")
+
+
+def labels_of(receiver, metric="a"):
+    """The labels of all series of the metric that were received, once each."""
+    return [dict(key) for key in receiver.series(accepted=True) if dict(key)["__name__"] == metric]
+
+
+def test_a_pod_is_scraped_while_it_is_there(tmp_path, server, receiver, target):
+    server.put("pods", pod("web-1", port=port_of(target), labels={"app.kubernetes.io/name": "w"}))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        target.wait_for_requests(2, 10)
+        series = wait_until(lambda: labels_of(receiver), 10, "a series")[0]
+        assert series["pod_name"] == "web-1"
+        assert series["pod_label_app_kubernetes_io_name"] == "w"
+        assert series["pod_container_port_number"] == str(port_of(target))
+        assert series["namespace"] == "default"
+        server.wait_for_watch("pods")
+        with Target(b"a 2\n") as second:
+            server.put("pods", pod("web-2", port=port_of(second)))
+            second.wait_for_requests(2, 10)
+            server.delete("pods", "web-2")
+            wait_for_targets(limpet, 1)
+        assert len(server.lists("pods")) == 1
+        assert len(server.watches("pods")) == 1
+        limpet.stop()
+
+
+def test_lists_come_in_pages_and_start_from_the_cache(tmp_path, server, receiver):
+    server.put_all("pods", [pod(f"p-{i:04}", ip=f"127.1.{i // 200}.{i % 200}", port=9)
+                            for i in range(1203)])
+    with Limpet(tmp_path, settings(receiver, kube_job(server, rules=[]))) as limpet:
+        wait_for_targets(limpet, 1203)
+        server.wait_for_watch("pods")
+        pages = [r.query for r in server.requests if not r.watch]
+        assert [("continue" in q, q.get("resourceVersion"), q["limit"]) for q in pages] == [
+            (False, "0", "500"), (True, None, "500"), (True, None, "500")]
+        assert server.watches("pods")[0].query["allowWatchBookmarks"] == "true"
+        assert 300 <= int(server.watches("pods")[0].query["timeoutSeconds"]) < 600
+
+
+def test_jobs_that_want_the_same_share_a_watch(tmp_path, server, receiver):
+    server.put("pods", pod("web-1", port=9))
+    selected = {"selectors": [{"role": "pod", "field": "spec.nodeName=node-1"}]}
+    jobs = [kube_job(server, name=f"j{i}", **selected) for i in range(5)]
+    jobs.append(kube_job(server, "endpoints", name="e", **selected))
+    jobs.append(kube_job(server, name="other"))
+    with Limpet(tmp_path, settings(receiver, *jobs)) as limpet:
+        wait_for_targets(limpet, 6)
+        server.wait_for_watch("pods", 2)
+        server.wait_for_watch("endpoints", 1)
+        assert len(server.lists("pods")) == 2
+        assert len(server.watches("pods")) == 2
+
+
+def test_a_restarted_server_is_not_listed_again(tmp_path, server, receiver):
+    server.put("pods", pod("web-1", port=9))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        server.wait_for_watch("pods")
+        for i in range(3):
+            server.drop_connections()
+            server.put("pods", pod(f"new-{i}", port=9))
+            wait_for_targets(limpet, 2 + i, 20)
+        assert len(server.lists("pods")) == 1
+
+
+def test_a_bookmark_is_where_a_watch_goes_on(tmp_path, server, receiver):
+    server.put("pods", pod("web-1", port=9))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        server.wait_for_watch("pods")
+        server.put("services", service("s"))  # moves the version, but is no event of pods
+        version = server.version
+        time.sleep(3 * server.bookmark_interval)
+        server.drop_connections()
+        wait_until(lambda: len(server.watches("pods")) == 2, 20, "another watch")
+        assert int(server.watches("pods")[1].query["resourceVersion"]) >= version
+        assert targets_of(limpet) == 1
+
+
+def test_a_version_that_is_gone_leads_to_one_list(tmp_path, server, receiver):
+    server.put("pods", pod("web-1", port=9))
+    server.put("pods", pod("web-2", port=9))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        server.wait_for_watch("pods")
+        server.bookmark_interval = 3600
+        with server.lock:  # what happens while limpet is away
+            server.generation = 1
+        server.delete("pods", "web-1")
+        server.put("pods", pod("web-3", port=9))
+        server.put("pods", pod("web-4", port=9))
+        server.compact()
+        wait_for_targets(limpet, 3, 20)
+        server.wait_for_watch("pods")
+        lists = server.lists("pods")
+        assert len(lists) == 2
+        assert lists[1].query.get("resourceVersion") is None  # not from a cache that may be as old
+        assert limpet.metric("limpet_discovery_kubernetes_lists_total") == 2
+
+
+def test_targets_stay_while_the_server_is_away(tmp_path, receiver, target):
+    with ApiServer() as server:
+        server.put("pods", pod("web-1", port=port_of(target)))
+        limpet = Limpet(tmp_path, settings(receiver, kube_job(server)))
+        limpet.__enter__()
+        target.wait_for_requests(1, 10)
+        server.wait_for_watch("pods")
+    try:
+        wait_until(lambda: limpet.metric("limpet_discovery_kubernetes_failures_total") >= 2, 20,
+                   "failures")
+        before = len(target.requests)
+        target.wait_for_requests(before + 5, 10)
+        limpet.stop()
+    finally:
+        limpet.__exit__()
+
+
+BROKEN = [
+    ("malformed", [b'{"type": "ADDED", "object": {]']),
+    ("wrong types", [json.dumps({"type": "ADDED", "object": {"metadata": {
+        "name": "x", "labels": ["a"]}}}).encode()]),
+    ("no name", [b'{"type": "ADDED", "object": {"metadata": {}}}\n']),
+    ("cut in the middle", [b'{"type": "ADDED", "object": {"metadata": {"name"']),
+    ("a text without end", [b'{"type": "ADDED", "object": {"metadata": {"name": "'] +
+     [b"x" * 65536] * 64),
+    ("an error", [b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd"}}\n']),
+    ("HTML", [b"<html>"]),
+]
+
+
+@pytest.mark.parametrize("body", [body for _, body in BROKEN], ids=[name for name, _ in BROKEN])
+def test_a_broken_watch_is_an_error_and_goes_on(tmp_path, server, receiver, body):
+    server.put("pods", pod("web-1", port=9))
+    server.put("services", service("s"))
+    server.faults.append(Fault("pods", watch=True, times=2, body=body))
+    jobs = [kube_job(server), kube_job(server, "service", name="s")]
+    with Limpet(tmp_path, settings(receiver, *jobs)) as limpet:
+        wait_until(lambda: limpet.metric("limpet_discovery_kubernetes_failures_total") >= 1, 10,
+                   "a failure")
+        wait_for_targets(limpet, 2)
+        server.wait_for_watch("services")
+        wait_until(lambda: server.faults[0].times == 0, 20, "the end of the fault")
+        server.put("pods", pod("web-2", port=9))
+        wait_for_targets(limpet, 3, 20)
+        assert len(server.lists("pods")) == 1
+
+
+@pytest.mark.parametrize("fault", [
+    dict(status=500), dict(status=429, reason="TooManyRequests"), dict(status=403),
+    dict(body=[b"[]"]), dict(body=[b'{"items":']), dict(body=[b'{"items": []}']),
+    dict(body=[b'{"metadata":{"resourceVersion":"1"},"items":[{"x":"'] + [b"x" * 65536] * 1600),
+], ids=["500", "429", "403", "a list", "cut", "no version", "100 MB"])
+def test_a_broken_list_is_an_error_and_is_repeated(tmp_path, server, receiver, fault):
+    server.put("pods", pod("web-1", port=9))
+    server.faults.append(Fault("pods", watch=False, times=1, **fault))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        wait_for_targets(limpet, 1, 20)
+        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 1
+        assert len(server.lists("pods")) == 2
+
+
+def test_a_page_that_fails_is_asked_for_again(tmp_path, server, receiver):
+    server.put_all("pods", [pod(f"p-{i:04}", ip=f"127.1.{i // 200}.{i % 200}", port=9)
+                            for i in range(1100)])
+    server.faults.append(Fault("pods", watch=False, status=500, only="continue="))
+    with Limpet(tmp_path, settings(receiver, kube_job(server, rules=[]))) as limpet:
+        wait_for_targets(limpet, 1100, 20)
+        assert len(server.lists("pods")) == 1
+
+
+def test_a_token_file_is_read_again(tmp_path, receiver):
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    with ApiServer(token="first") as server:
+        server.put("pods", pod("web-1", port=9))
+        job = kube_job(server, authorization={"credentials_file": str(token)})
+        with Limpet(tmp_path, settings(receiver, job)) as limpet:
+            wait_for_targets(limpet, 1)
+            server.wait_for_watch("pods")
+            server.token = "second"
+            token.write_text("second")
+            server.drop_connections()
+            server.put("pods", pod("web-2", port=9))
+            wait_for_targets(limpet, 2, 20)
+
+
+def test_selectors_and_namespaces_are_the_servers_business(tmp_path, server, receiver):
+    for ns in ("a", "b", "c"):
+        server.put("pods", pod("one", port=9, namespace=ns, labels={"app": "x"}))
+        server.put("pods", pod("two", port=9, namespace=ns, labels={"app": "y"}, node="node-2"))
+    job = kube_job(server, namespaces={"names": ["a", "b"]},
+                   selectors=[{"role": "pod", "label": "app in (x,y)",
+                               "field": "spec.nodeName=node-1"}])
+    with Limpet(tmp_path, settings(receiver, job)) as limpet:
+        wait_for_targets(limpet, 2)
+        server.wait_for_watch("pods", 2)
+        assert {r.path for r in server.requests} == {
+            "/api/v1/namespaces/a/pods", "/api/v1/namespaces/b/pods"}
+        assert {(r.query["labelSelector"], r.query["fieldSelector"]) for r in server.requests} == {
+            ("app in (x,y)", "spec.nodeName=node-1")}
+        server.put("pods", pod("one", port=9, namespace="a", labels={"app": "z"}))
+        wait_for_targets(limpet, 1)  # it is no longer selected
+
+
+def test_roles_work_together(tmp_path, server, receiver, target):
+    port = port_of(target)
+    server.put("nodes", node("node-1", labels={"zone": "a"}))
+    server.put("pods", pod("web-1", port=port))
+    server.put("services", service("web", port=port, annotations={"team": "x"}))
+    server.put("endpoints", endpoints("web", [("127.0.0.1", "web-1", "node-1")], port))
+    server.put("endpointslices", {
+        "metadata": {"name": "web-abc", "namespace": "default",
+                     "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True},
+                       "nodeName": "node-1",
+                       "targetRef": {"kind": "Pod", "name": "web-1", "namespace": "default"}}],
+        "ports": [{"name": "http", "port": port, "protocol": "TCP"}]})
+    attach = {"attach_metadata": {"node": True}}
+    jobs = [kube_job(server, role, name=role, **attach) for role in ("endpoints", "endpointslice")]
+    with Limpet(tmp_path, settings(receiver, *jobs)) as limpet:
+        wait_for_targets(limpet, 2)
+        target.wait_for_requests(2, 10)
+        series = wait_until(lambda: len(labels_of(receiver)) == 2 and labels_of(receiver), 10, "2")
+        for labels in series:
+            assert labels["pod_name"] == "web-1"
+            assert labels["service_annotation_team"] == "x"
+            assert labels["node_label_zone"] == "a"
+            assert labels["pod_container_name"] == "app"
+        server.put("services", service("web", port=port, annotations={"team": "y"}))
+        wait_until(lambda: any(s["service_annotation_team"] == "y" for s in labels_of(receiver)),
+                   10, "the service's new annotation")
+
+
+def test_a_reload_loses_no_target(tmp_path, server, receiver, target):
+    server.put("pods", pod("web-1", port=port_of(target)))
+    first = settings(receiver, kube_job(server))
+    with Limpet(tmp_path, first) as limpet:
+        target.wait_for_requests(2, 10)
+        server.faults.append(Fault("pods", watch=False, times=1, stall=2, body=[b"{"]))
+        assert limpet.reload(settings(receiver, kube_job(server), limpet={"tick_max": "20ms"}))
+        for _ in range(10):
+            assert targets_of(limpet) == 1  # though the new discovery has no answer yet
+            time.sleep(0.1)
+        server.wait_for_watch("pods")
+
+
+def test_a_hundred_thousand_events_of_others_cost_little(tmp_path, server, receiver):
+    server.put_all("pods", [pod(f"p-{i:03}", ip=f"127.1.1.{i}", port=9) for i in range(100)])
+    server.put_all("pods", [pod(f"q-{i:04}", node="node-2") for i in range(1000)])
+    job = kube_job(server, rules=[], selectors=[{"role": "pod", "field": "spec.nodeName=node-1"}])
+    with Limpet(tmp_path, settings(receiver, job)) as limpet:
+        wait_for_targets(limpet, 100)
+        assert limpet.metric("limpet_discovery_kubernetes_objects") == 100
+        assert limpet.metric("limpet_discovery_kubernetes_object_bytes") < 100 * 4096
+        syncs = limpet.metric("limpet_discovery_syncs_total")
+        # A heartbeat of a pod that changes nothing which labels are made of.
+        for i in range(20):
+            server.put("pods", pod("p-001", ip="127.1.1.1", port=9, heartbeat=str(i)))
+        time.sleep(1)
+        assert limpet.metric("limpet_discovery_syncs_total") == syncs
