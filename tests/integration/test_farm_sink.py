@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import time
+import urllib.error
 
 import pytest
 
@@ -63,6 +64,10 @@ class Sink:
             return prom.http_post(self.url, sent, headers, timeout=5)[0]
         except (ConnectionError, http.client.HTTPException):
             return 0
+        except urllib.error.URLError as problem:  # while the request was still being sent
+            if isinstance(problem.reason, ConnectionError):
+                return 0
+            raise
 
     def get(self, path):
         status, text = prom.http_get(self.base + path)

@@ -151,13 +151,13 @@ def test_children_have_their_heritage_and_no_other_descriptor(tmp_path):
 
 def check_descriptors(limpet, pid):
     """By the table in shm/heritage.h."""
-    runtime = limpet.paths.runtime
+    runtime, storage = limpet.paths.runtime, f"{limpet.directory}/storage"
     program = program_of(pid)
     with open(f"/proc/{pid}/cmdline") as file:
         index = int(re.search(r"--index=(\d+)", file.read()).group(1))
     expected = {0: "/dev/null", 1: "/dev/null", 2: limpet.stderr_path, 3: "socket:",
                 4: "/memfd:limpet-config", 5: f"{runtime}/control", 224: f"{runtime}/lock",
-                225: f"{limpet.directory}/storage/lock"}
+                225: f"{storage}/lock"}
     read_only = set()
     if program == "limpet-discovery":
         expected |= {6: f"{runtime}/targets", 160: "anon_inode:[eventfd]",
@@ -168,14 +168,14 @@ def check_descriptors(limpet, pid):
                      17 + 2 * index: f"{runtime}/series-{index}"}
         read_only = {6}
     else:
-        expected |= {7: f"{runtime}/delivery"}
+        expected |= {6: f"{runtime}/targets", 7: f"{runtime}/delivery"}
         for i in range(2):
             expected |= {16 + 2 * i: f"{runtime}/ring-{i}", 17 + 2 * i: f"{runtime}/series-{i}"}
         if program == "limpet-writer":
-            expected |= {8: "anon_inode:[eventfd]"}
-            read_only = {17, 19}
+            expected |= {8: "anon_inode:[eventfd]", 226: storage}
+            read_only = {6, 17, 19}
         else:
-            expected |= {6: f"{runtime}/targets", 10: "socket:"}
+            expected |= {10: "socket:"}
             read_only = {6, 7, 16, 17, 18, 19}
     found = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
     assert found.keys() == expected.keys(), program
