@@ -8,6 +8,8 @@
  * formats would write them, labels in the order of their names, so that nobody further on needs to
  * know which format it was.
  */
+#include <math.h>
+
 #include "base/grow.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
@@ -15,9 +17,8 @@
 #include "exposition/formats.h"
 #include "exposition/metric.h"
 #include "exposition/number.h"
+#include "exposition/series_text.h"
 #include "exposition/wire.h"
-
-#include <math.h>
 
 /* io.prometheus.client.MetricType */
 enum family_type {
@@ -122,83 +123,13 @@ static enum exposition_kind fail_or_want(struct exposition_parser *parser,
     return fail_plainly(parser, "the body is no valid protobuf message");
 }
 
-/* ---- series text ---- */
+/* ---- from a metric to entries ---- */
 
-static bool is_plain(struct slice name, unsigned start, unsigned rest)
-{
-    if (name.len == 0 || !lexer_is((unsigned char)name.ptr[0], start))
-        return false;
-    for (size_t i = 1; i < name.len; i++) {
-        if (!lexer_is((unsigned char)name.ptr[i], rest))
-            return false;
-    }
-    return true;
-}
-
-static void add_quoted(struct strbuf *out, struct slice text)
-{
-    strbuf_addc(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"' || text.ptr[i] == '\\')
-            strbuf_addc(out, '\\');
-        strbuf_addc(out, text.ptr[i]);
-    }
-    strbuf_addc(out, '"');
-}
-
-static void add_label(struct strbuf *out, struct exposition_label label, bool first)
-{
-    if (!first)
-        strbuf_addc(out, ',');
-    if (is_plain(label.name, CLASS_LABEL_START, CLASS_LABEL))
-        strbuf_add(out, label.name.ptr, label.name.len);
-    else
-        add_quoted(out, label.name);
-    strbuf_addc(out, '=');
-    add_quoted(out, label.value);
-}
-
-/* The metric's labels and, in its place among them, `extra` if it is not NULL. */
-static void add_labels(struct strbuf *out, const struct metric *metric,
-                       const struct exposition_label *extra, bool first)
-{
-    for (uint32_t i = 0; i < metric->label_count; i++) {
-        if (extra != NULL && slice_compare(extra->name, metric->labels[i].name) < 0) {
-            add_label(out, *extra, first);
-            extra = NULL;
-            first = false;
-        }
-        add_label(out, metric->labels[i], first);
-        first = false;
-    }
-    if (extra != NULL)
-        add_label(out, *extra, first);
-}
-
-/* The series of the family's name with this suffix. */
 static struct slice make_series(struct protobuf *protobuf, const char *suffix,
                                 const struct exposition_label *extra)
 {
-    struct strbuf *out = &protobuf->series;
-    struct slice family = slice_make(protobuf->name.text, protobuf->name.len);
-    bool plain = is_plain(family, CLASS_METRIC_START, CLASS_METRIC);
-    strbuf_empty(out);
-    if (plain) {
-        strbuf_add(out, family.ptr, family.len);
-        strbuf_adds(out, suffix);
-    }
-    if (!plain || extra != NULL || protobuf->metric.label_count > 0) {
-        strbuf_addc(out, '{');
-        if (!plain) {
-            add_quoted(out, family);
-            out->len--; /* the suffix goes before the quote */
-            strbuf_adds(out, suffix);
-            strbuf_addc(out, '"');
-        }
-        add_labels(out, &protobuf->metric, extra, plain);
-        strbuf_addc(out, '}');
-    }
-    return slice_make(out->text, out->len);
+    return series_text(&protobuf->series, slice_make(protobuf->name.text, protobuf->name.len),
+                       suffix, &protobuf->metric, extra);
 }
 
 /* The same with le or quantile. */
@@ -210,8 +141,6 @@ static struct slice make_numbered_series(struct protobuf *protobuf, const char *
     struct exposition_label extra = {slice_of(name), slice_make(text, len)};
     return make_series(protobuf, suffix, &extra);
 }
-
-/* ---- from a metric to entries ---- */
 
 /* A NaN of any kind becomes the ordinary one, so that none is taken for a staleness marker. */
 static uint64_t sample_bits(uint64_t bits)
