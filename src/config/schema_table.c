@@ -365,16 +365,14 @@ static const struct schema_block queue_block = {
     "queue_config", "How samples are gathered into requests and repeated.",
     sizeof(struct config_queue), queue_keys};
 
-#define NO_METADATA "this version sends no metadata"
-
 #define BLOCK struct config_metadata
 static const struct schema_key metadata_keys[] = {
-    {MEMBER(send), .type = SCHEMA_BOOL, .fallback = "true", UNUSED(NO_METADATA),
+    {MEMBER(send), .type = SCHEMA_BOOL, .fallback = "true",
      .help = "Send type, help and unit of metrics."},
     {MEMBER(send_interval), .type = SCHEMA_DURATION, .fallback = "1m", .min = 1,
-     UNUSED(NO_METADATA), .help = "How often."},
+     .help = "How often."},
     {MEMBER(max_samples_per_send), .type = SCHEMA_INT, .fallback = "2000", .min = 1,
-     UNUSED(NO_METADATA), .help = "Most entries of a request."},
+     .help = "Most entries of a request."},
     {.name = NULL},
 };
 #undef BLOCK
@@ -420,7 +418,7 @@ static const struct schema_key remote_keys[] = {
      .help = "Headers of each request, besides those of the protocol."},
     {MEMBER(queue_config), .type = SCHEMA_STRUCT, .block = &queue_block,
      .help = "How samples are gathered into requests and repeated."},
-    {MEMBER(metadata_config), .type = SCHEMA_STRUCT, .block = &metadata_block, UNUSED(NO_METADATA),
+    {MEMBER(metadata_config), .type = SCHEMA_STRUCT, .block = &metadata_block,
      .help = "Metadata of metrics."},
     {MEMBER(write_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
      .help = "Rules that change or drop samples on their way to this remote, after "

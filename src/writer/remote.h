@@ -17,6 +17,7 @@
 #include "http/request.h"
 #include "shm/layout.h"
 
+struct metadata_sender;
 struct shard;
 
 struct remote {
@@ -33,6 +34,7 @@ struct remote {
     bool speaks_v2;           /* the receiver has shown that it understands 2.0 */
     struct shard *shards;
     uint32_t shard_count;
+    struct metadata_sender *metadata;
     uint32_t
         barrier; /* batches of a predecessor with other shards; nothing new before they are done */
 

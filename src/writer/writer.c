@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
 #include "shm/heritage.h"
@@ -119,6 +120,27 @@ static int take_place(struct writer *writer, struct remote *remote)
     return 0;
 }
 
+/* Records stay as long as the slowest job's targets need to name them again. */
+static int64_t metadata_lifetime_ns(const struct config *config)
+{
+    int64_t longest_ms = 0;
+    for (size_t i = 0; i < config->scrape_configs.len; i++) {
+        int64_t interval_ms = config->scrape_configs.items[i].scrape_interval;
+        longest_ms = interval_ms > longest_ms ? interval_ms : longest_ms;
+    }
+    return 2 * longest_ms * NS_PER_MS + NS_PER_S;
+}
+
+static void start_metadata(struct writer *writer, struct remote *remote)
+{
+    const struct config_remote *config = remote->config;
+    writer->sends_metadata |=
+        config->metadata_config.send && config->protobuf_message != CONFIG_MESSAGE_V2;
+    remote->metadata = malloc(sizeof *remote->metadata);
+    check(remote->metadata != NULL);
+    metadata_sender_init(remote->metadata, writer->loop, remote, &writer->metadata);
+}
+
 static int start_remote(struct writer *writer, struct remote *remote, struct errctx *reterr)
 {
     int err = take_place(writer, remote);
@@ -127,6 +149,7 @@ static int start_remote(struct writer *writer, struct remote *remote, struct err
                        remote->config->name, err_text(err));
     show_settings(remote);
     start_shards(writer, remote);
+    start_metadata(writer, remote);
     return 0;
 }
 
@@ -166,6 +189,7 @@ static int prepare_remotes(struct writer *writer, struct errctx *reterr)
 static int start_remotes(struct writer *writer, struct errctx *reterr)
 {
     forget_other_remotes(writer);
+    writer->metadata.lifetime_ns = metadata_lifetime_ns(writer->config);
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         int err = start_remote(writer, &writer->remotes[i], reterr);
         if (err != 0)
@@ -207,12 +231,16 @@ void writer_fini(struct writer *writer)
         for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++)
             shard_fini(&writer->remotes[i].shards[j]);
         free(writer->remotes[i].shards);
+        if (writer->remotes[i].metadata != NULL)
+            metadata_sender_fini(writer->remotes[i].metadata);
+        free(writer->remotes[i].metadata);
         remote_fini(&writer->remotes[i]);
     }
     free(writer->remotes);
     supplies_free(writer->supplies);
     builder_fini(&writer->builder);
     free(writer->external);
+    metadata_pool_fini(&writer->metadata);
     names_reader_detach(&writer->names);
     delivery_detach(&writer->delivery);
     for (uint32_t i = 0; i < writer->source_count; i++) {
@@ -262,6 +290,8 @@ void writer_poke(struct writer *writer)
 {
     for (uint32_t ring = 0; ring < writer->source_count; ring++)
         writer->seen[ring] = ring_consumer_produced(&writer->sources[ring].ring);
+    if (writer->sends_metadata)
+        metadata_pool_look(&writer->metadata, writer->sources, writer->source_count);
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         struct remote *remote = &writer->remotes[i];
         uint64_t pending = 0;
@@ -343,6 +373,11 @@ bool writer_abort(struct writer *writer)
 {
     bool is_quiet = true;
     for (uint32_t i = 0; i < writer->remote_count; i++) {
+        struct metadata_sender *metadata = writer->remotes[i].metadata;
+        if (metadata != NULL) {
+            metadata_sender_abort(metadata);
+            is_quiet &= metadata_sender_is_quiet(metadata);
+        }
         for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
             shard_abort(&writer->remotes[i].shards[j]);
             is_quiet &= shard_is_quiet(&writer->remotes[i].shards[j]);

@@ -14,6 +14,7 @@
 #include "shm/delivery.h"
 #include "shm/slot.h"
 #include "writer/build.h"
+#include "writer/metadata.h"
 #include "writer/remote.h"
 #include "writer/scan.h"
 #include "writer/shard.h"
@@ -34,6 +35,8 @@ struct writer {
     bool closing;  /* a successor follows: no new batches */
     /* private */
     struct label *external;
+    struct metadata_pool metadata;
+    bool sends_metadata; /* some remote is sent it in requests of its own */
     uint64_t counted_damages;
     uint64_t seen[SHM_MAX_SCRAPERS]; /* produced positions before the shards looked */
 };

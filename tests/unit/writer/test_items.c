@@ -212,6 +212,104 @@ static void labels_are_the_same_in_both_versions(void **state)
     }
 }
 
+/* ---- metadata in 1.0 ---- */
+
+/* Turns until so many metadata entries have come. */
+static void run_until_families(size_t count)
+{
+    for (int i = 0; receiver_family_count(rig.receivers[0]) < count; i++) {
+        assert_in_range(i, 0, 2000);
+        rig_turn(&rig, 5);
+    }
+}
+
+static void metadata_goes_in_requests_of_its_own_in_1_0(void **state)
+{
+    (void)state;
+    open_with(CONFIG_MESSAGE_V1);
+    rig.remotes[0].metadata_config = (struct config_metadata){true, 200, 2};
+    rig_start(&rig);
+    for (uint64_t target = 1; target <= 3; target++) /* replicas: their families count once */
+        scrape((struct scrape){.target = target, .ms = T0, .lines = 3, .with_metadata = true});
+    run_until_families(3);
+    static const size_t sizes[] = {2, 1};
+    for (size_t i = 0; i < 2; i++) {
+        struct request *request = request_at(1 + i);
+        assert_false(request->is_v2);
+        assert_int_equal(request->item_count, 0);
+        assert_int_equal(request->family_count, sizes[i]);
+        assert_int_equal(request->families[0].type, 1);
+        assert_string_equal(request->families[0].name, i == 0 ? "m0" : "m2");
+        assert_string_equal(request->families[0].help, i == 0 ? "M 0" : "M 2");
+        assert_string_equal(request->families[0].unit, "u");
+        request_free(request);
+    }
+    assert_int_equal(rig_count(&rig, 0, REMOTE_METADATA), 3);
+    run_until_families(6); /* the next time */
+    rig_close(&rig);
+}
+
+static void metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series(void **state)
+{
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        rig.remotes[0].metadata_config = (struct config_metadata){version == 2, 20, 2};
+        rig_start(&rig);
+        scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
+        rig_drain(&rig);
+        for (int i = 0; i < 20; i++)
+            rig_turn(&rig, 5);
+        assert_int_equal(receiver_request_count(rig.receivers[0]), 1);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_METADATA), 0);
+        rig_close(&rig);
+    }
+}
+
+static struct receiver_reply refuse_second(void *context, size_t number,
+                                           const struct receiver_request *request)
+{
+    (void)request;
+    int status = *(const int *)context;
+    if (number == 1)
+        return (struct receiver_reply){.action = RECEIVER_ANSWER, .status = status, .body = "no\n"};
+    return (struct receiver_reply){.action = RECEIVER_STORE};
+}
+
+static void refused_metadata_is_dropped_and_failed_metadata_is_sent_again(void **state)
+{
+    (void)state;
+    static int statuses[] = {400, 503};
+    for (int i = 0; i < 2; i++) {
+        rig_open(&rig, 1, RING, 1);
+        rig_receive(&rig, 0, refuse_second, &statuses[i]);
+        rig.remotes[0].metadata_config = (struct config_metadata){true, 200, 2};
+        rig_start(&rig);
+        scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
+        run_until_families(i == 0 ? 1 : 3);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_METADATA_FAILED), i == 0 ? 2 : 0);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_METADATA_RETRIED), i == 0 ? 0 : 2);
+        rig_close(&rig);
+    }
+}
+
+/* The records are not named any more, and twice the longest interval has passed. */
+static void metadata_of_targets_that_are_gone_is_forgotten(void **state)
+{
+    (void)state;
+    open_with(CONFIG_MESSAGE_V1);
+    rig.remotes[0].metadata_config = (struct config_metadata){true, 100, 10};
+    rig_start(&rig);
+    rig.writer.metadata.lifetime_ns = 1;
+    scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
+    rig_drain(&rig);
+    for (int i = 0; i < 60 && rig.writer.metadata.entry_count > 0; i++)
+        rig_turn(&rig, 5);
+    assert_int_equal(rig.writer.metadata.entry_count, 0);
+    assert_int_equal(receiver_family_count(rig.receivers[0]), 0);
+    rig_close(&rig);
+}
+
 /* ---- receivers that do not understand 2.0 ---- */
 
 static void auto_finds_out_and_sends_the_same_as_1_0(void **state)
@@ -400,6 +498,10 @@ int main(void)
         cmocka_unit_test(histograms_of_custom_buckets_go_to_2_0_only),
         cmocka_unit_test(a_request_has_the_headers_of_remote_write_2),
         cmocka_unit_test(labels_are_the_same_in_both_versions),
+        cmocka_unit_test(metadata_goes_in_requests_of_its_own_in_1_0),
+        cmocka_unit_test(metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series),
+        cmocka_unit_test(refused_metadata_is_dropped_and_failed_metadata_is_sent_again),
+        cmocka_unit_test(metadata_of_targets_that_are_gone_is_forgotten),
         cmocka_unit_test(auto_finds_out_and_sends_the_same_as_1_0),
         cmocka_unit_test(auto_stays_with_2_0_where_it_is_understood),
         cmocka_unit_test(explicit_2_0_counts_as_failed_what_nobody_says_is_written),
