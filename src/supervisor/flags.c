@@ -82,6 +82,7 @@ static const struct flag flags[] = {
 };
 #define FLAGS_COUNT (sizeof(flags) / sizeof(flags[0]))
 _Static_assert(FLAGS_COUNT <= 64, "given flags are a mask of 64 bits");
+_Static_assert(HERITAGE_MAX_LISTENERS == 6, "allowed() says so");
 
 static const struct flag *find(struct slice name)
 {
@@ -196,6 +197,27 @@ static int split(const char *text, struct word *word, struct errctx *reterr)
     return EXIT_USAGE;
 }
 
+static const char *allowed(enum flag_type type)
+{
+    switch (type) {
+    case FLAG_BOOL:
+        return "true or false";
+    case FLAG_DURATION:
+        return "a duration such as 1m30s";
+    case FLAG_LOG_LEVEL:
+        return "debug, info, warn or error";
+    case FLAG_LOG_FORMAT:
+        return "logfmt or json";
+    case FLAG_LISTENER:
+        return "one of at most 6 addresses";
+    case FLAG_TEXT:
+    case FLAG_FEATURES:
+    case FLAG_FAMILY:
+        break;
+    }
+    return "a text that is not empty";
+}
+
 static int take(struct options *options, const struct word *word, struct errctx *reterr)
 {
     const struct flag *flag = word->flag;
@@ -209,10 +231,9 @@ static int take(struct options *options, const struct word *word, struct errctx 
     } else if (flag->status != FLAG_WORKS || store(options, flag, word->value)) {
         return 0;
     }
-    err_set(reterr, ERR_SYNTAX, "--%s: %s%s%s is not a valid value%s%s", flag->name,
-            word->value[0] == '\0' ? "\"" : "", word->value, word->value[0] == '\0' ? "\"" : "",
-            flag->fallback != NULL ? "; the default is " : "",
-            flag->fallback != NULL ? flag->fallback : "");
+    const char *quote = word->value[0] == '\0' ? "\"" : "";
+    err_set(reterr, ERR_SYNTAX, "--%s: %s%s%s is not a valid value; it must be %s", flag->name,
+            quote, word->value, quote, allowed(flag->type));
     return EXIT_USAGE;
 }
 

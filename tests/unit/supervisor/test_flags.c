@@ -84,7 +84,7 @@ static void switches_can_be_negated(void **context)
     assert_int_equal(parse("--version"), 0);
     assert_true(options.version);
     refused("--web.enable-lifecycle=maybe", EXIT_USAGE,
-            "--web.enable-lifecycle: maybe is not a valid value; the default is false");
+            "--web.enable-lifecycle: maybe is not a valid value; it must be true or false");
 }
 
 static void listeners_may_be_several_up_to_a_limit(void **context)
@@ -108,7 +108,8 @@ static void durations_are_those_of_the_file(void **context)
     assert_int_equal(parse("--storage.remote.flush-deadline=1m30s"), 0);
     assert_int_equal(options.flush_deadline_ms, 90000);
     refused("--storage.remote.flush-deadline=soon", EXIT_USAGE,
-            "--storage.remote.flush-deadline: soon is not a valid value; the default is 1m");
+            "--storage.remote.flush-deadline: soon is not a valid value; it must be a duration "
+            "such as 1m30s");
 }
 
 static void other_flags_come_once(void **context)
@@ -137,9 +138,9 @@ static void what_cannot_be_a_flag_is_refused(void **context)
     refused("-", EXIT_USAGE, "unexpected argument -; see limpet --help");
     refused("--log.level", EXIT_USAGE, "--log.level wants a value");
     refused("--log.level=loud", EXIT_USAGE,
-            "--log.level: loud is not a valid value; the default is info");
+            "--log.level: loud is not a valid value; it must be debug, info, warn or error");
     refused("--config.file=", EXIT_USAGE,
-            "--config.file: \"\" is not a valid value; the default is prometheus.yml");
+            "--config.file: \"\" is not a valid value; it must be a text that is not empty");
 }
 
 static void server_only_flags_have_a_status_of_their_own(void **context)
