@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "discovery/provision.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/unit/discovery/directory.h"
+
+struct stage {
+    struct directory directory;
+    struct config *config;
+    struct provision *provision;
+    struct supplies *supplies;
+};
+
+static void open_stage(struct stage *stage, const char *text)
+{
+    struct errctx why = {""};
+    char path[PATH_MAX];
+    directory_path(&stage->directory, "config.yml", path);
+    int err = config_parse(path, text, strlen(text), &stage->config, &why);
+    assert_string_equal(why.text, "");
+    assert_int_equal(err, 0);
+    stage->provision = provision_new(stage->config);
+}
+
+static const struct supply *look(struct stage *stage, enum provision_role role, size_t index)
+{
+    int fd;
+    supplies_free(stage->supplies);
+    stage->supplies = NULL;
+    assert_int_equal(provision_seal(stage->provision, role, &fd, NULL), 0);
+    assert_int_equal(supplies_open(fd, &stage->supplies, NULL), 0);
+    close(fd);
+    assert_true(index < stage->supplies->len);
+    return &stage->supplies->items[index];
+}
+
+static void close_stage(struct stage *stage)
+{
+    supplies_free(stage->supplies);
+    provision_free(stage->provision);
+    config_free(stage->config);
+    directory_close(&stage->directory);
+}
+
+static void puts_together_what_the_configuration_says(void **state)
+{
+    (void)state;
+    struct stage stage = {0};
+    directory_open(&stage.directory);
+    open_stage(&stage, "scrape_configs:\n"
+                       "- job_name: a\n"
+                       "- {job_name: b, bearer_token: abc}\n"
+                       "- job_name: c\n"
+                       "  basic_auth: {username: u, password: p}\n"
+                       "  http_headers: {X: {values: [v], secrets: [s]}}\n"
+                       "remote_write:\n"
+                       "- {url: 'http://h/', authorization: {type: T, credentials: c}}\n");
+    const struct supply *supply = look(&stage, PROVISION_SCRAPERS, 2);
+    assert_int_equal(stage.supplies->len, 3);
+    assert_int_equal(stage.supplies->items[0].authorization.len, 0);
+    assert_true(slice_is(stage.supplies->items[1].authorization, "Bearer abc"));
+    assert_true(slice_is(supply->authorization, "Basic dTpw"));
+    assert_int_equal(supply->fields.len, 2);
+    assert_true(slice_is(supply->fields.items[1].value, "s"));
+    assert_true(slice_is(look(&stage, PROVISION_WRITER, 0)->authorization, "T c"));
+    close_stage(&stage);
+}
+
+static void is_needed_only_where_there_is_something(void **state)
+{
+    (void)state;
+    struct stage stage = {0};
+    directory_open(&stage.directory);
+    open_stage(&stage, "scrape_configs: [{job_name: a}]\n"
+                       "remote_write: [{url: 'https://h/'}]\n");
+    assert_false(provision_is_needed(stage.provision, PROVISION_SCRAPERS));
+    assert_true(provision_is_needed(stage.provision, PROVISION_WRITER));
+    close_stage(&stage);
+}
+
+static void follows_files(void **state)
+{
+    (void)state;
+    struct stage stage = {0};
+    directory_open(&stage.directory);
+    open_stage(&stage, "scrape_configs:\n"
+                       "- {job_name: a, authorization: {credentials_file: token}}\n");
+    const struct supply *supply = look(&stage, PROVISION_SCRAPERS, 0);
+    char expected[8192];
+    snprintf(expected, sizeof(expected),
+             "unable to read authorization credentials: unable to read file %s/token: No such file "
+             "or directory",
+             stage.directory.path);
+    assert_true(slice_is(supply->error, expected));
+    assert_false(provision_poll(stage.provision));
+
+    directory_put(&stage.directory, "token", " one\n");
+    assert_true(provision_poll(stage.provision));
+    assert_false(provision_poll(stage.provision));
+    supply = look(&stage, PROVISION_SCRAPERS, 0);
+    assert_int_equal(supply->error.len, 0);
+    assert_true(slice_is(supply->authorization, "Bearer one"));
+
+    /* Written anew with the same content: nothing has changed. */
+    directory_put(&stage.directory, "token", " one\n");
+    assert_false(provision_poll(stage.provision));
+    directory_put(&stage.directory, "token", "two");
+    assert_true(provision_poll(stage.provision));
+    assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, 0)->authorization, "Bearer two"));
+    close_stage(&stage);
+}
+
+static void brings_authorities_to_whom_needs_them(void **state)
+{
+    (void)state;
+    struct stage stage = {0};
+    directory_open(&stage.directory);
+    char path[PATH_MAX];
+    directory_put(&stage.directory, "system", "SYSTEM\n");
+    directory_put(&stage.directory, "own", "OWN\n");
+    directory_path(&stage.directory, "system", path);
+    setenv("SSL_CERT_FILE", path, 1);
+    open_stage(&stage,
+               "scrape_configs:\n"
+               "- {job_name: plain}\n"
+               "- {job_name: system, scheme: https}\n"
+               "- {job_name: own, scheme: https, tls_config: {ca_file: own}}\n"
+               "- {job_name: inline, tls_config: {ca: CA, cert: C, key: K}}\n"
+               "- {job_name: anybody, scheme: https, tls_config: {insecure_skip_verify: true}}\n"
+               "- {job_name: relabelled, relabel_configs: [{target_label: __scheme__, "
+               "replacement: https}]}\n");
+    static const char *const authorities[] = {"", "SYSTEM", "OWN", "CA", "", "SYSTEM"};
+    for (size_t i = 0; i < sizeof(authorities) / sizeof(authorities[0]); i++)
+        assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, i)->ca, authorities[i]));
+    assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, 3)->key, "K"));
+    unsetenv("SSL_CERT_FILE");
+    close_stage(&stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(puts_together_what_the_configuration_says),
+        cmocka_unit_test(is_needed_only_where_there_is_something),
+        cmocka_unit_test(follows_files),
+        cmocka_unit_test(brings_authorities_to_whom_needs_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
