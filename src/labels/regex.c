@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/home.h"
 #include "base/utf8.h"
 #include "labels/regex_dialect.h"
 #include "labels/regex_engine.h"
@@ -53,15 +53,10 @@ int regex_load(const char *directory, struct errctx *reterr)
 static int load(struct errctx *reterr)
 {
     char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    path[len > 0 ? len : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash != NULL) {
-        *slash = '\0';
-        if (regex_load(path, NULL) == 0)
-            return 0;
-    }
-    return regex_load(LIMPET_LIBEXECDIR, reterr);
+    if (home_of_program(path) && regex_load(path, NULL) == 0)
+        return 0;
+    home_libexec(path);
+    return regex_load(path, reterr);
 }
 
 /* As Prometheus does, so an unbalanced parenthesis has the same odd effect. */

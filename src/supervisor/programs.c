@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/home.h"
 #include "shm/slot.h"
 
 static const uint32_t roles[] = {SHM_SLOT_DISCOVERY, SHM_SLOT_WRITER, SHM_SLOT_CONSOLE,
@@ -45,11 +46,7 @@ int programs_find_in(struct programs *programs, const char *beside, const char *
 int programs_find(struct programs *programs, struct errctx *reterr)
 {
     char own[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-    own[len > 0 ? len : 0] = '\0';
-    char *slash = strrchr(own, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    return programs_find_in(programs, slash != NULL ? own : LIMPET_LIBEXECDIR, LIMPET_LIBEXECDIR,
-                            reterr);
+    char libexec[PATH_MAX];
+    home_libexec(libexec);
+    return programs_find_in(programs, home_of_program(own) ? own : libexec, libexec, reterr);
 }

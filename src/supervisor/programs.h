@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where the programs of the roles are: beside limpet (build tree), else in pkglibexecdir. */
+/* Where the programs of the roles are: beside limpet (build tree), else in libexec (base/home.h).
+ */
 #ifndef SUPERVISOR_PROGRAMS_H
 #define SUPERVISOR_PROGRAMS_H
 

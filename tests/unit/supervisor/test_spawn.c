@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/home.h"
 #include "supervisor/estate.h"
 #include "supervisor/programs.h"
 #include "supervisor/runtime.h"
@@ -186,7 +187,8 @@ static void every_role_gets_what_the_table_of_heritage_says(void **context)
     gets(SHM_SLOT_DISCOVERY, FOR_ALL "6=312 160=360 161=361 ");
     gets(SHM_SLOT_SCRAPER(0), FOR_ALL "6=313 8=302 9=360 16=320 17=340 ");
     gets(SHM_SLOT_SCRAPER(1), FOR_ALL "6=313 8=302 9=361 18=321 19=341 ");
-    gets(SHM_SLOT_WRITER, FOR_ALL "6=313 7=314 8=302 226=305 16=320 17=350 18=321 19=351 20=322 21=352 ");
+    gets(SHM_SLOT_WRITER,
+         FOR_ALL "6=313 7=314 8=302 226=305 16=320 17=350 18=321 19=351 20=322 21=352 ");
     gets(SHM_SLOT_CONSOLE, FOR_ALL "6=313 7=315 10=370 16=330 17=350 18=331 19=351 20=332 21=352 ");
 }
 
@@ -257,6 +259,25 @@ static void programs_are_beside_or_in_the_other_place_but_all_of_them(void **con
     directory_remove(&other);
 }
 
+static void an_installation_may_be_staged_or_moved(void **context)
+{
+    (void)context;
+    struct directory prefix = directory_new();
+    char bin[PATH_MAX];
+    char path[PATH_MAX];
+    char expected[PATH_MAX + 64];
+    snprintf(bin, sizeof(bin), "%s", directory_path(&prefix, "bin"));
+    assert_int_equal(mkdir(bin, 0700), 0);
+    home_libexec_of(bin, path);
+    assert_string_equal(path, LIMPET_LIBEXECDIR);
+    assert_int_equal(mkdir(directory_path(&prefix, "libexec"), 0700), 0);
+    assert_int_equal(mkdir(directory_path(&prefix, "libexec/limpet"), 0700), 0);
+    home_libexec_of(bin, path);
+    snprintf(expected, sizeof(expected), "%s/../libexec/limpet", bin);
+    assert_string_equal(path, expected);
+    directory_remove(&prefix);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +291,7 @@ int main(void)
         cmocka_unit_test(without_a_lock_nobody_gets_one),
         cmocka_unit_test(an_estate_has_what_lasts_longer_than_children),
         cmocka_unit_test(programs_are_beside_or_in_the_other_place_but_all_of_them),
+        cmocka_unit_test(an_installation_may_be_staged_or_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
