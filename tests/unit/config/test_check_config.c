@@ -66,7 +66,7 @@ static void a_valid_file_is_told_in_lines(void **state)
         "request\n"
         "    1 relabelling rule for what is sent\n");
     assert_string_equal(outcome.err, "warning: f.yml:8:3: the job \"idle\" has no targets: neither "
-                                     "`static_configs` nor `file_sd_configs`\n");
+                                     "`static_configs` nor one of the `*_sd_configs`\n");
     free(outcome.out);
     free(outcome.err);
 }
