@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Objects as an API server tells them, and the targets they become as a text. */
+#ifndef TESTS_KUBE_WORLD_H
+#define TESTS_KUBE_WORLD_H
+
+#include "base/strbuf.h"
+#include "discovery/kube_labels.h"
+#include "discovery/kube_store.h"
+
+struct kube_world {
+    struct kube_view view;
+    struct source_visit visit;
+    struct kube_store stores[KUBE_KINDS];
+    struct strbuf text;
+};
+
+void kube_world_init(struct kube_world *world);
+void kube_world_fini(struct kube_world *world);
+
+/* Objects in JSON, separated by commas. */
+void kube_world_add(struct kube_world *world, enum kube_kind kind, const char *objects);
+
+/*
+ * The targets of all objects of a kind:
+ *
+ *     10.0.0.1:80
+ *       ~namespace=default
+ *
+ * "~" stands for "__meta_kubernetes_". Labels without a value are left out. Valid until the next
+ * call.
+ */
+const char *kube_world_targets(struct kube_world *world, enum kube_kind kind);
+
+#endif
