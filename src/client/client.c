@@ -71,8 +71,8 @@ void client_supply(struct client *client, const struct supply *supply)
 bool client_is_ready(const struct client *client, bool https)
 {
     const struct config_http_client *config = client->config;
-    bool carries =
-        config->basic_auth.given || config->authorization.given || config->http_headers.len > 0;
+    bool carries = config->basic_auth.given || config->authorization.given ||
+                   config->oauth2.given || config->http_headers.len > 0;
     return client->supply != NULL || (!carries && !https);
 }
 

@@ -237,7 +237,7 @@ static void on_tick(struct loop_timer *timer)
     if (watches_renew(&discovery->watches))
         want_files(discovery);
     if (provision_poll(discovery->provision)) {
-        log_info(MSG("credential or certificate files have changed"));
+        log_info(MSG("credentials or certificates have changed"));
         send_all_supplies(discovery);
     }
     sync_poll(&discovery->sync, now, false);
@@ -317,7 +317,7 @@ static int start(struct discovery *discovery, struct errctx *reterr)
                         &discovery->former, discovery->child.scrapers, host_name, reterr);
     if (err != 0)
         return err;
-    discovery->provision = provision_new(discovery->config);
+    discovery->provision = provision_new(discovery->config, &discovery->host);
     send_all_supplies(discovery);
     sync_recall(&discovery->sync);
     listen_to_all(discovery);

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "discovery/token.h"
 #include "http/auth.h"
 
 /* No credential and no list of authorities is larger. */
@@ -38,8 +39,19 @@ struct secret_file {
     char path[];
 };
 
+/* Of a client with oauth2. */
+struct client_token {
+    struct client_token *next;
+    const struct config_oauth2 *config;
+    struct token *token;
+    struct provision *provision;
+};
+
 struct provision {
     const struct config *config;
+    struct source_host *host;
+    struct client_token *tokens;
+    bool token_changed;
     struct secret_file *files;
     const char *system_file; /* NULL: there is none */
 };
@@ -187,7 +199,7 @@ static bool needs_supply(const struct client *client)
 {
     const struct config_http_client *http = client->http;
     return client->uses_tls || http->basic_auth.given || http->authorization.given ||
-           http->http_headers.len > 0;
+           http->oauth2.given || http->http_headers.len > 0;
 }
 
 static bool needs_system_authorities(const struct client *client)
@@ -281,8 +293,34 @@ static struct slice value_of(const struct maker *maker, const char *inlined, con
     return trimmed(slice_make(file->text, file->len));
 }
 
+static const struct token *find_token(const struct provision *provision,
+                                      const struct config_oauth2 *config)
+{
+    const struct client_token *entry = provision->tokens;
+    while (entry != NULL && entry->config != config)
+        entry = entry->next;
+    return entry != NULL ? entry->token : NULL;
+}
+
+static void use_token(const struct maker *maker, const struct config_oauth2 *config)
+{
+    const struct token *token = find_token(maker->provision, config);
+    struct slice error = SLICE_LITERAL("oauth2: the token has not come yet");
+    struct slice value = SLICE_LITERAL("");
+    if (token != NULL)
+        token_get(token, &value, &error);
+    if (value.len > 0)
+        maker->supply->authorization = value;
+    else
+        maker->supply->error = error;
+}
+
 static void make_authorization(const struct maker *maker, const struct config_http_client *http)
 {
+    if (http->oauth2.given) {
+        use_token(maker, &http->oauth2);
+        return;
+    }
     struct strbuf value = STRBUF_GROWING;
     const struct config_basic_auth *basic = &http->basic_auth;
     const struct config_authorization *other = &http->authorization;
@@ -352,18 +390,40 @@ int provision_seal(const struct provision *provision, enum provision_role role, 
     return err;
 }
 
+/* ---- Tokens ---- */
+
+static void on_token(void *context)
+{
+    struct client_token *entry = context;
+    entry->provision->token_changed = true;
+}
+
+static void add_token(struct provision *provision, const struct client *client)
+{
+    const struct config_oauth2 *config = &client->http->oauth2;
+    if (!config->given || provision->host == NULL || provision->host->loop == NULL)
+        return;
+    struct client_token *entry = calloc(1, sizeof(*entry));
+    check(entry != NULL);
+    *entry = (struct client_token){provision->tokens, config, NULL, provision};
+    entry->token = token_new(provision->host, config, on_token, entry);
+    provision->tokens = entry;
+}
+
 /* ---- The whole ---- */
 
-struct provision *provision_new(const struct config *config)
+struct provision *provision_new(const struct config *config, struct source_host *host)
 {
     struct provision *provision = calloc(1, sizeof(*provision));
     check(provision != NULL);
     provision->config = config;
+    provision->host = host;
     for (int role = 0; role < PROVISION_ROLES; role++) {
         size_t len = client_count(provision, (enum provision_role)role);
         for (size_t i = 0; i < len; i++) {
             struct client client = client_at(provision, (enum provision_role)role, i);
             add_files(provision, &client);
+            add_token(provision, &client);
         }
     }
     return provision;
@@ -371,6 +431,12 @@ struct provision *provision_new(const struct config *config)
 
 void provision_free(struct provision *provision)
 {
+    while (provision->tokens != NULL) {
+        struct client_token *entry = provision->tokens;
+        provision->tokens = entry->next;
+        token_free(entry->token);
+        free(entry);
+    }
     while (provision->files != NULL) {
         struct secret_file *file = provision->files;
         provision->files = file->next;
@@ -382,7 +448,8 @@ void provision_free(struct provision *provision)
 
 bool provision_poll(struct provision *provision)
 {
-    bool changed = false;
+    bool changed = provision->token_changed;
+    provision->token_changed = false;
     for (struct secret_file *file = provision->files; file != NULL; file = file->next)
         changed |= look_at(file);
     return changed;

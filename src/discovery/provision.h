@@ -3,7 +3,8 @@
  * What scrapers and writer get to know of credentials (shm/supplies.h): puts it together from the
  * configuration and the files that it names, and notices when one of these changes. A file is
  * looked at by its state (size, times, inode) as often as provision_poll is called, and read when
- * that differs. As in Prometheus a file that cannot be read fails the requests that need it.
+ * that differs. As in Prometheus a file that cannot be read fails the requests that need it, and so
+ * does a token that is not given (discovery/token.h).
  */
 #ifndef DISCOVERY_PROVISION_H
 #define DISCOVERY_PROVISION_H
@@ -12,17 +13,21 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "discovery/source.h"
 #include "shm/supplies.h"
 
 struct provision;
 
 enum provision_role { PROVISION_SCRAPERS, PROVISION_WRITER, PROVISION_ROLES };
 
-/* Reads all files once. *config must outlive it. */
-struct provision *provision_new(const struct config *config);
+/*
+ * Reads all files once and asks for tokens, over the host's loop; without a loop there are none.
+ * *config and the host must outlive it.
+ */
+struct provision *provision_new(const struct config *config, struct source_host *host);
 void provision_free(struct provision *provision);
 
-/* Looks at the files. True if any of them says something else than before. */
+/* Looks at the files. True if any of them, or a token, is another than before. */
 bool provision_poll(struct provision *provision);
 
 /* Whether a role needs a set at all: some job or remote of it has credentials or TLS. */

@@ -43,6 +43,7 @@ struct sd_client {
     struct arena request_arena;
     struct slice accept;
     struct http_field extra;
+    struct slice form;
     int64_t deadline_ns;
     struct http_hop first;
     struct http_hop hop;
@@ -209,7 +210,13 @@ static int write_request(struct sd_client *client, const struct plan *plan, stru
     add_field(fields, n, SLICE_LITERAL("User-Agent"), SLICE_LITERAL("limpet/" PACKAGE_VERSION));
     add_field(fields, n, SLICE_LITERAL("Accept"), client->accept);
     add_field(fields, n, SLICE_LITERAL("Referer"), client->hop.referer);
-    add_field(fields, n, client->extra.name, client->extra.value);
+    if (!client->hop.foreign || !slice_is(client->extra.name, "Authorization"))
+        add_field(fields, n, client->extra.name, client->extra.value);
+    if (client->hop.with_body) {
+        add_field(fields, n, SLICE_LITERAL("Content-Type"),
+                  SLICE_LITERAL("application/x-www-form-urlencoded"));
+        request.content_length = (int64_t)client->form.len;
+    }
     int err = 0;
     if (!client->hop.foreign) {
         add_field(fields, n, SLICE_LITERAL("Authorization"), plan->credentials.authorization);
@@ -284,7 +291,7 @@ static int start(struct sd_client *client, const struct plan *plan, int n_addres
     bool https = client->hop.url.https;
     struct fetch_request request = {.addresses = client->addresses,
                                     .n_addresses = (uint32_t)n_addresses,
-                                    .idempotent = true,
+                                    .idempotent = !client->hop.with_body,
                                     .peer = peer_number(client, plan),
                                     .deadline_ns = client->deadline_ns};
     int err = write_request(client, plan, &request.head, reterr);
@@ -298,6 +305,8 @@ static int start(struct sd_client *client, const struct plan *plan, int n_addres
         request.tls = client->tls;
         request.tls_host = client->hop.url.host;
     }
+    if (client->hop.with_body)
+        request.body = client->form;
     client->phase = FETCHING;
     client->redirected = false;
     fetch_start(&client->conn, &request);
@@ -405,7 +414,12 @@ void sd_client_get(struct sd_client *client, const struct sd_request *request)
     client->extra.name = keep(client, request->field_name);
     client->extra.value = keep(client, request->field_value);
     client->deadline_ns = loop_now(client->host->loop) + request->timeout_ns;
+    client->form = keep(client, request->form);
     client->first = (struct http_hop){.url = client->url, .method = SLICE_LITERAL("GET")};
+    if (request->form != NULL) {
+        client->first.method = SLICE_LITERAL("POST");
+        client->first.with_body = true;
+    }
     client->first.url.target =
         join(&client->request_arena, client->url.target, slice_of(request->target));
     client->hop = client->first;

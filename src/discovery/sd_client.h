@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The HTTP client of a source: one GET after another to one server, by the options of an HTTP
- * client (8.5 of the specification), over one connection that is kept. Host names are resolved;
- * credential and certificate files are read for each request, redirects followed, proxies used.
+ * The HTTP client of a source: one GET or POST after another to one server, by the options of an
+ * HTTP client (8.5 of the specification), over one connection that is kept. Host names are
+ * resolved; credential and certificate files are read for each request, redirects followed, proxies
+ * used.
  *
  * Events come from the loop only, never from within a function of this file: `head` and `body` for
  * answers that are no redirects, and `done` once, at the end.
@@ -37,6 +38,7 @@ struct sd_request {
     const char *accept;
     const char *field_name; /* one more field; NULL: none */
     const char *field_value;
+    const char *form;   /* the body of a POST, in form encoding; NULL: a GET */
     int64_t timeout_ns; /* for all of it, redirects included */
 };
 

@@ -3,11 +3,14 @@
 against a real nginx, redirects, gzip, proxies; and that secrets stay where they belong."""
 import base64
 import gzip
+import http.server
+import json
 import os
 import pathlib
 import socket
 import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
@@ -175,6 +178,84 @@ def written_bytes(path):
             content += os.pread(file.fileno(), end - at, at)
             at = end
     return content
+
+
+class TokenServer:
+    """Gives tokens t1, t2, ... for `lifetime` seconds each; self.asked has what was sent."""
+
+    def __init__(self, lifetime, in_body=False):
+        self.asked = []
+        self.refuse = False
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                form = urllib.parse.parse_qs(body)
+                outer.asked.append((self.headers.get("Authorization"), form))
+                knows = "client_id" in form if in_body else self.headers.get("Authorization") == basic("me", "s3cret")
+                if outer.refuse or not knows:
+                    self.answer(401, {"error": "invalid_client"})
+                else:
+                    self.answer(200, {"access_token": f"t{len(outer.asked)}", "token_type": "bearer",
+                                      "expires_in": lifetime})
+
+            def answer(self, status, content):
+                body = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/token"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_tokens_are_fetched_and_renewed(tmp_path):
+    (tmp_path / "secret").write_text("s3cret\n")
+    with TokenServer(11) as tokens, Target(BODY) as target, Receiver() as receiver:
+        oauth2 = {"client_id": "me", "client_secret_file": "secret", "token_url": tokens.url,
+                  "scopes": ["a", "b"], "endpoint_params": {"audience": "x"}}
+        with Limpet(tmp_path, config(job("a", [target.address], oauth2=oauth2), remote(receiver.url),
+                                     interval="200ms")) as limpet:
+            # Renewed ten seconds before they end: each is good for one.
+            target.wait_for(lambda t: len({r.header("Authorization") for r in t.requests}) >= 3, 15)
+            limpet.stop()
+        assert all(request.header("Authorization").startswith("Bearer t") for request in target.requests)
+        assert tokens.asked[0][1] == {"grant_type": ["client_credentials"], "scope": ["a b"], "audience": ["x"]}
+
+
+def test_tokens_for_a_remote_from_a_server_that_reads_the_body(tmp_path):
+    with TokenServer(3600, in_body=True) as tokens, Target(BODY) as target, Receiver() as receiver:
+        oauth2 = {"client_id": "me", "client_secret": "s3cret", "token_url": tokens.url}
+        with Limpet(tmp_path, config(job("a", [target.address]), remote(receiver.url, oauth2=oauth2))) as limpet:
+            wait_for_up(receiver, "a", 1)
+            limpet.stop()
+        assert all(request.header("Authorization") == "Bearer t2" for request in receiver.requests)
+        assert len(tokens.asked) == 2
+
+
+def test_without_a_token_nothing_is_asked(tmp_path):
+    with TokenServer(3600) as tokens, Target(BODY) as target, Receiver() as receiver:
+        tokens.refuse = True
+        oauth2 = {"client_id": "me", "client_secret": "wrong", "token_url": tokens.url}
+        with Limpet(tmp_path, config(job("a", [target.address], oauth2=oauth2), remote(receiver.url),
+                                     interval="200ms")) as limpet:
+            wait_for_up(receiver, "a", 0)
+            assert "invalid_client" in limpet.stderr()
+            limpet.stop()
+        assert not target.requests
 
 
 def test_secrets_are_nowhere_to_be_seen(tmp_path):

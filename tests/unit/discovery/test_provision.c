@@ -26,7 +26,7 @@ static void open_stage(struct stage *stage, const char *text)
     int err = config_parse(path, text, strlen(text), &stage->config, &why);
     assert_string_equal(why.text, "");
     assert_int_equal(err, 0);
-    stage->provision = provision_new(stage->config);
+    stage->provision = provision_new(stage->config, NULL);
 }
 
 static const struct supply *look(struct stage *stage, enum provision_role role, size_t index)
