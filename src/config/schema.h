@@ -89,8 +89,8 @@ extern const struct schema_block schema_job_file;
 /* struct config_target_group: also the entries of file_sd files */
 extern const struct schema_block schema_target_group;
 
-/* struct config_job */
-extern const struct schema_block schema_job;
+/* struct config_file_sd */
+extern const struct schema_block schema_file_sd;
 
 /* struct config_remote */
 extern const struct schema_block schema_remote;

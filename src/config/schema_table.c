@@ -230,9 +230,9 @@ static const struct schema_key file_sd_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block file_sd_block = {
-    "file_sd_configs", "Targets from files, which are watched for changes.",
-    sizeof(struct config_file_sd), file_sd_keys};
+const struct schema_block schema_file_sd = {"file_sd_configs",
+                                            "Targets from files, which are watched for changes.",
+                                            sizeof(struct config_file_sd), file_sd_keys};
 
 #define OTHER_SD(kind)                                                                             \
     REFUSED(kind##_sd_configs,                                                                     \
@@ -248,11 +248,10 @@ static const struct schema_key job_limpet_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block job_limpet_block = {
-    .title = "limpet of a job",
-    .help = "What Prometheus has no key for.",
-    .size = sizeof(struct config_job_limpet),
-    .keys = job_limpet_keys};
+static const struct schema_block job_limpet_block = {.title = "limpet of a job",
+                                                     .help = "What Prometheus has no key for.",
+                                                     .size = sizeof(struct config_job_limpet),
+                                                     .keys = job_limpet_keys};
 
 #define BLOCK struct config_job
 static const struct schema_key job_keys[] = {
@@ -286,7 +285,7 @@ static const struct schema_key job_keys[] = {
      UNUSED("uncompressed answers are asked for in any case"), .help = "Ask for gzip."},
     {MEMBER(static_configs), .type = SCHEMA_STRUCTS, .block = &schema_target_group,
      .help = "Targets by name."},
-    {MEMBER(file_sd_configs), .type = SCHEMA_STRUCTS, .block = &file_sd_block,
+    {MEMBER(file_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_file_sd,
      .help = "Targets from files."},
     {MEMBER(http_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_http_sd,
      .help = "Targets from an HTTP server."},
@@ -336,9 +335,9 @@ static const struct schema_key job_keys[] = {
 };
 #undef BLOCK
 
-const struct schema_block schema_job = {"scrape_configs",
-                                        "The jobs: which targets are scraped, and how.",
-                                        sizeof(struct config_job), job_keys};
+static const struct schema_block job_block = {"scrape_configs",
+                                              "The jobs: which targets are scraped, and how.",
+                                              sizeof(struct config_job), job_keys};
 
 #define BLOCK struct config_queue
 static const struct schema_key queue_keys[] = {
@@ -534,7 +533,7 @@ static const struct schema_block limpet_block = {"limpet", "What Prometheus has 
 static const struct schema_key root_keys[] = {
     {MEMBER(global), .type = SCHEMA_STRUCT, .block = &global_block,
      .help = "What holds for every job that does not say otherwise."},
-    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &schema_job, .help = "The jobs."},
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
     {MEMBER(remote_write), .type = SCHEMA_STRUCTS, .block = &schema_remote,
      .help = "The receivers; each gets every sample."},
     {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &limpet_block,
@@ -558,7 +557,7 @@ static const struct schema_key root_keys[] = {
 
 /* A file of scrape_config_files. */
 static const struct schema_key job_file_keys[] = {
-    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &schema_job, .help = "The jobs."},
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
     {.name = NULL},
 };
 

@@ -106,7 +106,7 @@ static int walk_other_ports(struct walk *walk, const struct met_pod *met,
         kube_put_container(set, container);
         kube_put_container_port(set, kube_record_get(port.inner, KUBE_NAME), number,
                                 kube_record_get(port.inner, KUBE_PROTOCOL));
-        err = kube_end_target(walk->labels, kube_labels_address(arena, ip, number));
+        err = kube_end_target(walk->labels, source_address(arena, ip, number));
     }
     return err;
 }
@@ -209,7 +209,7 @@ static int walk_address(struct walk *walk, const struct kube_entry *address,
     attach_node_of(labels, set, address->inner, has_target ? &target : NULL, false);
     put_pod_behind(walk, set, has_target ? &target : NULL, number, protocol);
     struct slice ip = kube_record_get(address->inner, KUBE_IP);
-    return kube_end_target(labels, kube_labels_address(&labels->arena, ip, number));
+    return kube_end_target(labels, source_address(&labels->arena, ip, number));
 }
 
 static int walk_addresses(struct walk *walk, struct slice subset, enum kube_field field,
@@ -300,7 +300,7 @@ static int walk_slice_address(struct walk *walk, struct slice endpoint, struct s
                        &target);
     attach_node_of(labels, set, endpoint, has_target ? &target : NULL, true);
     put_pod_behind(walk, set, has_target ? &target : NULL, number, protocol);
-    return kube_end_target(labels, kube_labels_address(&labels->arena, ip, number));
+    return kube_end_target(labels, source_address(&labels->arena, ip, number));
 }
 
 static int walk_endpoint(struct walk *walk, struct slice slice, struct slice endpoint)

@@ -105,20 +105,6 @@ void kube_labels_put_meta(struct label_set *set, struct arena *arena, const char
     put_all(set, arena, KUBE_ANNOTATION, role, "_annotation_", "_annotationpresent_", record);
 }
 
-struct slice kube_labels_address(struct arena *arena, struct slice host, struct slice port)
-{
-    bool brackets = port.len > 0 && host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
-    if (port.len == 0)
-        return host;
-    char *text = arena_alloc(arena, host.len + port.len + 4);
-    struct strbuf out = {.text = text, .cap = host.len + port.len + 4, .fixed = true};
-    strbuf_adds(&out, brackets ? "[" : "");
-    strbuf_add(&out, host.ptr, host.len);
-    strbuf_adds(&out, brackets ? "]:" : ":");
-    strbuf_add(&out, port.ptr, port.len);
-    return slice_make(text, out.len);
-}
-
 /* ---- Other objects' labels ---- */
 
 void kube_put_namespace(struct kube_labels *labels, struct slice record)
@@ -257,7 +243,7 @@ static int walk_container(struct kube_labels *labels, struct slice pod,
         struct label_set *set = begin_container(labels, pod, container);
         kube_put_container_port(set, kube_record_get(port.inner, KUBE_NAME), number,
                                 kube_record_get(port.inner, KUBE_PROTOCOL));
-        err = kube_end_target(labels, kube_labels_address(&labels->arena, ip, number));
+        err = kube_end_target(labels, source_address(&labels->arena, ip, number));
         has_port = true;
     }
     if (has_port)

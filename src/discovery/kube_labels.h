@@ -45,9 +45,6 @@ void kube_labels_put_meta(struct label_set *set, struct arena *arena, const char
 /* All labels of a pod but __meta_kubernetes_namespace. */
 void kube_labels_put_pod(struct label_set *set, struct arena *arena, struct slice pod);
 
-/* "10.0.0.1:80", "[fd00::1]:80", and "10.0.0.1" if port is empty. In the arena. */
-struct slice kube_labels_address(struct arena *arena, struct slice host, struct slice port);
-
 /* Containers and then init containers. *rest and *inits start as the pod's record. */
 bool kube_labels_next_container(struct slice *rest, struct slice *inits,
                                 struct kube_entry *ret_container);

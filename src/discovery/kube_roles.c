@@ -66,7 +66,7 @@ int kube_walk_node(struct kube_labels *labels, struct slice node)
     put_addresses(labels, set, node);
     if (port.len == 0)
         port = SLICE_LITERAL("0"); /* as Prometheus, where it is a number */
-    return kube_end_target(labels, kube_labels_address(&labels->arena, address, port));
+    return kube_end_target(labels, source_address(&labels->arena, address, port));
 }
 
 /* ---- service ---- */
@@ -128,7 +128,7 @@ int kube_walk_service(struct kube_labels *labels, struct slice service)
         label_set_put(set, KUBE_META("service_port_protocol"),
                       kube_record_get(port.inner, KUBE_PROTOCOL));
         put_service_address(labels, set, service);
-        err = kube_end_target(labels, kube_labels_address(&labels->arena, host, number));
+        err = kube_end_target(labels, source_address(&labels->arena, host, number));
     }
     return err;
 }

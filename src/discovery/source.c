@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "discovery/source.h"
 
+#include "base/strbuf.h"
+
 static int walk_group(const struct config_target_group *group, struct label extra,
                       struct label_set *labels, struct source_visit *visit)
 {
@@ -25,4 +27,18 @@ int source_walk_groups(const struct config_target_groups *groups, struct label e
         err = walk_group(&groups->items[i], extra, &labels, visit);
     label_set_fini(&labels);
     return err;
+}
+
+struct slice source_address(struct arena *arena, struct slice host, struct slice port)
+{
+    bool brackets = port.len > 0 && host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
+    if (port.len == 0)
+        return host;
+    char *text = arena_alloc(arena, host.len + port.len + 4);
+    struct strbuf out = {.text = text, .cap = host.len + port.len + 4, .fixed = true};
+    strbuf_adds(&out, brackets ? "[" : "");
+    strbuf_add(&out, host.ptr, host.len);
+    strbuf_adds(&out, brackets ? "]:" : ":");
+    strbuf_add(&out, port.ptr, port.len);
+    return slice_make(text, out.len);
 }

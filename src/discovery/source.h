@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "config/config.h"
 #include "labels/label_set.h"
 
@@ -87,5 +88,8 @@ static inline void source_changed(struct source *source)
  */
 int source_walk_groups(const struct config_target_groups *groups, struct label extra,
                        struct source_visit *visit);
+
+/* "10.0.0.1:80", "[fd00::1]:80", and the host alone if port is empty. In the arena. */
+struct slice source_address(struct arena *arena, struct slice host, struct slice port);
 
 #endif

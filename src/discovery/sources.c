@@ -6,10 +6,12 @@
 #include "base/grow.h"
 #include "base/strbuf.h"
 #include "config/codec.h"
-#include "config/schema.h"
+#include "config/schema_discovery.h"
+#include "discovery/dns_sd.h"
 #include "discovery/file_sd.h"
 #include "discovery/http_sd.h"
 #include "discovery/kube_sd.h"
+#include "discovery/kubelet_sd.h"
 #include "discovery/static_sd.h"
 
 struct sources_entry {
@@ -21,6 +23,7 @@ struct sources_entry {
 struct source_kind {
     const char *key;
     size_t offset; /* in struct config_job */
+    const struct schema_block *block;
     int (*make)(struct source_host *host, const void *entry, struct source **ret_source,
                 struct errctx *reterr);
 };
@@ -55,16 +58,32 @@ static int make_kubernetes(struct source_host *host, const void *entry, struct s
     return 0;
 }
 
-#define KIND(key, make)                                                                            \
+static int make_kubelet(struct source_host *host, const void *entry, struct source **ret_source,
+                        struct errctx *reterr)
+{
+    return kubelet_sd_new(host, entry, ret_source, reterr);
+}
+
+static int make_dns(struct source_host *host, const void *entry, struct source **ret_source,
+                    struct errctx *reterr)
+{
+    (void)reterr;
+    *ret_source = dns_sd_new(host, entry);
+    return 0;
+}
+
+#define KIND(key, member, block, make)                                                             \
     {                                                                                              \
-#key, offsetof(struct config_job, key), make                                               \
+        key, offsetof(struct config_job, member), block, make                                      \
     }
 
 static const struct source_kind kinds[] = {
-    KIND(static_configs, make_static),
-    KIND(file_sd_configs, make_file),
-    KIND(http_sd_configs, make_http),
-    KIND(kubernetes_sd_configs, make_kubernetes),
+    KIND("static_configs", static_configs, &schema_target_group, make_static),
+    KIND("file_sd_configs", file_sd_configs, &schema_file_sd, make_file),
+    KIND("http_sd_configs", http_sd_configs, &schema_http_sd, make_http),
+    KIND("dns_sd_configs", dns_sd_configs, &schema_dns_sd, make_dns),
+    KIND("kubernetes_sd_configs", kubernetes_sd_configs, &schema_kubernetes_sd, make_kubernetes),
+    KIND("kubelet_sd_configs", limpet.kubelet_sd_configs, &schema_kubelet_sd, make_kubelet),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -84,13 +103,12 @@ static struct source *find(const struct sources *sources, const struct strbuf *i
     return NULL;
 }
 
-static int find_or_make(struct sources *sources, const struct source_kind *kind,
-                        const struct schema_block *block, const void *entry,
+static int find_or_make(struct sources *sources, const struct source_kind *kind, const void *entry,
                         struct source **ret_source, struct errctx *reterr)
 {
     struct strbuf identity = STRBUF_GROWING;
     strbuf_add(&identity, kind->key, strlen(kind->key) + 1);
-    codec_encode(block, entry, &identity);
+    codec_encode(kind->block, entry, &identity);
     *ret_source = find(sources, &identity);
     int err = 0;
     if (*ret_source == NULL)
@@ -117,13 +135,12 @@ static void append(struct source_list *list, struct source *source)
 static int add_kind(struct sources *sources, const struct config_job *job,
                     const struct source_kind *kind, struct source_list *list, struct errctx *reterr)
 {
-    const struct schema_block *block = schema_find(&schema_job, kind->key)->block;
     struct schema_list entries = schema_list_get((const char *)job + kind->offset);
     int err = 0;
     for (size_t i = 0; err == 0 && i < entries.len; i++) {
         struct source *source;
-        const void *entry = (const char *)entries.items + i * block->size;
-        err = find_or_make(sources, kind, block, entry, &source, reterr);
+        const void *entry = (const char *)entries.items + i * kind->block->size;
+        err = find_or_make(sources, kind, entry, &source, reterr);
         if (err == 0)
             append(list, source);
         else

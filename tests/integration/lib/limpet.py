@@ -118,10 +118,11 @@ class Paths:
 
 class Limpet(Process):
     """`settings`: a configuration as a dict (JSON is YAML) or a text. `paths`: those of a limpet
-    before, to start again on what it left. `ready`: wait for it."""
+    before, to start again on what it left. `ready`: wait for it. `prefix`: a command that becomes
+    limpet."""
 
     def __init__(self, directory, settings, name="limpet", build=None, flags=(), env=None,
-                 paths=None, port=None, ready=True):
+                 paths=None, port=None, ready=True, prefix=()):
         self.directory = str(directory)
         self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
@@ -132,6 +133,7 @@ class Limpet(Process):
         Process.__init__(
             self,
             [
+                *prefix,
                 os.path.join(build or BUILD, "limpet"),
                 f"--config.file={self.config_path}",
                 f"--storage.path={self.paths.storage}",
