@@ -243,6 +243,8 @@ static void look_up_again(const struct sync *sync, struct target_view *target)
 {
     struct slice host;
     uint16_t port;
+    if (target->socket.len > 0)
+        return;
     bool https = target->url.len > 6 && memcmp(target->url.ptr, "https:", 6) == 0;
     if (!target_url_split_address(target->host, https ? 443 : 80, &host, &port))
         return;
@@ -302,11 +304,19 @@ static int visit_all(struct round *round)
 
 /* ---- what is done with each ---- */
 
+/* At a Unix socket a target has no address, and its host is just a name. */
+static struct resolver_answer look_up(const struct sync *sync, const struct built_target *target)
+{
+    if (target->socket.len > 0)
+        return (struct resolver_answer){.state = RESOLVER_KNOWN};
+    return resolver_lookup(sync->host->resolver, target->host);
+}
+
 static int ask_for_name(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
     (void)job;
-    (void)resolver_lookup(round->sync->host->resolver, target->host);
+    (void)look_up(round->sync, target);
     return 0;
 }
 
@@ -336,7 +346,8 @@ static uint32_t flags_of(const struct config_job *job)
 
 static bool is_too_long(const struct target_view *view)
 {
-    size_t len = TARGET_OVERHEAD + view->job.len + view->host.len + view->path.len + view->url.len;
+    size_t len = TARGET_OVERHEAD + view->job.len + view->host.len + view->path.len + view->url.len +
+                 view->socket.len;
     for (uint32_t i = 0; i < view->label_count; i++)
         len += sizeof(struct shm_label) + view->labels[i].name.len + view->labels[i].value.len;
     return len > TARGET_LENGTH_MAX;
@@ -395,7 +406,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
     char error[512];
-    struct resolver_answer answer = resolver_lookup(round->sync->host->resolver, target->host);
+    struct resolver_answer answer = look_up(round->sync, target);
     if (answer.state == RESOLVER_PENDING)
         return 0;
     struct target_view view = {.id = target->id,
@@ -408,6 +419,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
                                .host = target->address,
                                .path = target->path,
                                .url = target->url,
+                               .socket = target->socket,
                                .label_count = (uint32_t)target->labels.count,
                                .labels = target->labels.labels};
     if (is_too_long(&view)) {

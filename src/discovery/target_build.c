@@ -18,6 +18,7 @@ static const struct slice interval_label = {"__scrape_interval__", 19};
 static const struct slice timeout_label = {"__scrape_timeout__", 18};
 static const struct slice path_label = {"__metrics_path__", 16};
 static const struct slice scheme_label = {"__scheme__", 10};
+static const struct slice socket_label = {"__unix_socket__", 15};
 
 static void put_default(struct label_set *labels, struct slice name, struct slice value)
 {
@@ -181,6 +182,9 @@ static int build(const struct target_builder *builder, struct label_set *labels,
                  struct built_target *target, struct errctx *reterr)
 {
     struct slice address = label_set_get(labels, address_label);
+    target->socket = arena_slice(builder->arena, label_set_get(labels, socket_label));
+    if (address.len == 0 && target->socket.len > 0)
+        address = LABEL("localhost");
     int err = check_address(address, reterr);
     if (err == 0)
         err = read_times(labels, target, reterr);

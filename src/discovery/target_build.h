@@ -25,6 +25,7 @@ struct built_target {
     struct slice address;    /* __address__ as it stands: the Host header */
     struct slice path;       /* request target: escaped path and query */
     struct slice url;        /* scheme://address/path?query */
+    struct slice socket;     /* __unix_socket__: where it is asked instead; nothing is resolved */
     struct label_set labels; /* public ones (no leading "__"), sorted, none empty */
 };
 

@@ -25,6 +25,7 @@ uint64_t target_describe(const struct target_view *view)
     hash = hash_slice(view->job, hash);
     hash = hash_slice(view->host, hash);
     hash = hash_slice(view->path, hash);
+    hash = hash_slice(view->socket, hash);
     return hash_slice(view->error, hash);
 }
 

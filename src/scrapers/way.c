@@ -34,15 +34,20 @@ static bool may_use_proxy(const struct config_proxy *proxy)
     return proxy->proxy_url[0] != '\0' || proxy->proxy_from_environment;
 }
 
-static struct way *find_way(const struct config_http_client *config, struct slice url_text,
+/* A Unix socket is nothing that a proxy could reach. */
+static const struct config_proxy no_proxy = {.proxy_url = "", .no_proxy = ""};
+
+static struct way *find_way(const struct config_http_client *config, const struct target_view *view,
                             struct errctx *why)
 {
     struct way *way = calloc(1, sizeof(*way));
     struct http_url url;
     check(way != NULL);
-    int err = http_url_parse(url_text, &way->arena, &url, why);
+    bool is_local = view->socket.len > 0;
+    int err = http_url_parse(view->url, &way->arena, &url, why);
     if (err == 0)
-        err = route_make(&config->proxy, &url, &way->arena, &way->route, why);
+        err =
+            route_make(is_local ? &no_proxy : &config->proxy, &url, &way->arena, &way->route, why);
     if (err == 0)
         return way;
     arena_fini(&way->arena);
@@ -71,24 +76,36 @@ static int write_head(struct target *target, const struct target_view *view, str
     return 0;
 }
 
+static int use_socket(struct target *target, const struct target_view *view, struct errctx *why)
+{
+    if (view->socket.len == 0)
+        return 0;
+    int err = net_address_of_path(view->socket, &target->way->socket, &target->addresses[0]);
+    if (err != 0)
+        return err_set(why, err, "dial unix %.*s: %s", SLICE_ARG(view->socket), err_text(err));
+    target->address_count = 1;
+    return 0;
+}
+
 void way_make(struct target *target, const struct target_view *view)
 {
     struct errctx why;
     const struct scraper_job *job = target->job;
-    bool special = is_https(view->url) || (job != NULL && may_use_proxy(&job->config->http.proxy));
+    bool special = is_https(view->url) || view->socket.len > 0 ||
+                   (job != NULL && may_use_proxy(&job->config->http.proxy));
     if (view->error.len > 0) {
         set_error(target, view->error);
         return;
     }
     if (special && job != NULL) {
-        target->way = find_way(&job->config->http, view->url, &why);
-        if (target->way == NULL) {
+        target->way = find_way(&job->config->http, view, &why);
+        if (target->way == NULL || use_socket(target, view, &why) != 0) {
             set_error(target, slice_of(why.text));
             return;
         }
     }
     bool proxied = target->way != NULL && target->way->route.proxied;
-    if (view->address_count == 0 && !proxied)
+    if (target->address_count == 0 && !proxied)
         set_error(target, SLICE_LITERAL("no address"));
     else if (write_head(target, view, &why) != 0)
         set_error(target, slice_of(why.text));
@@ -236,19 +253,32 @@ static int begin_detour(struct target *target, struct errctx *reterr)
     return err;
 }
 
+/* Where the target itself is asked, at another port perhaps. */
+static void use_own_addresses(struct target *target)
+{
+    struct detour *detour = target->detour;
+    detour->address_count = target->address_count;
+    memcpy(detour->addresses, target->addresses, sizeof(target->addresses));
+    for (uint32_t i = 0; i < detour->address_count; i++) {
+        if (detour->addresses[i].any.sa_family != AF_UNIX)
+            detour->addresses[i].v6.sin6_port = htons(detour->route.port);
+    }
+}
+
 /* A name that the target itself has, discovery has looked up. */
 static void find_addresses(struct target *target)
 {
     struct detour *detour = target->detour;
     const struct route *route = &detour->route;
-    detour->address_count = route_addresses(route, &target->scraper->names, detour->addresses);
-    bool is_own = !route->proxied && slice_equal(route->host, detour->first.url.host);
-    if (detour->address_count > 0 || !is_own || (target->way != NULL && target->way->route.proxied))
-        return;
-    detour->address_count = target->address_count;
-    memcpy(detour->addresses, target->addresses, sizeof(target->addresses));
-    for (uint32_t i = 0; i < detour->address_count; i++)
-        detour->addresses[i].v6.sin6_port = htons(route->port);
+    bool goes_by_proxy = target->way != NULL && target->way->route.proxied;
+    bool is_local = target->addresses[0].any.sa_family == AF_UNIX;
+    bool is_own =
+        !route->proxied && !goes_by_proxy && slice_equal(route->host, detour->first.url.host);
+    detour->address_count = 0;
+    if (!is_local || !is_own)
+        detour->address_count = route_addresses(route, &target->scraper->names, detour->addresses);
+    if (detour->address_count == 0 && is_own)
+        use_own_addresses(target);
 }
 
 /* With what the target's own requests carry, unless the way leads to strangers. */

@@ -17,6 +17,7 @@ struct target_view;
 struct way {
     struct arena arena;
     struct route route;
+    struct sockaddr_un socket; /* of a target that is asked at one */
 };
 
 /* Redirects that are being followed. All of it is in the arena. */

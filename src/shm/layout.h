@@ -292,7 +292,7 @@ struct shm_target {
     uint32_t error_len; /* not 0: never ask it, fail each scrape with this text */
     uint32_t label_count;
     uint32_t labels_len;
-    uint32_t reserved;
+    uint32_t socket_len; /* of the path of a Unix socket: ask it there; 0: by address */
 };
 _Static_assert(sizeof(struct shm_target) == 192, "layout");
 

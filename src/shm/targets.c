@@ -149,6 +149,7 @@ static void put_texts(uint8_t *at, const struct target_view *target)
     at = put_text(at, target->path);
     at = put_text(at, target->url);
     at = put_text(at, target->error);
+    at = put_text(at, target->socket);
     for (uint32_t i = 0; i < target->label_count; i++) {
         const struct label *label = &target->labels[i];
         struct shm_label head = {(uint32_t)label->name.len, (uint32_t)label->value.len};
@@ -162,7 +163,7 @@ static void put_texts(uint8_t *at, const struct target_view *target)
 static uint64_t describe(const struct target_view *target, struct shm_target *ret_head)
 {
     uint64_t texts = (uint64_t)target->job.len + target->host.len + target->path.len +
-                     target->url.len + target->error.len;
+                     target->url.len + target->error.len + target->socket.len;
     uint64_t labels = labels_length(target);
     uint64_t length = (sizeof(*ret_head) + texts + labels + WORD - 1) / WORD * WORD;
     *ret_head = (struct shm_target){
@@ -179,6 +180,7 @@ static uint64_t describe(const struct target_view *target, struct shm_target *re
         .path_len = (uint32_t)target->path.len,
         .url_len = (uint32_t)target->url.len,
         .error_len = (uint32_t)target->error.len,
+        .socket_len = (uint32_t)target->socket.len,
         .label_count = target->label_count,
         .labels_len = (uint32_t)labels,
     };
@@ -306,7 +308,7 @@ static bool numbers_fit(const struct shm_target *head)
 {
     const int64_t most = INT64_MAX / 1000000; /* what fits in nanoseconds */
     uint64_t texts = (uint64_t)head->job_len + head->host_len + head->path_len + head->url_len +
-                     head->error_len + head->labels_len;
+                     head->error_len + head->socket_len + head->labels_len;
     return texts <= head->length - sizeof(*head) && head->owner < SHM_MAX_SCRAPERS &&
            head->address_count <= SHM_TARGET_ADDRESSES && head->interval_ms > 0 &&
            head->interval_ms <= most && head->timeout_ms > 0 && head->timeout_ms <= most &&
@@ -340,6 +342,7 @@ static int view_target(const uint8_t *bytes, struct target_view *ret_target)
     target.path = take_text(&at, head.path_len);
     target.url = take_text(&at, head.url_len);
     target.error = take_text(&at, head.error_len);
+    target.socket = take_text(&at, head.socket_len);
     target.label_bytes = at;
     *ret_target = target;
     return 0;

@@ -30,7 +30,8 @@ struct target_view {
     struct slice host; /* Host header */
     struct slice path; /* request target */
     struct slice url;
-    struct slice error; /* not empty: each scrape fails with this text, nothing is asked */
+    struct slice error;  /* not empty: each scrape fails with this text, nothing is asked */
+    struct slice socket; /* path of the Unix socket at which it is asked; empty: by address */
     uint32_t label_count;
     const struct label *labels; /* of the writer: sorted by name, public, none empty */
     const uint8_t *label_bytes; /* of the reader: target_labels_decode */

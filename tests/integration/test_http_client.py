@@ -380,6 +380,22 @@ def test_gzip_is_undone_and_damage_is_an_error(tmp_path):
         target.close()
 
 
+def test_a_target_behind_a_unix_socket(tmp_path):
+    path = str(tmp_path / "socket")
+    redirect = lambda request: moved("/there") if request.path == "/metrics" else Reply(BODY)
+    with Target(redirect, unix=path) as target, Receiver() as receiver:
+        jobs = [job("a", ["app.example:1"], labels={"__unix_socket__": path}),
+                job("b", [""], labels={"__unix_socket__": path, "zone": "z"}),
+                job("missing", ["app.example:1"], labels={"__unix_socket__": path + "x"})]
+        with Limpet(tmp_path, config(*jobs, remote(receiver.url))) as limpet:
+            for name, up in (("a", 1), ("b", 1), ("missing", 0)):
+                wait_for_up(receiver, name, up)
+            assert latest(receiver, "page_total", job="a", instance="app.example:1") == 1
+            assert latest(receiver, "page_total", job="b", instance="localhost", zone="z") == 1
+            limpet.stop()
+        assert {request.header("Host") for request in target.requests} == {"app.example:1", "localhost"}
+
+
 def moved(location, status="302 Found"):
     return Reply(b"elsewhere\n", status=status, headers=[("Location", location)])
 

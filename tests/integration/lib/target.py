@@ -99,16 +99,21 @@ class ScrapeRequest:
 class Target:
     """script: a Reply, Pieces or bytes (a body); or a function of the ScrapeRequest to one."""
 
-    def __init__(self, script=b"", host="127.0.0.1", port=0):
+    def __init__(self, script=b"", host="127.0.0.1", port=0, unix=None):
         self.script = script
         self.requests = []
         self.connections = 0
         self.changed = threading.Condition()
         self.stopping = threading.Event()
         self.sockets = set()
-        self.listener = socket.create_server((host, port), backlog=64)
-        self.host, self.port = self.listener.getsockname()
-        self.address = f"{self.host}:{self.port}"
+        if unix is None:
+            self.listener = socket.create_server((host, port), backlog=64)
+            self.host, self.port = self.listener.getsockname()
+            self.address = f"{self.host}:{self.port}"
+        else:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(unix)
+            self.listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
@@ -142,7 +147,8 @@ class Target:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.changed:
                 self.connections += 1
                 number = self.connections
