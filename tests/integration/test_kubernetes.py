@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Targets from an API server: that they come, change and go, and what limpet asks meanwhile."""
+import base64
 import json
+import os
+import pathlib
+import shutil
+import subprocess
 import time
 
 import pytest
@@ -310,3 +315,112 @@ def test_a_hundred_thousand_events_of_others_cost_little(tmp_path, server, recei
             server.put("pods", pod("p-001", ip="127.1.1.1", port=9, heartbeat=str(i)))
         time.sleep(1)
         assert limpet.metric("limpet_discovery_syncs_total") == syncs
+
+
+# ---- who asks, and whom ----
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("certificates")
+    subprocess.run(["sh", SCRIPT, directory], check=True)
+    return directory
+
+
+def https_server(certificates, **options):
+    return ApiServer(tls=(certificates / "server.pem", certificates / "server.key"), **options)
+
+
+def test_https_with_an_authority_and_a_client_certificate(tmp_path, receiver, certificates):
+    with https_server(certificates, client_ca=certificates / "ca.pem") as server:
+        server.put("pods", pod("web-1", port=9))
+        tls = {name: str(certificates / file) for name, file in
+               {"ca_file": "ca.pem", "cert_file": "client.pem", "key_file": "client.key"}.items()}
+        with Limpet(tmp_path, settings(receiver, kube_job(server, tls_config=tls))) as limpet:
+            wait_for_targets(limpet, 1)
+            server.wait_for_watch("pods")
+            server.put("pods", pod("web-2", port=9))
+            wait_for_targets(limpet, 2)
+
+
+def test_an_unknown_authority_is_an_error(tmp_path, receiver, certificates):
+    with https_server(certificates) as server:
+        tls = {"ca_file": str(certificates / "other.pem")}
+        with Limpet(tmp_path, settings(receiver, kube_job(server, tls_config=tls))) as limpet:
+            wait_until(lambda: "failed to verify certificate" in limpet.stderr(), 10, "the reason")
+            assert not server.requests
+
+
+def kubeconfig(server, certificates, **user):
+    data = base64.b64encode((certificates / "ca.pem").read_bytes()).decode()
+    return {"apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": server.url,
+                                                   "certificate-authority-data": data}}],
+            "users": [{"name": "u", "user": user}]}
+
+
+def test_a_kubeconfig_file_says_all(tmp_path, receiver, certificates):
+    with https_server(certificates, token="t", client_ca=certificates / "ca.pem") as server:
+        server.put("pods", pod("web-1", port=9))
+        shutil.copy(certificates / "client.pem", tmp_path)
+        key = base64.b64encode((certificates / "client.key").read_bytes()).decode()
+        (tmp_path / "kube.conf").write_text(json.dumps(kubeconfig(
+            server, certificates, token="t",
+            **{"client-certificate": "client.pem", "client-key-data": key})))
+        job = {"job_name": "k", "kubernetes_sd_configs": [
+            {"role": "pod", "kubeconfig_file": "kube.conf"}]}
+        with Limpet(tmp_path, settings(receiver, job)) as limpet:
+            wait_for_targets(limpet, 1)
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("{}", "there is no context"),
+    ("a: [", "kube.conf:"),
+    ("{current-context: c, contexts: [{name: c, context: {cluster: x}}]}", "there is no cluster"),
+    ("{current-context: c, contexts: [{name: c, context: {cluster: x, user: u}}], clusters: "
+     "[{name: x, cluster: {server: 'http://h'}}], users: [{name: u, user: {exec: {command: x}}}]}",
+     "`exec` is not supported"),
+])
+def test_a_kubeconfig_file_that_is_none_concerns_its_job_only(tmp_path, receiver, text, reason):
+    (tmp_path / "kube.conf").write_text(text)
+    job = {"job_name": "k", "static_configs": [{"targets": ["127.0.0.1:9"]}],
+           "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": "kube.conf"}]}
+    with Limpet(tmp_path, settings(receiver, job)) as limpet:
+        wait_for_targets(limpet, 1)
+        assert reason in limpet.stderr()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, for a /var/run of its own")
+def test_in_a_cluster_nothing_has_to_be_configured(tmp_path, receiver, certificates):
+    account = tmp_path / "account"
+    account.mkdir()
+    shutil.copy(certificates / "ca.pem", account / "ca.crt")
+    (account / "token").write_text("projected")
+    (account / "namespace").write_text("mine")
+    with https_server(certificates, token="projected") as server:
+        server.put("pods", pod("web-1", port=9, namespace="mine"))
+        server.put("pods", pod("web-2", port=9, namespace="other"))
+        job = {"job_name": "k", "kubernetes_sd_configs": [
+            {"role": "pod", "namespaces": {"own_namespace": True}}]}
+        prefix = ["unshare", "-m", "sh", "-c",
+                  "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount "
+                  f"&& mount --bind {account} /run/secrets/kubernetes.io/serviceaccount && exec "
+                  "\"$@\"", "sh"]
+        env = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
+        with Limpet(tmp_path, settings(receiver, job), env=env, prefix=prefix) as limpet:
+            wait_for_targets(limpet, 1)
+            assert {r.path for r in server.requests} == {"/api/v1/namespaces/mine/pods"}
+            server.token = "rotated"
+            (account / "token").write_text("rotated")
+            server.drop_connections()
+            server.put("pods", pod("web-3", port=10, namespace="mine"))
+            wait_for_targets(limpet, 2, 20)
+
+
+def test_outside_of_a_cluster_the_log_says_so(tmp_path, receiver):
+    job = {"job_name": "k", "kubernetes_sd_configs": [{"role": "node"}]}
+    with Limpet(tmp_path, settings(receiver, job)) as limpet:
+        assert "KUBERNETES_SERVICE_HOST" in limpet.stderr()
