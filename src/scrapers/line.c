@@ -309,6 +309,11 @@ static int find_repeat(const struct label *labels, int count)
     return i < count ? i : count;
 }
 
+static int refuse_nameless(struct errctx *why)
+{
+    return err_set(why, ERR_SYNTAX, "missing metric name (__name__ label)");
+}
+
 static int refuse_repeat(struct slice name, struct errctx *why)
 {
     char text[256];
@@ -391,7 +396,7 @@ static int check_labels(struct line_learner *learner, const struct line_context 
 {
     const struct label *labels = learner->labels;
     if (!has_label(labels, count, metric_name))
-        return err_set(why, ERR_SYNTAX, "missing metric name (__name__ label)");
+        return refuse_nameless(why);
     int err = check_names(context, labels, count, why);
     if (err == 0)
         err = check_limits(learner, context, count, why);
@@ -464,6 +469,8 @@ static int relabel(struct line_learner *learner, const struct line_context *cont
     unite(learner, context, count);
     if (!relabel_apply(context->relabel, &learner->relabelled, &learner->texts) || set->count == 0)
         return 0;
+    if (!label_set_has(set, metric_name))
+        return refuse_nameless(why);
     if (repeat < count && label_set_has(set, repeated))
         return refuse_repeat(repeated, why);
     return separate(learner, context);

@@ -257,15 +257,23 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
     count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
 }
 
-/* What it served becomes what is expected. An empty answer, as a bad one, says nothing. */
+/*
+ * What it served becomes what is expected. An answer without a byte, as a bad one, says nothing; one
+ * without a sample says that there are none.
+ */
 static void learn_plan(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct plans *plans = &target->scraper->plans;
     struct body *body = &scrape->body;
     struct plan *plan = NULL;
-    if (!scrape->uses_body || body->harvest.count == 0)
+    if (!scrape->uses_body)
         return;
+    if (body->harvest.count == 0) {
+        plan_release(plans, target->plan);
+        target->plan = NULL;
+        return;
+    }
     if (body_followed_plan(body)) {
         plan = body->plan;
         plan_retain(plan);

@@ -10,6 +10,7 @@
 A reply is either a Reply (well-formed HTTP with a chosen framing) or Pieces: bytes, Waits and a
 way to end, for everything that is not well-formed.
 """
+import selectors
 import socket
 import struct
 import threading
@@ -97,9 +98,10 @@ class ScrapeRequest:
 
 
 class Target:
-    """script: a Reply, Pieces or bytes (a body); or a function of the ScrapeRequest to one."""
+    """script: a Reply, Pieces or bytes (a body); or a function of the ScrapeRequest to one.
+    `hub`: where many targets share the thread that accepts connections (Hub)."""
 
-    def __init__(self, script=b"", host="127.0.0.1", port=0, unix=None):
+    def __init__(self, script=b"", host="127.0.0.1", port=0, unix=None, hub=None):
         self.script = script
         self.requests = []
         self.connections = 0
@@ -114,7 +116,10 @@ class Target:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(unix)
             self.listener.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        if hub is not None:
+            hub.add(self)
+        else:
+            threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
         return self
@@ -142,19 +147,24 @@ class Target:
             self._end(sock, end)
 
     def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self.changed:
-                self.connections += 1
-                number = self.connections
-                self.sockets.add(sock)
-                self.changed.notify_all()
-            threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
+        while self.accept_one():
+            pass
+
+    def accept_one(self):
+        """Waits for a connection and serves it in a thread of its own; False when closed."""
+        try:
+            sock, _ = self.listener.accept()
+        except OSError:
+            return False
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.changed:
+            self.connections += 1
+            number = self.connections
+            self.sockets.add(sock)
+            self.changed.notify_all()
+        threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
+        return True
 
     def _serve(self, sock, connection):
         data = b""
@@ -211,3 +221,26 @@ class Target:
         with self.changed:
             self.sockets.discard(sock)
             self.changed.notify_all()
+
+
+class Hub:
+    """One thread that accepts the connections of many targets."""
+
+    def __init__(self):
+        self.selector = selectors.DefaultSelector()
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def add(self, target):
+        self.selector.register(target.listener, selectors.EVENT_READ, target)
+
+    def close(self):
+        self.stopping.set()
+        self.thread.join(5)
+
+    def _run(self):
+        while not self.stopping.is_set():
+            for key, _ in self.selector.select(0.1):
+                if not key.data.accept_one():
+                    self.selector.unregister(key.fileobj)

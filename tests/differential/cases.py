@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All cases by name."""
+from harness import Case
+import cases_http
+import cases_labels
+import cases_limits
+import cases_relabel
+import cases_staleness
+import cases_vectors
+
+CASES = {}
+for module in (cases_labels, cases_staleness, cases_http, cases_relabel, cases_limits, cases_vectors):
+    for name, case in module.CASES.items():
+        assert name not in CASES, name
+        CASES[name] = case

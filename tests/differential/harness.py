@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The same targets and the same configuration for limpet and for the real Prometheus agent: what each
+of them sent, case by case, in a form that can be compared and written down.
+
+A case is a job with one target (or a few that answer alike), which answers to the first, second ...
+request what the case says; the last answer repeats. Each agent has targets of its own.
+"""
+import contextlib
+import json
+import math
+import os
+import struct
+import threading
+from dataclasses import dataclass, field
+
+from lib.limpet import Limpet
+from lib.proc import Process, free_port, port_is_open, wait_until
+from lib.remote_write import Receiver, is_stale
+from lib.target import Hub, Reply, Target
+
+SAME = None
+REPORT = {
+    "up": "up",
+    "scrape_samples_scraped": "scraped",
+    "scrape_samples_post_metric_relabeling": "post",
+    "scrape_series_added": "added",
+    "scrape_timeout_seconds": "timeout",
+    "scrape_sample_limit": "sample_limit",
+    "scrape_body_size_bytes": "bytes",
+}
+DURATION = "scrape_duration_seconds"
+AGENTS = ("prometheus", "limpet")
+
+
+@dataclass
+class Want:
+    """One scrape: {series: value}, and (up, scraped, post, added)."""
+
+    samples: dict
+    counts: tuple
+
+
+@dataclass
+class Case:
+    """`want`: SAME as Prometheus, or what limpet has to send where Debian's Prometheus differs, which
+    `why` explains: "older: ..." where it is older than the reference, "deviation: ..." where limpet
+    decided otherwise."""
+
+    replies: list
+    job: dict = field(default_factory=dict)
+    mine: dict = field(default_factory=dict)  # settings that only limpet knows
+    labels: dict = field(default_factory=dict)
+    targets: list = None  # settings of more targets: a list of dicts of labels
+    scrapes: int = 0  # that are compared; 0: as many as there are replies
+    want: list = SAME
+    why: str = ""
+    own: dict = None  # with want: {series: [(ms, value), ...]}
+    none: bool = False  # nothing is scraped
+    asks: str = None  # the request's method and target, where Prometheus 2.42 asks otherwise
+
+    @property
+    def count(self):
+        return self.scrapes or len(self.replies)
+
+
+def text_of_bits(bits):
+    """A value as text: equal texts, equal bits."""
+    if is_stale(bits):
+        return "stale"
+    value = struct.unpack("<d", struct.pack("<Q", bits))[0]
+    return f"NaN {bits:x}" if math.isnan(value) else repr(value)
+
+
+def text_of_value(value):
+    """The same of what a case says: a number, or one of the words."""
+    if isinstance(value, str):
+        return {"NaN": "NaN 7ff8000000000001"}.get(value, value)
+    return repr(float(value))
+
+
+def text_of_series(labels, hidden):
+    """Name and labels; those of `hidden` are left out, and named with a minus where missing."""
+    rest = {name: value for name, value in labels.items() if hidden.get(name) != value}
+    name = rest.pop("__name__", "")
+    text = ",".join(f'{key}="{rest[key]}"' for key in sorted(rest))
+    missing = "".join(f" -{key}" for key in sorted(set(hidden) - set(labels)))
+    return name + (f"{{{text}}}" if text else "") + missing
+
+
+@dataclass
+class Scrape:
+    ts: int
+    samples: dict = field(default_factory=dict)  # {series: [text, ...]}
+    report: dict = field(default_factory=dict)
+    duration: float = -1.0
+
+
+@dataclass
+class Outcome:
+    scrapes: list
+    own: dict  # {series: [(ms, text), ...]}: with timestamps that are no scrape's
+    requests: list  # (method and target, Host, time-out) of the requests
+    others: list = field(default_factory=list)  # scrapes of the case's other targets, which have a label n
+
+
+def outcome_of(rows, hidden, requests):
+    """rows: [(labels, ms, bits)] in order of arrival."""
+    texts = [(text_of_series(labels, hidden), ts, bits) for labels, ts, bits in rows]
+    times = sorted({ts for labels, ts, _ in rows if labels["__name__"] == "scrape_series_added"})
+    scrapes = {ts: Scrape(ts) for ts in times}
+    own = {}
+    for text, ts, bits in texts:
+        if ts not in scrapes:
+            if not times[-1] < ts < times[-1] + 5000:  # else of a scrape that has not come whole
+                own.setdefault(text, []).append((ts, text_of_bits(bits)))
+        elif text.startswith(DURATION):
+            scrapes[ts].duration = struct.unpack("<d", struct.pack("<Q", bits))[0]
+        elif text in REPORT and REPORT[text] not in scrapes[ts].report:
+            scrapes[ts].report[REPORT[text]] = text_of_bits(bits)
+        else:
+            scrapes[ts].samples.setdefault(text, []).append(text_of_bits(bits))
+    return Outcome([scrapes[ts] for ts in times], own, requests)
+
+
+class Agent(Process):
+    """Debian's Prometheus as an agent."""
+
+    def __init__(self, directory, settings):
+        port = free_port()
+        path = os.path.join(directory, "agent.yml")
+        with open(path, "w") as file:
+            json.dump(settings, file)
+        super().__init__(["prometheus", "--enable-feature=agent,extra-scrape-metrics",
+                          f"--config.file={path}", f"--storage.agent.path={directory}/data",
+                          "--log.level=warn", f"--web.listen-address=127.0.0.1:{port}"],
+                         directory, "agent")
+        self.wait_ready(lambda: port_is_open(port), 30)
+
+
+def script_of(case):
+    replies = [reply.encode() if isinstance(reply, str) else reply for reply in case.replies]
+
+    def script(request):
+        reply = replies[min(request.number, len(replies)) - 1]
+        return reply(request) if callable(reply) else reply
+
+    return script
+
+
+class Side:
+    """One agent with its targets and its receiver."""
+
+    def __init__(self, agent, cases, hub):
+        self.agent = agent
+        self.cases = cases
+        self.receiver = Receiver()
+        self.targets = {name: Target(script_of(case), hub=hub) for name, case in cases.items()}
+
+    def close(self):
+        for target in self.targets.values():
+            target.close()
+        self.receiver.close()
+
+    def job(self, name, case):
+        address = self.targets[name].address
+        groups = [{"targets": [address], "labels": {"case": name, **case.labels}}]
+        groups += [{"targets": [address], "labels": {"case": name, **labels}}
+                   for labels in case.targets or []]
+        mine = case.mine if self.agent == "limpet" else {}
+        return {"job_name": name, "static_configs": groups, **case.job, **mine}
+
+    def settings(self):
+        return {
+            # Prometheus 2.42 knows this as a flag.
+            "global": {"scrape_interval": "1s",
+                       **({"extra_scrape_metrics": True} if self.agent == "limpet" else {})},
+            "scrape_configs": [self.job(name, case) for name, case in self.cases.items()],
+            "remote_write": [{"url": self.receiver.url,
+                              "queue_config": {"batch_send_deadline": "100ms", "min_shards": 1,
+                                               "max_shards": 1, "max_samples_per_send": 5000}}],
+        }
+
+    def rows(self):
+        """{case: [(labels, ms, bits), ...]}"""
+        found = {name: [] for name in self.cases}
+        for key, samples in self.receiver.series(accepted=True).items():
+            labels = dict(key)
+            case = labels.get("case", labels.get("job"))
+            if case in found:
+                found[case] += [(labels, ts, bits) for ts, bits in samples]
+        return found
+
+    def hidden(self, name):
+        public = {key: value for key, value in self.cases[name].labels.items()
+                  if value != "" and not key.startswith("__")}
+        return {"case": name, "job": name, "instance": self.targets[name].address, **public}
+
+    def missing(self):
+        """Cases of which not all scrapes have come."""
+        reports = {}
+        for key, samples in self.receiver.series("scrape_series_added", accepted=True).items():
+            labels = dict(key)
+            case = labels.get("case", labels.get("job"))
+            reports[case] = min(reports.get(case, 99), len(samples))
+        return [name for name, case in self.cases.items()
+                if not case.none and reports.get(name, 0) < case.count]
+
+    def outcomes(self):
+        rows = self.rows()
+        return {name: self.outcome(name, rows[name]) for name in self.cases}
+
+    def outcome(self, name, rows):
+        hidden = self.hidden(name)
+        outcome = outcome_of([row for row in rows if "n" not in row[0]], hidden, self.requests(name))
+        outcome.others = outcome_of([row for row in rows if "n" in row[0]], hidden, []).scrapes
+        return outcome
+
+    def requests(self, name):
+        return [(request.raw.split(b" HTTP/")[0].decode("latin-1"),
+                 request.header("Host") == self.targets[name].address,
+                 request.header("X-Prometheus-Scrape-Timeout-Seconds"))
+                for request in self.targets[name].requests]
+
+
+def run_both(cases, tmp_path_factory):
+    """{case: {agent: Outcome}}"""
+    threading.stack_size(256 << 10)
+    with contextlib.ExitStack() as stack:
+        hub = Hub()
+        stack.callback(hub.close)
+        sides = {agent: Side(agent, cases, hub) for agent in AGENTS}
+        for agent, side in sides.items():
+            stack.callback(side.close)
+            start = Agent if agent == "prometheus" else Limpet
+            stack.enter_context(start(str(tmp_path_factory.mktemp(agent)), side.settings()))
+        for agent, side in sides.items():
+            wait_until(lambda: not side.missing(), 60, Missing(agent, side), 0.3)
+        found = {agent: side.outcomes() for agent, side in sides.items()}
+    return {name: {agent: found[agent][name] for agent in AGENTS} for name in cases}
+
+
+class Missing:
+    def __init__(self, agent, side):
+        self.agent, self.side = agent, side
+
+    def __str__(self):
+        return f"scrapes of {self.agent} for the cases {self.side.missing()[:20]}"
