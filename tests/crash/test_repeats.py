@@ -9,7 +9,7 @@ import pytest
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
 from lib.remote_write import Answer, Receiver
-from lib.stream import count_whole
+from lib.stream import count_whole, stream_of
 from lib.target import Target
 from rounds import CRASH_BUILD
 
@@ -53,3 +53,25 @@ def test_a_sample_comes_again_only_in_the_same_bytes(tmp_path, answered):
         if sum(request.body == other.body for other in receiver.requests) > 1:
             repeats += 1
     assert repeats >= 8
+
+
+def test_a_writer_that_dies_while_it_falls_back_to_1_0_loses_nothing(tmp_path):
+    """The receiver does not know 2.0; the writer dies when it has noted that, and not yet sent."""
+    def only_1_0(request):
+        is_new = request.header("X-Prometheus-Remote-Write-Version").startswith("2")
+        return Answer(415 if is_new else 204)
+
+    with Target(lambda request: b"n %d\n" % request.number) as target, Receiver() as receiver:
+        receiver.default = only_1_0
+        given = config(job("j", [target.address], {"case": "c"}),
+                       remote(receiver.url, protobuf_message="auto"), interval="100ms")
+        env = {"LIMPET_CRASHPOINT": "delivery.message_changed:1",
+               "LIMPET_CRASHPOINT_ONCE": str(tmp_path / "once")}
+        with Limpet(tmp_path, given, build=CRASH_BUILD, env=env) as limpet:
+            wait_until((tmp_path / "once").exists, 20, "the death")
+            wait_until(lambda: count_whole(receiver, "c") >= 5, 20, "scrapes")
+            limpet.stop()
+        stream = stream_of(receiver, case="c", job="j", instance=target.address)
+        numbers = [scrape.samples["n"] for scrape in stream.scrapes]
+        assert numbers == [float(n + 1) for n in range(len(numbers))]
+        assert len(numbers) >= len(target.requests) - 1 and stream.repeated == []

@@ -62,7 +62,7 @@ def test_every_request_has_the_headers_of_prometheus(run):
         timeout = "0.4" if "scrape_timeout" in CASES[name].job else "1"
         for request in target.requests:
             line = request.raw.split(b"\r\n")[0]
-            assert line == b"GET /metrics HTTP/1.1"
+            assert line in (b"GET /metrics HTTP/1.1", b"GET /metrics?moved HTTP/1.1")
             assert request.header("Host") == target.address
             assert request.header("User-Agent").startswith("limpet/")
             assert request.header("Accept-Encoding") == "identity"

@@ -57,6 +57,7 @@ AB = b'a 1\nb{x="y"} 2.5\n'
 AB1 = {"a": 1.0, 'b{x="y"}': 2.5}
 FIRST_A = good({"a": 1.0}, 1)
 AGAIN_A = good({"a": 1.0})
+MOVED = Reply(A, "301 Moved", headers=[("Location", "/metrics?moved")])
 SHORT = {"scrape_timeout": "400ms"}
 
 
@@ -143,7 +144,8 @@ CASES = {
                       [FIRST_A, stale("a"), stale(), AGAIN_A], connections=1),
     "204": failure(Pieces([b"HTTP/1.1 204 No Content\r\n\r\n"])),
     "206": failure(Reply(A, "206 Partial Content")),
-    "301": failure(Reply(A, "301 Moved", headers=[("Location", "/other")])),
+    "301": Case([A, MOVED, A], [FIRST_A, AGAIN_A, AGAIN_A]),
+    "301 that is not followed": failure(MOVED, job={"follow_redirects": False}),
     "404": failure(Reply(b"no", "404 Not Found", framing="chunked")),
     "no Content-Type": failure(Reply(A, content_type=None)),
     "HTML": failure(Reply(A, content_type="text/html; charset=utf-8")),
