@@ -103,7 +103,7 @@ static void fail(struct http_sd *sd, const char *why)
     slot_add(sd->source.host->slot, COUNTER_HTTP_SD_FAILURES, 1);
     if (complaint != sd->complaint)
         log_error(MSG("http_sd: no targets from this server; those it had given stay"),
-                  STR("url", sd->config->url), STR("err", why));
+                  STR("url", sd_client_url(sd->client)), STR("err", why));
     sd->complaint = complaint;
 }
 
@@ -118,7 +118,8 @@ static void take_groups(struct http_sd *sd)
         sd->complaint = 0;
         return;
     }
-    if (target_groups_parse_json(sd->config->url, text, sd->body.len, &arena, &groups, &why) != 0) {
+    if (target_groups_parse_json(sd_client_url(sd->client), text, sd->body.len, &arena, &groups,
+                                 &why) != 0) {
         arena_fini(&arena);
         fail(sd, why.text);
         return;

@@ -157,7 +157,7 @@ static void fail(struct kubelet_sd *sd, const char *why)
     slot_add(sd->source.host->slot, COUNTER_KUBE_FAILURES, 1);
     if (complaint != sd->complaint)
         log_error(MSG("kubelet: no pods from here; those that were known stay"),
-                  STR("url", sd->url), STR("err", why));
+                  STR("url", sd_client_url(sd->client)), STR("err", why));
     sd->complaint = complaint;
 }
 

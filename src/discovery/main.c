@@ -24,9 +24,14 @@
 
 #define FIRST_TABLE_WAIT_NS (1 * NS_PER_S)    /* for new names, before the first table is written */
 #define GATHER_NS           (100 * NS_PER_MS) /* changes within this time make one new table */
-#define READERS_WAIT_NS     (1 * NS_PER_S)    /* for scrapers to let go of the former table */
-#define RETRY_NS            (1 * NS_PER_S)
-#define TICK_NS             (500 * NS_PER_MS) /* sign of life, and things that are due */
+
+/* Sources that change all the time get a table as often as it takes this share of the time. */
+#define TABLE_SHARE   20
+#define GATHER_MAX_NS (5 * NS_PER_S)
+
+#define READERS_WAIT_NS (1 * NS_PER_S) /* for scrapers to let go of the former table */
+#define RETRY_NS        (1 * NS_PER_S)
+#define TICK_NS         (500 * NS_PER_MS) /* sign of life, and things that are due */
 
 /*
  * Who replaces a file takes more than one step, between which it may be missing or half written;
@@ -56,6 +61,7 @@ struct discovery {
     bool changed;                /* some source has, in this turn of the loop */
     int64_t files_read_at;
     int64_t written_at;
+    int64_t table_took_ns;
     uint64_t name_failures; /* counted so far */
     bool wrote_first;
     bool write_failed; /* and the log has it */
@@ -113,7 +119,9 @@ static void complain(struct discovery *discovery, int err)
 
 static void write_table(struct discovery *discovery)
 {
+    int64_t began_ns = clock_mono_ns();
     int err = sync_write(&discovery->sync);
+    discovery->table_took_ns = clock_mono_ns() - began_ns;
     if (err != 0) {
         complain(discovery, err);
         want_table(discovery, RETRY_NS);
@@ -166,14 +174,28 @@ static void on_change(struct source_host *host)
     discovery->changed = true;
 }
 
-/* After whatever may have changed sources: asks for new names, and for a table with both. */
+static int64_t gather_for(const struct discovery *discovery)
+{
+    int64_t space_ns = TABLE_SHARE * discovery->table_took_ns;
+    if (space_ns > GATHER_MAX_NS)
+        space_ns = GATHER_MAX_NS;
+    int64_t left_ns = discovery->written_at + space_ns - loop_now(discovery->loop);
+    return left_ns > GATHER_NS ? left_ns : GATHER_NS;
+}
+
+/*
+ * After whatever may have changed sources: asks for new names, and for a table with both. One that
+ * is under way will have the change.
+ */
 static void take_changes(struct discovery *discovery)
 {
     if (!discovery->changed)
         return;
     discovery->changed = false;
+    if (loop_timer_running(&discovery->write_due))
+        return;
     (void)sync_resolve(&discovery->sync);
-    want_table(discovery, GATHER_NS);
+    want_table(discovery, gather_for(discovery));
 }
 
 static void read_files(struct discovery *discovery)

@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "discovery/resolver.h"
 #include "discovery/sd_credentials.h"
+#include "discovery/token.h"
 #include "fetch/fetch.h"
 #include "http/auth.h"
 #include "http/proxy.h"
@@ -34,6 +35,8 @@ struct sd_client {
     void *context;
     struct arena url_arena;
     struct http_url url;
+    const char *url_text;
+    struct token *token; /* of oauth2, or NULL */
     struct fetch_connection conn;
     struct loop_timer timer; /* next look while PREPARING */
     struct net_tls_context *tls;
@@ -65,6 +68,8 @@ static void on_timer(struct loop_timer *timer)
 
 static void destroy(struct sd_client *client)
 {
+    if (client->token != NULL)
+        token_free(client->token);
     net_tls_context_free(client->tls);
     arena_fini(&client->url_arena);
     arena_fini(&client->request_arena);
@@ -328,6 +333,28 @@ static int take_addresses(struct sd_client *client, const struct resolver_answer
     return answer->count;
 }
 
+/* Of oauth2, or of the URL's own user, where the options give none. */
+static int complete_authorization(struct sd_client *client, struct slice *authorization,
+                                  struct errctx *reterr)
+{
+    struct slice given = SLICE_LITERAL(""), error = SLICE_LITERAL("");
+    struct strbuf of_url = STRBUF_GROWING;
+    int err = 0;
+    if (client->token != NULL) {
+        token_get(client->token, &given, &error);
+        if (error.len > 0)
+            return err_set(reterr, ERR_CONFIG, "%.*s", SLICE_ARG(error));
+        if (given.len == 0)
+            return ERR_NOT_READY;
+        *authorization = arena_slice(&client->arena, given);
+    } else if (authorization->len == 0) {
+        err = http_auth_of_url(&of_url, &client->hop.url, &client->arena);
+        *authorization = arena_slice(&client->arena, slice_make(of_url.text, of_url.len));
+        strbuf_fini(&of_url);
+    }
+    return err == 0 ? 0 : err_set(reterr, err, "the user in the URL is malformed");
+}
+
 /* 0: started. ERR_NOT_READY: look again later. Others: it fails. */
 static int try_to_start(struct sd_client *client, struct errctx *reterr)
 {
@@ -346,6 +373,8 @@ static int try_to_start(struct sd_client *client, struct errctx *reterr)
                        answer.error);
     err = sd_credentials_read(client->http, client->hop.url.https, &client->arena,
                               &plan.credentials, reterr);
+    if (err == 0)
+        err = complete_authorization(client, &plan.credentials.authorization, reterr);
     if (err != 0)
         return err;
     return start(client, &plan, take_addresses(client, &answer, plan.peer.port), reterr);
@@ -366,6 +395,12 @@ static void prepare(struct sd_client *client)
 
 /* ---- For the owner ---- */
 
+/* The next look finds it. */
+static void on_token(void *context)
+{
+    (void)context;
+}
+
 int sd_client_new(struct source_host *host, const char *url, const struct config_http_client *http,
                   const struct sd_client_events *events, void *context,
                   struct sd_client **ret_client, struct errctx *reterr)
@@ -383,7 +418,10 @@ int sd_client_new(struct source_host *host, const char *url, const struct config
         destroy(client);
         return err;
     }
+    client->url_text = http_url_text(&client->url, &client->url_arena).ptr;
     fetch_init(&client->conn, host->loop, &handler);
+    if (http->oauth2.given)
+        client->token = token_new(host, &http->oauth2, on_token, NULL);
     *ret_client = client;
     return 0;
 }
@@ -432,6 +470,11 @@ void sd_client_abort(struct sd_client *client)
     loop_timer_clear(client->host->loop, &client->timer);
     fetch_abort(&client->conn);
     client->phase = IDLE;
+}
+
+const char *sd_client_url(const struct sd_client *client)
+{
+    return client->url_text;
 }
 
 bool sd_client_is_running(const struct sd_client *client)

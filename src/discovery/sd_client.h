@@ -48,6 +48,9 @@ void sd_client_get(struct sd_client *client, const struct sd_request *request);
 /* Ends a running one without `done`, and its connection. */
 void sd_client_abort(struct sd_client *client);
 
+/* The URL without its user, for messages. */
+const char *sd_client_url(const struct sd_client *client);
+
 bool sd_client_is_running(const struct sd_client *client);
 
 /* Ends everything; no event comes after this. Memory is given back in some turns of the loop. */

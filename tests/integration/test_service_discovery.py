@@ -133,6 +133,25 @@ def test_credentials_and_headers_are_sent(tmp_path, receiver):
             assert limpet.metric("limpet_discovery_targets") == 1
 
 
+def test_a_token_is_asked_for_first(tmp_path, receiver):
+    token = Reply(json.dumps({"access_token": "T", "token_type": "bearer",
+                              "expires_in": 3600}).encode(), content_type=JSON)
+    with Answers(groups("127.0.0.1:1")) as server, Answers(token) as giver:
+        options = {"oauth2": {"client_id": "i", "client_secret": "s", "token_url": giver.url}}
+        with Limpet(tmp_path, http_settings(receiver, server.url, **options)) as limpet:
+            wait_for_targets(limpet, 1)
+            assert {r.header("Authorization") for r in server.target.requests} == {"Bearer T"}
+            assert len(giver.target.requests) == 1
+
+
+def test_the_user_in_a_url_is_shown(tmp_path, receiver):
+    with Answers(groups("127.0.0.1:1")) as server:
+        url = server.url.replace("://", "://u:secret@")
+        with Limpet(tmp_path, http_settings(receiver, url)) as limpet:
+            wait_for_targets(limpet, 1)
+            assert server.target.requests[0].header("Authorization") == "Basic dTpzZWNyZXQ="
+
+
 def test_jobs_with_the_same_server_ask_once(tmp_path, receiver):
     with Answers(groups("127.0.0.1:1")) as server:
         entry = {"url": server.url, "refresh_interval": "1h"}
