@@ -410,6 +410,7 @@ struct config_remotes {
 struct config_spool {
     uint64_t max_bytes; /* of each remote */
     int64_t max_age;
+    int64_t after; /* a request that is not taken for so long goes there */
 };
 
 /* `limpet`: what Prometheus has no key for. */

@@ -493,6 +493,10 @@ static const struct schema_key spool_keys[] = {
      .max = INT64_C(1) << 50, .help = "Largest spool of a remote; then the oldest is dropped."},
     {MEMBER(max_age), .type = SCHEMA_DURATION, .fallback = "24h", .min = 1000,
      .help = "What has waited longer than this is dropped."},
+    {MEMBER(after), .type = SCHEMA_DURATION, .fallback = "10s", .min = 1,
+     .help =
+         "A request that is not taken for so long goes into the spool; sooner if half of a ring "
+         "waits for it."},
     {.name = NULL},
 };
 #undef BLOCK

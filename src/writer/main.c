@@ -10,6 +10,7 @@
  * next writer goes on with it: there is no other way to end, kill -9 included.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@
 #define TURN_MAX_NS     NS_PER_S /* the sign of life is due */
 #define ORPHAN_FLUSH_MS 5000
 #define ROLL_WAIT_MS    1000
-#define LEAVING_MS      500 /* of the time that the supervisor grants, for what comes after */
+#define SPILL_MS        2000 /* before the end, what is not delivered goes into the spool */
+#define LEAVING_MS      500  /* of the time that the supervisor grants, for what comes after */
 
 struct life {
     struct child child;
@@ -33,6 +35,7 @@ struct life {
     struct loop_op orders;
     enum child_order order;
     int64_t leave_at_ns; /* at the latest, once there is an order */
+    int64_t spill_at_ns; /* at the latest, if it stops */
 };
 
 static struct life life;
@@ -55,6 +58,8 @@ static void obey(enum child_order order, int64_t limit_ms)
         time_ms = ROLL_WAIT_MS;
     life.order = order;
     life.leave_at_ns = clock_mono_ns() + time_ms * NS_PER_MS;
+    int64_t spill_ms = time_ms / 2 < SPILL_MS ? time_ms / 2 : SPILL_MS;
+    life.spill_at_ns = life.leave_at_ns - spill_ms * NS_PER_MS;
     life.writer.closing = order == CHILD_ORDER_ROLL;
     life.writer.flushing = order != CHILD_ORDER_ROLL;
 }
@@ -91,8 +96,16 @@ static bool may_leave(void)
         return false;
     if (clock_mono_ns() >= life.leave_at_ns)
         return true;
-    return life.order == CHILD_ORDER_ROLL ? !writer_is_sending(&life.writer)
-                                          : writer_is_drained(&life.writer);
+    if (life.order != CHILD_ORDER_ROLL && !writer_is_drained(&life.writer))
+        return false;
+    return life.writer.spilling || !writer_is_sending(&life.writer);
+}
+
+/* Soon it must leave: what nobody takes goes into the spool. */
+static void spill_in_time(void)
+{
+    if (life.writer.flushing && clock_mono_ns() >= life.spill_at_ns)
+        life.writer.spilling = true;
 }
 
 static int64_t time_to_sleep(void)
@@ -101,7 +114,9 @@ static int64_t time_to_sleep(void)
         return 0;
     if (life.order == CHILD_ORDER_NONE)
         return TURN_MAX_NS;
-    int64_t left_ns = life.leave_at_ns - clock_mono_ns();
+    int64_t until_ns =
+        life.writer.flushing && !life.writer.spilling ? life.spill_at_ns : life.leave_at_ns;
+    int64_t left_ns = until_ns - clock_mono_ns();
     return left_ns < 0 ? 0 : left_ns < TURN_MAX_NS ? left_ns : TURN_MAX_NS;
 }
 
@@ -116,6 +131,7 @@ static void show_loop(void)
 static int run(struct errctx *reterr)
 {
     for (;;) {
+        spill_in_time();
         writer_poke(&life.writer);
         if (may_leave())
             return 0;
@@ -177,6 +193,7 @@ int main(int argc, char **argv)
 {
     struct errctx why;
     int err = child_start(&life.child, CHILD_ROLE_WRITER, argc, argv, &why);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like others */
     if (err == 0)
         err = start(&why);
     if (err == 0)

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "http/request.h"
 #include "shm/layout.h"
+#include "writer/backlog.h"
 
 struct metadata_sender;
 struct shard;
@@ -32,6 +33,7 @@ struct remote {
     struct shm_remote *place; /* in the delivery segment */
     uint32_t message;         /* the version of remote write for new batches: 1 or 2 */
     bool speaks_v2;           /* the receiver has shown that it understands 2.0 */
+    struct backlog backlog;
     struct shard *shards;
     uint32_t shard_count;
     struct metadata_sender *metadata;

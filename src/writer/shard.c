@@ -72,8 +72,8 @@ static void count(const struct shard *shard, enum remote_counter counter, uint64
 
 static void set_timer(struct shard *shard, int64_t wait_ms)
 {
-    struct loop *loop = shard->writer->loop;
-    loop_timer_set(loop, &shard->timer, clock_mono_ns() + wait_ms * NS_PER_MS);
+    shard->retry_at_ns = clock_mono_ns() + wait_ms * NS_PER_MS;
+    loop_timer_set(shard->writer->loop, &shard->timer, shard->retry_at_ns);
 }
 
 /* ---- Collecting ---- */
@@ -104,6 +104,8 @@ static void take_up_batch(struct shard *shard, const struct shm_batch *left)
     /* Without a body's hash the predecessor did not come to send it. */
     shard->is_uncertain = left->body_hash != 0;
     shard->state = SHARD_WAITING;
+    shard->begun_ns = clock_mono_ns();
+    shard->is_stored = backlog_has_stored(&shard->remote->backlog, left, &shard->stored);
     set_timer(shard, 0);
 }
 
@@ -117,6 +119,7 @@ void shard_init(struct shard *shard, struct writer *writer, struct remote *remot
                             .lanes = lanes,
                             .stretch = 1};
     attempt_init(&shard->attempt, writer->loop, remote, on_answer);
+    carrier_init(&shard->carrier, writer->loop, remote, &remote->backlog, index, lanes);
     const struct config_queue *queue = queue_of(shard);
     backoff_init(&shard->backoff, queue->min_backoff, queue->max_backoff);
     const struct shm_batch *left = delivery_batch(remote->place, index);
@@ -169,21 +172,53 @@ static void collect(struct shard *shard)
         set_timer(shard, queue_of(shard)->batch_send_deadline);
 }
 
-static void begin_batch(struct shard *shard);
-
-void shard_poke(struct shard *shard)
+/* So much of some ring, in its 1/parts, lies behind the batch's first sample. */
+static bool is_behind(const struct shard *shard, uint32_t parts, uint32_t of)
 {
-    if (shard->lanes == 0 || shard->writer->closing)
-        return;
-    /* A batch that leaves nothing to send (all too old, say) is over at once. */
+    const struct shm_batch *batch = &shard->batch;
+    for (uint32_t ring = 0; ring < batch->rings; ring++) {
+        const struct ring_consumer *consumer = &shard->writer->sources[ring].ring;
+        if (ring_consumer_produced(consumer) - batch->start[ring].pos > consumer->size / of * parts)
+            return true;
+    }
+    return false;
+}
+
+static bool holds_half(const struct shard *shard)
+{
+    return is_behind(shard, 1, 2);
+}
+
+static void begin_batch(struct shard *shard);
+static void relieve(struct shard *shard);
+
+/* A batch that leaves nothing to send (all too old, say) or is stored is over at once. */
+static void take_batches(struct shard *shard)
+{
     while (shard->state == SHARD_COLLECTING && shard->remote->barrier == 0) {
         if (!shard->is_full)
             collect(shard);
         bool is_ready = shard->is_full || shard->is_due || shard->writer->flushing;
-        if (shard->batch.samples == 0 || !is_ready)
+        if (shard->batch.samples == 0 || !(is_ready || holds_half(shard)))
+            return;
+        /* Without a spool it has to wait until nothing of an attempt that was given up is left. */
+        if (!shard->remote->backlog.is_there && !attempt_is_quiet(&shard->attempt))
             return;
         begin_batch(shard);
     }
+}
+
+void shard_poke(struct shard *shard)
+{
+    if (shard->writer->closing)
+        return;
+    if (shard->state != SHARD_COLLECTING)
+        relieve(shard);
+    if (shard->lanes == 0)
+        return;
+    take_batches(shard);
+    if (!shard->writer->flushing)
+        carrier_poke(&shard->carrier);
 }
 
 /* ---- Sending ---- */
@@ -308,6 +343,28 @@ static void note_intake(const struct shard *shard)
              shard->built.passed - histograms->sent - exemplars->sent);
 }
 
+static void store(struct shard *shard);
+
+/* Live batches of a lane queue behind what is in the spool. */
+static bool must_be_stored(const struct shard *shard)
+{
+    const struct backlog *backlog = &shard->remote->backlog;
+    if (!backlog->is_there || shard->is_resolving)
+        return false;
+    return (backlog_lanes(backlog) & shard->batch.lanes) != 0 || shard->writer->spilling ||
+           !attempt_is_quiet(&shard->attempt);
+}
+
+static void go_on(struct shard *shard)
+{
+    if (shard->built.sent == 0)
+        finish_sent(shard);
+    else if (must_be_stored(shard))
+        store(shard);
+    else
+        send_body(shard);
+}
+
 static void begin_batch(struct shard *shard)
 {
     loop_timer_clear(shard->writer->loop, &shard->timer);
@@ -318,11 +375,11 @@ static void begin_batch(struct shard *shard)
     note_intake(shard);
     CRASHPOINT("writer.batch_built");
     delivery_open(shard->remote->place, shard->index, &shard->batch);
-    if (shard->built.sent > 0)
-        send_body(shard);
-    else
-        finish_sent(shard);
+    shard->begun_ns = clock_mono_ns();
+    go_on(shard);
 }
+
+static void finish_stored(struct shard *shard);
 
 /* The next attempt of what is under way, or the first one of what a predecessor left. */
 static void repeat(struct shard *shard)
@@ -330,11 +387,10 @@ static void repeat(struct shard *shard)
     bool is_left = shard->built.body.ptr == NULL;
     if (is_left || shard->built.oldest_ms < oldest_allowed_ms(shard))
         build(shard, false);
-    if (shard->built.sent == 0) {
-        finish_sent(shard);
-        return;
-    }
-    send_body(shard);
+    if (shard->is_stored)
+        finish_stored(shard);
+    else
+        go_on(shard);
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -377,6 +433,7 @@ static void finish_batch(struct shard *shard)
     shard->built = (struct build_result){0};
     shard->is_resolving = false;
     shard->is_uncertain = false;
+    shard->is_stored = false;
     shard->attempts = 0;
     shard->state = SHARD_COLLECTING;
     backoff_reset(&shard->backoff);
@@ -522,6 +579,128 @@ static void on_answer(struct attempt *attempt, enum answer answer)
     }
 }
 
+/* ---- What takes too long ---- */
+
+/* The batch is in the spool, as shard->stored. */
+static void finish_stored(struct shard *shard)
+{
+    shard->outcome.spooled += spool_items_of(&shard->stored);
+    /* A predecessor had resolved the beginning of it. */
+    for (int kind = 0; kind < DELIVERY_KINDS && shard->is_stored; kind++)
+        shard->outcome.of[kind].already_delivered +=
+            shard->built.of[kind].sent - shard->stored.items[kind];
+    add_left_out(&shard->outcome, &shard->built);
+    finish_batch(shard);
+}
+
+static void describe(const struct shard *shard, struct spool_record *ret_record)
+{
+    const struct build_result *built = &shard->built;
+    *ret_record = (struct spool_record){.message = shard->batch.message,
+                                        .flags = shard->is_uncertain ? SPOOL_UNCERTAIN : 0,
+                                        .oldest_ms = built->oldest_ms,
+                                        .newest_ms = built->newest_ms};
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        ret_record->items[kind] = built->of[kind].sent;
+}
+
+/* The carrier goes on where the shard stops. */
+static void hand_over(struct shard *shard)
+{
+    bool is_waiting = shard->state == SHARD_WAITING;
+    int64_t now_ns = clock_mono_ns();
+    int64_t at_ns = is_waiting && shard->retry_at_ns > now_ns ? shard->retry_at_ns : now_ns;
+    attempt_abort(&shard->attempt);
+    loop_timer_clear(shard->writer->loop, &shard->timer);
+    carrier_take_over(&shard->carrier, shard->attempts, &shard->backoff, at_ns);
+}
+
+static void give_up(struct shard *shard);
+
+/* Puts the body into the spool. If that does not go, the batch goes on as it was. */
+static void store(struct shard *shard)
+{
+    enum { AGAIN_MS = 1000 };
+    struct shm_remote *place = shard->remote->place;
+    if (delivery_batch(place, shard->index)->body_hash == 0)
+        delivery_attempt(place, shard->index, hash64(shard->body, shard->built.body.len, 0));
+    bool is_sending = shard->state == SHARD_SENDING;
+    struct spool_record *record = &shard->stored;
+    shard->is_uncertain |= is_sending;
+    describe(shard, record);
+    if (backlog_store(&shard->remote->backlog, delivery_batch(place, shard->index), record,
+                      shard->built.body)) {
+        if (shard->attempts > 0)
+            hand_over(shard);
+        finish_stored(shard);
+        return;
+    }
+    shard->store_again_ns = clock_mono_ns() + AGAIN_MS * NS_PER_MS;
+    if (holds_half(shard)) {
+        give_up(shard);
+    } else if (shard->state == SHARD_COLLECTING) {
+        shard->state = SHARD_WAITING;
+        set_timer(shard, AGAIN_MS);
+    }
+}
+
+static void say_given_up(struct shard *shard)
+{
+    uint64_t unsaid;
+    if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
+        log_error(MSG("a remote is too far behind, and there is no spool; its oldest samples are "
+                      "dropped"),
+                  STR("remote_name", shard->remote->config->name),
+                  INT("samples", shard->built.sent), INT("more_of_these_unsaid", unsaid));
+}
+
+static void give_up(struct shard *shard)
+{
+    attempt_abort(&shard->attempt);
+    loop_timer_clear(shard->writer->loop, &shard->timer);
+    say_given_up(shard);
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        shard->outcome.of[kind].behind += shard->built.of[kind].sent;
+    add_left_out(&shard->outcome, &shard->built);
+    finish_batch(shard);
+}
+
+/* Makes the body of what is left. False: nothing is. */
+static bool build_rest(struct shard *shard)
+{
+    if (shard->is_resolving || shard->built.body.ptr == NULL) {
+        shard->is_resolving = false;
+        build(shard, false);
+    }
+    if (shard->is_stored)
+        finish_stored(shard);
+    else if (shard->built.sent == 0)
+        finish_sent(shard);
+    return shard->state != SHARD_COLLECTING;
+}
+
+/* A batch that is under way must not hold up the rings, nor others, for ever. */
+static void relieve(struct shard *shard)
+{
+    int64_t patience_ns = shard->writer->config->limpet.spool.after * NS_PER_MS;
+    int64_t now_ns = clock_mono_ns();
+    int64_t age_ns = now_ns - shard->begun_ns;
+    bool is_sending = shard->state == SHARD_SENDING;
+    /* A ring may be full because the writer was not there: a remote that answers is not at fault.
+     */
+    bool is_slow = !is_sending || age_ns >= patience_ns / 10;
+    bool is_behind_half = is_slow && holds_half(shard);
+    if (is_sending && shard->is_resolving)
+        return; /* its body is in use, and short */
+    if (shard->remote->backlog.is_there) {
+        bool is_due = is_behind_half || shard->writer->spilling || age_ns >= patience_ns;
+        if (is_due && now_ns >= shard->store_again_ns && build_rest(shard))
+            store(shard);
+    } else if (is_behind_half && (!is_sending || is_behind(shard, 3, 4)) && build_rest(shard)) {
+        give_up(shard);
+    }
+}
+
 /* ---- The rest ---- */
 
 uint64_t shard_hunger(const struct shard *shard)
@@ -536,7 +715,7 @@ uint64_t shard_hunger(const struct shard *shard)
 
 bool shard_is_sending(const struct shard *shard)
 {
-    return shard->state == SHARD_SENDING;
+    return shard->state == SHARD_SENDING || carrier_is_sending(&shard->carrier);
 }
 
 uint32_t shard_pending(const struct shard *shard)
@@ -548,15 +727,17 @@ void shard_abort(struct shard *shard)
 {
     loop_timer_clear(shard->writer->loop, &shard->timer);
     attempt_abort(&shard->attempt);
+    carrier_abort(&shard->carrier);
 }
 
 bool shard_is_quiet(const struct shard *shard)
 {
-    return attempt_is_quiet(&shard->attempt);
+    return attempt_is_quiet(&shard->attempt) && carrier_is_quiet(&shard->carrier);
 }
 
 void shard_fini(struct shard *shard)
 {
     attempt_fini(&shard->attempt);
+    carrier_fini(&shard->carrier);
     free(shard->body);
 }

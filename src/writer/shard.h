@@ -10,6 +10,10 @@
  *                        no answer, 5xx, 429    v    |  back-off is over
  *                                               WAITING
  *
+ * A batch that is under way for too long, or holds too much of a ring, goes into the spool and is
+ * over; while the spool has something of its lanes, every batch goes there, and its carrier
+ * (carrier.h) sends it. Without a spool the batch is given up when half of a ring waits for it.
+ *
  * A batch is written down in shared memory (shm/delivery.h) before its first attempt. A writer that
  * finds one there repeats it: the same ranges encode to the same bytes.
  *
@@ -28,6 +32,7 @@
 #include "writer/attempt.h"
 #include "writer/backoff.h"
 #include "writer/build.h"
+#include "writer/carrier.h"
 #include "writer/remote.h"
 
 struct writer;
@@ -35,9 +40,11 @@ struct writer;
 enum shard_state { SHARD_COLLECTING, SHARD_SENDING, SHARD_WAITING };
 
 struct shard {
+    struct carrier carrier; /* of what the spool has for its lanes */
     /* All private. */
     struct attempt attempt;
     struct loop_timer timer; /* COLLECTING: the batch's deadline; WAITING: the end of back-off */
+    int64_t retry_at_ns;     /* what it is set to */
     struct writer *writer;
     struct remote *remote;
     uint32_t index;
@@ -50,7 +57,11 @@ struct shard {
     struct shm_batch batch; /* what is collected or under way; when resolving, what is left of it */
     struct shm_batch part;  /* when resolving: the scrape that is being sent */
     bool is_resolving;
-    bool is_uncertain; /* an attempt of what is under way may have been taken in */
+    bool is_uncertain;      /* an attempt of what is under way may have been taken in */
+    int64_t begun_ns;       /* when the batch was taken out of the ring, or taken up */
+    int64_t store_again_ns; /* the spool could not be written; not before this time */
+    bool is_stored;         /* a predecessor's batch that is in the spool already, as `stored` */
+    struct spool_record stored;
     uint32_t attempts;
     struct delivery_outcome outcome; /* of what is known of the batch so far */
     struct backoff backoff;

@@ -138,9 +138,20 @@ static void remove_segment(struct spool *spool, struct spool_segment *segment)
     spool->count--;
 }
 
+static uint64_t held_in(const struct spool *spool, const struct spool_segment *segment)
+{
+    uint64_t items = 0;
+    for (uint32_t i = 0; i < SPOOL_HOLDERS; i++) {
+        if (spool->held[i].place.segment == segment->number)
+            items += spool->held[i].items;
+    }
+    return items;
+}
+
 static void lose_segment(struct spool *spool, struct spool_segment *segment, enum spool_loss why)
 {
-    spool->lost[why] += segment->items;
+    uint64_t held = held_in(spool, segment);
+    spool->lost[why] += segment->items > held ? segment->items - held : 0;
     if (why == SPOOL_LOST_DAMAGED)
         spool->damages++;
     remove_segment(spool, segment);
@@ -319,6 +330,19 @@ void spool_forget(struct spool *spool, struct spool_place place, const struct sp
     }
     if (segment->records == 0)
         remove_segment(spool, segment);
+}
+
+void spool_hold(struct spool *spool, uint32_t index, struct spool_place place,
+                const struct spool_record *record)
+{
+    check(index < SPOOL_HOLDERS);
+    spool->held[index] = (struct spool_hold){place, spool_items_of(record)};
+}
+
+void spool_release(struct spool *spool, uint32_t index)
+{
+    check(index < SPOOL_HOLDERS);
+    spool->held[index] = (struct spool_hold){0};
 }
 
 /* ---- Opening ---- */

@@ -21,7 +21,7 @@
 #include "base/slice.h"
 #include "writer/spool_format.h"
 
-enum { SPOOL_LANES = 64, SPOOL_SEGMENTS_MAX = 160, SPOOL_NAME_MAX = 128 };
+enum { SPOOL_LANES = 64, SPOOL_SEGMENTS_MAX = 160, SPOOL_NAME_MAX = 128, SPOOL_HOLDERS = 64 };
 
 enum spool_loss { SPOOL_LOST_FULL, SPOOL_LOST_EXPIRED, SPOOL_LOST_DAMAGED, SPOOL_LOSSES };
 
@@ -38,6 +38,12 @@ struct spool_segment {
 struct spool_place {
     uint64_t segment;
     uint64_t offset;
+};
+
+/* A record that somebody is delivering out of memory: its file may go, its items are not lost. */
+struct spool_hold {
+    struct spool_place place;
+    uint64_t items; /* 0: nothing is held */
 };
 
 struct spool {
@@ -61,6 +67,7 @@ struct spool {
     int read_fd;  /* -1: none; of segment read_number */
     uint64_t read_number;
     struct spool_place tail; /* the last record that was found or appended */
+    struct spool_hold held[SPOOL_HOLDERS];
 };
 
 struct spool_limits {
@@ -110,6 +117,11 @@ void spool_forget(struct spool *spool, struct spool_place place, const struct sp
 
 /* Whether the segment of this place still exists. */
 bool spool_has(const struct spool *spool, struct spool_place place);
+
+/* Holder `index` is delivering this record, until it says otherwise. */
+void spool_hold(struct spool *spool, uint32_t index, struct spool_place place,
+                const struct spool_record *record);
+void spool_release(struct spool *spool, uint32_t index);
 
 /* Drops segments in which everything is older than the limit. */
 void spool_expire(struct spool *spool, int64_t now_ms);

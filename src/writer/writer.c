@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/writer.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -147,6 +148,9 @@ static int start_remote(struct writer *writer, struct remote *remote, struct err
     if (err != 0)
         return err_set(reterr, err, "no place for remote \"%s\" in the delivery segment: %s",
                        remote->config->name, err_text(err));
+    const struct config_spool *spool = &writer->config->limpet.spool;
+    backlog_open(&remote->backlog, &writer->delivery, remote, writer->storage_fd,
+                 (struct spool_limits){spool->max_bytes, spool->max_age});
     show_settings(remote);
     start_shards(writer, remote);
     start_metadata(writer, remote);
@@ -186,10 +190,20 @@ static int prepare_remotes(struct writer *writer, struct errctx *reterr)
     return 0;
 }
 
+/* Without a storage path there is none. */
+static void find_storage(struct writer *writer)
+{
+    writer->storage_fd = fcntl(HERITAGE_STORAGE, F_GETFD) < 0 ? -1 : HERITAGE_STORAGE;
+    if (writer->storage_fd < 0 && writer->remote_count > 0)
+        log_info(MSG("no --storage.path, so no spool: a remote that takes nothing may hold half of "
+                     "each ring, then its oldest samples are dropped"));
+}
+
 static int start_remotes(struct writer *writer, struct errctx *reterr)
 {
     forget_other_remotes(writer);
     writer->metadata.lifetime_ns = metadata_lifetime_ns(writer->config);
+    find_storage(writer);
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         int err = start_remote(writer, &writer->remotes[i], reterr);
         if (err != 0)
@@ -230,6 +244,7 @@ void writer_fini(struct writer *writer)
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++)
             shard_fini(&writer->remotes[i].shards[j]);
+        backlog_close(&writer->remotes[i].backlog);
         free(writer->remotes[i].shards);
         if (writer->remotes[i].metadata != NULL)
             metadata_sender_fini(writer->remotes[i].metadata);
@@ -292,6 +307,7 @@ void writer_poke(struct writer *writer)
         writer->seen[ring] = ring_consumer_produced(&writer->sources[ring].ring);
     if (writer->sends_metadata)
         metadata_pool_look(&writer->metadata, writer->sources, writer->source_count);
+    int64_t now_ns = clock_mono_ns();
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         struct remote *remote = &writer->remotes[i];
         uint64_t pending = 0;
@@ -300,6 +316,7 @@ void writer_poke(struct writer *writer)
             pending += shard_pending(&remote->shards[j]);
         }
         remote_set(remote->place, REMOTE_SAMPLES_PENDING, pending);
+        backlog_tend(&remote->backlog, now_ns);
     }
     writer_acknowledge(writer);
     count_damages(writer);
@@ -328,9 +345,9 @@ static uint64_t bytes_to_wake_for(const struct writer *writer)
 static uint64_t wake_position(const struct writer *writer, uint32_t ring, uint64_t bytes)
 {
     enum { LEAST = 4096, RING_SHARE = 4 };
-    if (bytes == 0)
+    if (writer->closing)
         return UINT64_MAX;
-    uint64_t share = bytes;
+    uint64_t share = bytes == 0 ? UINT64_MAX : bytes;
     if (bytes > 1)
         share = bytes / writer->source_count > LEAST ? bytes / writer->source_count : LEAST;
     uint64_t most = writer->sources[ring].ring.size / RING_SHARE;

@@ -29,9 +29,11 @@ struct writer {
     struct names_reader names; /* of remotes, in the targets segment */
     struct supplies *supplies; /* of the remotes' clients; NULL: none have come */
     struct builder builder;
+    int storage_fd; /* the storage path; -1: there is none */
     struct remote *remotes;
     uint32_t remote_count;
     bool flushing; /* limpet stops: what is there is sent at once */
+    bool spilling; /* it stops very soon: what is there goes into the spool */
     bool closing;  /* a successor follows: no new batches */
     /* private */
     struct label *external;

@@ -53,6 +53,7 @@ static void an_empty_file_means_defaults(void **state)
     assert_int_equal(config->limpet.tick_max, 50);
     assert_int_equal(config->limpet.pinning, CONFIG_PINNING_AUTO);
     assert_int_equal(config->limpet.spool.max_bytes, 1 << 30);
+    assert_int_equal(config->limpet.spool.after, 10000);
     assert_int_equal(config->limpet.spool.max_age, 24 * 60 * 60 * 1000);
     assert_string_equal(config->path, "conf/limpet.yml");
     assert_int_equal(config->generation, 0);

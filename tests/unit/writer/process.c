@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/unit/writer/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -44,7 +45,8 @@ static int freeze(const char *deadline, const char *queue, uint16_t port)
                        "  queue_config:\n"
                        "    batch_send_deadline: %s\n"
                        "    min_backoff: 1ms\n"
-                       "    max_backoff: 20ms\n%s",
+                       "    max_backoff: 20ms\n%s"
+                       "limpet: {spool: {after: 20ms}}\n",
                        port, deadline, queue);
     if (config_parse("test", text, (size_t)len, &config, &why) != 0)
         fail_msg("%s", why.text);
@@ -58,7 +60,7 @@ void process_open(struct process *process, uint32_t scrapers, const char *deadli
                   const char *queue, receiver_script_fn *script, void *context)
 {
     struct errctx why;
-    *process = (struct process){.supervision = -1};
+    *process = (struct process){.supervision = -1, .storage = -1};
     scrapers_open(&process->scrapers, scrapers, RING);
     process->receiver = receiver_new(0, script, context);
     process->control_fd = segments_control();
@@ -70,6 +72,50 @@ void process_open(struct process *process, uint32_t scrapers, const char *deadli
         control_attach(&process->control, process->control_fd, false, &why) != 0)
         fail_msg("%s", why.text);
     process->slot = control_slot(&process->control, SHM_SLOT_WRITER);
+}
+
+void process_store(struct process *process)
+{
+    snprintf(process->storage_path, sizeof process->storage_path,
+             "/tmp/limpet-test-process-XXXXXX");
+    assert_non_null(mkdtemp(process->storage_path));
+    process->storage = open(process->storage_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(process->storage >= 0);
+}
+
+/* Counts the files, or removes them. */
+static uint32_t each_file(const struct process *process, bool removes)
+{
+    uint32_t count = 0;
+    int fd = openat(process->storage, "spool/r", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        count++;
+        if (removes)
+            assert_int_equal(unlinkat(dirfd(directory), entry->d_name, 0), 0);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
+uint32_t process_spool_files(const struct process *process)
+{
+    return each_file(process, false);
+}
+
+static void remove_storage(struct process *process)
+{
+    if (process->storage < 0)
+        return;
+    (void)each_file(process, true);
+    (void)unlinkat(process->storage, "spool/r", AT_REMOVEDIR);
+    (void)unlinkat(process->storage, "spool", AT_REMOVEDIR);
+    close(process->storage);
+    assert_int_equal(rmdir(process->storage_path), 0);
 }
 
 void process_close(struct process *process)
@@ -85,6 +131,7 @@ void process_close(struct process *process)
     close(process->control_fd);
     close(process->config_fd);
     close(process->doorbell);
+    remove_storage(process);
 }
 
 static void program_path(char *path, size_t size)
@@ -111,6 +158,8 @@ static _Noreturn void become_writer(const struct process *process, int supervisi
         is_good = is_good && dup2(scraper->ring_fd, HERITAGE_RING(i)) >= 0 &&
                   dup2(scraper->series_fd, HERITAGE_SERIES(i)) >= 0;
     }
+    if (process->storage >= 0)
+        is_good = is_good && dup2(process->storage, HERITAGE_STORAGE) >= 0;
     if (is_good)
         execve(path, argv, envp);
     _exit(127);

@@ -22,7 +22,9 @@ struct process {
     int control_fd;
     int config_fd;
     int doorbell;
-    int supervision;          /* the supervisor's end */
+    int supervision; /* the supervisor's end */
+    int storage;     /* a directory; -1: no spool */
+    char storage_path[64];
     pid_t pid;                /* 0: none is running */
     struct delivery delivery; /* read-only */
     const struct shm_slot *slot;
@@ -36,6 +38,13 @@ void process_reserve_descriptors(void);
  * queue_config. */
 void process_open(struct process *process, uint32_t scrapers, const char *deadline,
                   const char *queue, receiver_script_fn *script, void *context);
+
+/* A storage path: what is not taken within 20 ms goes into a spool. Before the first start. */
+void process_store(struct process *process);
+
+/* Files in the spool. */
+uint32_t process_spool_files(const struct process *process);
+
 void process_close(struct process *process);
 
 /* Starts the program; crashpoint is "<name>:<n>" or NULL. Waits until it is ready or dead. */

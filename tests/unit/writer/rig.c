@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/unit/writer/rig.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -69,6 +71,61 @@ void rig_open(struct rig *rig, uint32_t scrapers, uint64_t ring_size, uint32_t r
     for (uint32_t i = 0; i < remotes; i++)
         fill_remote(rig, i);
     rig->config.remote_write = (struct config_remotes){rig->remotes, remotes};
+    rig->config.limpet.spool.after = 10000;
+}
+
+void rig_store(struct rig *rig, uint64_t max_bytes)
+{
+    snprintf(rig->storage, sizeof rig->storage, "/tmp/limpet-test-rig-XXXXXX");
+    assert_non_null(mkdtemp(rig->storage));
+    int fd = open(rig->storage, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    put(fd, HERITAGE_STORAGE);
+    close(fd);
+    rig->config.limpet.spool.max_bytes = max_bytes;
+}
+
+void rig_spool_path(const struct rig *rig, uint32_t remote, char *path)
+{
+    snprintf(path, 256, "%s/spool/%s", rig->storage, rig->names[remote]);
+}
+
+/* Counts the files of a directory, or removes them. */
+static uint32_t each_file(const char *path, bool removes)
+{
+    uint32_t count = 0;
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        count++;
+        if (removes)
+            assert_int_equal(unlinkat(dirfd(directory), entry->d_name, 0), 0);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
+uint32_t rig_spool_files(const struct rig *rig, uint32_t remote)
+{
+    char path[256];
+    rig_spool_path(rig, remote, path);
+    return each_file(path, false);
+}
+
+static void remove_storage(struct rig *rig)
+{
+    char path[256];
+    close(HERITAGE_STORAGE);
+    for (uint32_t i = 0; i < rig->config.remote_write.len; i++) {
+        rig_spool_path(rig, i, path);
+        (void)each_file(path, true);
+        (void)rmdir(path);
+    }
+    snprintf(path, sizeof path, "%s/spool", rig->storage);
+    (void)rmdir(path);
+    assert_int_equal(rmdir(rig->storage), 0);
 }
 
 void rig_receive(struct rig *rig, uint32_t remote, receiver_script_fn *script, void *context)
@@ -114,6 +171,8 @@ void rig_close(struct rig *rig)
             receiver_free(rig->receivers[i]);
     }
     scrapers_close(&rig->scrapers);
+    if (rig->storage[0] != '\0')
+        remove_storage(rig);
 }
 
 void rig_turn(struct rig *rig, int64_t wait_ms)
@@ -121,6 +180,25 @@ void rig_turn(struct rig *rig, int64_t wait_ms)
     writer_poke(&rig->writer);
     int64_t wait_ns = writer_may_sleep(&rig->writer) ? wait_ms * NS_PER_MS : 0;
     assert_int_equal(loop_run_once(rig->loop, wait_ns), 0);
+}
+
+static bool spools_hold_anything(const struct rig *rig)
+{
+    for (uint32_t i = 0; i < rig->writer.remote_count; i++) {
+        const struct backlog *backlog = &rig->writer.remotes[i].backlog;
+        if (backlog->is_there && backlog->spool.items > 0)
+            return true;
+    }
+    return false;
+}
+
+void rig_empty_spools(struct rig *rig)
+{
+    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    while (spools_hold_anything(rig)) {
+        assert_true(clock_mono_ns() < limit_ns);
+        rig_turn(rig, 10);
+    }
 }
 
 void rig_drain(struct rig *rig)

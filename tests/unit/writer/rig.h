@@ -24,6 +24,7 @@ struct rig {
     struct shm_slot slot;
     struct loop *loop;
     struct writer writer;
+    char storage[64]; /* a directory; empty: no spool */
 };
 
 /* Call it once before anything else opens descriptors: the numbers of shm/heritage.h are kept. */
@@ -35,6 +36,15 @@ void rig_reserve_descriptors(void);
  */
 void rig_open(struct rig *rig, uint32_t scrapers, uint64_t ring_size, uint32_t remotes);
 
+/* A storage path, so that remotes have spools of at most max_bytes; before rig_start. */
+void rig_store(struct rig *rig, uint64_t max_bytes);
+
+/* The path of a remote's spool, in path[256]. */
+void rig_spool_path(const struct rig *rig, uint32_t remote, char *path);
+
+/* Files of a remote's spool. */
+uint32_t rig_spool_files(const struct rig *rig, uint32_t remote);
+
 /* The receiver of a remote; NULL script: it stores everything. */
 void rig_receive(struct rig *rig, uint32_t remote, receiver_script_fn *script, void *context);
 
@@ -44,6 +54,9 @@ void rig_close(struct rig *rig);
 
 /* One turn of the writer's main loop, waiting for at most wait_ms. */
 void rig_turn(struct rig *rig, int64_t wait_ms);
+
+/* Turns until nothing waits in any spool. */
+void rig_empty_spools(struct rig *rig);
 
 /* Turns until everything is acknowledged; the batches need not be full. */
 void rig_drain(struct rig *rig);

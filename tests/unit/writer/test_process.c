@@ -192,6 +192,19 @@ static struct receiver_reply ill_luck(void *context, size_t number,
     return (struct receiver_reply){.action = RECEIVER_STORE};
 }
 
+/* A receiver that is away for a while, and loses answers when it is back. */
+static struct receiver_reply absence(void *context, size_t number,
+                                     const struct receiver_request *request)
+{
+    (void)context;
+    (void)request;
+    if (number < 12)
+        return (struct receiver_reply){RECEIVER_ANSWER, 503, NULL, "away"};
+    if (number % 5 == 4)
+        return (struct receiver_reply){.action = RECEIVER_STORE_AND_CUT};
+    return (struct receiver_reply){.action = RECEIVER_STORE};
+}
+
 static void publish_some(void)
 {
     static int64_t ms = T0;
@@ -204,11 +217,16 @@ static void publish_some(void)
     }
 }
 
+static bool is_delivered(void)
+{
+    return process_is_drained(&process) && process_count(&process, REMOTE_SPOOL_ITEMS) == 0;
+}
+
 /* Runs until everything is delivered, or killed. */
 static bool runs_to_the_end(int *ret_status)
 {
     while (!process_has_ended(&process, ret_status)) {
-        if (process_is_drained(&process))
+        if (is_delivered())
             return true;
         usleep(500);
     }
@@ -226,15 +244,26 @@ static bool was_killed(int status)
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
+/* What a test varies: the receiver, and whether there is a spool. */
+enum { KEEPS_ALL = 1, SPOOLS = 2 };
+
+/* The variant in which the first pass of a point is certain; others may do without. */
+static int must_pass(const char *point)
+{
+    return strncmp(point, "writer.record_", strlen("writer.record_")) == 0 ? SPOOLS : 0;
+}
+
 /* Dies at that pass of the point, be it when it stops or never, and is started again. */
-static void die_at(const char *point, int pass, bool keeps_all)
+static void die_at(const char *point, int pass, int variant)
 {
     char variable[96];
     int status = 0;
     snprintf(variable, sizeof variable, "%s:%d", point, pass);
     process_open(&process, 2, "20ms", "    max_samples_per_send: 150\n    min_shards: 2\n",
-                 ill_luck, NULL);
-    if (keeps_all)
+                 variant & SPOOLS ? absence : ill_luck, NULL);
+    if (variant & SPOOLS)
+        process_store(&process);
+    if (variant & KEEPS_ALL)
         receiver_keep_all(process.receiver);
     publish_some();
     process_start(&process, variable);
@@ -247,9 +276,15 @@ static void die_at(const char *point, int pass, bool keeps_all)
         status = stop();
     if (was_killed(status)) {
         process_start(&process, NULL);
+        assert_true(runs_to_the_end(&status));
         status = stop();
     } else {
-        assert_true(pass > 1 || keeps_all);
+        assert_true(pass > 1 || variant != must_pass(point));
+        if (process_spool_files(&process) > 0) {
+            process_start(&process, NULL);
+            assert_true(runs_to_the_end(&status));
+            status = stop();
+        }
     }
     assert_orderly(status);
     assert_true(process_is_drained(&process));
@@ -259,6 +294,11 @@ static void die_at(const char *point, int pass, bool keeps_all)
     assert_int_equal(counted, process.scrapers.samples);
     assert_int_equal(process_count(&process, REMOTE_SAMPLES_FAILED), 0);
     assert_int_equal(process_count(&process, REMOTE_REPEATS_CHANGED), 0);
+    assert_int_equal(process_count(&process, REMOTE_SPOOL_OUT),
+                     process_count(&process, REMOTE_SPOOL_IN));
+    assert_int_equal(process_count(&process, REMOTE_SPOOL_FOUND), 0);
+    assert_int_equal(process_count(&process, REMOTE_SPOOL_LOST_DAMAGED), 0);
+    assert_int_equal(process_spool_files(&process), 0);
     process_close(&process);
 }
 
@@ -272,13 +312,13 @@ static bool is_of_the_writer(const char *point)
 static void killed_at_any_point_it_loses_and_miscounts_nothing(void **state)
 {
     static const int passes[] = {1, 2, 5, 13};
-    bool keeps_all = *state != NULL;
+    int variant = *(const int *)*state;
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         if (!is_of_the_writer(points[i]))
             continue;
         for (size_t j = 0; j < sizeof passes / sizeof *passes; j++) {
             print_message("%s:%d\n", points[i], passes[j]);
-            die_at(points[i], passes[j], keeps_all);
+            die_at(points[i], passes[j], variant);
         }
     }
 }
@@ -286,7 +326,7 @@ static void killed_at_any_point_it_loses_and_miscounts_nothing(void **state)
 int main(void)
 {
     process_reserve_descriptors();
-    static int keeps_all;
+    static int variants[] = {0, KEEPS_ALL, SPOOLS, KEEPS_ALL | SPOOLS};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stop_delivers_what_is_there_and_ends),
         cmocka_unit_test(stop_keeps_for_the_next_start_what_nobody_takes),
@@ -295,8 +335,10 @@ int main(void)
         cmocka_unit_test(without_a_supervisor_it_flushes_and_leaves),
         cmocka_unit_test(without_a_supervisor_it_flushes_for_five_seconds_at_most),
         cmocka_unit_test(no_wake_up_is_lost),
-        cmocka_unit_test(killed_at_any_point_it_loses_and_miscounts_nothing),
-        cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &keeps_all),
+        cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[0]),
+        cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[1]),
+        cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[2]),
+        cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[3]),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

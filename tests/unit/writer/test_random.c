@@ -24,6 +24,7 @@ static struct rig rig;
 struct whims {
     struct dice dice;
     uint32_t faults; /* in percent */
+    uint32_t outage; /* requests that are still to fail */
 };
 
 static struct receiver_reply whim(void *context, size_t number,
@@ -37,6 +38,12 @@ static struct receiver_reply whim(void *context, size_t number,
         {RECEIVER_STORE_AND_ANSWER, 504, NULL, ""}, {RECEIVER_HANG, 0, NULL, NULL},
     };
     struct whims *whims = context;
+    if (whims->outage > 0) {
+        whims->outage--;
+        return (struct receiver_reply){RECEIVER_ANSWER, 503, NULL, "down"};
+    }
+    if (dice_roll(&whims->dice, 200) == 0)
+        whims->outage = dice_roll(&whims->dice, 300);
     if (dice_roll(&whims->dice, 100) >= whims->faults)
         return (struct receiver_reply){.action = RECEIVER_STORE};
     return faults[dice_roll(&whims->dice, sizeof faults / sizeof *faults)];
@@ -92,6 +99,11 @@ static void assert_counted_once(uint32_t remote)
     uint64_t counted = rig_count(&rig, remote, REMOTE_DELIVERED) +
                        rig_count(&rig, remote, REMOTE_ALREADY_DELIVERED);
     assert_int_equal(counted, rig.scrapers.samples);
+    assert_int_equal(rig_count(&rig, remote, REMOTE_SPOOL_OUT),
+                     rig_count(&rig, remote, REMOTE_SPOOL_IN));
+    assert_int_equal(rig_count(&rig, remote, REMOTE_SPOOL_FOUND), 0);
+    assert_int_equal(rig_count(&rig, remote, REMOTE_SPOOL_LOST_DAMAGED), 0);
+    assert_int_equal(rig_spool_files(&rig, remote), 0);
     assert_int_equal(rig_count(&rig, remote, REMOTE_SAMPLES_FAILED), 0);
     assert_int_equal(rig_count(&rig, remote, REMOTE_REPEATS_CHANGED), 0);
     assert_int_equal(rig_count(&rig, remote, REMOTE_DROPPED_DAMAGED), 0);
@@ -100,6 +112,8 @@ static void assert_counted_once(uint32_t remote)
 static void run(struct world *world, uint32_t scrapers, struct whims *whims)
 {
     rig_open(&rig, scrapers, RING, 2);
+    rig_store(&rig, 64 << 20);
+    rig.config.limpet.spool.after = 1 + dice_roll(&world->dice, 200);
     for (uint32_t i = 0; i < 2; i++)
         rig_receive(&rig, i, whim, &whims[i]);
     receiver_keep_all(rig.receivers[1]);
@@ -115,6 +129,10 @@ static void run(struct world *world, uint32_t scrapers, struct whims *whims)
         }
     }
     rig_drain(&rig);
+    rig_empty_spools(&rig);
+    print_message("%llu and %llu samples went through the spools\n",
+                  (unsigned long long)rig_count(&rig, 0, REMOTE_SPOOL_IN),
+                  (unsigned long long)rig_count(&rig, 1, REMOTE_SPOOL_IN));
     for (uint32_t i = 0; i < 2; i++) {
         rig_assert_complete(&rig, i);
         assert_counted_once(i);
@@ -127,7 +145,7 @@ static void everything_arrives_in_order_whatever_happens(void **state)
     (void)state;
     struct dice dice = dice_new("random");
     uint32_t faults = dice_roll(&dice, 45);
-    struct whims whims[2] = {{{dice_bits(&dice)}, faults}, {{dice_bits(&dice)}, faults / 2}};
+    struct whims whims[2] = {{{dice_bits(&dice)}, faults, 0}, {{dice_bits(&dice)}, faults / 2, 0}};
     struct world world = {.dice = dice, .now_ms = T0};
     run(&world, 1 + dice_roll(&dice, SCRAPERS_MAX), whims);
 }
