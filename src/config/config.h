@@ -401,6 +401,8 @@ struct config_remote {
     struct config_remote_limpet limpet;
 };
 
+#define CONFIG_MAX_REMOTES 8 /* the shared memory has places for so many */
+
 struct config_remotes {
     struct config_remote *items;
     size_t len;

@@ -389,22 +389,24 @@ static int check_remote_names(struct rules *rules, const struct node *list)
                      remotes->items[repeat].name);
 }
 
-static int apply_list(struct rules *rules, const struct job_list *list, struct config_job *jobs)
+/* `first`: of its jobs among all. */
+static int apply_list(struct rules *rules, const struct job_list *list, size_t first)
 {
+    const struct config_jobs *jobs = &rules->config->scrape_configs;
     const struct source *main = rules->source;
     int r = 0;
     rules->source = &list->source;
     for (size_t i = 0; r == 0 && i < list->len; i++)
-        r = apply_job(rules, node_at(list->list, i), &jobs[i]);
+        r = apply_job(rules, node_at(list->list, i), &jobs->items[first + i]);
     rules->source = main;
     return r;
 }
 
 static int apply_jobs(struct rules *rules, const struct job_lists *lists)
 {
-    struct config_job *jobs = rules->config->scrape_configs.items;
-    for (size_t i = 0; i < lists->len; jobs += lists->items[i].len, i++) {
-        int r = apply_list(rules, &lists->items[i], jobs);
+    size_t first = 0;
+    for (size_t i = 0; i < lists->len; first += lists->items[i].len, i++) {
+        int r = apply_list(rules, &lists->items[i], first);
         if (r < 0)
             return r;
     }
@@ -414,6 +416,9 @@ static int apply_jobs(struct rules *rules, const struct job_lists *lists)
 static int apply_remotes(struct rules *rules, const struct node *list)
 {
     struct config_remotes *remotes = &rules->config->remote_write;
+    if (remotes->len > CONFIG_MAX_REMOTES)
+        return node_fail(rules->source, node_at(list, CONFIG_MAX_REMOTES),
+                         "`remote_write` may have at most %d entries", CONFIG_MAX_REMOTES);
     for (size_t i = 0; i < remotes->len; i++) {
         struct config_remote *remote = &remotes->items[i];
         const struct node *queue = node_get(node_at(list, i), "queue_config");

@@ -442,7 +442,7 @@ static const struct schema_key remote_keys[] = {
 };
 #undef BLOCK
 
-const struct schema_block schema_remote = {"remote_write", "The receivers; each gets every sample.",
+const struct schema_block schema_remote = {"remote_write", "The receivers, at most 8; each gets every sample.",
                                            sizeof(struct config_remote), remote_keys};
 
 static const struct schema_key tsdb_keys[] = {
@@ -539,7 +539,7 @@ static const struct schema_key root_keys[] = {
      .help = "What holds for every job that does not say otherwise."},
     {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
     {MEMBER(remote_write), .type = SCHEMA_STRUCTS, .block = &schema_remote,
-     .help = "The receivers; each gets every sample."},
+     .help = "The receivers, at most 8; each gets every sample."},
     {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &limpet_block,
      .help = "What Prometheus has no key for."},
     {MEMBER(scrape_config_files), .type = SCHEMA_STRINGS, .verify = check_job_files,

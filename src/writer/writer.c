@@ -157,6 +157,8 @@ static int start_remote(struct writer *writer, struct remote *remote, struct err
     return 0;
 }
 
+_Static_assert(CONFIG_MAX_REMOTES == SHM_MAX_REMOTES, "each has a place");
+
 /* A remote that is not configured any more must not hold up the rings. */
 static void forget_other_remotes(struct writer *writer)
 {
@@ -176,8 +178,7 @@ static void forget_other_remotes(struct writer *writer)
 static int prepare_remotes(struct writer *writer, struct errctx *reterr)
 {
     const struct config_remotes *configs = &writer->config->remote_write;
-    if (configs->len > SHM_MAX_REMOTES)
-        return err_set(reterr, ERR_CONFIG, "remote_write: at most %u remotes", SHM_MAX_REMOTES);
+    check(configs->len <= CONFIG_MAX_REMOTES);
     writer->remotes = calloc(configs->len + 1, sizeof *writer->remotes);
     check(writer->remotes != NULL);
     for (size_t i = 0; i < configs->len; i++) {

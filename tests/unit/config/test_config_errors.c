@@ -207,6 +207,10 @@ static const struct refusal rules[] = {
      "4:27: the remote name \"n\" is given twice; it must be unique"},
     {REMOTE("\n- url: http://h/w"), "4:3: this entry of `remote_write` repeats an earlier one; "
                                     "change it, or tell them apart by `name`"},
+    {REMOTE("name: a\n- {url: 'http://u'}\n- {url: 'http://u'}\n- {url: 'http://u'}\n- {url: "
+            "'http://u'}\n- {url: 'http://u'}\n- {url: 'http://u'}\n"
+            "- {url: 'http://u'}\n- {url: 'http://last'}"),
+     "11:3: `remote_write` may have at most 8 entries"},
     {"a: [", "2:1: not YAML: did not find expected node content while parsing a flow node"},
 };
 
