@@ -100,7 +100,7 @@ static int take_file(struct job_reader *reader, const char *path)
 static int take_pattern(struct job_reader *reader, const char *pattern, const struct node *at)
 {
     glob_t found;
-    int r = glob(pattern, GLOB_ERR, NULL, &found);
+    int r = glob(pattern, 0, NULL, &found);
     if (r == GLOB_NOMATCH)
         return 0;
     if (r != 0)
