@@ -55,7 +55,10 @@ static void write_default(const struct schema_key *key)
     else if (key->fallback != NULL && key->fallback[0] != '\0')
         printf("`%s`", key->fallback);
     else
-        printf("%s", key->type == SCHEMA_DURATION || key->type == SCHEMA_INT ? "`0`" : "none");
+        printf("%s",
+               key->type == SCHEMA_DURATION || key->type == SCHEMA_INT || key->type == SCHEMA_NUMBER
+                   ? "`0`"
+                   : "none");
 }
 
 static void write_row(const struct schema_key *key)

@@ -116,6 +116,9 @@ struct config_global {
     enum config_validation metric_name_validation_scheme; /* never NONE */
     enum config_escaping metric_name_escaping_scheme;     /* never NONE */
     bool extra_scrape_metrics;
+    bool scrape_native_histograms;
+    bool always_scrape_classic_histograms;
+    bool convert_classic_histograms_to_nhcb;
     const char *scrape_failure_log_file; /* accepted, unused */
 };
 
@@ -352,7 +355,12 @@ struct config_job {
     enum config_validation metric_name_validation_scheme; /* never NONE */
     enum config_escaping metric_name_escaping_scheme;     /* never NONE */
     bool extra_scrape_metrics;
-    const char *scrape_failure_log_file; /* accepted, unused */
+    bool scrape_native_histograms;
+    bool always_scrape_classic_histograms;
+    bool convert_classic_histograms_to_nhcb;
+    int64_t native_histogram_bucket_limit;     /* 0: none */
+    double native_histogram_min_bucket_factor; /* 0: none */
+    const char *scrape_failure_log_file;       /* accepted, unused */
 };
 
 struct config_jobs {

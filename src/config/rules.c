@@ -96,12 +96,26 @@ static int settle_escaping(struct rules *rules, const struct node *block,
                      "`metric_name_validation_scheme` legacy; use underscores, dots or values");
 }
 
+static void inherit_switch(const struct node *block, const char *key, bool *own, bool inherited)
+{
+    if (node_is_null(node_get(block, key)))
+        *own = inherited;
+}
+
 static int inherit(struct rules *rules, const struct node *block, struct config_job *job)
 {
     const struct config_global *global = &rules->config->global;
     inherit_limits(&job->limits, &global->limits);
-    if (node_is_null(node_get(block, "extra_scrape_metrics")))
-        job->extra_scrape_metrics = global->extra_scrape_metrics;
+    inherit_switch(block, "extra_scrape_metrics", &job->extra_scrape_metrics,
+                   global->extra_scrape_metrics);
+    inherit_switch(block, "scrape_native_histograms", &job->scrape_native_histograms,
+                   global->scrape_native_histograms);
+    inherit_switch(block, "always_scrape_classic_histograms",
+                   &job->always_scrape_classic_histograms,
+                   global->always_scrape_classic_histograms);
+    inherit_switch(block, "convert_classic_histograms_to_nhcb",
+                   &job->convert_classic_histograms_to_nhcb,
+                   global->convert_classic_histograms_to_nhcb);
     if (job->scrape_failure_log_file[0] == '\0')
         job->scrape_failure_log_file = global->scrape_failure_log_file;
     bool validates_alike =
@@ -193,20 +207,19 @@ static int apply_global(struct rules *rules, const struct node *block)
     return expand_labels(rules, node_get(block, "external_labels"), &global->external_labels);
 }
 
-static void settle_protocols(struct rules *rules, const struct node *at, struct config_job *job)
+static void settle_protocols(const struct rules *rules, struct config_job *job)
 {
+    /* Native histograms have no text format: the first of these is asked for with them only. */
     static const enum config_protocol usual[] = {
-        CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
+        CONFIG_PROTOCOL_PROTO, CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
         CONFIG_PROTOCOL_TEXT_1_0_0, CONFIG_PROTOCOL_TEXT_0_0_4};
+    const size_t count = sizeof(usual) / sizeof(usual[0]);
     if (job->scrape_protocols.len == 0)
         job->scrape_protocols = rules->config->global.scrape_protocols;
     if (job->scrape_protocols.len == 0)
-        job->scrape_protocols = (struct config_protocols){usual, sizeof(usual) / sizeof(usual[0])};
-    if (job->scrape_protocols.len == 1 && job->scrape_protocols.items[0] == CONFIG_PROTOCOL_PROTO)
-        warn(rules, at,
-             "`scrape_protocols` of the job \"%.200s\" names no text format, which is all that "
-             "this version of limpet asks for",
-             job->job_name);
+        job->scrape_protocols = job->scrape_native_histograms
+                                    ? (struct config_protocols){usual, count}
+                                    : (struct config_protocols){usual + 1, count - 1};
 }
 
 /* As Prometheus does it, which sees no host name in it; a colon and a port are not required. */
@@ -266,7 +279,7 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
         r = inherit(rules, block, job);
     if (r < 0)
         return r;
-    settle_protocols(rules, block, job);
+    settle_protocols(rules, job);
     r = check_targets(rules, node_get(block, "static_configs"), &job->static_configs);
     if (r < 0)
         return r;

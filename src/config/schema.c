@@ -42,6 +42,7 @@ size_t schema_item_size(const struct schema_key *key)
     case SCHEMA_BOOL:
         return sizeof(bool);
     case SCHEMA_INT:
+    case SCHEMA_NUMBER:
     case SCHEMA_DURATION:
     case SCHEMA_SIZE:
     case SCHEMA_CPUS:
@@ -107,6 +108,7 @@ void schema_wants(const struct schema_key *key, char *text, size_t size)
     static const char *const nouns[] = {
         [SCHEMA_BOOL] = "true or false",
         [SCHEMA_INT] = "a whole number",
+        [SCHEMA_NUMBER] = "a number that is not negative",
         [SCHEMA_DURATION] = "a duration such as 1m30s",
         [SCHEMA_SIZE] = "a size such as 64MiB",
         [SCHEMA_STRING] = "a string",

@@ -17,6 +17,7 @@
 enum schema_type {                  /* the member is a */
                    SCHEMA_BOOL,     /* bool */
                    SCHEMA_INT,      /* int64_t */
+                   SCHEMA_NUMBER,   /* double, not negative */
                    SCHEMA_DURATION, /* int64_t, ms */
                    SCHEMA_SIZE,     /* uint64_t, bytes */
                    SCHEMA_STRING,   /* const char *, never NULL */

@@ -59,12 +59,12 @@
          .fallback_help = "that of `global`, else allow-utf-8, or underscores where names are "    \
                           "validated as legacy",                                                   \
          .help = "How a target is asked to escape names."},                                        \
-        LATER(scrape_native_histograms, SCHEMA_BOOL, .fallback = "false",                          \
-              .help = "Ask for and take native histograms."),                                      \
-        LATER(convert_classic_histograms_to_nhcb, SCHEMA_BOOL, .fallback = "false",                \
-              .help = "Make native histograms with custom buckets of classic ones."),              \
-        LATER(always_scrape_classic_histograms, SCHEMA_BOOL, .fallback = "false",                  \
-              .help = "Take the classic histogram too where there is a native one."),              \
+        {MEMBER(scrape_native_histograms), .type = SCHEMA_BOOL, .fallback = "false",               \
+         .help = "Ask for and take native histograms."},                                           \
+        {MEMBER(convert_classic_histograms_to_nhcb), .type = SCHEMA_BOOL, .fallback = "false",     \
+         .help = "Make native histograms with custom buckets of classic ones."},                   \
+        {MEMBER(always_scrape_classic_histograms), .type = SCHEMA_BOOL, .fallback = "false",       \
+         .help = "Take the classic histogram too where there is a native one."},                   \
         {MEMBER(extra_scrape_metrics), .type = SCHEMA_BOOL, .fallback = "false",                   \
          .help = "Report time-out, sample limit and body size of each scrape."},                   \
     {                                                                                              \
@@ -87,7 +87,7 @@ static const struct schema_word protocol_words[] = {
 
 static const struct schema_word fallback_words[] = {
     {"", CONFIG_PROTOCOL_NONE, SCHEMA_WORKS},
-    {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_LATER},
+    {"PrometheusProto", CONFIG_PROTOCOL_PROTO, SCHEMA_WORKS},
     {"PrometheusText0.0.4", CONFIG_PROTOCOL_TEXT_0_0_4, SCHEMA_WORKS},
     {"PrometheusText1.0.0", CONFIG_PROTOCOL_TEXT_1_0_0, SCHEMA_WORKS},
     {"OpenMetricsText0.0.1", CONFIG_PROTOCOL_OPENMETRICS_0_0_1, SCHEMA_WORKS},
@@ -300,10 +300,12 @@ static const struct schema_key job_keys[] = {
     {MEMBER(metric_relabel_configs), .type = SCHEMA_STRUCTS, .block = &relabel_block,
      .help = "Rules that change or drop samples."},
     SHARED_ROWS,
-    LATER(native_histogram_bucket_limit, SCHEMA_INT,
-          .help = "Most buckets of a native histogram; 0: any number."),
-    LATER(native_histogram_min_bucket_factor, SCHEMA_INT,
-          .help = "Coarsest resolution that a native histogram is reduced to; 0: none."),
+    {MEMBER(native_histogram_bucket_limit), .type = SCHEMA_INT,
+     .help = "Most buckets of a native histogram, which is made coarser to have no more; 0: any "
+             "number."},
+    {MEMBER(native_histogram_min_bucket_factor), .type = SCHEMA_NUMBER,
+     .help = "Native histograms whose buckets grow by less than this factor are made coarser; 0: "
+             "none is."},
     SCHEMA_HTTP_ROWS(BLOCK, http, "true", .required = false),
     OTHER_SD(aws),
     OTHER_SD(azure),

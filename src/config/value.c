@@ -2,6 +2,7 @@
 #include "config/value.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -131,6 +132,18 @@ static bool parse_enum(const struct schema_key *key, struct slice text, void *ou
     return word != NULL;
 }
 
+static bool parse_number(struct slice text, double *ret_number)
+{
+    char copy[64];
+    char *end;
+    if (text.len == 0 || text.len >= sizeof(copy))
+        return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    *ret_number = strtod(copy, &end);
+    return *end == '\0' && *ret_number >= 0 && isfinite(*ret_number);
+}
+
 bool value_parse(const struct schema_key *key, struct slice text, bool plain, struct arena *arena,
                  void *out)
 {
@@ -141,6 +154,8 @@ bool value_parse(const struct schema_key *key, struct slice text, bool plain, st
         return plain && parse_bool(text, out);
     case SCHEMA_INT:
         return plain && parse_int(text, out) && in_bounds(key, *(int64_t *)out);
+    case SCHEMA_NUMBER:
+        return plain && parse_number(text, out);
     case SCHEMA_DURATION:
         return config_duration_parse(text, out) && in_bounds(key, *(int64_t *)out);
     case SCHEMA_SIZE: /* config_size_parse gives no more than INT64_MAX */

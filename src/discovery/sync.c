@@ -327,7 +327,7 @@ int sync_resolve(struct sync *sync)
     return resolver_pending(sync->host->resolver);
 }
 
-static uint32_t flags_of(const struct config_job *job)
+static uint32_t flags_of(const struct config_job *job, const struct target_switches *switches)
 {
     uint32_t flags = 0;
     if (job->honor_labels)
@@ -338,6 +338,12 @@ static uint32_t flags_of(const struct config_job *job)
         flags |= SHM_TARGET_TRACK_TIMESTAMPS;
     if (job->fallback_scrape_protocol != CONFIG_PROTOCOL_NONE)
         flags |= SHM_TARGET_FALLBACK_TEXT;
+    if (switches->native_histograms)
+        flags |= SHM_TARGET_NATIVE_HISTOGRAMS;
+    if (switches->classic_histograms)
+        flags |= SHM_TARGET_CLASSIC_HISTOGRAMS;
+    if (switches->convert_histograms)
+        flags |= SHM_TARGET_CONVERT_HISTOGRAMS;
     return flags;
 }
 
@@ -411,7 +417,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
         return 0;
     struct target_view view = {.id = target->id,
                                .owner = sync_owner(target->id, round->sync->scrapers),
-                               .flags = flags_of(job),
+                               .flags = flags_of(job, &target->switches),
                                .interval_ms = target->interval_ms,
                                .timeout_ms = target->timeout_ms,
                                .phase_ns = target->phase_ns,

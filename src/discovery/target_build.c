@@ -95,29 +95,34 @@ static int read_times(const struct label_set *labels, struct built_target *targe
     return err;
 }
 
-/* As Go's strconv.ParseBool reads it. */
-static bool is_boolean(struct slice text)
+/* As Go's strconv.ParseBool reads it. False: it is no boolean. */
+static bool parse_boolean(struct slice text, bool *ret_value)
 {
-    static const char *const words[] = {"1", "t", "T", "TRUE",  "true",  "True",
-                                        "0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (slice_is(text, words[i]))
-            return true;
-    }
-    return false;
+    static const char *const words[] = {"0", "f", "F", "FALSE", "false", "False",
+                                        "1", "t", "T", "TRUE",  "true",  "True"};
+    const size_t count = sizeof(words) / sizeof(words[0]);
+    size_t i = 0;
+    while (i < count && !slice_is(text, words[i]))
+        i++;
+    *ret_value = i >= count / 2;
+    return i < count;
 }
 
 /* Labels by which rules may switch native histograms for a target. */
-static int check_switches(const struct label_set *labels, struct errctx *reterr)
+static int take_switches(const struct label_set *labels, struct target_switches *ret_switches,
+                         struct errctx *reterr)
 {
-    static const char *const names[] = {"__scrape_native_histograms__",
-                                        "__always_scrape_classic_histograms__",
-                                        "__convert_classic_histograms_to_nhcb__"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        struct slice value = label_set_get(labels, slice_of(names[i]));
-        if (value.len > 0 && !is_boolean(value))
+    const struct {
+        const char *name;
+        bool *value;
+    } rows[] = {{"__scrape_native_histograms__", &ret_switches->native_histograms},
+                {"__always_scrape_classic_histograms__", &ret_switches->classic_histograms},
+                {"__convert_classic_histograms_to_nhcb__", &ret_switches->convert_histograms}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct slice value = label_set_get(labels, slice_of(rows[i].name));
+        if (value.len > 0 && !parse_boolean(value, rows[i].value))
             return err_set(reterr, ERR_CONFIG,
-                           "error parsing %s: \"%.*s\" is neither true nor false", names[i],
+                           "error parsing %s: \"%.*s\" is neither true nor false", rows[i].name,
                            SLICE_ARG(value));
     }
     return 0;
@@ -188,8 +193,11 @@ static int build(const struct target_builder *builder, struct label_set *labels,
     int err = check_address(address, reterr);
     if (err == 0)
         err = read_times(labels, target, reterr);
+    target->switches = (struct target_switches){builder->job->scrape_native_histograms,
+                                                builder->job->always_scrape_classic_histograms,
+                                                builder->job->convert_classic_histograms_to_nhcb};
     if (err == 0)
-        err = check_switches(labels, reterr);
+        err = take_switches(labels, &target->switches, reterr);
     if (err == 0)
         err = check_scheme(labels, reterr);
     if (err == 0)

@@ -15,6 +15,13 @@
 #include "labels/label_set.h"
 #include "labels/relabel.h"
 
+/* Which histograms are taken: the job's settings, or what rules say for the target. */
+struct target_switches {
+    bool native_histograms;
+    bool classic_histograms;
+    bool convert_histograms;
+};
+
 struct built_target {
     uint64_t id; /* identity: all labels but __meta_*, and the URL; never 0 */
     int64_t interval_ms;
@@ -26,6 +33,7 @@ struct built_target {
     struct slice path;       /* request target: escaped path and query */
     struct slice url;        /* scheme://address/path?query */
     struct slice socket;     /* __unix_socket__: where it is asked instead; nothing is resolved */
+    struct target_switches switches;
     struct label_set labels; /* public ones (no leading "__"), sorted, none empty */
 };
 

@@ -160,9 +160,9 @@ static const char *parse_media_type(struct slice header, struct slice *ret_type)
     return problem;
 }
 
-enum { FORMAT_UNKNOWN = -1, FORMAT_PROTOBUF = -2 };
+enum { FORMAT_UNKNOWN = -1 };
 
-/* An enum exposition_format or one of the above. */
+/* An enum exposition_format or FORMAT_UNKNOWN. */
 static int format_of_type(struct slice type)
 {
     if (equal_any_case(type, SLICE_LITERAL("text/plain")))
@@ -170,7 +170,7 @@ static int format_of_type(struct slice type)
     if (equal_any_case(type, SLICE_LITERAL("application/openmetrics-text")))
         return EXPOSITION_OPENMETRICS;
     if (equal_any_case(type, SLICE_LITERAL("application/vnd.google.protobuf")))
-        return FORMAT_PROTOBUF;
+        return EXPOSITION_PROTOBUF;
     return FORMAT_UNKNOWN;
 }
 
@@ -180,7 +180,7 @@ static int format_of_fallback(const char *fallback)
         return EXPOSITION_TEXT;
     if (strncmp(fallback, "OpenMetricsText", strlen("OpenMetricsText")) == 0)
         return EXPOSITION_OPENMETRICS;
-    return FORMAT_PROTOBUF;
+    return EXPOSITION_PROTOBUF;
 }
 
 /* Puts "before "header"after" into ctx. */
@@ -207,9 +207,6 @@ int exposition_format_of(struct slice content_type, const char *fallback,
     }
     if (format == FORMAT_UNKNOWN && fallback != NULL)
         format = format_of_fallback(fallback);
-    if (format == FORMAT_PROTOBUF)
-        return refuse(ctx, "the target answered Content-Type ", content_type,
-                      ", but limpet does not read the protobuf format");
     if (format >= 0) {
         *ret_format = (enum exposition_format)format;
         return 0;

@@ -10,8 +10,7 @@
 /* The format of a body with this Content-Type header (empty: none was sent). fallback: the job's
  * fallback_scrape_protocol (PrometheusText0.0.4, PrometheusText1.0.0, OpenMetricsText0.0.1,
  * OpenMetricsText1.0.0, PrometheusProto) or NULL; it counts only where content_type names none of
- * the known types. Returns ERR_PROTOCOL, with Prometheus' words in ctx, when nothing decides or
- * the answer is protobuf, which is not supported. */
+ * the known types. Returns ERR_PROTOCOL, with Prometheus' words in ctx, when nothing decides. */
 int exposition_format_of(struct slice content_type, const char *fallback,
                          enum exposition_format *ret_format, struct errctx *ctx) MUST_USE;
 

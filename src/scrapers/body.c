@@ -15,12 +15,49 @@
 /* A plan that was guessed is given up after so many surprises and no hit. */
 #define GUESS_MISSES_MAX 32u
 
+/* ---- coming and going ---- */
+
+static struct protobuf *take_protobuf(struct body_tools *tools)
+{
+    return tools->spare_count > 0 ? tools->spare[--tools->spare_count] : protobuf_new();
+}
+
+static void put_protobuf_back(struct body_tools *tools, struct protobuf *protobuf)
+{
+    if (protobuf == NULL)
+        return;
+    if (tools->spare_count < BODY_PROTOBUFS_KEPT)
+        tools->spare[tools->spare_count++] = protobuf;
+    else
+        protobuf_free(protobuf);
+}
+
+static void begin_parser(struct body *body)
+{
+    const struct body_source *source = &body->source;
+    if (source->format == EXPOSITION_PROTOBUF) {
+        body->protobuf = take_protobuf(body->tools);
+        exposition_begin_protobuf(&body->parser, body->protobuf, source->flags);
+    } else {
+        exposition_begin(&body->parser, source->format,
+                         source->flags & EXPOSITION_CREATED_TIMESTAMPS);
+    }
+}
+
+/* Whether a line says by itself all there is to know of its sample. */
+static bool is_predictable(const struct body_source *source)
+{
+    return source->format != EXPOSITION_PROTOBUF &&
+           (source->flags & EXPOSITION_CREATED_TIMESTAMPS) == 0;
+}
+
 void body_begin(struct body *body, struct body_tools *tools, const struct body_source *source)
 {
     body->tools = tools;
     body->source = *source;
     body->plan = source->plan;
-    if (body->plan != NULL && body->plan->format != source->format)
+    if (body->plan != NULL &&
+        (body->plan->format != source->format || body->plan->flags != source->flags))
         body->plan = NULL;
     plan_retain(body->plan);
     body->state = BODY_OPEN;
@@ -30,9 +67,11 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;
     body->is_cut = false;
-    body->may_guess = body->plan == NULL;
+    body->predicts = is_predictable(source);
+    body->may_guess = body->plan == NULL && body->predicts;
+    body->exceeds_buckets = false;
     body->error.text[0] = '\0';
-    exposition_begin(&body->parser, source->format, 0);
+    begin_parser(body);
     harvest_begin(&body->harvest, body->plan == NULL ? 0 : body->plan->count, source->limit);
 }
 
@@ -41,6 +80,8 @@ void body_end(struct body *body, struct plans *plans)
     for (uint32_t i = 0; i < body->harvest.owned_count; i++)
         series_release(body->tools->store, body->harvest.owned[i]);
     harvest_end(&body->harvest);
+    put_protobuf_back(body->tools, body->protobuf);
+    body->protobuf = NULL;
     plan_release(plans, body->plan);
     body->plan = NULL;
     if (body->kept_room > KEPT_MAX) {
@@ -59,6 +100,8 @@ void body_fini(struct body *body)
 void body_tools_fini(struct body_tools *tools)
 {
     line_learner_fini(&tools->learner);
+    while (tools->spare_count > 0)
+        protobuf_free(tools->spare[--tools->spare_count]);
 }
 
 /* ---- one sample ---- */
@@ -208,18 +251,97 @@ static void leave_out(struct body *body, const struct exposition_entry *entry)
     body->left_out += kept != 0;
 }
 
-/* An entry that the parser found. */
+/* By what the entry is known the next time: the bytes of its gap, or, where those are not what
+   counts, its series text. */
+static struct plan_entry recognise(const struct body *body, const char *start,
+                                   const struct exposition_entry *entry)
+{
+    struct plan_entry found = {.type = (uint8_t)exposition_type_in_force(&body->parser)};
+    if (body->source.format != EXPOSITION_PROTOBUF) {
+        found.length = gap_length(body, start, entry);
+    } else {
+        start = entry->series.ptr;
+        found.length = entry->series.len > PLAN_GAP_MAX ? 0 : (uint16_t)entry->series.len;
+    }
+    if (entry->kind == EXPOSITION_HISTOGRAM)
+        found.type |= PLAN_HISTOGRAM;
+    if (found.length > 0)
+        found.hash = hash64_keyed(start, found.length, &body->tools->key);
+    return found;
+}
+
+static uint32_t last_line(const struct body *body)
+{
+    return harvest_lines(&body->harvest, body->plan)[body->harvest.count - 1];
+}
+
+/* The histogram as the job wants it. False: it has too many buckets. */
+static bool prepare_histogram(struct body *body, struct histogram *histogram)
+{
+    bool is_fine = histogram->schema > body->source.max_schema;
+    if (is_fine && histogram->schema <= HISTOGRAM_SCHEMA_MAX)
+        histogram_reduce(histogram, body->source.max_schema);
+    uint32_t limit = body->source.bucket_limit;
+    if (limit == 0 || histogram_limit_buckets(histogram, limit))
+        return true;
+    body->exceeds_buckets = true;
+    return false;
+}
+
+/* The sample that was just taken is a histogram that no receiver would take: it was not accepted.
+ */
+static void refuse_histogram(struct body *body, const char *why)
+{
+    err_set(&body->error, ERR_SYNTAX, "invalid histogram: %s", why);
+    body->harvest.count--;
+    body->accepted--;
+    body->state = BODY_REFUSED;
+}
+
+static void take_exemplars(struct body *body, const struct exposition_entry *entry)
+{
+    struct exemplars *exemplars = &body->harvest.exemplars;
+    uint32_t sample = body->harvest.count - 1;
+    if (!body->source.takes_exemplars || last_line(body) == LINE_DROPPED)
+        return;
+    if (entry->has_exemplar)
+        exemplars_add(exemplars, sample, &entry->exemplar);
+    for (uint32_t i = 0; entry->kind == EXPOSITION_HISTOGRAM && i < entry->exemplar_count; i++)
+        exemplars_add(exemplars, sample, &entry->exemplars[i]);
+}
+
+static void take_entry(struct body *body, const char *start, const struct exposition_entry *entry,
+                       struct plan_sample sample);
+
 static void take_sample(struct body *body, const char *start, const struct exposition_entry *entry)
 {
-    struct plan_sample sample = {entry->bits, entry->timestamp_ms, entry->has_timestamp};
-    struct plan_entry found = {.length = gap_length(body, start, entry),
-                               .type = (uint8_t)exposition_type_in_force(&body->parser)};
+    struct plan_sample sample = {entry->bits, entry->timestamp_ms, entry->has_timestamp,
+                                 entry->start_ms};
+    uint32_t before = body->harvest.count;
+    const char *invalid = NULL;
+    if (entry->kind == EXPOSITION_HISTOGRAM && !is_full(body)) {
+        invalid =
+            prepare_histogram(body, entry->histogram) ? histogram_invalid(entry->histogram) : NULL;
+        sample.bits = harvest_keep_histogram(&body->harvest, entry->histogram);
+    }
+    take_entry(body, start, entry, sample);
+    if (body->harvest.count == before)
+        return;
+    if (invalid != NULL && last_line(body) != LINE_DROPPED)
+        refuse_histogram(body, invalid);
+    else
+        take_exemplars(body, entry);
+}
+
+/* An entry that the parser found. */
+static void take_entry(struct body *body, const char *start, const struct exposition_entry *entry,
+                       struct plan_sample sample)
+{
+    struct plan_entry found = recognise(body, start, entry);
     if (is_full(body)) {
         leave_out(body, entry);
         return;
     }
-    if (found.length > 0)
-        found.hash = hash64_keyed(start, found.length, &body->tools->key);
     uint32_t at = body->plan == NULL ? 0
                                      : plan_find_gap(body->plan, body->cursor, found.length,
                                                      found.hash, found.type);
@@ -253,7 +375,8 @@ static void fail_as_parser(struct body *body)
 static void guess(struct body *body, struct slice rest)
 {
     body->may_guess = false;
-    body->plan = plans_guess(body->source.context, body->source.format, &body->tools->key, rest);
+    body->plan = plans_guess(body->source.context, body->source.format, body->source.flags,
+                             &body->tools->key, rest);
     plan_retain(body->plan);
 }
 
@@ -264,7 +387,7 @@ static enum plan_step follow(struct body *body)
     const char *start = rest.ptr;
     uint32_t first = body->cursor;
     enum plan_step step = PLAN_OTHER;
-    struct plan_sample sample;
+    struct plan_sample sample = {0};
     if (body->may_guess)
         guess(body, rest);
     if (has_expected(body) &&
@@ -305,7 +428,7 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
     exposition_feed(&body->parser, bytes.ptr + body->parsed, bytes.len - body->parsed, last);
     bool at_start = body->parsed == 0 && !body->is_cut;
     for (;;) {
-        if (at_start) {
+        if (at_start && body->predicts) {
             enum plan_step step = follow(body);
             start = exposition_rest(&body->parser).ptr;
             if (step == PLAN_MORE && !last)
@@ -313,11 +436,14 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
         }
         switch (exposition_next(&body->parser, &entry)) {
         case EXPOSITION_NEED_MORE:
-            body->parsed = (size_t)(exposition_rest(&body->parser).ptr - start);
             body->wanted = 0;
+            if (body->source.format == EXPOSITION_PROTOBUF)
+                return (size_t)(exposition_rest(&body->parser).ptr - bytes.ptr);
+            body->parsed = (size_t)(exposition_rest(&body->parser).ptr - start);
             start = cut_gap(body, start);
             return (size_t)(start - bytes.ptr);
         case EXPOSITION_SAMPLE:
+        case EXPOSITION_HISTOGRAM:
             take_sample(body, start, &entry);
             if (body->state != BODY_OPEN)
                 return bytes.len;
@@ -360,6 +486,8 @@ static void keep(struct body *body, const char *bytes, size_t len)
  */
 static size_t joint(const struct body *body, struct slice bytes)
 {
+    if (body->source.format == EXPOSITION_PROTOBUF)
+        return bytes.len;
     size_t least = body->wanted > body->kept_len ? body->wanted - body->kept_len : 1;
     if (least >= bytes.len)
         return bytes.len;

@@ -15,18 +15,27 @@
 /* A line, with the comments before it, may not be longer. */
 #define BODY_LINE_MAX (1u << 20)
 
+/* So many bodies' memory for the protobuf format is kept for the next ones. */
+#define BODY_PROTOBUFS_KEPT 8u
+
 /* What all bodies of a process share. */
 struct body_tools {
     struct series_store *store;
     struct hash_key key;
     struct line_learner learner;
+    struct protobuf *spare[BODY_PROTOBUFS_KEPT]; /* that no body uses */
+    uint32_t spare_count;
 };
 
 struct body_source {
     struct line_context *context;
     struct plan *plan; /* what the target served last, or NULL; must stay until body_end */
     enum exposition_format format;
+    unsigned flags; /* of exposition_begin and exposition_begin_protobuf */
     bool honor_timestamps;
+    bool takes_exemplars;
+    int32_t max_schema;    /* native histograms are reduced to this resolution */
+    uint32_t bucket_limit; /* and further, until they have no more buckets; 0: no limit */
     uint32_t limit;        /* of samples in the harvest */
     uint32_t sample_limit; /* of those in it that rules do not drop; 0: no limit */
 };
@@ -49,6 +58,7 @@ struct body {
     uint32_t dropped;  /* of these, the ones that metric_relabel_configs drop */
     uint32_t left_out; /* of the others, the ones for which there was no room in the harvest */
     enum line_excess excess; /* REFUSED for a limit of labels */
+    bool exceeds_buckets;    /* a histogram has more than the limit however it is reduced */
     uint32_t predicted;
     uint32_t learnt;
     struct errctx error; /* why it is not COMPLETE */
@@ -56,11 +66,13 @@ struct body {
     struct body_tools *tools;
     struct body_source source;
     struct exposition_parser parser;
-    uint32_t cursor; /* of the plan: the entry that is expected next */
-    uint32_t misses; /* surprises so far without a single expected entry */
-    size_t parsed;   /* bytes of the gap in hand that the parser has gone over */
-    size_t wanted;   /* so many bytes have to be kept for another look at them */
-    bool is_cut;     /* the start of the gap in hand is not there any more */
+    struct protobuf *protobuf; /* while a body of that format is read */
+    bool predicts;             /* what comes is recognised by its bytes */
+    uint32_t cursor;           /* of the plan: the entry that is expected next */
+    uint32_t misses;           /* surprises so far without a single expected entry */
+    size_t parsed;             /* bytes of the gap in hand that the parser has gone over */
+    size_t wanted;             /* so many bytes have to be kept for another look at them */
+    bool is_cut;               /* the start of the gap in hand is not there any more */
     bool may_guess;
     char *kept; /* the unfinished line */
     size_t kept_len;

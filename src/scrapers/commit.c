@@ -61,28 +61,86 @@ uint64_t commit_bytes(uint32_t samples, uint32_t markers)
 struct column {
     uint16_t kind;
     uint16_t flags;
-    uint32_t layout; /* 0: lines */
+    uint32_t layout;     /* 0: lines */
+    uint32_t first_line; /* of the layout */
     uint32_t count;
     const uint32_t *lines;
     const uint64_t *bits;
     const int64_t *times;
+    const int64_t *starts;
+    const struct harvest *harvest; /* of HISTOGRAMS and EXEMPLARS: bits are their numbers in it */
 };
 
+/* Blocks of items with bytes are not much larger than this. */
+#define BLOCK_BYTES (256u << 10)
+
+static struct slice bytes_of(const struct column *column, uint32_t i)
+{
+    if (column->kind == SHM_BLOCK_HISTOGRAMS)
+        return harvest_histogram(column->harvest, column->bits[i]);
+    const struct exemplars *exemplars = &column->harvest->exemplars;
+    const struct exemplar *exemplar = &exemplars->items[column->bits[i]];
+    return slice_make(exemplars->bytes + exemplar->start, exemplar->len);
+}
+
+/* How many entries from `first` on go into the next block, and the bytes of their items. */
+static uint32_t block_count(const struct column *column, uint32_t first, uint32_t *ret_bytes)
+{
+    uint32_t left = column->count - first;
+    uint32_t most = left < SHM_BLOCK_SAMPLES ? left : SHM_BLOCK_SAMPLES;
+    uint32_t bytes = 0;
+    uint32_t count = 0;
+    *ret_bytes = 0;
+    if (column->harvest == NULL)
+        return most;
+    while (count < most && bytes < BLOCK_BYTES)
+        bytes += (uint32_t)bytes_of(column, first + count++).len;
+    *ret_bytes = bytes;
+    return count;
+}
+
+static void put_items(const struct column *column, uint32_t first, uint32_t count,
+                      const struct block_columns *to)
+{
+    uint32_t end = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct slice bytes = bytes_of(column, first + i);
+        memcpy(to->bytes + end, bytes.ptr, bytes.len);
+        end += (uint32_t)bytes.len;
+        to->ends[i] = end;
+    }
+}
+
+/* The values; an exemplar's stands in the harvest. */
+static void put_bits(const struct column *column, uint32_t first, uint32_t count, uint64_t *to)
+{
+    if (column->kind != SHM_BLOCK_EXEMPLARS) {
+        memcpy(to, column->bits + first, count * sizeof(*to));
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        to[i] = column->harvest->exemplars.items[column->bits[first + i]].bits;
+}
+
 static int put_block(struct commit *commit, struct shm_block *head, const struct column *column,
-                     uint32_t first, uint32_t count)
+                     uint32_t first, uint32_t count, uint32_t bytes)
 {
     struct block_columns to;
     head->count = count;
-    head->first_line = column->layout != 0 ? first : 0;
-    int err = block_reserve(commit->ring, head, &to);
+    head->first_line = column->layout != 0 ? column->first_line + first : 0;
+    int err = block_reserve_bytes(commit->ring, head, bytes, &to);
     if (err != 0)
         return err;
     if (to.refs != NULL)
         memcpy(to.refs, column->lines + first, count * sizeof(*to.refs));
     if (to.bits != NULL)
-        memcpy(to.bits, column->bits + first, count * sizeof(*to.bits));
+        put_bits(column, first, count, to.bits);
     if (to.timestamps != NULL)
         memcpy(to.timestamps, column->times + first, count * sizeof(*to.timestamps));
+    if (to.starts != NULL)
+        memcpy(to.starts, column->starts + first, count * sizeof(*to.starts));
+    if (to.ends != NULL)
+        put_items(column, first, count, &to);
     return 0;
 }
 
@@ -98,12 +156,15 @@ static int put_column(struct commit *commit, struct shm_block head, const struct
     }
     if (column->times != NULL)
         head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
-    for (uint32_t first = 0; first < column->count; first += SHM_BLOCK_SAMPLES) {
-        uint32_t left = column->count - first;
-        uint32_t count = left < SHM_BLOCK_SAMPLES ? left : SHM_BLOCK_SAMPLES;
-        int err = put_block(commit, &head, column, first, count);
+    if (column->starts != NULL)
+        head.flags |= SHM_BLOCK_HAS_STARTS;
+    for (uint32_t first = 0; first < column->count;) {
+        uint32_t bytes;
+        uint32_t count = block_count(column, first, &bytes);
+        int err = put_block(commit, &head, column, first, count, bytes);
         if (err != 0)
             return err;
+        first += count;
     }
     return 0;
 }
@@ -127,13 +188,15 @@ static int make_state(struct commit *commit, const struct outcome *outcome,
                       struct series_state *state)
 {
     state->layout = state->stamped = 0;
+    if (state->metadata != 0)
+        series_retain(commit->store, state->metadata);
     if (outcome->plan != NULL) {
         state->layout = outcome->plan->layout;
         if (state->layout != 0)
             series_retain(commit->store, state->layout);
-    } else if (outcome->tracked.count > 0) {
-        int err = series_layout(commit->store, outcome->tracked.lines, outcome->tracked.count,
-                                &state->layout);
+    } else if (outcome_tracked_count(outcome) > 0) {
+        int err = series_layout(commit->store, outcome->tracked.lines,
+                                outcome_tracked_count(outcome), &state->layout);
         if (err != 0)
             return err;
     }
@@ -150,6 +213,58 @@ static void release_state(struct commit *commit, const struct series_state *stat
         series_release(commit->store, state->layout);
     if (state->stamped != 0)
         series_release(commit->store, state->stamped);
+    if (state->metadata != 0)
+        series_release(commit->store, state->metadata);
+}
+
+/* Native histograms, the tracked ones behind the tracked samples of the layout; exemplars. */
+static int put_other_kinds(struct commit *commit, const struct shm_block *head,
+                           const struct series_state *state, const struct outcome *outcome)
+{
+    const struct outcome_list *tracked = &outcome->histograms;
+    const struct outcome_list *extra = &outcome->extra_histograms;
+    const struct outcome_list *exemplars = &outcome->exemplars;
+    const struct column columns[] = {
+        {.kind = SHM_BLOCK_HISTOGRAMS,
+         .layout = state->layout,
+         .first_line = outcome->tracked.count,
+         .count = tracked->count,
+         .bits = tracked->bits,
+         .times = outcome->tracked_have_times ? tracked->times : NULL,
+         .starts = outcome->have_starts ? tracked->starts : NULL,
+         .harvest = outcome->harvest},
+        {.kind = SHM_BLOCK_HISTOGRAMS,
+         .count = extra->count,
+         .lines = extra->lines,
+         .bits = extra->bits,
+         .times = extra->times,
+         .starts = outcome->have_starts ? extra->starts : NULL,
+         .harvest = outcome->harvest},
+        {.kind = SHM_BLOCK_EXEMPLARS,
+         .count = exemplars->count,
+         .lines = exemplars->lines,
+         .bits = exemplars->bits,
+         .times = exemplars->times,
+         .harvest = outcome->harvest},
+    };
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < sizeof(columns) / sizeof(columns[0]); i++)
+        err = put_column(commit, *head, &columns[i]);
+    return err;
+}
+
+uint64_t commit_bytes_of_items(const struct outcome *outcome)
+{
+    enum { COLUMNS = 4 + 3 * 8 };
+    const struct harvest *harvest = outcome->harvest;
+    uint64_t items = (uint64_t)outcome->histograms.count + outcome->extra_histograms.count +
+                     outcome->exemplars.count;
+    if (items == 0)
+        return 0;
+    uint64_t bytes = harvest->exemplars.bytes_len;
+    if (harvest->histogram_count > 0)
+        bytes += harvest->ends[harvest->histogram_count - 1];
+    return bytes + items * COLUMNS + (items / SHM_BLOCK_SAMPLES + bytes / BLOCK_BYTES + 3) * 128;
 }
 
 static int put_samples(struct commit *commit, const struct shm_block *head,
@@ -159,9 +274,12 @@ static int put_samples(struct commit *commit, const struct shm_block *head,
     struct column main = {
         .kind = SHM_BLOCK_SAMPLES_KIND,
         .layout = state->layout,
-        .count = outcome_tracked_count(outcome),
+        .count = outcome->plan != NULL ? outcome_tracked_count(outcome) : tracked->count,
         .bits = outcome->plan != NULL ? outcome->plan_bits : tracked->bits,
         .times = outcome->tracked_have_times ? tracked->times : NULL,
+        .starts = outcome->plan != NULL  ? outcome->plan_starts
+                  : outcome->have_starts ? tracked->starts
+                                         : NULL,
     };
     struct column extra = {
         .kind = SHM_BLOCK_SAMPLES_KIND,
@@ -169,9 +287,12 @@ static int put_samples(struct commit *commit, const struct shm_block *head,
         .lines = outcome->extra.lines,
         .bits = outcome->extra.bits,
         .times = outcome->extra.times,
+        .starts = outcome->have_starts ? outcome->extra.starts : NULL,
     };
     int err = put_column(commit, *head, &main);
-    return err != 0 ? err : put_column(commit, *head, &extra);
+    if (err == 0)
+        err = put_column(commit, *head, &extra);
+    return err != 0 ? err : put_other_kinds(commit, head, state, outcome);
 }
 
 static uint32_t report_layout(const struct commit *commit, bool extra)
@@ -190,6 +311,10 @@ static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
     uint64_t bits[REPORT_EXTRA_COUNT];
     struct shm_block head =
         head_of(commit, scrape->target_ref, scrape->timestamp_ms, state->scrape_seq);
+    if (state->metadata != 0) {
+        head.metadata_ref = state->metadata;
+        head.metadata_generation = series_generation(commit->store, state->metadata);
+    }
     struct column stale = {
         .kind = SHM_BLOCK_STALE, .count = outcome->stale.count, .lines = outcome->stale.lines};
     struct column report = {.kind = SHM_BLOCK_SAMPLES_KIND,
@@ -221,6 +346,7 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
     struct series_state before = series_target_state(commit->store, scrape->target_ref);
     struct series_state state = {.timestamp_ms = scrape->timestamp_ms,
                                  .scrape_seq = before.scrape_seq + 1,
+                                 .metadata = scrape->metadata,
                                  .flags = SHM_STATE_REPORTED |
                                           (scrape->reports_extra ? SHM_STATE_REPORTED_EXTRA : 0)};
     CRASHPOINT("scraper.before_reserve");
@@ -233,8 +359,10 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
         return err;
     }
     publish(commit, scrape->target_ref, &state);
-    uint32_t samples =
-        scrape->send_samples ? outcome_tracked_count(outcome) + outcome->extra.count : 0;
+    uint32_t samples = scrape->send_samples
+                           ? outcome_tracked_count(outcome) + outcome->extra.count +
+                                 outcome->extra_histograms.count
+                           : 0;
     return (int64_t)samples + outcome->stale.count + report_count(scrape->reports_extra);
 }
 

@@ -43,6 +43,7 @@ struct commit_scrape {
     uint32_t target_ref;
     int64_t timestamp_ms;
     bool send_samples;  /* false: the outcome's samples are only what was seen */
+    uint32_t metadata;  /* METADATA record of what it exposes; 0: none is known */
     bool reports_extra; /* all of `report`, not only the first REPORT_COUNT */
     double report[REPORT_EXTRA_COUNT];
 };
@@ -61,6 +62,9 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
  */
 int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
                          int64_t timestamp_ms) MUST_USE;
+
+/* Bytes that the blocks of this outcome take in the ring beyond those of its samples. */
+uint64_t commit_bytes_of_items(const struct outcome *outcome);
 
 /* Bytes that a scrape of so many samples and markers may take in the ring. */
 uint64_t commit_bytes(uint32_t samples, uint32_t markers);

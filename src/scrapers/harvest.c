@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scrapers/histogram_bytes.h"
+
 #define ROOM_MIN  128u
 #define ROOM_KEPT 4096u /* larger memory is not kept for the next use */
 
@@ -38,6 +40,14 @@ static void make_times_room(struct harvest *harvest, uint32_t wanted)
     harvest->times = grown(harvest->times, harvest->times_room, sizeof(*harvest->times));
 }
 
+static void make_starts_room(struct harvest *harvest, uint32_t wanted)
+{
+    if (wanted <= harvest->starts_room)
+        return;
+    harvest->starts_room = larger_room(harvest->starts_room, wanted);
+    harvest->starts = grown(harvest->starts, harvest->starts_room, sizeof(*harvest->starts));
+}
+
 static void make_draft_room(struct harvest *harvest, uint32_t wanted)
 {
     struct plan_columns *draft = &harvest->draft;
@@ -56,7 +66,9 @@ void harvest_begin(struct harvest *harvest, uint32_t expected, uint32_t limit)
 {
     check(harvest->count == 0 && harvest->owned_count == 0);
     harvest->limit = limit;
-    harvest->has_times = false;
+    harvest->has_times = harvest->has_starts = false;
+    harvest->histogram_count = 0;
+    exemplars_clear(&harvest->exemplars);
     harvest->is_drafted = false;
     make_room(harvest, expected < limit ? expected : limit);
 }
@@ -72,6 +84,15 @@ static void free_draft(struct harvest *harvest)
     harvest->draft_room = 0;
 }
 
+static void free_histograms(struct harvest *harvest)
+{
+    free(harvest->bytes);
+    free(harvest->ends);
+    harvest->bytes = NULL;
+    harvest->ends = NULL;
+    harvest->bytes_room = harvest->ends_room = 0;
+}
+
 static void free_above(struct harvest *harvest, uint32_t kept)
 {
     if (harvest->room > kept) {
@@ -84,6 +105,15 @@ static void free_above(struct harvest *harvest, uint32_t kept)
         harvest->times = NULL;
         harvest->times_room = 0;
     }
+    if (harvest->starts_room > kept) {
+        free(harvest->starts);
+        harvest->starts = NULL;
+        harvest->starts_room = 0;
+    }
+    if (harvest->bytes_room > kept * sizeof(uint64_t) || harvest->ends_room > kept)
+        free_histograms(harvest);
+    if (harvest->exemplars.room > kept)
+        exemplars_fini(&harvest->exemplars);
     if (harvest->owned_room > kept) {
         free(harvest->owned);
         harvest->owned = NULL;
@@ -104,6 +134,7 @@ void harvest_fini(struct harvest *harvest)
 {
     harvest_end(harvest);
     free_above(harvest, 0);
+    exemplars_fini(&harvest->exemplars);
 }
 
 void harvest_draft(struct harvest *harvest, const struct plan *plan)
@@ -130,6 +161,13 @@ static void start_times(struct harvest *harvest)
     harvest->has_times = true;
 }
 
+static void start_starts(struct harvest *harvest)
+{
+    make_starts_room(harvest, harvest->count + 1);
+    memset(harvest->starts, 0, harvest->count * sizeof(*harvest->starts));
+    harvest->has_starts = true;
+}
+
 void harvest_add(struct harvest *harvest, const struct plan_sample *sample)
 {
     uint32_t at = harvest->count;
@@ -142,6 +180,12 @@ void harvest_add(struct harvest *harvest, const struct plan_sample *sample)
     if (harvest->has_times) {
         make_times_room(harvest, at + 1);
         harvest->times[at] = sample->has_timestamp ? sample->timestamp_ms : HARVEST_NO_TIME;
+    }
+    if (sample->start_ms != 0 && !harvest->has_starts)
+        start_starts(harvest);
+    if (harvest->has_starts) {
+        make_starts_room(harvest, at + 1);
+        harvest->starts[at] = sample->start_ms;
     }
     harvest->count++;
 }
@@ -167,6 +211,32 @@ void harvest_add_entry(struct harvest *harvest, const struct plan_sample *sample
     harvest_add(harvest, sample);
 }
 
+uint64_t harvest_keep_histogram(struct harvest *harvest, const struct histogram *histogram)
+{
+    uint32_t number = harvest->histogram_count;
+    uint32_t start = number == 0 ? 0 : harvest->ends[number - 1];
+    uint32_t wanted = start + (uint32_t)histogram_bytes_max(histogram);
+    if (wanted > harvest->bytes_room) {
+        harvest->bytes_room = larger_room(harvest->bytes_room, wanted);
+        harvest->bytes = grown(harvest->bytes, harvest->bytes_room, 1);
+    }
+    if (number == harvest->ends_room) {
+        harvest->ends_room = larger_room(harvest->ends_room, number + 1);
+        harvest->ends = grown(harvest->ends, harvest->ends_room, sizeof(*harvest->ends));
+    }
+    uint8_t *end = histogram_bytes_put(histogram, harvest->bytes + start);
+    harvest->ends[number] = (uint32_t)(end - harvest->bytes);
+    harvest->histogram_count++;
+    return number;
+}
+
+struct slice harvest_histogram(const struct harvest *harvest, uint64_t number)
+{
+    check(number < harvest->histogram_count);
+    uint32_t start = number == 0 ? 0 : harvest->ends[number - 1];
+    return slice_make(harvest->bytes + start, harvest->ends[number] - start);
+}
+
 void harvest_own(struct harvest *harvest, uint32_t line)
 {
     if (harvest->owned_count == harvest->owned_room) {
@@ -179,6 +249,11 @@ void harvest_own(struct harvest *harvest, uint32_t line)
 const uint32_t *harvest_lines(const struct harvest *harvest, const struct plan *plan)
 {
     return harvest->is_drafted || plan == NULL ? harvest->draft.lines : plan->columns.lines;
+}
+
+const uint8_t *harvest_types(const struct harvest *harvest, const struct plan *plan)
+{
+    return harvest->is_drafted || plan == NULL ? harvest->draft.types : plan->columns.types;
 }
 
 const uint8_t *harvest_prints(const struct harvest *harvest, const struct plan *plan)

@@ -7,6 +7,8 @@
 #ifndef SCRAPERS_HARVEST_H
 #define SCRAPERS_HARVEST_H
 
+#include "exposition/histogram.h"
+#include "scrapers/exemplars.h"
 #include "scrapers/plan.h"
 
 #define HARVEST_NO_TIME INT64_MIN
@@ -14,16 +16,25 @@
 struct harvest {
     uint64_t *bits;
     int64_t *times;            /* explicit timestamps in ms or HARVEST_NO_TIME, if has_times */
+    int64_t *starts;           /* start timestamps in ms or 0, if has_starts */
     struct plan_columns draft; /* of the samples, if is_drafted */
     uint32_t *owned;           /* lines that were learnt: a reference each */
     uint32_t count;
     uint32_t limit; /* not more than so many samples */
     uint32_t owned_count;
+    uint8_t *bytes;           /* of the histograms, as the ring has them */
+    uint32_t *ends;           /* where those of each end */
+    uint32_t histogram_count; /* the value of such a sample is its number */
+    struct exemplars exemplars;
     bool has_times;
+    bool has_starts;
     bool is_drafted;
     /* private: how many entries there is memory for */
     uint32_t room;
     uint32_t times_room;
+    uint32_t starts_room;
+    uint32_t bytes_room;
+    uint32_t ends_room;
     uint32_t draft_room;
     uint32_t owned_room;
 };
@@ -53,11 +64,18 @@ struct plan_entry plan_entry_at(const struct plan *plan, uint32_t at);
 void harvest_add_entry(struct harvest *harvest, const struct plan_sample *sample,
                        struct plan_entry entry);
 
+/* Keeps a histogram; returns what the value of its sample is. */
+uint64_t harvest_keep_histogram(struct harvest *harvest, const struct histogram *histogram);
+
+/* The bytes of one that was kept. */
+struct slice harvest_histogram(const struct harvest *harvest, uint64_t number);
+
 /* Notes that a reference of this line is the harvest's. */
 void harvest_own(struct harvest *harvest, uint32_t line);
 
 /* The lines of the samples: of the draft, or of the plan that was followed. */
 const uint32_t *harvest_lines(const struct harvest *harvest, const struct plan *plan);
+const uint8_t *harvest_types(const struct harvest *harvest, const struct plan *plan);
 const uint8_t *harvest_prints(const struct harvest *harvest, const struct plan *plan);
 
 #endif

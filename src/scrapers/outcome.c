@@ -17,14 +17,23 @@ static void *grown(void *array, uint32_t room, size_t size)
     return larger;
 }
 
+static void make_room(struct outcome_list *list, uint32_t wanted)
+{
+    if (wanted <= list->room)
+        return;
+    list->room = list->room == 0 ? 256 : list->room;
+    while (list->room < wanted)
+        list->room *= 2;
+    list->lines = grown(list->lines, list->room, sizeof(*list->lines));
+    list->bits = grown(list->bits, list->room, sizeof(*list->bits));
+    list->times = grown(list->times, list->room, sizeof(*list->times));
+    list->starts = grown(list->starts, list->room, sizeof(*list->starts));
+}
+
 static void append(struct outcome_list *list, uint32_t line, uint64_t bits, int64_t time_ms)
 {
-    if (list->count == list->room) {
-        list->room = list->room == 0 ? 256 : list->room * 2;
-        list->lines = grown(list->lines, list->room, sizeof(*list->lines));
-        list->bits = grown(list->bits, list->room, sizeof(*list->bits));
-        list->times = grown(list->times, list->room, sizeof(*list->times));
-    }
+    make_room(list, list->count + 1);
+    list->starts[list->count] = 0;
     list->lines[list->count] = line;
     list->bits[list->count] = bits;
     list->times[list->count] = time_ms;
@@ -36,6 +45,7 @@ static void list_fini(struct outcome_list *list)
     free(list->lines);
     free(list->bits);
     free(list->times);
+    free(list->starts);
     *list = (struct outcome_list){0};
 }
 
@@ -45,6 +55,11 @@ void outcome_fini(struct outcome *outcome)
     list_fini(&outcome->extra);
     list_fini(&outcome->stale);
     list_fini(&outcome->stamped);
+    list_fini(&outcome->histograms);
+    list_fini(&outcome->extra_histograms);
+    list_fini(&outcome->exemplars);
+    free(outcome->kept_starts);
+    refmap_fini(&outcome->exemplar_index);
     free(outcome->kept_bits);
     refmap_fini(&outcome->before);
     refmap_fini(&outcome->seen);
@@ -54,6 +69,11 @@ static void clear(struct outcome *outcome)
 {
     outcome->tracked.count = outcome->extra.count = 0;
     outcome->stale.count = outcome->stamped.count = 0;
+    outcome->histograms.count = outcome->extra_histograms.count = outcome->exemplars.count = 0;
+    outcome->harvest = NULL;
+    outcome->plan_starts = NULL;
+    outcome->have_starts = false;
+    outcome->repeated_exemplars = 0;
     outcome->plan = NULL;
     outcome->plan_bits = NULL;
     outcome->tracked_have_times = outcome->exceeded = false;
@@ -65,7 +85,7 @@ static void clear(struct outcome *outcome)
 uint32_t outcome_tracked_count(const struct outcome *outcome)
 {
     return outcome->plan != NULL ? outcome->plan->count - outcome->plan->dropped
-                                 : outcome->tracked.count;
+                                 : outcome->tracked.count + outcome->histograms.count;
 }
 
 /* ---- what was there before ---- */
@@ -145,7 +165,9 @@ struct sample {
     uint32_t line;
     uint64_t bits;
     int64_t time_ms;
+    int64_t start_ms;
     bool is_explicit;
+    bool is_histogram;
     uint8_t print;
 };
 
@@ -153,9 +175,15 @@ static struct sample sample_at(const struct outcome_input *input, const struct h
                                const struct plan *plan, uint32_t at)
 {
     bool is_explicit = harvest->has_times && harvest->times[at] != HARVEST_NO_TIME;
-    return (struct sample){harvest_lines(harvest, plan)[at], harvest->bits[at],
-                           is_explicit ? harvest->times[at] : input->timestamp_ms, is_explicit,
-                           harvest_prints(harvest, plan)[at]};
+    return (struct sample){
+        .line = harvest_lines(harvest, plan)[at],
+        .bits = harvest->bits[at],
+        .time_ms = is_explicit ? harvest->times[at] : input->timestamp_ms,
+        .start_ms = harvest->has_starts ? harvest->starts[at] : 0,
+        .is_explicit = is_explicit,
+        .is_histogram = (harvest_types(harvest, plan)[at] & PLAN_HISTOGRAM) != 0,
+        .print = harvest_prints(harvest, plan)[at],
+    };
 }
 
 /* Whether the sample is refused because of an earlier one of this scrape; counts it then. */
@@ -205,13 +233,21 @@ static bool is_too_old_or_new(struct outcome *outcome, const struct outcome_inpu
     return true;
 }
 
+static struct outcome_list *list_of(struct outcome *outcome, bool is_histogram, bool is_tracked)
+{
+    if (is_histogram)
+        return is_tracked ? &outcome->histograms : &outcome->extra_histograms;
+    return is_tracked ? &outcome->tracked : &outcome->extra;
+}
+
 static void take(struct outcome *outcome, const struct outcome_input *input,
                  const struct sample *sample, uint32_t *seen)
 {
     bool is_first = (*seen & SEEN_TAKEN) == 0;
     bool tracks = !sample->is_explicit || input->track_timestamps;
-    struct outcome_list *list = tracks && is_first ? &outcome->tracked : &outcome->extra;
+    struct outcome_list *list = list_of(outcome, sample->is_histogram, tracks && is_first);
     append(list, sample->line, sample->bits, sample->time_ms);
+    list->starts[list->count - 1] = sample->start_ms;
     if (tracks && is_first) {
         *seen |= SEEN_TRACKED;
         outcome->tracked_have_times |= sample->is_explicit;
@@ -328,8 +364,9 @@ static void keep_remembering(struct outcome *outcome, const struct outcome_input
 static bool is_as_always(const struct outcome_input *input, const struct harvest *harvest,
                          const struct plan *plan, bool followed)
 {
-    return followed && plan->plain && plan == input->known && !harvest->has_times &&
-           input->before.layout == plan->layout && input->before.stamped == 0 &&
+    return followed && plan->plain && !plan->has_histograms && plan == input->known &&
+           !harvest->has_times && input->before.layout == plan->layout &&
+           input->before.stamped == 0 &&
            (input->sample_limit == 0 || plan->count - plan->dropped <= input->sample_limit);
 }
 
@@ -351,13 +388,66 @@ static const uint64_t *bits_of_layout(struct outcome *outcome, const struct harv
     return outcome->kept_bits;
 }
 
+/* Their start timestamps; NULL: there are none. */
+static const int64_t *starts_of_layout(struct outcome *outcome, const struct harvest *harvest,
+                                       const struct plan *plan)
+{
+    uint32_t kept = 0;
+    if (!harvest->has_starts || plan->dropped == 0)
+        return harvest->has_starts ? harvest->starts : NULL;
+    outcome->kept_starts = grown(outcome->kept_starts, plan->count, sizeof(*outcome->kept_starts));
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (plan->columns.lines[i] != LINE_DROPPED)
+            outcome->kept_starts[kept++] = harvest->starts[i];
+    }
+    return outcome->kept_starts;
+}
+
+/* The lines of the layout that is tracked from now on. */
+static void join_lines(struct outcome *outcome)
+{
+    struct outcome_list *tracked = &outcome->tracked;
+    const struct outcome_list *histograms = &outcome->histograms;
+    make_room(tracked, tracked->count + histograms->count);
+    for (uint32_t i = 0; i < histograms->count; i++)
+        tracked->lines[tracked->count + i] = histograms->lines[i];
+}
+
+/* Those that do not repeat what the series had last. */
+static void choose_exemplars(struct outcome *outcome, const struct outcome_input *input,
+                             const struct harvest *harvest, const struct plan *plan)
+{
+    struct exemplars *exemplars = (struct exemplars *)(uintptr_t)&harvest->exemplars;
+    uint32_t seq = input->before.scrape_seq + 1;
+    if (exemplars->count == 0 || input->failed || input->exemplars == NULL)
+        return;
+    exemplar_memory_index(input->exemplars, &outcome->exemplar_index, exemplars->count, seq);
+    for (uint32_t i = 0; i < exemplars->count; i++) {
+        struct exemplar *exemplar = &exemplars->items[i];
+        struct sample sample = sample_at(input, harvest, plan, exemplar->sample);
+        exemplar->line = sample.line;
+        if (!exemplar->has_ms)
+            exemplar->ms = sample.time_ms;
+        if (is_reserved(input, sample.line))
+            continue;
+        if (exemplar_repeats(input->exemplars, &outcome->exemplar_index, exemplars, exemplar, seq))
+            outcome->repeated_exemplars++;
+        else
+            append(&outcome->exemplars, sample.line, i, exemplar->ms);
+    }
+}
+
 void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
                      const struct harvest *harvest, const struct plan *plan, bool followed)
 {
     clear(outcome);
+    outcome->harvest = harvest;
+    outcome->have_starts = harvest->has_starts;
     if (is_as_always(input, harvest, plan, followed)) {
         outcome->plan = plan;
         outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
+        outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
+        choose_exemplars(outcome, input, harvest, plan);
         return;
     }
     note_before(outcome, input);
@@ -366,6 +456,8 @@ void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
     for (uint32_t i = 0; i < harvest->count; i++)
         take_or_refuse(outcome, input, harvest, plan, i);
     mark_vanished(outcome, input);
+    join_lines(outcome);
+    choose_exemplars(outcome, input, harvest, plan);
     remember(outcome, input, harvest, plan);
     keep_remembering(outcome, input, harvest);
 }

@@ -18,11 +18,12 @@
 #include "scrapers/refmap.h"
 #include "shm/series.h"
 
-/* Lines with a value and a time each; bits and times where they have a meaning. */
+/* Lines with a value and times each; bits, times and starts where they have a meaning. */
 struct outcome_list {
     uint32_t *lines;
     uint64_t *bits;
     int64_t *times;
+    int64_t *starts;
     uint32_t count;
     uint32_t room; /* private */
 };
@@ -31,23 +32,34 @@ struct outcome_list {
 struct outcome {
     struct outcome_list tracked; /* to be sent, and tracked from now on; each line once */
     struct outcome_list extra;   /* to be sent besides */
-    struct outcome_list stale;   /* to be marked (lines only) */
-    struct outcome_list stamped; /* to be remembered: lines and times */
-    const struct plan *plan;     /* if not NULL: tracked is this plan's layout with plan_bits */
+    /* The same for native histograms, whose values are their numbers in the harvest. The lines of
+       `histograms` stand in tracked.lines, too, behind those of `tracked`. */
+    struct outcome_list histograms;
+    struct outcome_list extra_histograms;
+    struct outcome_list exemplars; /* to be sent: bits are their numbers in the harvest */
+    struct outcome_list stale;     /* to be marked (lines only) */
+    struct outcome_list stamped;   /* to be remembered: lines and times */
+    const struct plan *plan;       /* if not NULL: tracked is this plan's layout with plan_bits */
     const uint64_t *plan_bits;
-    bool tracked_have_times; /* tracked.times has a meaning */
-    bool exceeded;           /* more samples than the limit: nothing may be sent */
-    uint32_t added;          /* series that were not known before: scrape_series_added */
+    const int64_t *plan_starts;    /* NULL: there are none */
+    const struct harvest *harvest; /* NULL: no body came */
+    bool tracked_have_times;       /* tracked.times has a meaning, or histograms.times */
+    bool have_starts;              /* the starts of the lists have a meaning */
+    bool exceeded;                 /* more samples than the limit: nothing may be sent */
+    uint32_t added;                /* series that were not known before: scrape_series_added */
     uint32_t duplicate;
     uint32_t respelled;
     uint32_t out_of_order;
     uint32_t out_of_bounds;
+    uint32_t repeated_exemplars;
     /* private */
-    uint64_t counted;    /* of the samples, those that the limit is for */
-    uint64_t *kept_bits; /* plan_bits without those of entries that have no line */
+    uint64_t counted;     /* of the samples, those that the limit is for */
+    uint64_t *kept_bits;  /* plan_bits without those of entries that have no line */
+    int64_t *kept_starts; /* the same */
     uint32_t kept_room;
     struct refmap before;
     struct refmap seen;
+    struct refmap exemplar_index;
 };
 
 /* What the outcome depends on besides the samples. */
@@ -59,7 +71,8 @@ struct outcome_input {
     uint32_t reserved_count;
     int64_t timestamp_ms;
     int64_t now_ms;
-    uint64_t sample_limit; /* 0: none */
+    uint64_t sample_limit;             /* 0: none */
+    struct exemplar_memory *exemplars; /* of the target */
     bool track_timestamps;
     bool failed; /* an error ended the body: what came before it counts as seen, but is not sent */
 };

@@ -34,9 +34,9 @@ void plans_fini(struct plans *plans)
 }
 
 static uint64_t key_of(const struct line_context *context, enum exposition_format format,
-                       const struct plan_columns *columns, uint32_t count)
+                       unsigned flags, const struct plan_columns *columns, uint32_t count)
 {
-    uint64_t key = context->key ^ (uint64_t)format;
+    uint64_t key = context->key ^ ((uint64_t)format << 8 | flags);
     key = hash64(columns->hashes, count * sizeof(*columns->hashes), key);
     key = hash64(columns->lines, count * sizeof(*columns->lines), key);
     return hash64(columns->types, count * sizeof(*columns->types), key);
@@ -88,10 +88,12 @@ static int make_layout(struct plans *plans, struct plan *plan)
     refmap_reset(&plans->seen, plan->count);
     plan->dropped = plan_count_dropped(plan->columns.lines, plan->count);
     plan->plain = true;
+    plan->has_histograms = false;
     for (uint32_t i = 0; i < plan->count; i++) {
         uint32_t line = plan->columns.lines[i];
         if (line == LINE_DROPPED)
             continue;
+        plan->has_histograms |= (plan->columns.types[i] & PLAN_HISTOGRAM) != 0;
         uint32_t *seen = refmap_at(&plans->seen, line);
         if (*seen == 0)
             plans->unique[count++] = line;
@@ -134,9 +136,10 @@ static void make_recent(struct plan *plan)
 }
 
 int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
-              const struct plan_columns *columns, uint32_t count, struct plan **ret_plan)
+              unsigned flags, const struct plan_columns *columns, uint32_t count,
+              struct plan **ret_plan)
 {
-    uint64_t key = key_of(context, format, columns, count);
+    uint64_t key = key_of(context, format, flags, columns, count);
     struct plan *plan = plans->buckets[key & plans->mask];
     while (plan != NULL && (plan->key != key || !same_plan(plan, columns, count)))
         plan = plan->next;
@@ -144,6 +147,7 @@ int plans_get(struct plans *plans, struct line_context *context, enum exposition
         plan = copy_columns(columns, count);
         plan->key = key;
         plan->format = format;
+        plan->flags = flags;
         plan->context = context;
         int err = make_layout(plans, plan);
         if (err != 0) {
@@ -211,11 +215,12 @@ static bool begins_with_gap(const struct plan *plan, uint32_t at, const struct h
 }
 
 struct plan *plans_guess(const struct line_context *context, enum exposition_format format,
-                         const struct hash_key *key, struct slice bytes)
+                         unsigned flags, const struct hash_key *key, struct slice bytes)
 {
     for (uint32_t i = 0; i < LINE_CONTEXT_RECENT && context->recent[i] != NULL; i++) {
         struct plan *plan = context->recent[i];
-        if (plan->format == format && plan->count > 0 && begins_with_gap(plan, 0, key, bytes))
+        if (plan->format == format && plan->flags == flags && plan->count > 0 &&
+            begins_with_gap(plan, 0, key, bytes))
             return plan;
     }
     return NULL;

@@ -20,12 +20,15 @@
 /* A longer gap has the length 0: it cannot be predicted. */
 #define PLAN_GAP_MAX UINT16_MAX
 
+/* Flag among the types: the sample is a native histogram. */
+#define PLAN_HISTOGRAM 0x80u
+
 /* Columns, one entry a sample; lines may repeat. */
 struct plan_columns {
     uint64_t *hashes;  /* of the gaps */
     uint32_t *lines;   /* refs of LINE records, or LINE_DROPPED */
     uint16_t *lengths; /* of the gaps; 0: not to be predicted */
-    uint8_t *types;    /* enum exposition_type in force behind the gap */
+    uint8_t *types;    /* enum exposition_type in force behind the gap; PLAN_HISTOGRAM */
     uint8_t *prints;   /* of the series text: where it differs the text does */
 };
 
@@ -38,6 +41,8 @@ struct plan {
     uint32_t dropped; /* entries without a line */
     uint32_t layout;  /* LAYOUT of its lines, each once; 0 when there are none */
     enum exposition_format format;
+    unsigned flags; /* of exposition_begin, with which the bodies are read */
+    bool has_histograms;
     bool plain; /* its lines are those of the layout, one for one, none of them reserved */
     struct plan_columns columns;
 };
@@ -62,11 +67,12 @@ void plans_fini(struct plans *plans);
 
 /* The plan with these entries; a reference for the caller, who keeps his of the lines. -ENOSPC. */
 int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
-              const struct plan_columns *columns, uint32_t count, struct plan **ret_plan) MUST_USE;
+              unsigned flags, const struct plan_columns *columns, uint32_t count,
+              struct plan **ret_plan) MUST_USE;
 
 /* A plan of the context whose first gap these bytes begin with, or NULL; no reference. */
 struct plan *plans_guess(const struct line_context *context, enum exposition_format format,
-                         const struct hash_key *key, struct slice bytes);
+                         unsigned flags, const struct hash_key *key, struct slice bytes);
 
 /* plan may be NULL. */
 void plan_retain(struct plan *plan);
@@ -97,6 +103,7 @@ struct plan_sample {
     uint64_t bits;
     int64_t timestamp_ms;
     bool has_timestamp;
+    int64_t start_ms; /* 0: not known */
 };
 
 /*

@@ -14,6 +14,9 @@
 static const char *media_type(enum config_protocol protocol)
 {
     switch (protocol) {
+    case CONFIG_PROTOCOL_PROTO:
+        return "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+               "encoding=delimited";
     case CONFIG_PROTOCOL_OPENMETRICS_1_0_0:
         return "application/openmetrics-text;version=1.0.0";
     case CONFIG_PROTOCOL_OPENMETRICS_0_0_1:

@@ -11,7 +11,7 @@
 #define REQUEST_ACCEPT_SIZE 512
 
 /*
- * The Accept header for these protocols: the text formats among them in their order, then anything.
+ * The Accept header for these protocols in their order, then anything.
  * Returns text.
  */
 const char *request_accept(const struct config_protocols *protocols, enum config_escaping escaping,

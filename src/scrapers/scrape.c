@@ -126,6 +126,8 @@ static void fail_as_body(struct scrape *scrape)
         fail(scrape, reason_of_labels(body->excess), body->error.text);
     else if (body->left_out > 0 && body->harvest.count < body->harvest.limit)
         fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
+    else if (body->state == BODY_COMPLETE && body->exceeds_buckets)
+        fail(scrape, COUNTER_SCRAPE_BUCKET_LIMIT, "histogram bucket limit exceeded");
     else if (body->state == BODY_COMPLETE && body->left_out > 0)
         fail(scrape, COUNTER_SCRAPE_TOO_BIG, "more samples than half of the ring has room for");
 }
@@ -168,6 +170,7 @@ static struct outcome_input input_of(const struct scrape *scrape)
         .timestamp_ms = scrape->timestamp_ms,
         .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
         .sample_limit = (uint64_t)limits_of(target)->sample_limit,
+        .exemplars = &scrape->target->exemplars,
         .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
         .failed = scrape->failure != NO_FAILURE,
     };
@@ -175,9 +178,11 @@ static struct outcome_input input_of(const struct scrape *scrape)
 
 static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
 {
-    uint32_t columns = outcome->tracked_have_times ? 3 : 1; /* 24 bytes a sample instead of 8 */
+    uint32_t columns = 1; /* of 8 bytes a sample */
+    columns += outcome->tracked_have_times ? 2 : 0;
+    columns += outcome->have_starts ? 1 : 0;
     uint64_t bytes = commit_bytes(outcome_tracked_count(outcome) * columns, outcome->stale.count) +
-                     commit_bytes(outcome->extra.count * 3, 0);
+                     commit_bytes(outcome->extra.count * 4, 0) + commit_bytes_of_items(outcome);
     return bytes > scraper->ring.size / 2;
 }
 
@@ -193,6 +198,7 @@ static bool was_read(const struct scrape *scrape)
     case COUNTER_SCRAPE_VALUE_LENGTH_LIMIT:
     case COUNTER_SCRAPE_SAMPLE_LIMIT:
     case COUNTER_SCRAPE_TOO_BIG:
+    case COUNTER_SCRAPE_BUCKET_LIMIT:
         return true;
     default:
         return false;
@@ -242,6 +248,17 @@ static void fill_report(const struct scrape *scrape, double *report)
     report[REPORT_BODY_BYTES] = reported_bytes(scrape);
 }
 
+static void count_items(const struct scraper *scraper, const struct outcome *outcome,
+                        const struct exemplars *exemplars)
+{
+    count(scraper, COUNTER_HISTOGRAMS_COMMITTED,
+          outcome->histograms.count + outcome->extra_histograms.count);
+    count(scraper, COUNTER_EXEMPLARS_COMMITTED, outcome->exemplars.count);
+    count(scraper, COUNTER_EXEMPLARS_REPEATED, outcome->repeated_exemplars);
+    count(scraper, COUNTER_EXEMPLARS_TOO_LONG, exemplars->too_long);
+    count(scraper, COUNTER_EXEMPLARS_INVALID, exemplars->invalid);
+}
+
 static void count_outcome(const struct scrape *scrape, const struct outcome *outcome)
 {
     const struct scraper *scraper = scrape->target->scraper;
@@ -251,6 +268,7 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
     count(scraper, COUNTER_SAMPLES_OUT_OF_BOUNDS, outcome->out_of_bounds);
     if (!scrape->uses_body)
         return;
+    count_items(scraper, outcome, &scrape->body.harvest.exemplars);
     count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
     count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, scrape->body.dropped);
     count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
@@ -277,8 +295,8 @@ static void learn_plan(struct scrape *scrape)
     if (body_followed_plan(body)) {
         plan = body->plan;
         plan_retain(plan);
-    } else if (plans_get(plans, target->context, body->source.format, &body->harvest.draft,
-                         body->harvest.count, &plan) != 0) {
+    } else if (plans_get(plans, target->context, body->source.format, body->source.flags,
+                         &body->harvest.draft, body->harvest.count, &plan) != 0) {
         return;
     }
     plan_release(plans, target->plan);
@@ -428,6 +446,32 @@ static uint32_t rough_sample_limit(const struct config_limits *limits)
     return limit == 0 || limit > INT32_MAX / 2 ? 0 : (uint32_t)(limit + limit / 4 + 256);
 }
 
+/* How bodies of the target are to be read. */
+static unsigned parser_flags(const struct target *target)
+{
+    unsigned flags = 0;
+    if ((target->flags & SHM_TARGET_NATIVE_HISTOGRAMS) != 0)
+        flags |= EXPOSITION_NATIVE_HISTOGRAMS;
+    if ((target->flags & SHM_TARGET_CLASSIC_HISTOGRAMS) != 0)
+        flags |= EXPOSITION_CLASSIC_HISTOGRAMS;
+    if ((target->flags & SHM_TARGET_CONVERT_HISTOGRAMS) != 0)
+        flags |= EXPOSITION_CONVERT_HISTOGRAMS;
+    return flags;
+}
+
+static int32_t max_schema(const struct target *target)
+{
+    double factor =
+        target->job != NULL ? target->job->config->native_histogram_min_bucket_factor : 0;
+    return factor > 1 ? histogram_schema_for_factor(factor) : HISTOGRAM_SCHEMA_MAX;
+}
+
+static uint32_t bucket_limit(const struct target *target)
+{
+    int64_t limit = target->job != NULL ? target->job->config->native_histogram_bucket_limit : 0;
+    return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
+}
+
 /* The first byte of a body: only now the Content-Type matters. */
 static void start_body(struct scrape *scrape)
 {
@@ -438,6 +482,10 @@ static void start_body(struct scrape *scrape)
         .context = target->context,
         .plan = target->plan,
         .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
+        .flags = parser_flags(target),
+        .takes_exemplars = scraper->takes_exemplars,
+        .max_schema = max_schema(target),
+        .bucket_limit = bucket_limit(target),
         .limit = harvest_limit(scraper),
         .sample_limit = rough_sample_limit(limits_of(target)),
     };

@@ -95,6 +95,14 @@ static int attach(struct scraper *scraper, const struct scraper_segments *segmen
     return 0;
 }
 
+static bool sends_exemplars(const struct config *config)
+{
+    bool any = false;
+    for (size_t i = 0; i < config->remote_write.len; i++)
+        any |= config->remote_write.items[i].send_exemplars;
+    return any;
+}
+
 int scraper_init(struct scraper *scraper, const struct scraper_segments *segments,
                  struct errctx *reterr)
 {
@@ -103,6 +111,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
         err = prepare_jobs(scraper, reterr);
     if (err != 0)
         return err;
+    scraper->takes_exemplars = sends_exemplars(scraper->config);
     hash_key_make(&scraper->tools.key);
     scraper->tools.store = &scraper->store;
     plans_init(&scraper->plans, &scraper->store, &scraper->contexts, scraper->report.lines,

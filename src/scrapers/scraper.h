@@ -54,7 +54,8 @@ struct scraper {
     uint64_t promised; /* bytes of the ring that running scrapes are likely to need */
     uint64_t active_series;
     int64_t next_trim_ns;
-    bool stopping; /* no scrape starts any more */
+    bool stopping;        /* no scrape starts any more */
+    bool takes_exemplars; /* some remote is sent them */
     bool warned_of_clock;
     bool warned_of_size;
 };

@@ -167,6 +167,7 @@ static void free_now(struct target *target)
     if (target->context != NULL)
         line_context_release(&target->scraper->contexts, target->context);
     way_free(target);
+    exemplar_memory_fini(&target->exemplars);
     free(target->head);
     free(target->error);
     free(target);

@@ -7,6 +7,7 @@
 #define SCRAPERS_TARGET_H
 
 #include "fetch/fetch.h"
+#include "scrapers/exemplars.h"
 #include "scrapers/plan.h"
 #include "scrapers/schedule.h"
 #include "shm/targets.h"
@@ -41,6 +42,7 @@ struct target {
     struct way *way;         /* NULL: straight to `addresses`, in plain text; see way.h */
     struct detour *detour;   /* NULL: no redirects are being followed */
     struct line_context *context;
+    struct exemplar_memory exemplars;
     struct plan *plan;     /* what it served in its last good scrape, or NULL */
     const char *fallback;  /* protocol's word, or NULL */
     struct scrape *scrape; /* that is running, or NULL */

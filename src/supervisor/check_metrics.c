@@ -9,6 +9,7 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "exposition/content_type.h"
+#include "exposition/histogram.h"
 #include "exposition/number.h"
 
 /* As many bytes are asked for at a time; a longer line makes the buffer grow. */
@@ -144,13 +145,85 @@ static void add_exemplar(struct strbuf *json, const struct exposition_exemplar *
         make_labels(exemplar->text.len + 4 * (size_t)exemplar->pair_count, &max);
     int count = exposition_exemplar_labels(exemplar, labels, max);
     check(count >= 0);
-    strbuf_adds(json, ", \"exemplars\": [{");
+    strbuf_adds(json, "{");
     add_labels(json, labels, count);
     strbuf_adds(json, ", \"value\": ");
     add_number(json, exemplar->bits);
     add_timestamp(json, exemplar->has_timestamp, exemplar->timestamp_ms);
-    strbuf_adds(json, "}]");
+    strbuf_adds(json, "}");
     free(labels);
+}
+
+static void add_exemplars(struct strbuf *json, const struct exposition_exemplar *exemplars,
+                          uint32_t count)
+{
+    strbuf_adds(json, ", \"exemplars\": [");
+    for (uint32_t i = 0; i < count; i++) {
+        strbuf_adds(json, i == 0 ? "" : ", ");
+        add_exemplar(json, &exemplars[i]);
+    }
+    strbuf_adds(json, "]");
+}
+
+/* ---- histograms ---- */
+
+static void add_real(struct strbuf *json, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    add_number(json, bits);
+}
+
+/* A count, whichever of the two kinds it is. */
+static void add_count(struct strbuf *json, const char *key, bool is_float, uint64_t integer,
+                      double real)
+{
+    strbuf_addf(json, "%s\"%s\": ", key[0] == '\0' ? "" : ", ", key);
+    if (is_float)
+        add_real(json, real);
+    else
+        strbuf_addf(json, "%" PRIu64, integer);
+}
+
+static void add_side(struct strbuf *json, const char *key, bool is_float,
+                     const struct histogram_side *side)
+{
+    strbuf_addf(json, ", \"%s\": {\"spans\": [", key);
+    for (uint32_t i = 0; i < side->span_count; i++)
+        strbuf_addf(json, "%s[%" PRId32 ", %" PRIu32 "]", i == 0 ? "" : ", ", side->spans[i].offset,
+                    side->spans[i].length);
+    strbuf_adds(json, "], \"counts\": [");
+    for (uint32_t i = 0; i < side->count_count; i++) {
+        strbuf_adds(json, i == 0 ? "" : ", ");
+        if (is_float)
+            add_real(json, side->counts[i].real);
+        else
+            strbuf_addf(json, "%" PRId64, side->counts[i].integer);
+    }
+    strbuf_adds(json, "]}");
+}
+
+static void add_histogram(struct strbuf *json, const struct histogram *histogram)
+{
+    bool is_float = histogram->is_float;
+    const char *invalid = histogram_invalid(histogram);
+    strbuf_addf(json, ", \"schema\": %" PRId32, histogram->schema);
+    add_count(json, "count", is_float, histogram->count.integer, histogram->count.real);
+    strbuf_addf(json,
+                ", \"sum_bits\": \"%016" PRIx64 "\", \"zero_threshold\": ", histogram->sum_bits);
+    add_real(json, histogram->zero_threshold);
+    add_count(json, "zero_count", is_float, histogram->zero_count.integer,
+              histogram->zero_count.real);
+    add_side(json, "positive", is_float, &histogram->positive);
+    add_side(json, "negative", is_float, &histogram->negative);
+    strbuf_adds(json, ", \"bounds\": [");
+    for (uint32_t i = 0; i < histogram->bound_count; i++) {
+        strbuf_adds(json, i == 0 ? "" : ", ");
+        add_real(json, histogram->bounds[i]);
+    }
+    strbuf_addf(json, "], \"gauge\": %s", histogram->is_gauge ? "true" : "false");
+    if (invalid != NULL)
+        add_member(json, "invalid", slice_of(invalid));
 }
 
 static void add_sample(struct strbuf *json, const struct exposition_entry *entry, bool with_start)
@@ -165,12 +238,17 @@ static void add_sample(struct strbuf *json, const struct exposition_entry *entry
     check(count >= 0);
     strbuf_adds(json, ", ");
     add_labels(json, labels, count);
-    strbuf_addf(json, ", \"bits\": \"%016" PRIx64 "\"", entry->bits);
+    if (entry->kind == EXPOSITION_HISTOGRAM)
+        add_histogram(json, entry->histogram);
+    else
+        strbuf_addf(json, ", \"bits\": \"%016" PRIx64 "\"", entry->bits);
     add_timestamp(json, entry->has_timestamp, entry->timestamp_ms);
     if (with_start)
         strbuf_addf(json, ", \"start_ms\": %" PRId64, entry->start_ms);
-    if (entry->has_exemplar)
-        add_exemplar(json, &entry->exemplar);
+    if (entry->kind == EXPOSITION_HISTOGRAM)
+        add_exemplars(json, entry->exemplars, entry->exemplar_count);
+    else if (entry->has_exemplar)
+        add_exemplars(json, &entry->exemplar, 1);
     free(scratch);
     free(labels);
 }
@@ -189,11 +267,12 @@ static void print_entry(const struct exposition_entry *entry, enum exposition_fo
     static const char *const kinds[] = {
         [EXPOSITION_SAMPLE] = "sample",   [EXPOSITION_TYPE] = "type",
         [EXPOSITION_HELP] = "help",       [EXPOSITION_UNIT] = "unit",
-        [EXPOSITION_COMMENT] = "comment",
+        [EXPOSITION_COMMENT] = "comment", [EXPOSITION_HISTOGRAM] = "histogram",
     };
     struct strbuf json = STRBUF_GROWING;
     strbuf_addf(&json, "{\"kind\": \"%s\"", kinds[entry->kind]);
-    if (entry->kind == EXPOSITION_SAMPLE)
+    bool is_sample = entry->kind == EXPOSITION_SAMPLE || entry->kind == EXPOSITION_HISTOGRAM;
+    if (is_sample)
         add_sample(&json, entry, with_start);
     else if (entry->kind != EXPOSITION_COMMENT)
         add_member(&json, "family", entry->family);
@@ -201,7 +280,7 @@ static void print_entry(const struct exposition_entry *entry, enum exposition_fo
         add_member(&json, "type", slice_of(exposition_type_name(entry->type)));
     else if (entry->kind == EXPOSITION_HELP)
         add_help(&json, entry->text, format);
-    else if (entry->kind != EXPOSITION_SAMPLE)
+    else if (!is_sample)
         add_member(&json, "text", entry->text);
     strbuf_adds(&json, "}\n");
     fwrite(json.text, 1, json.len, out);
@@ -245,6 +324,25 @@ static enum exposition_kind print_body(struct exposition_parser *parser, struct 
     }
 }
 
+/* The exit status. */
+static int say_end(const struct exposition_parser *parser, enum exposition_kind end, FILE *err)
+{
+    switch (end) {
+    case EXPOSITION_END:
+        return 0;
+    case EXPOSITION_ERROR: {
+        struct strbuf text = STRBUF_GROWING;
+        exposition_error(parser, &text);
+        fprintf(err, "%s\n", text.text);
+        strbuf_fini(&text);
+        return 1;
+    }
+    default:
+        fprintf(err, "limpet check metrics: cannot read the body\n");
+        return 1;
+    }
+}
+
 static int print_all(const struct options *options, struct window *window, FILE *in, FILE *out,
                      FILE *err)
 {
@@ -263,22 +361,21 @@ static int print_all(const struct options *options, struct window *window, FILE 
     }
 
     struct exposition_parser parser;
-    exposition_begin(&parser, format, options->flags);
-    bool with_start = format == EXPOSITION_OPENMETRICS && options->flags != 0;
-    switch (print_body(&parser, window, with_start, in, out)) {
-    case EXPOSITION_END:
-        return 0;
-    case EXPOSITION_ERROR: {
-        struct strbuf text = STRBUF_GROWING;
-        exposition_error(&parser, &text);
-        fprintf(err, "%s\n", text.text);
-        strbuf_fini(&text);
-        return 1;
+    struct protobuf *protobuf = NULL;
+    if (format == EXPOSITION_PROTOBUF) {
+        protobuf = protobuf_new();
+        exposition_begin_protobuf(&parser, protobuf,
+                                  EXPOSITION_NATIVE_HISTOGRAMS | EXPOSITION_CLASSIC_HISTOGRAMS);
+    } else {
+        exposition_begin(&parser, format, options->flags);
     }
-    default:
-        fprintf(err, "limpet check metrics: cannot read the body\n");
-        return 1;
-    }
+    bool with_start =
+        format == EXPOSITION_PROTOBUF || (format == EXPOSITION_OPENMETRICS && options->flags != 0);
+    enum exposition_kind end = print_body(&parser, window, with_start, in, out);
+    int status = say_end(&parser, end, err);
+    if (protobuf != NULL)
+        protobuf_free(protobuf);
+    return status;
 }
 
 int check_metrics_run(int argc, char **argv, FILE *in, FILE *out, FILE *err)

@@ -56,8 +56,6 @@ static const struct refusal absent[] = {
      "3:57: `job`" NOT_YET},
     {JOB("http_sd_configs: [{url: 'http://h', oauth2: {client_id: i, token_url: t}}]"),
      "3:39: `oauth2`" NOT_YET},
-    {JOB("scrape_native_histograms: true"), "3:3: `scrape_native_histograms`" NOT_YET},
-    {JOB("scrape_native_histograms: nonsense"), "3:3: `scrape_native_histograms`" NOT_YET},
     {JOB("consul_sd_configs: [{server: x}]"),
      "3:3: `consul_sd_configs` is not supported: limpet scrapes what is on its own node; give the "
      "targets by file_sd_configs"},
@@ -89,10 +87,13 @@ static const struct refusal values[] = {
      "`PrometheusText1.0.0`, `OpenMetricsText0.0.1`, `OpenMetricsText1.0.0`, not \"text\""},
     {JOB("scrape_protocols: [PrometheusProto, PrometheusProto]"),
      "3:21: `scrape_protocols` must not name a protocol twice"},
-    {JOB("fallback_scrape_protocol: PrometheusProto"),
-     "3:29: `fallback_scrape_protocol` PrometheusProto is not supported by this version of limpet "
-     "yet; it must be one of `PrometheusText0.0.4`, `PrometheusText1.0.0`, "
-     "`OpenMetricsText0.0.1`, `OpenMetricsText1.0.0`"},
+    {JOB("scrape_native_histograms: nonsense"),
+     "3:29: `scrape_native_histograms` must be true or false, not \"nonsense\""},
+    {JOB("native_histogram_min_bucket_factor: -1"),
+     "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not \"-1\""},
+    {JOB("native_histogram_min_bucket_factor: 1.1.1"),
+     "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not "
+     "\"1.1.1\""},
     {JOB("static_configs: [{labels: {'': x}}]"),
      "3:29: `labels` must not hold an empty label name"},
     {JOB("file_sd_configs: [{files: []}]"), "3:29: `files` must name at least one file"},

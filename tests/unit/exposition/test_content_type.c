@@ -97,12 +97,19 @@ static void a_parameter_may_be_repeated_with_the_same_value(void **state)
     assert_format("text/plain; charset=utf-8; charset=utf-8", NULL, EXPOSITION_TEXT);
 }
 
-static void protobuf_is_refused_by_name(void **state)
+static void protobuf_is_known_by_its_type_and_as_a_fallback(void **state)
 {
     (void)state;
-    assert_refused("application/vnd.google.protobuf; encoding=delimited", "PrometheusText0.0.4",
-                   "the target answered Content-Type \"application/vnd.google.protobuf; "
-                   "encoding=delimited\", but limpet does not read the protobuf format");
+    enum exposition_format format;
+    struct errctx ctx;
+    assert_int_equal(
+        exposition_format_of(SLICE_LITERAL("application/vnd.google.protobuf; encoding=delimited"),
+                             "PrometheusText0.0.4", &format, &ctx),
+        0);
+    assert_int_equal(format, EXPOSITION_PROTOBUF);
+    assert_int_equal(exposition_format_of(SLICE_LITERAL("x/y"), "PrometheusProto", &format, &ctx),
+                     0);
+    assert_int_equal(format, EXPOSITION_PROTOBUF);
 }
 
 int main(void)
@@ -113,7 +120,7 @@ int main(void)
         cmocka_unit_test(a_malformed_type_says_what_is_wrong),
         cmocka_unit_test(a_fallback_counts_only_for_unknown_types),
         cmocka_unit_test(a_parameter_may_be_repeated_with_the_same_value),
-        cmocka_unit_test(protobuf_is_refused_by_name),
+        cmocka_unit_test(protobuf_is_known_by_its_type_and_as_a_fallback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

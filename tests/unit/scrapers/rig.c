@@ -320,6 +320,32 @@ static void render_labels(struct rig *rig, const struct series_label *labels, in
         strbuf_addc(&rig->text, '}');
 }
 
+/* Its first two fields: schema and count. */
+static void render_histogram(struct rig *rig, const struct block_view *block, uint32_t at)
+{
+    struct slice bytes;
+    assert_true(block_bytes(block, at, &bytes));
+    assert_true(bytes.len > 4 && bytes.ptr[0] == 4 << 3 && bytes.ptr[2] == 1 << 3);
+    int zigzag = bytes.ptr[1];
+    strbuf_addf(&rig->text, " histogram schema %d count %d", zigzag >> 1 ^ -(zigzag & 1),
+                bytes.ptr[3]);
+}
+
+static void render_exemplar(struct rig *rig, const struct block_view *block, uint32_t at)
+{
+    struct slice bytes;
+    uint32_t count;
+    struct series_label label;
+    assert_true(block_bytes(block, at, &bytes));
+    assert_true(bytes.len >= sizeof(count));
+    memcpy(&count, bytes.ptr, sizeof(count));
+    struct series_labels labels = {(const uint8_t *)bytes.ptr + sizeof(count),
+                                   (const uint8_t *)bytes.ptr + bytes.len, count};
+    strbuf_adds(&rig->text, " exemplar");
+    while (series_labels_next(&labels, &label) == 1)
+        strbuf_addf(&rig->text, " %.*s=%.*s", SLICE_ARG(label.name), SLICE_ARG(label.value));
+}
+
 static void render_sample(struct rig *rig, const struct block_view *block,
                           const struct series_record *target, uint32_t line_ref, uint32_t at)
 {
@@ -329,7 +355,9 @@ static void render_sample(struct rig *rig, const struct block_view *block,
     int count = series_reader_merge(target, &line, labels, 64);
     assert_true(count > 0);
     render_labels(rig, labels, count);
-    if (block->bits == NULL) {
+    if (block->head.kind == SHM_BLOCK_HISTOGRAMS) {
+        render_histogram(rig, block, at);
+    } else if (block->bits == NULL) {
         strbuf_adds(&rig->text, " stale");
     } else {
         double value;
@@ -339,6 +367,10 @@ static void render_sample(struct rig *rig, const struct block_view *block,
     int64_t time_ms = block->timestamps != NULL ? block->timestamps[at] : block->head.timestamp_ms;
     if (time_ms != rig->now_ms)
         strbuf_addf(&rig->text, " @%" PRId64, time_ms);
+    if (block->starts != NULL && block->starts[at] != 0)
+        strbuf_addf(&rig->text, " from %" PRId64, block->starts[at]);
+    if (block->head.kind == SHM_BLOCK_EXEMPLARS)
+        render_exemplar(rig, block, at);
     strbuf_addc(&rig->text, '\n');
 }
 

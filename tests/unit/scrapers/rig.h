@@ -93,9 +93,10 @@ const char *rig_scrape(struct rig *rig, uint64_t id, const struct rig_answer *an
 
 /*
  * What has been committed, a sample a line: "name{label="value"} value", the target's own instance
- * and job left out, " @ms" behind it where the sample has a time of its own, " stale" for a marker.
- * Report series come in one line: "up 1 scraped 2 post 2 added 1", or "report stale". Everything is
- * acknowledged.
+ * and job left out, " @ms" behind it where the sample has a time of its own, " from ms" where it
+ * has a start timestamp, " stale" for a marker, " histogram schema s count c" for a native
+ * histogram, and an exemplar as "name value exemplar label=value ...". Report series come in one
+ * line: "up 1 scraped 2 post 2 added 1", or "report stale". Everything is acknowledged.
  */
 const char *rig_take(struct rig *rig);
 

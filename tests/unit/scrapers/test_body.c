@@ -260,7 +260,7 @@ static void learn_plan(struct bench *bench, const struct body *body, struct plan
         fresh = body->plan;
         plan_retain(fresh);
     } else {
-        assert_int_equal(plans_get(&bench->plans, bench->context, EXPOSITION_TEXT,
+        assert_int_equal(plans_get(&bench->plans, bench->context, EXPOSITION_TEXT, 0,
                                    &body->harvest.draft, body->harvest.count, &fresh),
                          0);
     }

@@ -9,9 +9,11 @@
 #include "scrapers/request.h"
 
 #define TEXT_1_0_0 "text/plain;version=1.0.0;escaping=allow-utf-8"
+#define PROTO                                                                                      \
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 #define TEXT_0_0_4 "text/plain;version=0.0.4"
 
-static void accepts_the_text_formats_of_the_job_in_its_order(void **state)
+static void accepts_the_formats_of_the_job_in_its_order(void **state)
 {
     (void)state;
     static const struct {
@@ -28,8 +30,8 @@ static void accepts_the_text_formats_of_the_job_in_its_order(void **state)
         {{CONFIG_PROTOCOL_TEXT_0_0_4}, 1, TEXT_0_0_4 ";q=0.6,*/*;q=0.5"},
         {{CONFIG_PROTOCOL_TEXT_0_0_4, CONFIG_PROTOCOL_PROTO, CONFIG_PROTOCOL_TEXT_1_0_0},
          3,
-         TEXT_0_0_4 ";q=0.6," TEXT_1_0_0 ";q=0.5,*/*;q=0.4"},
-        {{CONFIG_PROTOCOL_PROTO}, 1, "*/*;q=0.6"},
+         TEXT_0_0_4 ";q=0.6," PROTO ";q=0.5," TEXT_1_0_0 ";q=0.4,*/*;q=0.3"},
+        {{CONFIG_PROTOCOL_PROTO}, 1, PROTO ";q=0.6,*/*;q=0.5"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct config_protocols protocols = {cases[i].protocols, cases[i].count};
@@ -111,7 +113,7 @@ static void fallback_protocols_have_the_words_of_the_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_the_text_formats_of_the_job_in_its_order),
+        cmocka_unit_test(accepts_the_formats_of_the_job_in_its_order),
         cmocka_unit_test(names_are_to_be_escaped_as_the_job_says),
         cmocka_unit_test(the_timeout_is_the_shortest_decimal),
         cmocka_unit_test(nothing_can_be_smuggled_into_a_request),

@@ -15,7 +15,7 @@
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
 #define FINGERPRINT_VERSION 2u
-#define FINGERPRINT         UINT64_C(0x320fea0a3556ddd2)
+#define FINGERPRINT         UINT64_C(0x1132a988ce98d4d4)
 
 struct number {
     const char *what;
@@ -84,6 +84,9 @@ static const struct number numbers[] = {
     VALUE(SHM_TARGET_HONOR_TIMESTAMPS),
     VALUE(SHM_TARGET_TRACK_TIMESTAMPS),
     VALUE(SHM_TARGET_FALLBACK_TEXT),
+    VALUE(SHM_TARGET_NATIVE_HISTOGRAMS),
+    VALUE(SHM_TARGET_CLASSIC_HISTOGRAMS),
+    VALUE(SHM_TARGET_CONVERT_HISTOGRAMS),
     VALUE(SHM_TARGET_ADDRESSES),
     VALUE(SHM_SOCKADDR_SIZE),
     VALUE(SHM_BATCH_NONE),

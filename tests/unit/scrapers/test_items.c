@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Bodies in protobuf, native histograms, exemplars, start timestamps and metadata: what of them is
+   committed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/unit/exposition/encode_proto.h"
+#include "tests/unit/scrapers/rig.h"
+
+#define NATIVE (SHM_TARGET_NATIVE_HISTOGRAMS | SHM_TARGET_HONOR_TIMESTAMPS)
+#define BOTH   (NATIVE | SHM_TARGET_CLASSIC_HISTOGRAMS)
+
+static const char jobs[] = "  - job_name: limited\n"
+                           "    native_histogram_bucket_limit: 3\n"
+                           "  - job_name: coarse\n"
+                           "    native_histogram_min_bucket_factor: 1.5\n"
+                           "  - job_name: relabelled\n"
+                           "    metric_relabel_configs:\n"
+                           "      - {source_labels: [__name__], regex: h, action: drop}\n";
+
+/* ---- bodies ---- */
+
+struct made {
+    struct rig_answer answer;
+    struct strbuf text;
+};
+
+static void wrap(struct made *made, const char *type, const struct strbuf *body)
+{
+    made->text = (struct strbuf)STRBUF_GROWING;
+    strbuf_addf(&made->text, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                type, body->len);
+    strbuf_add(&made->text, body->text, body->len);
+    made->answer = (struct rig_answer){.bytes = made->text.text, .len = made->text.len};
+}
+
+static void wrap_proto(struct made *made, struct strbuf *body)
+{
+    wrap(made, "application/vnd.google.protobuf; encoding=delimited", body);
+    strbuf_fini(body);
+}
+
+static void wrap_openmetrics(struct made *made, const char *text)
+{
+    struct strbuf body = STRBUF_GROWING;
+    strbuf_adds(&body, text);
+    wrap(made, "application/openmetrics-text", &body);
+    strbuf_fini(&body);
+}
+
+static void put_counter(struct strbuf *body, const char *name, double value, int64_t start_s)
+{
+    struct strbuf family = STRBUF_GROWING;
+    struct strbuf metric = STRBUF_GROWING;
+    struct strbuf counter = STRBUF_GROWING;
+    put_double(&counter, 1, value);
+    if (start_s != 0) {
+        struct strbuf start = STRBUF_GROWING;
+        put_number(&start, 1, (uint64_t)start_s);
+        put_message(&counter, 3, &start);
+    }
+    put_message(&metric, 3, &counter);
+    put_text(&family, 1, name);
+    put_text(&family, 2, "Helps.");
+    put_number(&family, 3, 0);
+    put_message(&family, 4, &metric);
+    put_delimited(body, &family);
+}
+
+/* `buckets` native ones of 1 each from index 0 on, and a classic one, le="1", of `buckets`. */
+static void put_native(struct strbuf *body, int schema, unsigned buckets, unsigned count)
+{
+    struct strbuf family = STRBUF_GROWING;
+    struct strbuf metric = STRBUF_GROWING;
+    struct strbuf histogram = STRBUF_GROWING;
+    struct strbuf classic = STRBUF_GROWING;
+    struct strbuf span = STRBUF_GROWING;
+    put_number(&histogram, 1, count);
+    put_double(&histogram, 2, 12.5);
+    put_number(&classic, 1, buckets);
+    put_double(&classic, 2, 1);
+    put_message(&histogram, 3, &classic);
+    put_signed(&histogram, 5, schema);
+    put_signed(&span, 1, 0);
+    put_number(&span, 2, buckets);
+    put_message(&histogram, 12, &span);
+    for (unsigned i = 0; i < buckets; i++)
+        put_signed(&histogram, 13, i == 0);
+    put_message(&metric, 7, &histogram);
+    put_text(&family, 1, "h");
+    put_number(&family, 3, 4);
+    put_message(&family, 4, &metric);
+    put_delimited(body, &family);
+}
+
+/* The same answer to the target, rendered. */
+static const char *scrape_native(struct rig *rig, int schema, unsigned buckets, unsigned count)
+{
+    static struct made made;
+    struct strbuf body = STRBUF_GROWING;
+    put_native(&body, schema, buckets, count);
+    wrap_proto(&made, &body);
+    const char *text = rig_scrape(rig, 1, &made.answer);
+    strbuf_fini(&made.text);
+    return text;
+}
+
+static const char *scrape_openmetrics(struct rig *rig, const char *text)
+{
+    static struct made made;
+    wrap_openmetrics(&made, text);
+    const char *committed = rig_scrape(rig, 1, &made.answer);
+    strbuf_fini(&made.text);
+    return committed;
+}
+
+static struct rig *new_rig(const char *job, uint32_t flags)
+{
+    struct rig *rig = rig_new_with_jobs(jobs);
+    struct rig_target target = {.job = job, .flags = flags};
+    rig->scraper.takes_exemplars = true;
+    rig_table(rig, &target, 1);
+    return rig;
+}
+
+/* ---- protobuf ---- */
+
+static void protobuf_is_read_and_predicted(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        struct made made;
+        struct strbuf body = STRBUF_GROWING;
+        put_counter(&body, "a_total", 1 + i, 0);
+        put_counter(&body, "b_total", 2, 1800000000);
+        wrap_proto(&made, &body);
+        char wanted[256];
+        snprintf(wanted, sizeof(wanted),
+                 "a_total %d\nb_total 2 from 1800000000000\nup 1 scraped 2 post 2 added %d\n",
+                 1 + i, i == 0 ? 2 : 0);
+        assert_string_equal(rig_scrape(rig, 1, &made.answer), wanted);
+        strbuf_fini(&made.text);
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_LINES_LEARNT), 2);
+    assert_int_equal(rig_counter(rig, COUNTER_LINES_PREDICTED), 4);
+    rig_free(rig);
+}
+
+static void a_truncated_protobuf_body_fails(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    struct made made;
+    struct strbuf body = STRBUF_GROWING;
+    put_counter(&body, "a_total", 1, 0);
+    put_counter(&body, "b_total", 2, 0);
+    body.len -= 3;
+    wrap_proto(&made, &body);
+    assert_string_equal(rig_scrape(rig, 1, &made.answer), "up 0 scraped 1 post 1 added 1\n");
+    strbuf_fini(&made.text);
+    rig_free(rig);
+}
+
+/* ---- histograms ---- */
+
+static void native_histograms_come_if_wanted(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, NATIVE);
+    assert_string_equal(scrape_native(rig, 3, 4, 4), "h histogram schema 3 count 4\n"
+                                                     "up 1 scraped 1 post 1 added 1\n");
+    assert_string_equal(scrape_native(rig, 3, 5, 5), "h histogram schema 3 count 5\n"
+                                                     "up 1 scraped 1 post 1 added 0\n");
+    assert_int_equal(rig_counter(rig, COUNTER_HISTOGRAMS_COMMITTED), 2);
+    rig_free(rig);
+    rig = new_rig(NULL, 0);
+    assert_string_equal(scrape_native(rig, 3, 4, 4),
+                        "h_count 4\nh_sum 12.5\nh_bucket{le=\"1.0\"} 4\nh_bucket{le=\"+Inf\"} 4\n"
+                        "up 1 scraped 4 post 4 added 4\n");
+    rig_free(rig);
+    rig = new_rig(NULL, BOTH);
+    assert_string_equal(scrape_native(rig, 3, 4, 4),
+                        "h_count 4\nh_sum 12.5\nh_bucket{le=\"1.0\"} 4\nh_bucket{le=\"+Inf\"} 4\n"
+                        "h histogram schema 3 count 4\n"
+                        "up 1 scraped 5 post 5 added 5\n");
+    rig_free(rig);
+}
+
+/* Also after a restart: what is tracked lies in the segment. */
+static void a_histogram_that_vanishes_gets_an_ordinary_marker(void **state)
+{
+    (void)state;
+    static const struct rig_answer other = RIG_BODY("a 1\n");
+    struct rig *rig = new_rig(NULL, BOTH);
+    (void)scrape_native(rig, 3, 4, 4);
+    rig_restart(rig);
+    assert_string_equal(rig_scrape(rig, 1, &other),
+                        "a 1\nh_count stale\nh_sum stale\nh_bucket{le=\"1.0\"} stale\n"
+                        "h_bucket{le=\"+Inf\"} stale\nh stale\n"
+                        "up 1 scraped 1 post 1 added 1\n");
+    rig_free(rig);
+}
+
+static void a_series_may_change_from_a_histogram_to_a_number(void **state)
+{
+    (void)state;
+    static const struct rig_answer number = RIG_BODY("h 1\n");
+    struct rig *rig = new_rig(NULL, NATIVE);
+    (void)scrape_native(rig, 3, 4, 4);
+    assert_string_equal(rig_scrape(rig, 1, &number), "h 1\nup 1 scraped 1 post 1 added 0\n");
+    assert_string_equal(scrape_native(rig, 3, 4, 4), "h histogram schema 3 count 4\n"
+                                                     "up 1 scraped 1 post 1 added 0\n");
+    rig_free(rig);
+}
+
+static void an_invalid_histogram_fails_the_scrape(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, NATIVE);
+    assert_string_equal(scrape_native(rig, 3, 4, 5), "up 0 scraped 1 post 0 added 0\n");
+    rig_free(rig);
+    rig = new_rig("relabelled", NATIVE); /* dropped before anybody looks */
+    assert_string_equal(scrape_native(rig, 3, 4, 5), "up 1 scraped 1 post 0 added 0\n");
+    rig_free(rig);
+}
+
+static void too_many_buckets_are_merged_or_fail_the_scrape(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig("limited", NATIVE);
+    assert_string_equal(scrape_native(rig, 3, 4, 4), "h histogram schema 2 count 4\n"
+                                                     "up 1 scraped 1 post 1 added 1\n");
+    assert_string_equal(scrape_native(rig, -4, 4, 4), "h stale\n"
+                                                      "up 0 scraped 1 post 1 added 0\n");
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_BUCKET_LIMIT), 1);
+    rig_free(rig);
+}
+
+static void buckets_that_are_too_narrow_are_merged(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig("coarse", NATIVE);
+    assert_string_equal(scrape_native(rig, 3, 4, 4), "h histogram schema 0 count 4\n"
+                                                     "up 1 scraped 1 post 1 added 1\n");
+    rig_free(rig);
+}
+
+/* ---- exemplars ---- */
+
+#define OPENMETRICS(exemplar) "# TYPE a counter\na_total 5" exemplar "\n# EOF\n"
+
+static void an_exemplar_is_sent_once(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    static const struct {
+        const char *exemplar;
+        const char *committed; /* besides the sample */
+    } steps[] = {
+        {" # {t=\"x\"} 3", "a_total 3 exemplar t=x\n"},
+        {" # {t=\"x\"} 3", ""},
+        {" # {t=\"x\"} 4", "a_total 4 exemplar t=x\n"},
+        {" # {t=\"y\"} 4", "a_total 4 exemplar t=y\n"},
+        {"", ""},
+        {" # {t=\"y\"} 4", ""},
+        {" # {t=\"y\"} 4 17", "a_total 4 @17000 exemplar t=y\n"},
+        {" # {t=\"y\"} 4 17", ""},
+        {" # {t=\"y\"} 4 18", "a_total 4 @18000 exemplar t=y\n"},
+        {" # {b=\"1\",a=\"2\"} 4", "a_total 4 exemplar a=2 b=1\n"},
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        char body[128];
+        char wanted[256];
+        snprintf(body, sizeof(body), OPENMETRICS("%s"), steps[i].exemplar);
+        snprintf(wanted, sizeof(wanted), "a_total 5\n%sup 1 scraped 1 post 1 added %d\n",
+                 steps[i].committed, i == 0);
+        assert_string_equal(scrape_openmetrics(rig, body), wanted);
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_EXEMPLARS_COMMITTED), 6);
+    assert_int_equal(rig_counter(rig, COUNTER_EXEMPLARS_REPEATED), 3);
+    rig_free(rig);
+}
+
+static void exemplars_that_are_not_right_are_left_out_alone(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    char body[512];
+    char value[160];
+    memset(value, 'v', sizeof(value));
+    value[127] = '\0'; /* with its name 128 characters */
+    snprintf(body, sizeof(body), OPENMETRICS(" # {t=\"%s\"} 3"), value);
+    const char *text = scrape_openmetrics(rig, body);
+    assert_non_null(strstr(text, " exemplar t=vvv"));
+    value[127] = 'v';
+    value[128] = '\0';
+    snprintf(body, sizeof(body), OPENMETRICS(" # {t=\"%s\"} 3"), value);
+    assert_string_equal(scrape_openmetrics(rig, body),
+                        "a_total 5\nup 1 scraped 1 post 1 added 0\n");
+    assert_int_equal(rig_counter(rig, COUNTER_EXEMPLARS_TOO_LONG), 1);
+    rig_free(rig);
+}
+
+static void exemplars_are_not_looked_at_if_no_remote_wants_them(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    rig->scraper.takes_exemplars = false;
+    assert_string_equal(scrape_openmetrics(rig, OPENMETRICS(" # {t=\"x\"} 3")),
+                        "a_total 5\nup 1 scraped 1 post 1 added 1\n");
+    rig_free(rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(protobuf_is_read_and_predicted),
+        cmocka_unit_test(a_truncated_protobuf_body_fails),
+        cmocka_unit_test(native_histograms_come_if_wanted),
+        cmocka_unit_test(a_histogram_that_vanishes_gets_an_ordinary_marker),
+        cmocka_unit_test(a_series_may_change_from_a_histogram_to_a_number),
+        cmocka_unit_test(an_invalid_histogram_fails_the_scrape),
+        cmocka_unit_test(too_many_buckets_are_merged_or_fail_the_scrape),
+        cmocka_unit_test(buckets_that_are_too_narrow_are_merged),
+        cmocka_unit_test(an_exemplar_is_sent_once),
+        cmocka_unit_test(exemplars_that_are_not_right_are_left_out_alone),
+        cmocka_unit_test(exemplars_are_not_looked_at_if_no_remote_wants_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
