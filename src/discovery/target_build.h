@@ -26,13 +26,13 @@ struct built_target {
     uint64_t id; /* identity: all labels but __meta_*, and the URL; never 0 */
     int64_t interval_ms;
     int64_t timeout_ms;
-    int64_t phase_ns;        /* scrapes are due at wall instants t with t mod interval == phase */
-    struct slice host;       /* of __address__, brackets removed; to be resolved */
-    uint16_t port;           /* of __address__, else the scheme's */
-    struct slice address;    /* __address__ as it stands: the Host header */
-    struct slice path;       /* request target: escaped path and query */
-    struct slice url;        /* scheme://address/path?query */
-    struct slice socket;     /* __unix_socket__: where it is asked instead; nothing is resolved */
+    int64_t phase_ns;     /* scrapes are due at wall instants t with t mod interval == phase */
+    struct slice host;    /* of __address__, brackets removed; to be resolved */
+    uint16_t port;        /* of __address__, else the scheme's */
+    struct slice address; /* __address__ as it stands: the Host header */
+    struct slice path;    /* request target: escaped path and query */
+    struct slice url;     /* scheme://address/path?query */
+    struct slice socket;  /* __unix_socket__: where it is asked instead; nothing is resolved */
     struct target_switches switches;
     struct label_set labels; /* public ones (no leading "__"), sorted, none empty */
 };

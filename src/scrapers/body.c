@@ -320,9 +320,10 @@ static void take_sample(struct body *body, const char *start, const struct expos
     uint32_t before = body->harvest.count;
     const char *invalid = NULL;
     if (entry->kind == EXPOSITION_HISTOGRAM && !is_full(body)) {
-        invalid =
-            prepare_histogram(body, entry->histogram) ? histogram_invalid(entry->histogram) : NULL;
-        sample.bits = harvest_keep_histogram(&body->harvest, entry->histogram);
+        bool is_kept = prepare_histogram(body, entry->histogram);
+        invalid = is_kept ? histogram_invalid(entry->histogram) : NULL;
+        sample.bits = is_kept ? harvest_keep_histogram(&body->harvest, entry->histogram)
+                              : HARVEST_NO_HISTOGRAM;
     }
     take_entry(body, start, entry, sample);
     if (body->harvest.count == before)

@@ -13,6 +13,9 @@
 
 #define HARVEST_NO_TIME INT64_MIN
 
+/* The value of a histogram that has too many buckets: it is as if it had not come. */
+#define HARVEST_NO_HISTOGRAM UINT64_MAX
+
 struct harvest {
     uint64_t *bits;
     int64_t *times;            /* explicit timestamps in ms or HARVEST_NO_TIME, if has_times */

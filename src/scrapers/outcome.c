@@ -258,7 +258,8 @@ static void take_or_refuse(struct outcome *outcome, const struct outcome_input *
                            const struct harvest *harvest, const struct plan *plan, uint32_t at)
 {
     struct sample sample = sample_at(input, harvest, plan, at);
-    if (sample.line == LINE_DROPPED)
+    bool is_left_out = sample.is_histogram && sample.bits == HARVEST_NO_HISTOGRAM;
+    if (sample.line == LINE_DROPPED || is_left_out)
         return;
     uint32_t *seen = refmap_at(&outcome->seen, sample.line);
     if (!is_same_text(input, harvest, plan, *seen, &sample) && is_beyond_limit(outcome, input))

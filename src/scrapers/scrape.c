@@ -276,8 +276,8 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
 }
 
 /*
- * What it served becomes what is expected. An answer without a byte, as a bad one, says nothing; one
- * without a sample says that there are none.
+ * What it served becomes what is expected. An answer without a byte, as a bad one, says nothing;
+ * one without a sample says that there are none.
  */
 static void learn_plan(struct scrape *scrape)
 {
