@@ -29,10 +29,29 @@ void fast_init(struct fast *fast)
     check(fast->shared.wire != NULL && fast->own != NULL);
 }
 
+static void lines_fini(struct fast_lines *lines)
+{
+    free(lines->refs);
+    free(lines->starts);
+    *lines = (struct fast_lines){0};
+}
+
+static void lines_room(struct fast_lines *lines, uint32_t count)
+{
+    if (lines->room >= count)
+        return;
+    lines_fini(lines);
+    lines->refs = malloc(count * sizeof *lines->refs);
+    lines->starts = malloc(count * sizeof *lines->starts);
+    check(lines->refs != NULL && lines->starts != NULL);
+    lines->room = count;
+}
+
 void fast_fini(struct fast *fast)
 {
+    lines_fini(&fast->spare);
     for (int i = 0; i < FAST_PLACES; i++) {
-        free(fast->places[i].starts);
+        lines_fini(&fast->places[i].lines);
         free(fast->places[i].shared.wire);
     }
     templates_fini(&fast->templates);
@@ -112,31 +131,39 @@ static uint64_t key_of_block(const struct fast *fast, uint32_t ring, const struc
     return key == 0 ? 1 : key;
 }
 
-/* The layout's place, or the one that was not used for the longest time. */
-static struct fast_place *find_place(struct fast *fast, uint64_t key, uint32_t line_count)
+static bool is_better_place(const struct fast_place *place, const struct fast_place *than)
 {
-    struct fast_place *found = &fast->places[0];
+    if (place->key == 0 || than->key == 0)
+        return than->key != 0;
+    return place->stamp < than->stamp;
+}
+
+/*
+ * The layout's place; that of a similar layout, which then becomes this one's; or the place that
+ * was not used for the longest time.
+ */
+static struct fast_place *find_place(struct fast *fast, uint64_t key, uint64_t group,
+                                     const uint32_t *lines, uint32_t line_count)
+{
+    struct fast_place *worst = &fast->places[0];
+    struct fast_place *similar = NULL;
     if (key == 0 || line_count > PLACE_LINES_MAX)
         return NULL;
     for (int i = 0; i < FAST_PLACES; i++) {
         struct fast_place *place = &fast->places[i];
         if (place->key == key)
             return place;
-        bool is_better =
-            place->key == 0 ? found->key != 0 : found->key != 0 && place->stamp < found->stamp;
-        if (is_better)
-            found = place;
+        bool fits = place->key != 0 && place->group == group && place->begins_with == lines[0];
+        if (fits && (similar == NULL || place->stamp > similar->stamp))
+            similar = place;
+        if (is_better_place(place, worst))
+            worst = place;
     }
-    found->first = found->last = 0;
-    found->shared.count = 0;
-    found->key = key;
-    if (found->room < line_count) {
-        free(found->starts);
-        found->starts = malloc(line_count * sizeof *found->starts);
-        check(found->starts != NULL);
-        found->room = line_count;
-    }
-    return found;
+    if (similar != NULL)
+        return similar;
+    worst->first = worst->last = 0;
+    worst->shared.count = 0;
+    return worst;
 }
 
 /* Which labels are the same, byte for byte, as those of the target before with this layout. */
@@ -157,10 +184,30 @@ static void keep_parts(struct fast *fast)
     struct fast_previous *previous = &fast->previous;
     if (!previous->valid || previous->template == NULL)
         return;
-    const struct template_line *line = &previous->template->lines[previous->line];
-    memcpy(fast->parts, &previous->template->parts[line->parts],
-           line->part_count * sizeof *fast->parts);
+    memcpy(fast->parts, template_parts(previous->template, previous->line),
+           template_line(previous->template, previous->line)->part_count * sizeof *fast->parts);
     previous->template = NULL;
+}
+
+/* The place's lines so far become the old ones. */
+static void open_place(struct fast *fast, uint64_t key, uint32_t ring, uint32_t line_count)
+{
+    uint64_t group = fast->names_key ^ ring;
+    struct fast_place *place = find_place(fast, key, group, fast->lines, line_count);
+    fast->place = place;
+    fast->old = (struct fast_place){0};
+    fast->begun_at = fast->done = fast->shift = 0;
+    if (place == NULL)
+        return;
+    fast->old = *place;
+    compare_labels(fast, &fast->old);
+    lines_room(&fast->spare, line_count);
+    place->lines = fast->spare;
+    fast->spare = fast->old.lines;
+    place->key = key;
+    place->group = group;
+    place->begins_with = fast->lines[0];
+    place->first = place->last = 0;
 }
 
 void fast_begin(struct fast *fast, const struct series_reader *series, uint32_t ring,
@@ -176,11 +223,7 @@ void fast_begin(struct fast *fast, const struct series_reader *series, uint32_t 
     fast->lines = lines;
     fast->block = block;
     fast->first_line = has_layout ? block->head.first_line : 0;
-    fast->place = find_place(fast, key, line_count);
-    fast->old = fast->place != NULL ? *fast->place : (struct fast_place){0};
-    fast->begun_at = fast->done = 0;
-    if (fast->place != NULL)
-        compare_labels(fast, &fast->old);
+    open_place(fast, key, ring, line_count);
 }
 
 static void keep_shared(struct fast_shared *to, const struct fast_shared *from)
@@ -197,8 +240,10 @@ static void keep_shared(struct fast_shared *to, const struct fast_shared *from)
 void fast_end(struct fast *fast)
 {
     struct fast_place *place = fast->place;
-    if (place == NULL || fast->done == fast->begun_at)
+    if (place == NULL)
         return;
+    memcpy(place->lines.refs + fast->begun_at, fast->lines + fast->begun_at,
+           (fast->done - fast->begun_at) * sizeof *place->lines.refs);
     place->first = fast->begun_at;
     place->last = fast->done;
     place->ms = fast->block->timestamps == NULL ? fast->block->head.timestamp_ms : NO_MS;
@@ -208,10 +253,30 @@ void fast_end(struct fast *fast)
 
 /* ---- Series ---- */
 
-static bool is_old_line(const struct fast *fast, uint32_t line)
+static bool is_at(const struct fast_place *old, uint32_t line, uint32_t ref)
 {
-    return fast->place != NULL && line >= fast->old.first && line < fast->old.last &&
-           fast->place->starts[line] != NO_START;
+    return line >= old->first && line < old->last && old->lines.refs[line] == ref &&
+           old->lines.starts[line] != NO_START;
+}
+
+/* Where the line's labels start in the target before; 0: it has no such line. */
+static size_t find_old(const struct fast *fast, uint32_t line)
+{
+    const struct fast_place *old = &fast->old;
+    uint32_t at = line + fast->shift;
+    return is_at(old, at, fast->lines[line]) ? old->lines.starts[at] : 0;
+}
+
+/* The same; lines that were added or are missing shift the others. */
+static size_t search_old(struct fast *fast, uint32_t line)
+{
+    uint32_t ref = fast->lines[line];
+    uint32_t at = line + fast->shift;
+    if (is_at(&fast->old, at + 1, ref))
+        fast->shift++;
+    else if (is_at(&fast->old, at - 1, ref))
+        fast->shift--;
+    return find_old(fast, line);
 }
 
 static void write_tail(struct fast *fast, struct elements *elements)
@@ -236,30 +301,31 @@ void fast_pause(struct fast *fast, struct elements *elements)
     fast->previous.valid = false;
 }
 
-/* The end of the series before, and the head of this one. */
-static void write_head(struct fast *fast, struct elements *elements, uint32_t line, size_t len,
-                       bool is_old, int64_t ms)
+/* Whether the end of the series before and a head stand before the old line's labels, too. */
+static bool is_led_in(const struct fast *fast, uint32_t line, int64_t ms)
 {
-    const struct fast_previous *previous = &fast->previous;
+    const struct fast_place *old = &fast->old;
+    uint32_t at = line + fast->shift;
+    return fast->tail_len > 0 && !fast->tail_has_value && fast->previous.ms == ms &&
+           old->ms == ms && at > old->first && old->lines.starts[at - 1] != NO_START &&
+           fast->shared.at[fast->shared.count] == old->shared.at[old->shared.count];
+}
+
+/* The end of the series before, and the head of this one. old_at: of its labels, or 0. */
+static void write_head(struct fast *fast, struct elements *elements, uint32_t line, size_t len,
+                       size_t old_at, int64_t ms)
+{
     size_t len_size = wire_varint_size(len);
-    bool follows = previous->valid && previous->template == fast->template &&
-                   previous->line + 1 == line && fast->tail_len > 0;
-    size_t old_len = is_old ? len - fast->shared.at[fast->shared.count] +
-                                  fast->old.shared.at[fast->old.shared.count]
-                            : 0;
-    /* The same bytes stand before the same line of the target before. */
-    if (follows && is_old && old_len == len && line > fast->old.first && fast->old.ms == ms &&
-        previous->ms == ms) {
+    if (old_at > 0 && is_led_in(fast, line, ms)) {
         size_t head_at = elements->raw + fast->tail_len;
-        size_t old_head_at = fast->place->starts[line] - 1 - len_size;
-        elements_copy(elements, head_at - old_head_at, fast->tail_len + 1 + len_size);
+        elements_copy(elements, head_at - (old_at - 1 - len_size), fast->tail_len + 1 + len_size);
         fast->tail_len = 0;
         return;
     }
     size_t distance = fast->tail_len > 0 ? fast->tail_distance : 0;
     write_tail(fast, elements);
     if (distance > 0) {
-        bool is_same = previous->total == 1 + len_size + len;
+        bool is_same = fast->previous.total == 1 + len_size + len;
         elements_copy(elements, distance, is_same ? 1 + len_size : 1);
         if (is_same)
             return;
@@ -292,7 +358,7 @@ static void copy_shared(const struct fast *fast, struct elements *elements, uint
     const struct fast_previous *previous = &fast->previous;
     const struct template_part *part = fast->parts;
     if (previous->template != NULL)
-        part = &previous->template->parts[previous->template->lines[previous->line].parts];
+        part = template_parts(previous->template, previous->line);
     while (part->shared_end <= from)
         part++;
     while (from < to) {
@@ -327,7 +393,7 @@ static bool read_own(struct fast *fast, uint32_t line)
         return false;
     struct series_labels walk = series_reader_labels(&record);
     uint8_t *at = fast->own;
-    size_t left = fast->template->lines[line].own_len;
+    size_t left = template_line(fast->template, line)->own_len;
     while (series_labels_next(&walk, &label) == 1) {
         size_t inner = wire_text_size(label.name.len) + wire_text_size(label.value.len);
         size_t len = 1 + wire_varint_size(inner) + inner;
@@ -342,31 +408,30 @@ static bool read_own(struct fast *fast, uint32_t line)
 /* Where own bytes can be taken from. */
 struct own_source {
     bool is_next;  /* the series before is that of the line before */
-    bool is_old;   /* the target before has the line */
-    size_t old_at; /* its labels there */
+    size_t old_at; /* where the line's labels start in the target before; 0: nowhere */
 };
 
 static void write_labels(struct fast *fast, struct elements *elements, uint32_t i,
                          struct own_source source)
 {
     const struct template *template = fast->template;
-    const struct template_line *line = &template->lines[i];
-    const struct template_part *parts = &template->parts[line->parts];
-    const struct template_op *ops = &template->ops[line->ops];
-    const uint8_t *literals = template->literals + line->literals;
+    const struct template_segment *segment = template_segment(template, i);
+    const struct template_line *line = template_line(template, i);
+    const struct template_part *parts = segment->parts + line->parts;
+    const struct template_op *ops = segment->ops + line->ops;
+    const uint8_t *literals = segment->literals + line->literals;
     const uint32_t *shared_at = fast->shared.at;
     bool copies_shared = fast->previous.valid && fast->previous.same_target;
     bool has_shape = source.is_next && line->same_shape;
-    const struct template_part *before =
-        has_shape ? &template->parts[template->lines[i - 1].parts] : NULL;
+    const struct template_part *before = has_shape ? template_parts(template, i - 1) : NULL;
     uint32_t own = 0;
     uint32_t shared = 0;
     for (uint32_t p = 0; p < line->part_count; p++) {
         const struct template_part *part = &parts[p];
         size_t len = part->own_end - own;
         size_t old_distance =
-            source.is_old ? elements->raw - source.old_at - own - fast->old.shared.at[shared]
-                          : NEAR;
+            source.old_at > 0 ? elements->raw - source.old_at - own - fast->old.shared.at[shared]
+                              : NEAR;
         bool is_cheap = source.is_next && part->cost <= 3 * ((len + 63) / 64);
         if (len > 0 && old_distance < NEAR && !is_cheap)
             elements_copy(elements, old_distance, len);
@@ -387,7 +452,7 @@ static void write_labels(struct fast *fast, struct elements *elements, uint32_t 
             copy_shared(fast, elements, shared, part->shared_end);
         else if (shared_len > 0)
             put_shared(fast, elements, shared, part->shared_end,
-                       source.is_old ? source.old_at + part->own_end : 0);
+                       source.old_at > 0 ? source.old_at + part->own_end : 0);
         own = part->own_end;
         shared = part->shared_end;
     }
@@ -433,6 +498,7 @@ static void write_sample(struct fast *fast, struct elements *elements, uint64_t 
         elements_put(elements, value + start, VALUE_LEN - start - end);
     }
     fast->tail_len = end + 1 + ms_size;
+    fast->tail_has_value = end > 0;
     fast->tail_distance = same_ms ? total : 0;
 }
 
@@ -440,35 +506,32 @@ static void write_sample(struct fast *fast, struct elements *elements, uint64_t 
 static bool write_series(struct fast *fast, struct elements *elements, uint32_t i, uint64_t bits,
                          int64_t ms)
 {
-    const struct template_line *line = &fast->template->lines[i];
+    const struct template_line *line = template_line(fast->template, i);
     struct fast_previous *previous = &fast->previous;
     struct own_source source = {.is_next = previous->valid && previous->same_target && i > 0 &&
                                            previous->template == fast->template &&
                                            previous->line == i - 1,
-                                .is_old = is_old_line(fast, i)};
-    if (!source.is_next && !source.is_old && !read_own(fast, i))
+                                .old_at = search_old(fast, i)};
+    /* What lies far back is of no use. */
+    if (source.old_at > 0 && elements->raw - source.old_at > NEAR / 2)
+        source.old_at = 0;
+    if (!source.is_next && source.old_at == 0 && !read_own(fast, i))
         return false;
-    source.old_at = source.is_old ? fast->place->starts[i] : 0;
-    /* Old lines far back are of no use; then the own bytes are needed. */
-    if (source.is_old && elements->raw - source.old_at > NEAR / 2) {
-        source.is_old = false;
-        if (!source.is_next && !read_own(fast, i))
-            return false;
-    }
     size_t ms_size = wire_varint_size((uint64_t)ms);
     size_t labels_len = line->own_len + fast->shared.at[fast->shared.count];
     size_t len = labels_len + SAMPLE_HEAD + VALUE_LEN + 1 + ms_size;
-    write_head(fast, elements, i, len, source.is_old, ms);
+    write_head(fast, elements, i, len, source.old_at, ms);
     size_t labels_at = elements->raw;
     write_labels(fast, elements, i, source);
     size_t sample_at = elements->raw;
     size_t total = 1 + wire_varint_size(len) + len;
-    bool keeps_tail = is_old_line(fast, i + 1) && fast->old.ms == ms;
+    bool keeps_tail =
+        fast->old.ms == ms && i + 1 < fast->template->count && find_old(fast, i + 1) > 0;
     write_sample(fast, elements, bits, ms, ms_size, total, keeps_tail);
     *previous = (struct fast_previous){true,      true,  fast->template, i, labels_at,
                                        sample_at, total, bits,           ms};
     if (fast->place != NULL)
-        fast->place->starts[i] = (uint32_t)labels_at;
+        fast->place->lines.starts[i] = (uint32_t)labels_at;
     return true;
 }
 
@@ -490,7 +553,7 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
     uint32_t at = from;
     for (; at < to; at++) {
         uint32_t i = fast->first_line + at;
-        const struct template_line *line = &fast->template->lines[i];
+        const struct template_line *line = template_line(fast->template, i);
         /* What is still to be written of the series before, and all of this one. */
         size_t most = 2 * (WIRE_VARINT_MAX + 1) + line->own_len + shared_len + SAMPLE_HEAD +
                       VALUE_LEN + 2 * (WIRE_VARINT_MAX + 1);
@@ -504,7 +567,7 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
         }
     }
     for (uint32_t i = fast->done; fast->place != NULL && i < fast->first_line + from; i++)
-        fast->place->starts[i] = NO_START; /* others were written in between */
+        fast->place->lines.starts[i] = NO_START; /* others were written in between */
     fast->done = fast->first_line + at;
     return at;
 }

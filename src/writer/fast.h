@@ -32,13 +32,21 @@ struct fast_shared {
     uint8_t *wire;
 };
 
+/* Lines, and where in the message the labels of their series start. */
+struct fast_lines {
+    uint32_t *refs;
+    uint32_t *starts;
+    uint32_t room;
+};
+
 /* Where the series of a layout lie in the message, of the target that had it last. */
 struct fast_place {
-    uint64_t key; /* 0: unused */
+    uint64_t key;   /* 0: unused */
+    uint64_t group; /* of places that may stand in for each other */
+    uint32_t begins_with;
     uint32_t first;
     uint32_t last;
-    uint32_t *starts; /* of the labels of each line */
-    uint32_t room;
+    struct fast_lines lines; /* [first, last) */
     int64_t ms;
     uint64_t stamp; /* when it was used */
     struct fast_shared shared;
@@ -70,8 +78,9 @@ struct fast {
 
     struct fast_previous previous;
     struct template_part parts[TEMPLATE_SHARED_MAX + 1]; /* its parts, if its template is NULL */
-    size_t tail_len; /* the end of the series before is still to be written */
-    size_t tail_distance;
+    size_t tail_len;      /* the end of the series before is still to be written */
+    size_t tail_distance; /* where it can be copied from; 0: from nowhere */
+    bool tail_has_value;  /* the end of the value is part of it */
 
     /* The block at hand. */
     const struct block_view *block;
@@ -80,7 +89,9 @@ struct fast {
     const struct template *template;
     uint32_t first_line;
     struct fast_place *place; /* NULL: not remembered */
-    struct fast_place old;    /* what the place was before the block, but for starts */
+    struct fast_place old;    /* what the place was before the block */
+    uint32_t shift;           /* line i was the old one's line i + shift (modulo 2^32) */
+    struct fast_lines spare;
     bool same_label[TEMPLATE_SHARED_MAX];
     uint32_t begun_at;
     uint32_t done;
@@ -107,7 +118,7 @@ void fast_begin(struct fast *fast, const struct series_reader *series, uint32_t 
 /* Whether sample i of the block can be written this way. */
 static inline bool fast_takes(const struct fast *fast, uint32_t i)
 {
-    return fast->template->lines[fast->first_line + i].part_count > 0;
+    return template_line(fast->template, fast->first_line + i)->part_count > 0;
 }
 
 /*

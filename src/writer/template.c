@@ -11,6 +11,7 @@
 
 enum {
     BUCKETS = 1024,
+    SEGMENT_BUCKETS = 4096,
     SEEN = 4096,
     LABELS_MAX = 256, /* a line with more is left to the compressor */
     OWN_MAX = 16384,  /* and one with more bytes */
@@ -43,12 +44,16 @@ struct column {
     size_t room;
 };
 
+/* Makes one segment after another. */
 struct template_maker {
-    struct own_labels lines[2]; /* the one at hand, and the one before */
-    struct column line_column;
+    struct own_labels own[2]; /* of the line at hand, and of the one before */
+    struct column lines;
     struct column parts;
     struct column ops;
     struct column literals;
+    struct column packed;                                /* all of them in one */
+    struct template_part shape[TEMPLATE_SHARED_MAX + 1]; /* of the line before */
+    uint32_t shape_count;
 };
 
 /* ---- Columns ---- */
@@ -282,78 +287,140 @@ static void write_line(struct template_maker *maker, const struct template_reque
     line->own_len = (uint16_t)own->len;
 }
 
-static bool same_shape(const struct template_maker *maker, const struct template_line *a,
-                       const struct template_line *b)
+/* Whether shared labels stand where they do in the line before; which this line is for the next. */
+static bool keeps_shape(struct template_maker *maker, const struct template_line *line)
 {
-    const struct template_part *parts = maker->parts.items;
-    if (a->part_count != b->part_count)
-        return false;
-    for (uint32_t i = 0; i < a->part_count; i++) {
-        if (parts[a->parts + i].shared_end != parts[b->parts + i].shared_end)
-            return false;
-    }
-    return true;
+    const struct template_part *parts =
+        (const struct template_part *)maker->parts.items + line->parts;
+    bool is_same = maker->shape_count == line->part_count;
+    for (uint32_t i = 0; is_same && i < line->part_count; i++)
+        is_same = parts[i].shared_end == maker->shape[i].shared_end;
+    maker->shape_count = line->part_count;
+    memcpy(maker->shape, parts, line->part_count * sizeof *parts);
+    return is_same;
 }
 
 static void add_line(struct template_maker *maker, const struct template_request *request,
                      uint32_t i)
 {
-    struct own_labels *own = &maker->lines[i & 1];
-    struct own_labels *before = &maker->lines[~i & 1];
-    struct template_line *line = add_items(&maker->line_column, 1, sizeof *line);
-    *line = (struct template_line){.parts = (uint32_t)maker->parts.count,
-                                   .ops = (uint32_t)maker->ops.count,
+    struct own_labels *own = &maker->own[i & 1];
+    const struct own_labels *before = &maker->own[~i & 1];
+    struct template_line *line = add_items(&maker->lines, 1, sizeof *line);
+    *line = (struct template_line){.parts = (uint16_t)maker->parts.count,
+                                   .ops = (uint16_t)maker->ops.count,
                                    .literals = (uint32_t)maker->literals.count};
     if (!read_line(request, request->lines[i], own)) {
         own->count = 0;
+        maker->shape_count = 0;
         return;
     }
     write_line(maker, request, own, before, line);
-    line->same_shape = before->count > 0 && same_shape(maker, line, line - 1);
+    line->same_shape = keeps_shape(maker, line);
+}
+
+/* ---- Segments ---- */
+
+static void pack_column(struct column *packed, const struct column *column, size_t size)
+{
+    size_t bytes = column->count * size;
+    uint8_t *at = add_items(packed, bytes, 1);
+    if (bytes > 0)
+        memcpy(at, column->items, bytes);
+}
+
+static struct template_segment *new_segment(const struct template_maker *maker, uint64_t hash)
+{
+    size_t len = maker->packed.count;
+    struct template_segment *segment = malloc(sizeof *segment + len);
+    check(segment != NULL && len <= UINT32_MAX);
+    uint8_t *at = (uint8_t *)(segment + 1);
+    memcpy(at, maker->packed.items, len);
+    *segment = (struct template_segment){.hash = hash, .len = (uint32_t)len};
+    segment->lines = (struct template_line *)(void *)at;
+    segment->parts = (struct template_part *)(void *)(segment->lines + maker->lines.count);
+    segment->ops = (struct template_op *)(void *)(segment->parts + maker->parts.count);
+    segment->literals = (uint8_t *)(segment->ops + maker->ops.count);
+    return segment;
+}
+
+/* The segment with what the columns hold; a reference for the caller. Empties the columns. */
+static struct template_segment *get_segment(struct templates *templates)
+{
+    struct template_maker *maker = templates->maker;
+    maker->packed.count = 0;
+    pack_column(&maker->packed, &maker->lines, sizeof(struct template_line));
+    pack_column(&maker->packed, &maker->parts, sizeof(struct template_part));
+    pack_column(&maker->packed, &maker->ops, sizeof(struct template_op));
+    pack_column(&maker->packed, &maker->literals, 1);
+    size_t len = maker->packed.count;
+    uint64_t hash = hash64_keyed(maker->packed.items, len, &templates->hash_key);
+    struct template_segment **bucket = &templates->segments[hash % SEGMENT_BUCKETS];
+    struct template_segment *segment = *bucket;
+    while (segment != NULL && (segment->hash != hash || segment->len != len ||
+                               memcmp(segment + 1, maker->packed.items, len) != 0))
+        segment = segment->next;
+    if (segment == NULL) {
+        segment = new_segment(maker, hash);
+        segment->next = *bucket;
+        *bucket = segment;
+        templates->bytes += sizeof *segment + len;
+    }
+    segment->references++;
+    maker->lines.count = maker->parts.count = maker->ops.count = maker->literals.count = 0;
+    return segment;
+}
+
+static void release_segment(struct templates *templates, struct template_segment *segment)
+{
+    if (--segment->references > 0)
+        return;
+    struct template_segment **link = &templates->segments[segment->hash % SEGMENT_BUCKETS];
+    while (*link != segment)
+        link = &(*link)->next;
+    *link = segment->next;
+    templates->bytes -= sizeof *segment + segment->len;
+    free(segment);
 }
 
 /* ---- Templates ---- */
 
-/* One piece of memory, the columns in the order of their alignment. */
-static struct template *pack(const struct template_maker *maker, uint64_t key)
+static size_t segment_count(uint32_t lines)
 {
-    size_t lines = maker->line_column.count * sizeof(struct template_line);
-    size_t parts = maker->parts.count * sizeof(struct template_part);
-    size_t ops = maker->ops.count * sizeof(struct template_op);
-    size_t bytes = sizeof(struct template) + lines + parts + ops + maker->literals.count;
-    struct template *template = malloc(bytes);
-    check(template != NULL && bytes <= UINT32_MAX);
-    uint8_t *at = (uint8_t *)(template + 1);
-    *template = (struct template){
-        .key = key, .count = (uint32_t)maker->line_column.count, .bytes = (uint32_t)bytes};
-    template->lines = memcpy(at, maker->line_column.items, lines);
-    template->parts = memcpy(at + lines, maker->parts.items, parts);
-    template->ops = memcpy(at + lines + parts, maker->ops.items, ops);
-    template->literals = at + lines + parts + ops;
-    if (maker->literals.count > 0)
-        memcpy(template->literals, maker->literals.items, maker->literals.count);
-    return template;
+    return (lines + TEMPLATE_SEGMENT - 1) / TEMPLATE_SEGMENT;
 }
 
-/* Columns are kept for the next template unless they have become large. */
-static void empty_column(struct column *column, size_t size)
+static size_t size_of(const struct template *template)
 {
-    column->count = 0;
-    if (column->room * size > 256 << 10)
-        column_fini(column);
+    return sizeof *template + segment_count(template->count) * sizeof(struct template_segment *);
 }
 
-static struct template *make(struct template_maker *maker, const struct template_request *request)
+static struct template *make(struct templates *templates, const struct template_request *request)
 {
-    maker->lines[1].count = 0; /* nothing is before the first line */
-    for (uint32_t i = 0; i < request->count; i++)
+    struct template_maker *maker = templates->maker;
+    size_t count = segment_count(request->count);
+    struct template *template =
+        malloc(sizeof *template + count * sizeof(struct template_segment *));
+    check(template != NULL);
+    *template = (struct template){.key = request->key, .count = request->count};
+    maker->own[1].count = 0; /* nothing is before the first line */
+    maker->shape_count = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
         add_line(maker, request, i);
-    struct template *template = pack(maker, request->key);
-    empty_column(&maker->line_column, sizeof(struct template_line));
-    empty_column(&maker->parts, sizeof(struct template_part));
-    empty_column(&maker->ops, sizeof(struct template_op));
-    empty_column(&maker->literals, 1);
+        if ((i + 1) % TEMPLATE_SEGMENT == 0 || i + 1 == request->count)
+            template->segments[i / TEMPLATE_SEGMENT] = get_segment(templates);
+    }
+    templates->bytes += size_of(template);
     return template;
+}
+
+static void free_template(struct templates *templates, struct template *template)
+{
+    if (template == NULL)
+        return;
+    for (size_t i = 0; i < segment_count(template->count); i++)
+        release_segment(templates, template->segments[i]);
+    templates->bytes -= size_of(template);
+    free(template);
 }
 
 void templates_init(struct templates *templates)
@@ -361,9 +428,11 @@ void templates_init(struct templates *templates)
     *templates = (struct templates){0};
     hash_key_make(&templates->hash_key);
     templates->buckets = calloc(BUCKETS, sizeof(struct template *));
+    templates->segments = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
     templates->seen = calloc(SEEN, sizeof *templates->seen);
     templates->maker = calloc(1, sizeof *templates->maker);
-    check(templates->buckets != NULL && templates->seen != NULL && templates->maker != NULL);
+    check(templates->buckets != NULL && templates->segments != NULL && templates->seen != NULL &&
+          templates->maker != NULL);
 }
 
 /* Forgets those that were not used since. */
@@ -378,8 +447,7 @@ static void forget(struct templates *templates, int64_t before_ns)
                 continue;
             }
             *link = template->next;
-            templates->bytes -= template->bytes;
-            free(template);
+            free_template(templates, template);
         }
     }
 }
@@ -388,12 +456,14 @@ void templates_fini(struct templates *templates)
 {
     forget(templates, INT64_MAX);
     struct template_maker *maker = templates->maker;
-    column_fini(&maker->line_column);
+    column_fini(&maker->lines);
     column_fini(&maker->parts);
     column_fini(&maker->ops);
     column_fini(&maker->literals);
+    column_fini(&maker->packed);
+    free_template(templates, templates->spare);
     free(maker);
-    free(templates->spare);
+    free(templates->segments);
     free(templates->seen);
     free(templates->buckets);
     *templates = (struct templates){0};
@@ -405,7 +475,7 @@ static bool is_worth_keeping(struct templates *templates, const struct template 
     uint64_t *seen = &templates->seen[template->key % SEEN];
     bool is_known = *seen == template->key;
     *seen = template->key;
-    return template->key != 0 && is_known && template->bytes <= BYTES_MAX - templates->bytes;
+    return template->key != 0 && is_known && templates->bytes <= BYTES_MAX;
 }
 
 const struct template *templates_get(struct templates *templates,
@@ -420,13 +490,12 @@ const struct template *templates_get(struct templates *templates,
     while (template != NULL && template->key != request->key)
         template = template->next;
     if (template == NULL) {
-        free(templates->spare);
+        free_template(templates, templates->spare);
         templates->spare = NULL;
-        template = make(templates->maker, request);
+        template = make(templates, request);
         if (is_worth_keeping(templates, template)) {
             template->next = *bucket;
             *bucket = template;
-            templates->bytes += template->bytes;
         } else {
             templates->spare = template;
         }

@@ -10,7 +10,7 @@
  *
  * A template depends on the layout and on the names of the shared labels only, not on what was
  * encoded before: a repeat must be byte-identical whoever makes it. About 50 bytes a line, for all
- * targets with that layout.
+ * targets that have it.
  */
 #ifndef WRITER_TEMPLATE_H
 #define WRITER_TEMPLATE_H
@@ -39,36 +39,69 @@ struct template_part {
 };
 
 struct template_line {
-    uint32_t parts;    /* where its parts start */
-    uint32_t ops;      /* and its ops */
-    uint32_t literals; /* and the bytes of its literals */
+    uint32_t literals; /* where the bytes of its literals start, in its segment */
+    uint16_t parts;    /* and its parts */
+    uint16_t ops;      /* and its ops */
     uint16_t own_len;
-    uint16_t part_count; /* 0: the line is damaged, or cannot be written this way */
-    bool same_shape;     /* shared labels stand where they do in the line before */
+    uint8_t part_count; /* 0: the line is damaged, or cannot be written this way */
+    bool same_shape;    /* shared labels stand where they do in the line before */
 };
 
-struct template
-{
-    uint64_t key;
-    uint32_t count;
-    uint32_t bytes; /* of memory */
+/*
+ * Some lines that follow each other. Equal ones are stored once: targets of one program often
+ * differ in a line or two only.
+ */
+#define TEMPLATE_SEGMENT 16u
+
+struct template_segment {
     struct template_line *lines;
     struct template_part *parts;
     struct template_op *ops;
     uint8_t *literals;
     /* private */
+    struct template_segment *next;
+    uint64_t hash;
+    uint32_t references;
+    uint32_t len; /* of all columns, which follow */
+};
+
+struct template
+{
+    uint64_t key;
+    uint32_t count; /* of lines */
+    /* private */
     struct template *next;
     int64_t used_ns;
+    struct template_segment *segments[];
 };
+
+static inline const struct template_segment *template_segment(const struct template *template,
+                                                              uint32_t line)
+{
+    return template->segments[line / TEMPLATE_SEGMENT];
+}
+
+static inline const struct template_line *template_line(const struct template *template,
+                                                        uint32_t line)
+{
+    return &template_segment(template, line)->lines[line % TEMPLATE_SEGMENT];
+}
+
+static inline const struct template_part *template_parts(const struct template *template,
+                                                         uint32_t line)
+{
+    return template_segment(template, line)->parts + template_line(template, line)->parts;
+}
 
 /* The templates of a process. What is kept changes speed and memory, never what is written. */
 struct templates {
     struct hash_key hash_key;
     /* private */
     struct template **buckets;
-    struct template *spare; /* of a layout that is not kept */
-    uint64_t *seen;         /* keys that were asked for once */
-    size_t bytes;           /* of those kept */
+    struct template *spare;             /* of a layout that is not kept */
+    uint64_t *seen;                     /* keys that were asked for once */
+    struct template_segment **segments; /* by hash */
+    size_t bytes;                       /* of all of it */
     int64_t swept_ns;
     struct template_maker *maker;
 };

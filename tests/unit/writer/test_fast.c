@@ -109,6 +109,28 @@ static void random_labels(struct world *world, struct texts *texts, const unsign
     }
 }
 
+/* Nearly the lines of another: some are missing, some are new. */
+static void make_similar(struct world *world, uint32_t ring, struct program *program,
+                         const struct program *model)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < model->count; i++) {
+        uint32_t choice = i == 0 ? 99 : below(world, 100);
+        if (choice >= 5)
+            program->lines[count++] = model->lines[i];
+        if (choice >= 95 && count < sizeof program->lines / sizeof *program->lines) {
+            char text[32];
+            snprintf(text, sizeof text, "new_%u", below(world, 1000000));
+            const struct label name = {SLICE_LITERAL("__name__"), slice_of(text)};
+            assert_int_equal(series_line(&world->stores[ring], &name, 1, &program->lines[count++]),
+                             0);
+        }
+    }
+    program->count = count;
+    assert_int_equal(series_layout(&world->stores[ring], program->lines, count, &program->layout),
+                     0);
+}
+
 static void make_program(struct world *world, uint32_t ring, struct program *program)
 {
     static const unsigned usual[NAMES] = {3, 100, 0, 50, 2, 2, 40, 50, 2, 20, 10, 5};
@@ -221,8 +243,13 @@ static void make_world(struct world *world, uint64_t seed)
     *world = (struct world){.random = seed * 2654435761u + 88172645463325252u};
     attach(world);
     for (uint32_t ring = 0; ring < RINGS; ring++) {
-        for (uint32_t i = 0; i < PROGRAMS; i++)
-            make_program(world, ring, &world->programs[ring][i]);
+        for (uint32_t i = 0; i < PROGRAMS; i++) {
+            struct program *program = &world->programs[ring][i];
+            if (i > 0 && i < PROGRAMS - 1 && below(world, 2) == 0)
+                make_similar(world, ring, program, program - 1);
+            else
+                make_program(world, ring, program);
+        }
         make_targets(world, ring);
     }
     int64_t ms = times[below(world, 6)];
