@@ -436,7 +436,7 @@ static const struct schema_key remote_keys[] = {
           .help = "Spread requests over all addresses of the host."),
     LATER(failed_request_logging, SCHEMA_BOOL, .fallback = "false",
           .help = "Log requests that failed."),
-    SCHEMA_HTTP_ROWS(BLOCK, http, "false", UNUSED("redirects of a remote are not followed yet")),
+    SCHEMA_HTTP_ROWS(BLOCK, http, "false", .required = false),
     CLOUD_AUTH(sigv4),
     CLOUD_AUTH(azuread),
     CLOUD_AUTH(google_iam),

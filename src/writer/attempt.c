@@ -28,6 +28,8 @@ static void take_written(struct attempt *attempt, const struct http_head *head)
 static void on_head(struct fetch_connection *conn, const struct http_head *head)
 {
     struct attempt *attempt = ATTEMPT_OF(conn, fetch);
+    if (detour_note(&attempt->detour, attempt->remote, head))
+        return;
     attempt->status = head->status;
     attempt->retry_after_ms =
         answer_retry_after(head->retry_after, clock_ms_of_ns(clock_wall_ns()));
@@ -44,7 +46,9 @@ static void keep_text(struct attempt *attempt, const void *bytes, size_t len)
 
 static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
 {
-    keep_text(ATTEMPT_OF(conn, fetch), bytes, len);
+    struct attempt *attempt = ATTEMPT_OF(conn, fetch);
+    if (!detour_is_noted(&attempt->detour))
+        keep_text(attempt, bytes, len);
 }
 
 static void count_duration(const struct attempt *attempt)
@@ -74,6 +78,8 @@ static void count_answer(const struct attempt *attempt, enum answer answer)
         remote_count(attempt->remote->place, failures[answer], 1);
 }
 
+static int follow(struct attempt *attempt, struct errctx *why);
+
 /*
  * As in Prometheus the status alone decides: an answer counts from its head on, even if the rest of
  * it does not come. A proxy may make up a 5xx after the receiver has taken the request; 429 says
@@ -82,6 +88,13 @@ static void count_answer(const struct attempt *attempt, enum answer answer)
 static void on_done(struct fetch_connection *conn, int error, const char *text)
 {
     struct attempt *attempt = ATTEMPT_OF(conn, fetch);
+    struct errctx why;
+    if (error == 0 && detour_is_noted(&attempt->detour)) {
+        error = follow(attempt, &why);
+        if (error == 0)
+            return;
+        text = why.text;
+    }
     bool retry_on_429 = attempt->remote->config->queue_config.retry_on_http_429;
     enum answer answer = ANSWER_NONE;
     if (error == 0 || attempt->status != 0) {
@@ -91,6 +104,7 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
         attempt->may_have_arrived = fetch_request_maybe_delivered(conn);
         keep_text(attempt, text, strlen(text));
     }
+    detour_end(&attempt->detour);
     count_answer(attempt, answer);
     attempt->done(attempt, answer);
 }
@@ -113,26 +127,27 @@ void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *rem
     fetch_init(&attempt->fetch, loop, &handler);
 }
 
-static int find_addresses(struct attempt *attempt, struct fetch_request *request,
-                          struct errctx *why)
+static int find_addresses(struct attempt *attempt, const struct route *route,
+                          struct fetch_request *request, struct errctx *why)
 {
     const struct remote *remote = attempt->remote;
     request->addresses = attempt->addresses;
-    request->n_addresses = route_addresses(&remote->route, remote->names, attempt->addresses);
+    request->n_addresses = route_addresses(route, remote->names, attempt->addresses);
     if (request->n_addresses > 0)
         return 0;
     /* As Go says it. */
     return err_set(why, ERR_NOT_READY, "dial tcp: lookup %.*s: no such host",
-                   SLICE_ARG(remote->route.host));
+                   SLICE_ARG(route->host));
 }
 
-static int use_tls(struct remote *remote, struct fetch_request *request, struct errctx *why)
+static int use_tls(struct remote *remote, const struct route *route, struct fetch_request *request,
+                   struct errctx *why)
 {
-    if (!remote->route.https)
+    if (!route->https)
         return 0;
     request->tls = client_tls(&remote->client);
-    request->tls_host = remote->route.tls_host;
-    request->tunnel = remote->route.tunnel;
+    request->tls_host = route->tls_host;
+    request->tunnel = route->tunnel;
     return request->tls != NULL ? 0 : err_set(why, ERR_TLS, "%s", remote->client.tls_error);
 }
 
@@ -160,8 +175,47 @@ static int prepare(struct attempt *attempt, struct fetch_request *request, struc
         return err_set(why, ERR_NOT_READY, "its credentials have not come yet");
     if (remote->client.error != NULL)
         return err_set(why, ERR_CONFIG, "%s", remote->client.error);
-    int err = find_addresses(attempt, request, why);
-    return err != 0 ? err : use_tls(remote, request, why);
+    request->peer = remote->route.peer;
+    int err = find_addresses(attempt, &remote->route, request, why);
+    return err != 0 ? err : use_tls(remote, &remote->route, request, why);
+}
+
+/* What the client adds goes to no other host than the remote's own. */
+static int write_detour_head(struct attempt *attempt, struct slice *ret_head, struct errctx *why)
+{
+    struct detour *detour = &attempt->detour;
+    struct slice tail = client_tail(&attempt->remote->client);
+    int err =
+        remote_write_head_to(attempt->remote, &detour->hop, &detour->route, attempt->message,
+                             attempt->number, attempt->body.len, &detour->arena, ret_head, why);
+    if (err != 0 || detour->hop.foreign || tail.len == 0)
+        return err;
+    size_t len = ret_head->len - (sizeof "\r\n" - 1);
+    char *head = arena_alloc(&detour->arena, len + tail.len);
+    memcpy(head, ret_head->ptr, len);
+    memcpy(head + len, tail.ptr, tail.len);
+    *ret_head = slice_make(head, len + tail.len);
+    return 0;
+}
+
+static int follow(struct attempt *attempt, struct errctx *why)
+{
+    struct detour *detour = &attempt->detour;
+    struct fetch_request request = {.deadline_ns = attempt->deadline_ns};
+    int err = detour_take(detour, attempt->remote, why);
+    if (err == 0)
+        err = write_detour_head(attempt, &request.head, why);
+    if (err == 0)
+        err = find_addresses(attempt, &detour->route, &request, why);
+    if (err == 0)
+        err = use_tls(attempt->remote, &detour->route, &request, why);
+    if (err != 0)
+        return err;
+    request.peer = detour->route.peer;
+    if (detour->hop.with_body)
+        request.body = attempt->body;
+    fetch_start(&attempt->fetch, &request);
+    return 0;
 }
 
 void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, struct slice body)
@@ -176,9 +230,11 @@ void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, s
     attempt->text_len = 0;
     attempt->sent_at_ns = clock_mono_ns();
     remote_count(remote->place, REMOTE_REQUESTS, 1);
-    struct fetch_request request = {.body = body,
-                                    .deadline_ns = attempt->sent_at_ns +
-                                                   remote->config->remote_timeout * NS_PER_MS};
+    attempt->message = message;
+    attempt->number = number;
+    attempt->body = body;
+    attempt->deadline_ns = attempt->sent_at_ns + remote->config->remote_timeout * NS_PER_MS;
+    struct fetch_request request = {.body = body, .deadline_ns = attempt->deadline_ns};
     if (prepare(attempt, &request, &why) != 0) {
         keep_text(attempt, why.text, strlen(why.text));
         loop_timer_set(attempt->loop, &attempt->unsent, attempt->sent_at_ns);
@@ -212,5 +268,6 @@ void attempt_fini(struct attempt *attempt)
 {
     bool released = fetch_fini(&attempt->fetch);
     check(released);
+    detour_end(&attempt->detour);
     free(attempt->head);
 }

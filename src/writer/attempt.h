@@ -13,6 +13,7 @@
 #include "fetch/fetch.h"
 #include "shm/delivery.h"
 #include "writer/answer.h"
+#include "writer/detour.h"
 #include "writer/remote.h"
 
 /* As much of an answer's text as goes to the log (Prometheus' number). */
@@ -36,6 +37,11 @@ struct attempt {
     struct loop_timer unsent; /* set while the end of an attempt that sends nothing is due */
     struct remote *remote;
     attempt_done_fn *done;
+    struct detour detour;
+    uint32_t message; /* these four are the request's */
+    uint32_t number;
+    struct slice body;
+    int64_t deadline_ns;
     char *head;
     struct net_address addresses[ROUTE_ADDRESSES];
     int64_t sent_at_ns;

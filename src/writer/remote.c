@@ -44,8 +44,16 @@ static void add_field(struct remote *remote, const char *name, const char *value
     remote->head_room += field.name.len + field.value.len + FIELD_OVERHEAD;
 }
 
-static int write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
-                      size_t body_len, char *head, size_t *ret_len, struct errctx *reterr)
+/* Where a request goes: to the remote's own URL or to where a redirect leads. */
+struct destination {
+    struct slice method;
+    const struct route *route;
+    bool with_body;
+};
+
+static int write_head_to(const struct remote *remote, const struct destination *to,
+                         uint32_t message, uint32_t attempt, size_t body_len, char *head,
+                         size_t cap, size_t *ret_len, struct errctx *reterr)
 {
     char number[16];
     size_t field_count = remote->field_count;
@@ -56,13 +64,35 @@ static int write_head(const struct remote *remote, uint32_t message, uint32_t at
         remote->fields[field_count++] =
             (struct http_field){SLICE_LITERAL("Retry-Attempt"), slice_make(number, (size_t)len)};
     }
-    const struct http_request request = {.method = SLICE_LITERAL("POST"),
-                                         .target = remote->route.target,
-                                         .host = remote->route.field,
+    const struct http_request request = {.method = to->method,
+                                         .target = to->route->target,
+                                         .host = to->route->field,
                                          .fields = remote->fields,
                                          .n_fields = field_count,
-                                         .content_length = (int64_t)body_len};
-    return http_request_write(&request, head, remote->head_room, ret_len, reterr);
+                                         .content_length = to->with_body ? (int64_t)body_len : -1};
+    return http_request_write(&request, head, cap, ret_len, reterr);
+}
+
+static int write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
+                      size_t body_len, char *head, size_t *ret_len, struct errctx *reterr)
+{
+    const struct destination own = {SLICE_LITERAL("POST"), &remote->route, true};
+    return write_head_to(remote, &own, message, attempt, body_len, head, remote->head_room, ret_len,
+                         reterr);
+}
+
+int remote_write_head_to(const struct remote *remote, const struct http_hop *hop,
+                         const struct route *route, uint32_t message, uint32_t attempt,
+                         size_t body_len, struct arena *arena, struct slice *ret_head,
+                         struct errctx *reterr)
+{
+    const struct destination to = {hop->method, route, hop->with_body};
+    size_t room = remote->head_room + route->target.len + route->field.len, len;
+    char *head = arena_alloc(arena, room);
+    int err = write_head_to(remote, &to, message, attempt, body_len, head, room, &len, reterr);
+    if (err == 0)
+        *ret_head = slice_make(head, len);
+    return err;
 }
 
 /* What a head cannot carry shows at the start, not at the first request. */

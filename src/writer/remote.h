@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "client/route.h"
 #include "config/config.h"
+#include "http/redirect.h"
 #include "http/request.h"
 #include "shm/layout.h"
 #include "writer/backlog.h"
@@ -60,6 +61,15 @@ void remote_fini(struct remote *remote);
  */
 size_t remote_write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
                          size_t body_len, char *head);
+
+/*
+ * The same for the place that a redirect leads to, in the arena: another method, perhaps no body.
+ * ERR_SYNTAX: it cannot be asked for.
+ */
+int remote_write_head_to(const struct remote *remote, const struct http_hop *hop,
+                         const struct route *route, uint32_t message, uint32_t attempt,
+                         size_t body_len, struct arena *arena, struct slice *ret_head,
+                         struct errctx *reterr) MUST_USE;
 
 /* Whether a receiver that does not understand 2.0 is sent 1.0 instead. */
 bool remote_may_fall_back(const struct remote *remote);

@@ -16,7 +16,7 @@ import pytest
 
 from lib.limpet import Limpet, config, job, remote, write_atomically
 from lib.proc import BUILD, Process, free_port, port_is_open, wait_until
-from lib.remote_write import Receiver
+from lib.remote_write import Answer, Receiver
 from lib.target import Reply, Target
 
 BODY = b"page_total 1\n"
@@ -423,6 +423,26 @@ def test_redirects_are_followed_but_not_for_ever(tmp_path):
         assert len(circle.requests) >= 11
         # The same host needs no other connection.
         assert target.connections <= 4
+
+
+def test_a_remote_that_has_moved(tmp_path):
+    moved_to = lambda url: Answer(status=308, headers={"Location": url})
+    credentials = {"bearer_token": "abc"}
+    with Receiver() as receiver, Receiver() as front, Receiver() as gone, Target(BODY) as target:
+        front.default = moved_to(receiver.url)
+        gone.default = Answer(status=302, headers={"Location": "/elsewhere"})
+        settings = config(job("a", [target.address]), remote(front.url, **credentials),
+                          remote(gone.url, follow_redirects=False))
+        with Limpet(tmp_path, settings) as limpet:
+            wait_for_up(receiver, "a", 1)
+            gone.wait_for(lambda r: len(r.requests) >= 2)
+            limpet.stop()
+        assert not receiver.problems() and not front.problems()
+        assert len(front.requests) == len(receiver.requests)
+        for first, second in zip(front.requests, receiver.requests):
+            assert first.body == second.body and second.method == "POST"
+            assert second.header("Authorization") == "Bearer abc"  # the same host
+        assert {request.path for request in gone.requests} == {"/api/v1/write"}
 
 
 def test_credentials_do_not_go_to_strangers(tmp_path):
