@@ -55,8 +55,8 @@ static bool is_its_turn(const struct carrier *carrier, const struct spool_record
         return false;
     if ((record->lanes & ~carrier->lanes) == 0)
         return true;
-    for (uint32_t i = 0; i < carrier->remote->shard_count; i++) {
-        struct carrier *other = &carrier->remote->shards[i].carrier;
+    for (uint32_t i = 0; i < carrier->remote->shards.count; i++) {
+        struct carrier *other = &carrier->remote->shards.items[i].carrier;
         struct spool_record first;
         struct spool_mark mark;
         if (other == carrier || (other->lanes & record->lanes) == 0)

@@ -18,9 +18,9 @@
 #include "http/request.h"
 #include "shm/layout.h"
 #include "writer/backlog.h"
+#include "writer/shards.h"
 
 struct metadata_sender;
-struct shard;
 
 struct remote {
     const struct config_remote *config; /* borrowed from the configuration */
@@ -35,11 +35,12 @@ struct remote {
     uint32_t message;         /* the version of remote write for new batches: 1 or 2 */
     bool speaks_v2;           /* the receiver has shown that it understands 2.0 */
     struct backlog backlog;
-    struct shard *shards;
-    uint32_t shard_count;
     struct metadata_sender *metadata;
-    uint32_t
-        barrier; /* batches of a predecessor with other shards; nothing new before they are done */
+    struct shards shards;
+    uint64_t taken;       /* items out of the rings */
+    int64_t sent_at_ns;   /* when something was sent with an outcome */
+    int64_t waited_at_ns; /* when a shard last began to wait before a repeat, and how long */
+    int64_t wait_ms;
 
     /* private */
     int64_t log_again_ns;

@@ -79,7 +79,7 @@ static void set_timer(struct shard *shard, int64_t wait_ms)
 /* ---- Collecting ---- */
 
 /* An empty batch at the least position of the shard's lanes. */
-static void reset_batch(struct shard *shard)
+void shard_reset(struct shard *shard)
 {
     struct shm_batch *batch = &shard->batch;
     *batch = (struct shm_batch){.lanes = shard->lanes, .rings = shard->writer->source_count};
@@ -126,7 +126,7 @@ void shard_init(struct shard *shard, struct writer *writer, struct remote *remot
     if (left != NULL)
         take_up_batch(shard, left);
     else
-        reset_batch(shard);
+        shard_reset(shard);
 }
 
 /* Nothing of the shard's lanes lies before the batch's end: their positions move there. */
@@ -192,10 +192,16 @@ static bool holds_half(const struct shard *shard)
 static void begin_batch(struct shard *shard);
 static void relieve(struct shard *shard);
 
+/* Nothing new does while lanes are about to change hands. */
+static bool may_begin(const struct shard *shard)
+{
+    return shard->remote->shards.barrier == 0 && shard->remote->shards.next == 0;
+}
+
 /* A batch that leaves nothing to send (all too old, say) or is stored is over at once. */
 static void take_batches(struct shard *shard)
 {
-    while (shard->state == SHARD_COLLECTING && shard->remote->barrier == 0) {
+    while (shard->state == SHARD_COLLECTING && may_begin(shard)) {
         if (!shard->is_full)
             collect(shard);
         bool is_ready = shard->is_full || shard->is_due || shard->writer->flushing;
@@ -217,7 +223,7 @@ void shard_poke(struct shard *shard)
     if (shard->lanes == 0)
         return;
     take_batches(shard);
-    if (!shard->writer->flushing)
+    if (!shard->writer->flushing && shard->remote->shards.next == 0)
         carrier_poke(&shard->carrier);
 }
 
@@ -337,6 +343,7 @@ static void note_intake(const struct shard *shard)
     const struct build_tally *histograms = &shard->built.of[DELIVERY_HISTOGRAMS];
     const struct build_tally *exemplars = &shard->built.of[DELIVERY_EXEMPLARS];
     struct shm_slot *slot = shard->writer->slot;
+    shard->remote->taken += shard->built.passed;
     slot_add(slot, COUNTER_WRITER_HISTOGRAMS_IN, histograms->sent);
     slot_add(slot, COUNTER_WRITER_EXEMPLARS_IN, exemplars->sent);
     slot_add(slot, COUNTER_WRITER_SAMPLES_IN,
@@ -404,15 +411,6 @@ static void on_timer(struct loop_timer *timer)
 
 /* ---- Answers ---- */
 
-/* When the last batch of a predecessor with other lanes is over, all lanes may go on. */
-static void lower_barrier(struct remote *remote)
-{
-    if (remote->barrier == 0 || --remote->barrier > 0)
-        return;
-    for (uint32_t i = 0; i < remote->shard_count; i++)
-        reset_batch(&remote->shards[i]);
-}
-
 static uint64_t damaged_in(const struct delivery_outcome *outcome)
 {
     uint64_t sum = 0;
@@ -437,8 +435,8 @@ static void finish_batch(struct shard *shard)
     shard->attempts = 0;
     shard->state = SHARD_COLLECTING;
     backoff_reset(&shard->backoff);
-    reset_batch(shard);
-    lower_barrier(shard->remote);
+    shard_reset(shard);
+    shards_lower_barrier(shard->remote);
     writer_acknowledge(writer);
 }
 
@@ -705,12 +703,17 @@ static void relieve(struct shard *shard)
 
 uint64_t shard_hunger(const struct shard *shard)
 {
-    if (shard->state != SHARD_COLLECTING || shard->remote->barrier > 0 || shard->lanes == 0)
+    if (shard->state != SHARD_COLLECTING || !may_begin(shard) || shard->lanes == 0)
         return 0;
     if (shard->batch.samples == 0)
         return 1;
     uint64_t missing = samples_to_collect(shard) - shard->batch.samples;
     return missing > 0 ? missing * sizeof(uint64_t) : 1;
+}
+
+bool shard_rest(struct shard *shard)
+{
+    return carrier_rest(&shard->carrier) && shard->state == SHARD_COLLECTING;
 }
 
 bool shard_is_sending(const struct shard *shard)

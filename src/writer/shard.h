@@ -85,6 +85,12 @@ void shard_poke(struct shard *shard);
  */
 uint64_t shard_hunger(const struct shard *shard);
 
+/* Begins anew where the positions of its lanes are. Nothing may be under way. */
+void shard_reset(struct shard *shard);
+
+/* Gives back what it can. True: nothing is under way. */
+bool shard_rest(struct shard *shard);
+
 /* A request is under way. */
 bool shard_is_sending(const struct shard *shard);
 

@@ -87,7 +87,9 @@ void verdict_retry(const struct attempt *attempt, uint32_t attempts, int64_t wai
 {
     struct remote *remote = attempt->remote;
     uint64_t unsaid;
-    if (remote_may_log(remote, clock_mono_ns(), &unsaid))
+    remote->waited_at_ns = clock_mono_ns();
+    remote->wait_ms = wait_ms;
+    if (remote_may_log(remote, remote->waited_at_ns, &unsaid))
         log_warn(MSG("sending failed; it will be repeated"),
                  STR("remote_name", remote->config->name), STR("url", remote->config->url),
                  INT("status", attempt->status), SLICE("answer", attempt_text(attempt)),
@@ -106,6 +108,7 @@ bool verdict_is_not_understood(const struct attempt *attempt, uint32_t message, 
 
 void verdict_sent(struct remote *remote, size_t bytes, int64_t newest_ms)
 {
+    remote->sent_at_ns = clock_mono_ns();
     remote_count(remote->place, REMOTE_BYTES, bytes);
     if (newest_ms > 0 && (uint64_t)newest_ms > remote_get(remote->place, REMOTE_HIGHEST_SENT_MS))
         remote_set(remote->place, REMOTE_HIGHEST_SENT_MS, (uint64_t)newest_ms);

@@ -56,45 +56,10 @@ static int prepare_builder(struct writer *writer, struct errctx *reterr)
 
 /* ---- Remotes ---- */
 
-static uint32_t shards_wanted(const struct config_remote *config)
-{
-    int64_t wanted = config->queue_config.min_shards;
-    return wanted < 1 ? 1 : wanted > SHM_MAX_SHARDS ? SHM_MAX_SHARDS : (uint32_t)wanted;
-}
-
-/*
- * As many shards as wanted, and for a while those that have to finish a batch of a predecessor with
- * more. If any left batch has other lanes than its shard has now, nothing new starts before all of
- * them are done.
- */
-static void start_shards(struct writer *writer, struct remote *remote)
-{
-    uint32_t wanted = shards_wanted(remote->config);
-    uint32_t count = wanted;
-    uint32_t left = 0;
-    bool differs = false;
-    for (uint32_t i = 0; i < SHM_MAX_SHARDS; i++) {
-        const struct shm_batch *batch = delivery_batch(remote->place, i);
-        if (batch == NULL)
-            continue;
-        left++;
-        if (i >= count)
-            count = i + 1;
-        differs |= i >= wanted || batch->lanes != shard_lanes(i, wanted);
-    }
-    remote->barrier = differs ? left : 0;
-    remote->shard_count = count;
-    remote->shards = calloc(count, sizeof *remote->shards);
-    check(remote->shards != NULL);
-    for (uint32_t i = 0; i < count; i++)
-        shard_init(&remote->shards[i], writer, remote, i, i < wanted ? shard_lanes(i, wanted) : 0);
-}
-
 static void show_settings(const struct remote *remote)
 {
     const struct config_queue *queue = &remote->config->queue_config;
     remote_set(remote->place, REMOTE_MESSAGE, remote->message);
-    remote_set(remote->place, REMOTE_SHARDS, shards_wanted(remote->config));
     remote_set(remote->place, REMOTE_SHARDS_MAX, (uint64_t)queue->max_shards);
     remote_set(remote->place, REMOTE_SHARDS_MIN, (uint64_t)queue->min_shards);
     remote_set(remote->place, REMOTE_SHARD_CAPACITY, (uint64_t)queue->capacity);
@@ -152,7 +117,7 @@ static int start_remote(struct writer *writer, struct remote *remote, struct err
     backlog_open(&remote->backlog, &writer->delivery, remote, writer->storage_fd,
                  (struct spool_limits){spool->max_bytes, spool->max_age});
     show_settings(remote);
-    start_shards(writer, remote);
+    shards_start(writer, remote);
     start_metadata(writer, remote);
     return 0;
 }
@@ -243,10 +208,8 @@ void writer_supply(struct writer *writer, struct supplies *supplies)
 void writer_fini(struct writer *writer)
 {
     for (uint32_t i = 0; i < writer->remote_count; i++) {
-        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++)
-            shard_fini(&writer->remotes[i].shards[j]);
+        shards_fini(&writer->remotes[i]);
         backlog_close(&writer->remotes[i].backlog);
-        free(writer->remotes[i].shards);
         if (writer->remotes[i].metadata != NULL)
             metadata_sender_fini(writer->remotes[i].metadata);
         free(writer->remotes[i].metadata);
@@ -311,12 +274,8 @@ void writer_poke(struct writer *writer)
     int64_t now_ns = clock_mono_ns();
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         struct remote *remote = &writer->remotes[i];
-        uint64_t pending = 0;
-        for (uint32_t j = 0; j < remote->shard_count; j++) {
-            shard_poke(&remote->shards[j]);
-            pending += shard_pending(&remote->shards[j]);
-        }
-        remote_set(remote->place, REMOTE_SAMPLES_PENDING, pending);
+        shards_poke(writer, remote, now_ns);
+        remote_set(remote->place, REMOTE_SAMPLES_PENDING, shards_pending(remote));
         backlog_tend(&remote->backlog, now_ns);
     }
     writer_acknowledge(writer);
@@ -332,8 +291,9 @@ static uint64_t bytes_to_wake_for(const struct writer *writer)
         return UINT64_MAX; /* only room is to be given back */
     uint64_t least = 0;
     for (uint32_t i = 0; i < writer->remote_count; i++) {
-        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
-            uint64_t hunger = shard_hunger(&writer->remotes[i].shards[j]);
+        const struct shards *shards = &writer->remotes[i].shards;
+        for (uint32_t j = 0; j < shards->count; j++) {
+            uint64_t hunger = shard_hunger(&shards->items[j]);
             if (hunger > 0 && (least == 0 || hunger < least))
                 least = hunger;
         }
@@ -369,10 +329,8 @@ bool writer_may_sleep(struct writer *writer)
 bool writer_is_sending(const struct writer *writer)
 {
     for (uint32_t i = 0; i < writer->remote_count; i++) {
-        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
-            if (shard_is_sending(&writer->remotes[i].shards[j]))
-                return true;
-        }
+        if (shards_are_sending(&writer->remotes[i]))
+            return true;
     }
     return false;
 }
@@ -396,10 +354,7 @@ bool writer_abort(struct writer *writer)
             metadata_sender_abort(metadata);
             is_quiet &= metadata_sender_is_quiet(metadata);
         }
-        for (uint32_t j = 0; j < writer->remotes[i].shard_count; j++) {
-            shard_abort(&writer->remotes[i].shards[j]);
-            is_quiet &= shard_is_quiet(&writer->remotes[i].shards[j]);
-        }
+        is_quiet &= shards_abort(&writer->remotes[i]);
     }
     return is_quiet;
 }

@@ -43,7 +43,7 @@ static struct receiver_reply whim(void *context, size_t number,
         return (struct receiver_reply){RECEIVER_ANSWER, 503, NULL, "down"};
     }
     if (dice_roll(&whims->dice, 200) == 0)
-        whims->outage = dice_roll(&whims->dice, 300);
+        whims->outage = dice_roll(&whims->dice, 80);
     if (dice_roll(&whims->dice, 100) >= whims->faults)
         return (struct receiver_reply){.action = RECEIVER_STORE};
     return faults[dice_roll(&whims->dice, sizeof faults / sizeof *faults)];
@@ -123,6 +123,9 @@ static void run(struct world *world, uint32_t scrapers, struct whims *whims)
         scrape_some(world);
         for (uint32_t turns = dice_roll(&world->dice, 4); turns > 0; turns--)
             rig_turn(&rig, 1);
+        if (dice_roll(&world->dice, 6) == 0)
+            shards_change(&rig.writer.remotes[dice_roll(&world->dice, 2)],
+                          1 + dice_roll(&world->dice, 8));
         if (dice_roll(&world->dice, 8) == 0) {
             change_configuration(world);
             rig_crash(&rig);
