@@ -72,6 +72,7 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->exceeds_buckets = false;
     body->error.text[0] = '\0';
     begin_parser(body);
+    metadata_draft_clear(&body->metadata);
     harvest_begin(&body->harvest, body->plan == NULL ? 0 : body->plan->count, source->limit);
 }
 
@@ -94,6 +95,7 @@ void body_end(struct body *body, struct plans *plans)
 void body_fini(struct body *body)
 {
     harvest_fini(&body->harvest);
+    metadata_draft_fini(&body->metadata);
     free(body->kept);
 }
 
@@ -339,6 +341,7 @@ static void take_entry(struct body *body, const char *start, const struct exposi
                        struct plan_sample sample)
 {
     struct plan_entry found = recognise(body, start, entry);
+    metadata_draft_settle(&body->metadata, body->predicts ? found.hash : 0);
     if (is_full(body)) {
         leave_out(body, entry);
         return;
@@ -459,6 +462,12 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
         case EXPOSITION_ERROR:
             fail_as_parser(body);
             return bytes.len;
+        case EXPOSITION_TYPE:
+        case EXPOSITION_HELP:
+        case EXPOSITION_UNIT:
+            metadata_draft_note(&body->metadata, &entry, body->source.format);
+            at_start = false;
+            break;
         default:
             at_start = false;
             break;
@@ -557,4 +566,30 @@ bool body_followed_plan(const struct body *body)
 {
     return body->plan != NULL && !body->harvest.is_drafted &&
            body->harvest.count == body->plan->count;
+}
+
+/* While a body is predicted, what it says of families is known with the plan. */
+static bool said_what_was_expected(const struct body *body)
+{
+    return body->predicts || body->metadata.print == body->plan->metadata.print;
+}
+
+int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan)
+{
+    const struct harvest *harvest = &body->harvest;
+    const struct plan_columns *columns =
+        harvest->is_drafted || body->plan == NULL ? &harvest->draft : &body->plan->columns;
+    struct metadata metadata;
+    if (body_followed_plan(body) && said_what_was_expected(body)) {
+        *ret_plan = body->plan;
+        plan_retain(body->plan);
+        return 0;
+    }
+    const struct metadata *before =
+        body->predicts && body->plan != NULL ? &body->plan->metadata : NULL;
+    int err = metadata_make(plans->store, &body->metadata, before, columns->hashes, harvest->count,
+                            &metadata);
+    return err != 0 ? err
+                    : plans_get(plans, body->source.context, body->source.format,
+                                body->source.flags, columns, harvest->count, metadata, ret_plan);
 }

@@ -61,6 +61,7 @@ struct body {
     bool exceeds_buckets;    /* a histogram has more than the limit however it is reduced */
     uint32_t predicted;
     uint32_t learnt;
+    struct metadata_draft metadata;
     struct errctx error; /* why it is not COMPLETE */
     /* private */
     struct body_tools *tools;
@@ -89,6 +90,12 @@ void body_finish(struct body *body);
 
 /* Whether all of the plan and nothing else was there. */
 bool body_followed_plan(const struct body *body);
+
+/*
+ * What it will be expected to be the next time; a reference for the caller. Only of a COMPLETE body
+ * with samples. -ENOSPC.
+ */
+int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan) MUST_USE;
 
 /* Gives back what the harvest owns, for plans is where a guessed plan is released. */
 void body_end(struct body *body, struct plans *plans);

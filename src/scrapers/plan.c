@@ -42,9 +42,10 @@ static uint64_t key_of(const struct line_context *context, enum exposition_forma
     return hash64(columns->types, count * sizeof(*columns->types), key);
 }
 
-static bool same_plan(const struct plan *plan, const struct plan_columns *columns, uint32_t count)
+static bool same_plan(const struct plan *plan, const struct plan_columns *columns, uint32_t count,
+                      uint32_t metadata)
 {
-    return plan->count == count &&
+    return plan->count == count && plan->metadata.ref == metadata &&
            memcmp(plan->columns.hashes, columns->hashes, count * sizeof(*columns->hashes)) == 0 &&
            memcmp(plan->columns.lines, columns->lines, count * sizeof(*columns->lines)) == 0;
 }
@@ -137,11 +138,11 @@ static void make_recent(struct plan *plan)
 
 int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
               unsigned flags, const struct plan_columns *columns, uint32_t count,
-              struct plan **ret_plan)
+              struct metadata metadata, struct plan **ret_plan)
 {
-    uint64_t key = key_of(context, format, flags, columns, count);
+    uint64_t key = key_of(context, format, flags, columns, count) ^ metadata.ref;
     struct plan *plan = plans->buckets[key & plans->mask];
-    while (plan != NULL && (plan->key != key || !same_plan(plan, columns, count)))
+    while (plan != NULL && (plan->key != key || !same_plan(plan, columns, count, metadata.ref)))
         plan = plan->next;
     if (plan == NULL) {
         plan = copy_columns(columns, count);
@@ -151,9 +152,11 @@ int plans_get(struct plans *plans, struct line_context *context, enum exposition
         plan->context = context;
         int err = make_layout(plans, plan);
         if (err != 0) {
+            metadata_release(plans->store, &metadata);
             free(plan);
             return err;
         }
+        plan->metadata = metadata;
         context->references++;
         if (plans->count > plans->mask)
             grow(plans);
@@ -161,6 +164,8 @@ int plans_get(struct plans *plans, struct line_context *context, enum exposition
         plans->buckets[key & plans->mask] = plan;
         plans->count++;
     }
+    if (plan->metadata.gaps != metadata.gaps)
+        metadata_release(plans->store, &metadata);
     make_recent(plan);
     plan->references++;
     *ret_plan = plan;
@@ -201,6 +206,7 @@ void plan_release(struct plans *plans, struct plan *plan)
     line_context_release(plans->contexts, plan->context);
     if (plan->layout != 0)
         series_release(plans->store, plan->layout);
+    metadata_release(plans->store, &plan->metadata);
     free(plan);
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "scrapers/line.h"
+#include "scrapers/metadata.h"
 #include "scrapers/refmap.h"
 
 /* A longer gap has the length 0: it cannot be predicted. */
@@ -44,6 +45,7 @@ struct plan {
     unsigned flags; /* of exposition_begin, with which the bodies are read */
     bool has_histograms;
     bool plain; /* its lines are those of the layout, one for one, none of them reserved */
+    struct metadata metadata; /* of the families that are exposed */
     struct plan_columns columns;
 };
 
@@ -65,10 +67,11 @@ void plans_init(struct plans *plans, struct series_store *store, struct line_con
                 const uint32_t *reserved, uint32_t reserved_count);
 void plans_fini(struct plans *plans);
 
-/* The plan with these entries; a reference for the caller, who keeps his of the lines. -ENOSPC. */
+/* The plan with these entries; a reference for the caller, who keeps his of the lines; the metadata
+   is the plan's from now on, whatever comes of it. -ENOSPC. */
 int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
               unsigned flags, const struct plan_columns *columns, uint32_t count,
-              struct plan **ret_plan) MUST_USE;
+              struct metadata metadata, struct plan **ret_plan) MUST_USE;
 
 /* A plan of the context whose first gap these bytes begin with, or NULL; no reference. */
 struct plan *plans_guess(const struct line_context *context, enum exposition_format format,

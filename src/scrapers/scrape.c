@@ -276,31 +276,50 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
 }
 
 /*
- * What it served becomes what is expected. An answer without a byte, as a bad one, says nothing;
- * one without a sample says that there are none.
+ * What it served becomes what is expected: true, and a reference of its plan, or NULL if there were
+ * no samples. An answer without a byte, as a bad one, says nothing.
  */
-static void learn_plan(struct scrape *scrape)
+static bool make_plan(struct scrape *scrape, struct plan **ret_plan)
+{
+    struct plans *plans = &scrape->target->scraper->plans;
+    *ret_plan = NULL;
+    if (scrape->failure != NO_FAILURE || !scrape->uses_body)
+        return false;
+    return scrape->body.harvest.count == 0 || body_plan(&scrape->body, plans, ret_plan) == 0;
+}
+
+static void set_plan(struct target *target, struct plan *plan)
+{
+    plan_release(&target->scraper->plans, target->plan);
+    target->plan = plan;
+}
+
+/* So many scrapes more metadata of a family is known after it was exposed last. */
+#define METADATA_SCRAPES 10u
+
+/*
+ * What is known of the target's families with this scrape: those that it exposes, and for a while
+ * those that it has exposed. A reference for the caller; 0: nothing is known.
+ */
+static uint32_t make_metadata(const struct scrape *scrape, const struct plan *plan)
 {
     struct target *target = scrape->target;
-    struct plans *plans = &target->scraper->plans;
-    struct body *body = &scrape->body;
-    struct plan *plan = NULL;
-    if (!scrape->uses_body)
-        return;
-    if (body->harvest.count == 0) {
-        plan_release(plans, target->plan);
-        target->plan = NULL;
-        return;
+    struct series_store *store = &target->scraper->store;
+    uint32_t known = series_target_state(store, target->ref).metadata;
+    uint32_t exposed = plan != NULL ? plan->metadata.ref : 0;
+    uint32_t ref = known;
+    if (scrape->failure == NO_FAILURE && known != exposed) {
+        bool is_new = target->metadata_left == 0 || target->metadata != exposed;
+        target->metadata_left = is_new ? METADATA_SCRAPES : target->metadata_left - 1;
+        target->metadata = exposed;
+        if (target->metadata_left == 0)
+            ref = exposed;
+        else if (is_new && metadata_unite(store, exposed, known, &ref) == 0)
+            return ref;
     }
-    if (body_followed_plan(body)) {
-        plan = body->plan;
-        plan_retain(plan);
-    } else if (plans_get(plans, target->context, body->source.format, body->source.flags,
-                         &body->harvest.draft, body->harvest.count, &plan) != 0) {
-        return;
-    }
-    plan_release(plans, target->plan);
-    target->plan = plan;
+    if (ref != 0)
+        series_retain(store, ref);
+    return ref;
 }
 
 static void set_series(struct target *target, uint32_t series)
@@ -320,8 +339,14 @@ static void commit(struct scrape *scrape)
     fill_report(scrape, committed.report);
     committed.reports_extra = reports_extra(target);
     committed.send_samples = scrape->failure == NO_FAILURE;
+    struct plan *plan;
+    bool is_planned = make_plan(scrape, &plan);
+    committed.metadata = make_metadata(scrape, plan);
     int64_t samples = commit_scrape(&scraper->commit, &committed, &scraper->outcome);
+    if (committed.metadata != 0)
+        series_release(&scraper->store, committed.metadata);
     if (samples < 0) {
+        plan_release(&scraper->plans, plan);
         count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
         return;
     }
@@ -329,8 +354,8 @@ static void commit(struct scrape *scrape)
     count(scraper, COUNTER_STALE_MARKERS, scraper->outcome.stale.count);
     count_outcome(scrape, &scraper->outcome);
     set_series(target, outcome_tracked_count(&scraper->outcome));
-    if (committed.send_samples)
-        learn_plan(scrape);
+    if (is_planned)
+        set_plan(target, plan);
 }
 
 /* Time stands or has gone back: nothing of the scrape is newer than what was sent. */

@@ -43,11 +43,13 @@ struct target {
     struct detour *detour;   /* NULL: no redirects are being followed */
     struct line_context *context;
     struct exemplar_memory exemplars;
-    struct plan *plan;     /* what it served in its last good scrape, or NULL */
-    const char *fallback;  /* protocol's word, or NULL */
-    struct scrape *scrape; /* that is running, or NULL */
-    char *head;            /* of the request */
-    char *error;           /* it cannot be asked, and why; else NULL */
+    struct plan *plan; /* what it served in its last good scrape, or NULL */
+    uint32_t metadata; /* METADATA record of what it exposes now; its own are those of the plan */
+    uint32_t metadata_left; /* for so many scrapes families are remembered that are gone */
+    const char *fallback;   /* protocol's word, or NULL */
+    struct scrape *scrape;  /* that is running, or NULL */
+    char *head;             /* of the request */
+    char *error;            /* it cannot be asked, and why; else NULL */
     uint32_t head_len;
     uint32_t base_len;     /* of it, the part that stays: without credentials and empty line */
     uint32_t tail_version; /* of the client whose credentials it has */

@@ -251,19 +251,12 @@ static void assert_same(const struct body *a, const struct body *b)
 }
 
 /* The plan for the next body, as after a good scrape. */
-static void learn_plan(struct bench *bench, const struct body *body, struct plan **plan)
+static void learn_plan(struct bench *bench, struct body *body, struct plan **plan)
 {
     struct plan *fresh = NULL;
     if (body->state != BODY_COMPLETE || body->harvest.count == 0)
         return;
-    if (body_followed_plan(body)) {
-        fresh = body->plan;
-        plan_retain(fresh);
-    } else {
-        assert_int_equal(plans_get(&bench->plans, bench->context, EXPOSITION_TEXT, 0,
-                                   &body->harvest.draft, body->harvest.count, &fresh),
-                         0);
-    }
+    assert_int_equal(body_plan(body, &bench->plans, &fresh), 0);
     plan_release(&bench->plans, *plan);
     *plan = fresh;
 }

@@ -316,6 +316,113 @@ static void exemplars_are_not_looked_at_if_no_remote_wants_them(void **state)
     rig_free(rig);
 }
 
+/* ---- metadata ---- */
+
+/* "name type help unit;" of each family that is known of target 1. */
+static const char *known_families(struct rig *rig)
+{
+    static char text[1024];
+    const struct series_store *store = &rig->scraper.store;
+    uint32_t ref = series_target_state(store, rig_target(rig, 1)->ref).metadata;
+    uint32_t count = ref == 0 ? 0 : series_count(store, ref);
+    text[0] = '\0';
+    for (uint32_t i = 0; i < count; i++) {
+        struct family family = series_family(store, ref, i);
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof(text) - len, "%.*s %u %.*s %.*s;", SLICE_ARG(family.name),
+                 family.type, SLICE_ARG(family.help), SLICE_ARG(family.unit));
+    }
+    return text;
+}
+
+#define A "# HELP a_total How \\\\ many.\n# TYPE a_total counter\na_total 1\n"
+#define B "# TYPE b gauge\nb 1\nb{c=\"d\"} 2\n"
+#define C "# HELP c See.\nc 3\n"
+
+static const struct rig_answer A_B = RIG_BODY(A B);
+static const struct rig_answer A_B_C = RIG_BODY(A B C);
+static const struct rig_answer B_C = RIG_BODY(B C);
+
+static void what_comments_say_is_known_of_the_target(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    for (int i = 0; i < 3; i++) { /* read, then predicted */
+        (void)rig_scrape(rig, 1, &A_B);
+        assert_string_equal(known_families(rig), "a_total 1 How \\ many. ;b 2  ;");
+    }
+    (void)rig_scrape(rig, 1, &A_B_C); /* the others are not read again */
+    assert_string_equal(known_families(rig), "a_total 1 How \\ many. ;b 2  ;c 0 See. ;");
+    rig_restart(rig);
+    assert_string_equal(known_families(rig), "a_total 1 How \\ many. ;b 2  ;c 0 See. ;");
+    rig_free(rig);
+}
+
+static void a_failed_scrape_changes_nothing_about_families(void **state)
+{
+    (void)state;
+    static const struct rig_answer bad = RIG_BODY(B "{\n");
+    struct rig *rig = new_rig(NULL, 0);
+    (void)rig_scrape(rig, 1, &A_B);
+    (void)rig_scrape(rig, 1, &bad);
+    assert_string_equal(known_families(rig), "a_total 1 How \\ many. ;b 2  ;");
+    rig_free(rig);
+}
+
+static void a_family_is_known_for_ten_scrapes_more(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    (void)rig_scrape(rig, 1, &A_B_C);
+    for (int i = 0; i < 10; i++) {
+        (void)rig_scrape(rig, 1, &B_C);
+        assert_string_equal(known_families(rig), "a_total 1 How \\ many. ;b 2  ;c 0 See. ;");
+    }
+    (void)rig_scrape(rig, 1, &B_C);
+    assert_string_equal(known_families(rig), "b 2  ;c 0 See. ;");
+    rig_free(rig);
+}
+
+static void replicas_share_what_is_known(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new_with_jobs("");
+    const struct rig_target targets[] = {{.id = 1}, {.id = 2}};
+    rig_table(rig, targets, 2);
+    (void)rig_scrape(rig, 1, &A_B);
+    (void)rig_scrape(rig, 2, &A_B);
+    assert_int_equal(series_target_state(&rig->scraper.store, rig_target(rig, 1)->ref).metadata,
+                     series_target_state(&rig->scraper.store, rig_target(rig, 2)->ref).metadata);
+    rig_free(rig);
+}
+
+static void metadata_of_protobuf_is_the_same(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        struct made made;
+        struct strbuf body = STRBUF_GROWING;
+        put_counter(&body, "a_total", 1 + i, 0);
+        put_native(&body, 3, 4, 4);
+        wrap_proto(&made, &body);
+        (void)rig_scrape(rig, 1, &made.answer);
+        assert_string_equal(known_families(rig), "a_total 1 Helps. ;h 3  ;");
+        strbuf_fini(&made.text);
+    }
+    rig_free(rig);
+}
+
+static void units_of_openmetrics_are_known(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    (void)scrape_openmetrics(rig, "# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n"
+                                  "# HELP a_seconds \\\"So\\\".\na_seconds 1\n# EOF\n");
+    assert_string_equal(known_families(rig), "a_seconds 2 \"So\". seconds;");
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +437,12 @@ int main(void)
         cmocka_unit_test(an_exemplar_is_sent_once),
         cmocka_unit_test(exemplars_that_are_not_right_are_left_out_alone),
         cmocka_unit_test(exemplars_are_not_looked_at_if_no_remote_wants_them),
+        cmocka_unit_test(what_comments_say_is_known_of_the_target),
+        cmocka_unit_test(a_failed_scrape_changes_nothing_about_families),
+        cmocka_unit_test(a_family_is_known_for_ten_scrapes_more),
+        cmocka_unit_test(replicas_share_what_is_known),
+        cmocka_unit_test(metadata_of_protobuf_is_the_same),
+        cmocka_unit_test(units_of_openmetrics_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/metadata.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+/* ---- what the parser sees ---- */
+
+void metadata_draft_clear(struct metadata_draft *draft)
+{
+    draft->count = draft->settled = 0;
+    draft->print = 0;
+    if (draft->texts.total > 0)
+        arena_reset(&draft->texts);
+}
+
+void metadata_draft_fini(struct metadata_draft *draft)
+{
+    free(draft->items);
+    arena_fini(&draft->texts);
+    *draft = (struct metadata_draft){0};
+}
+
+/* The last one if it has this name, which it has where a family's lines stand together. */
+static struct metadata_family *item_of(struct metadata_draft *draft, struct slice name)
+{
+    struct metadata_family *last = draft->count > 0 ? &draft->items[draft->count - 1] : NULL;
+    if (last != NULL && draft->count > draft->settled && slice_equal(last->family.name, name))
+        return last;
+    if (draft->count == draft->room) {
+        draft->room = draft->room == 0 ? 64 : 2 * draft->room;
+        draft->items = realloc(draft->items, draft->room * sizeof(*draft->items));
+        check(draft->items != NULL);
+    }
+    struct metadata_family *item = &draft->items[draft->count];
+    *item = (struct metadata_family){.family.name = arena_slice(&draft->texts, name),
+                                     .order = draft->count};
+    draft->count++;
+    return item;
+}
+
+static uint64_t add_print(uint64_t print, struct slice text)
+{
+    return hash64(text.ptr, text.len, print + text.len);
+}
+
+static struct slice decoded(struct metadata_draft *draft, struct slice raw,
+                            enum exposition_format format)
+{
+    char *text = arena_alloc(&draft->texts, raw.len + 1);
+    return slice_make(text, exposition_decode_help(raw, format, text));
+}
+
+void metadata_draft_note(struct metadata_draft *draft, const struct exposition_entry *entry,
+                         enum exposition_format format)
+{
+    struct metadata_family *item = item_of(draft, entry->family);
+    draft->print = add_print(draft->print + (uint64_t)entry->kind, entry->family);
+    if (entry->kind == EXPOSITION_TYPE) {
+        item->family.type = (uint32_t)entry->type; /* numbered alike */
+        item->has_type = true;
+        draft->print += (uint64_t)entry->type;
+        return;
+    }
+    draft->print = add_print(draft->print, entry->text);
+    if (entry->kind == EXPOSITION_HELP) {
+        item->family.help = decoded(draft, entry->text, format);
+        item->has_help = true;
+    } else {
+        item->family.unit = arena_slice(&draft->texts, entry->text);
+        item->has_unit = true;
+    }
+}
+
+void metadata_draft_settle(struct metadata_draft *draft, uint64_t gap)
+{
+    while (draft->settled < draft->count)
+        draft->items[draft->settled++].gap = gap;
+}
+
+/* ---- one for each family ---- */
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct metadata_family *left = a;
+    const struct metadata_family *right = b;
+    int order = slice_compare(left->family.name, right->family.name);
+    if (order != 0)
+        return order;
+    return left->order < right->order ? -1 : left->order > right->order;
+}
+
+/* What is said later of a family counts, for each of the three. */
+static void merge(struct metadata_family *into, const struct metadata_family *later)
+{
+    if (later->has_help)
+        into->family.help = later->family.help;
+    if (later->has_type)
+        into->family.type = later->family.type;
+    if (later->has_unit)
+        into->family.unit = later->family.unit;
+    into->has_help |= later->has_help;
+    into->has_type |= later->has_type;
+    into->has_unit |= later->has_unit;
+}
+
+static void make_unique(struct metadata_draft *draft)
+{
+    uint32_t kept = 0;
+    if (draft->count == 0)
+        return;
+    qsort(draft->items, draft->count, sizeof(*draft->items), compare_items);
+    for (uint32_t i = 1; i < draft->count; i++) {
+        if (slice_equal(draft->items[i].family.name, draft->items[kept].family.name))
+            merge(&draft->items[kept], &draft->items[i]);
+        else
+            draft->items[++kept] = draft->items[i];
+    }
+    draft->count = kept + 1;
+}
+
+/* ---- those that were not read again ---- */
+
+/* Which gaps are still there: a table of them, and the hashes in one go over it. */
+struct gap_table {
+    uint64_t *gaps;
+    bool *found;
+    uint32_t mask;
+};
+
+static uint32_t place_of(const struct gap_table *table, uint64_t gap)
+{
+    uint32_t at = (uint32_t)gap & table->mask;
+    while (table->gaps[at] != 0 && table->gaps[at] != gap)
+        at = (at + 1) & table->mask;
+    return at;
+}
+
+static struct gap_table find_gaps(const uint64_t *gaps, uint32_t gap_count, const uint64_t *hashes,
+                                  uint32_t count)
+{
+    struct gap_table table = {.mask = 15};
+    while (table.mask < 2 * gap_count)
+        table.mask = 2 * table.mask + 1;
+    table.gaps = calloc((size_t)table.mask + 1, sizeof(*table.gaps));
+    table.found = calloc((size_t)table.mask + 1, sizeof(*table.found));
+    check(table.gaps != NULL && table.found != NULL);
+    for (uint32_t i = 0; i < gap_count; i++) {
+        if (gaps[i] != 0)
+            table.gaps[place_of(&table, gaps[i])] = gaps[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = place_of(&table, hashes[i]);
+        if (hashes[i] != 0 && table.gaps[at] != 0)
+            table.found[at] = true;
+    }
+    return table;
+}
+
+/* Adds the families that are still exposed; where the draft has one of that name it decides. */
+static void add_unread(struct series_store *store, struct metadata_draft *draft,
+                       const struct metadata *before, const uint64_t *hashes, uint32_t count)
+{
+    uint32_t families = series_count(store, before->ref);
+    struct gap_table table = find_gaps(before->gaps, families, hashes, count);
+    for (uint32_t i = 0; i < draft->count; i++)
+        draft->items[i].order += families;
+    metadata_draft_settle(draft, 0);
+    for (uint32_t i = 0; i < families; i++) {
+        struct family family = series_family(store, before->ref, i);
+        uint64_t gap = before->gaps[i];
+        if (gap == 0 || !table.found[place_of(&table, gap)])
+            continue;
+        struct metadata_family *item = item_of(draft, family.name);
+        item->order = i;
+        item->gap = gap;
+        item->family.type = family.type;
+        item->family.help = arena_slice(&draft->texts, family.help);
+        item->family.unit = arena_slice(&draft->texts, family.unit);
+        draft->settled = draft->count;
+    }
+    free(table.gaps);
+    free(table.found);
+}
+
+/* ---- records ---- */
+
+static int store_families(struct series_store *store, const struct family *families, uint32_t count,
+                          uint32_t *ret_ref)
+{
+    *ret_ref = 0;
+    return count == 0 ? 0 : series_metadata(store, families, count, ret_ref);
+}
+
+int metadata_make(struct series_store *store, struct metadata_draft *draft,
+                  const struct metadata *before, const uint64_t *hashes, uint32_t count,
+                  struct metadata *ret_metadata)
+{
+    *ret_metadata = (struct metadata){.print = draft->print};
+    if (before != NULL && before->ref != 0)
+        add_unread(store, draft, before, hashes, count);
+    make_unique(draft);
+    struct family *families = malloc((draft->count + 1) * sizeof(*families));
+    uint64_t *gaps = malloc((draft->count + 1) * sizeof(*gaps));
+    check(families != NULL && gaps != NULL);
+    for (uint32_t i = 0; i < draft->count; i++) {
+        families[i] = draft->items[i].family;
+        gaps[i] = draft->items[i].gap;
+    }
+    int err = store_families(store, families, draft->count, &ret_metadata->ref);
+    free(families);
+    ret_metadata->gaps = gaps;
+    if (err != 0)
+        metadata_release(store, ret_metadata);
+    return err;
+}
+
+void metadata_release(struct series_store *store, struct metadata *metadata)
+{
+    if (metadata->ref != 0)
+        series_release(store, metadata->ref);
+    free(metadata->gaps);
+    *metadata = (struct metadata){0};
+}
+
+static uint32_t families_of(const struct series_store *store, uint32_t ref)
+{
+    return ref == 0 ? 0 : series_count(store, ref);
+}
+
+int metadata_unite(struct series_store *store, uint32_t fresh, uint32_t old, uint32_t *ret_ref)
+{
+    uint32_t fresh_count = families_of(store, fresh);
+    uint32_t old_count = families_of(store, old);
+    struct family *families = malloc((fresh_count + old_count + 1) * sizeof(*families));
+    uint32_t count = 0;
+    check(families != NULL);
+    for (uint32_t i = 0, j = 0; i < fresh_count || j < old_count; count++) {
+        struct family a = i < fresh_count ? series_family(store, fresh, i) : (struct family){0};
+        struct family b = j < old_count ? series_family(store, old, j) : (struct family){0};
+        int order = i == fresh_count ? 1 : j == old_count ? -1 : slice_compare(a.name, b.name);
+        families[count] = order <= 0 ? a : b;
+        i += order <= 0;
+        j += order >= 0;
+    }
+    int err = store_families(store, families, count, ret_ref);
+    free(families);
+    return err;
+}

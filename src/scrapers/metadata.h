@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a body says of its metric families (HELP, TYPE, UNIT), as a METADATA record.
+ *
+ * While a body follows its plan nobody reads comments. So a family is known by the gap in which it
+ * stood: as long as an entry of the plan has that gap, the family is exposed, and only what the
+ * parser saw is new.
+ */
+#ifndef SCRAPERS_METADATA_H
+#define SCRAPERS_METADATA_H
+
+#include "base/arena.h"
+#include "exposition/exposition.h"
+#include "shm/series.h"
+
+/* A family as far as the parser saw it. */
+struct metadata_family {
+    struct family family; /* the texts are the draft's */
+    uint32_t order;       /* private */
+    bool has_help;
+    bool has_type;
+    bool has_unit;
+    uint64_t gap; /* hash of the gap; 0: it will be seen each time */
+};
+
+/* What the parser saw of a body. All zero at the start; the memory stays. */
+struct metadata_draft {
+    struct metadata_family *items;
+    uint32_t count;
+    uint64_t print; /* of all of it: the same print, the same metadata */
+    /* private */
+    uint32_t room;
+    uint32_t settled; /* so many items have their gap */
+    struct arena texts;
+};
+
+/* What is known of the families of a plan: the record, whose reference is the owner's, and the gap
+   of each of its families. */
+struct metadata {
+    uint32_t ref; /* 0: nothing is known */
+    uint64_t *gaps;
+    uint64_t print;
+};
+
+void metadata_draft_clear(struct metadata_draft *draft);
+void metadata_draft_fini(struct metadata_draft *draft);
+
+/* Takes in an entry of one of the three kinds. */
+void metadata_draft_note(struct metadata_draft *draft, const struct exposition_entry *entry,
+                         enum exposition_format format);
+
+/* What was noted since the last call stands in this gap. */
+void metadata_draft_settle(struct metadata_draft *draft, uint64_t gap);
+
+/*
+ * What is known of the families of a body: those of the draft, and those of `before` (may be NULL)
+ * whose gap is among the hashes. The draft is sorted. -ENOSPC.
+ */
+int metadata_make(struct series_store *store, struct metadata_draft *draft,
+                  const struct metadata *before, const uint64_t *hashes, uint32_t count,
+                  struct metadata *ret_metadata) MUST_USE;
+
+/* Gives everything back. */
+void metadata_release(struct series_store *store, struct metadata *metadata);
+
+/* A METADATA record (a reference for the caller) of the families of `fresh` and those of `old` that
+   are not among them. Either may be 0. -ENOSPC. */
+int metadata_unite(struct series_store *store, uint32_t fresh, uint32_t old,
+                   uint32_t *ret_ref) MUST_USE;
+
+#endif
