@@ -156,8 +156,14 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
     struct series_labels labels = series_reader_labels(&record);
     target->life = TARGET_DEPARTING;
     target->ref = ref;
-    while (series_labels_next(&labels, &label) == 1)
+    target->tick.interval_ns = scraper->config->global.scrape_interval * NS_PER_MS;
+    while (series_labels_next(&labels, &label) == 1) {
         target->labels_key = hash_label(label.name, label.value, target->labels_key);
+        const struct scraper_job *job =
+            slice_is(label.name, "job") ? scraper_job(scraper, label.value) : NULL;
+        if (job != NULL)
+            target->tick.interval_ns = job->config->scrape_interval * NS_PER_MS;
+    }
     note_series(target);
     return target;
 }

@@ -71,7 +71,10 @@ struct target {
 struct target *target_new(struct scraper *scraper, const struct target_view *view,
                           const struct label *labels);
 
-/* A target that the table does not know, but of which a predecessor left a TARGET record. */
+/*
+ * A target that the table does not know, but of which a predecessor left a TARGET record. Its
+ * interval is that of the job that its labels name, else the global one.
+ */
 struct target *target_new_departing(struct scraper *scraper, uint32_t ref);
 
 /* A hash of what the table says of a target besides its labels. */

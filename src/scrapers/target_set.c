@@ -13,9 +13,6 @@
 
 #define BUCKETS_MIN 64u
 
-/* A departure of a target that nothing is known of but its series. */
-#define UNKNOWN_INTERVAL_NS (60 * NS_PER_S)
-
 /* After the room in ring or memory for the markers was missing. */
 #define RETRY_NS NS_PER_S
 
@@ -336,7 +333,7 @@ static void find_left_behind(void *context, uint64_t target_id, uint32_t ref)
         return;
     struct target *target = target_new_departing(scraper, ref);
     add(&scraper->targets, target);
-    depart_at(target, scraper->schedule.wall_now(), UNKNOWN_INTERVAL_NS);
+    depart_at(target, scraper->schedule.wall_now(), target->tick.interval_ns);
 }
 
 /* 0; ERR_CORRUPT: some of it could not be read; ERR_NOT_READY: it was replaced meanwhile. */

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Targets and jobs that change while both agents run: what is marked stale, and what goes on
+(reference 4.5). Phases and delays differ between the agents, so that series are compared by what
+became of them, not by timestamps."""
+import contextlib
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from common import NOW
+from harness import Agent
+from lib.limpet import Limpet, write_atomically
+from lib.proc import wait_until
+from lib.remote_write import Receiver, is_stale
+from lib.target import Target
+
+BODY = b"a 1\nb 2\n" + f"own 3 {NOW}\n".encode()
+DROP_B = [{"action": "drop", "source_labels": ["__name__"], "regex": "b"}]
+
+# Each case: the groups in its file before and after, its job's settings before and after (None: the
+# job is gone). A group is the labels of a target.
+CASES = {
+    "nothing changes": ([{}], [{}], {}, {}),
+    "target removed": ([{}], [], {}, {}),
+    "one of two targets removed": ([{"n": "1"}, {"n": "2"}], [{"n": "2"}], {}, {}),
+    "target added": ([{"n": "1"}], [{"n": "1"}, {"n": "2"}], {}, {}),
+    "label changed": ([{"n": "1"}], [{"n": "2"}], {}, {}),
+    "label added": ([{}], [{"n": "2"}], {}, {}),
+    "meta label changed": ([{"__meta_x": "1"}], [{"__meta_x": "2"}], {}, {}),
+    "path changed, labels as before": ([{}], [{"__metrics_path__": "/other"}], {}, {}),
+    "job removed": ([{}], [{}], {}, None),
+    "time-out changed": ([{}], [{}], {}, {"scrape_timeout": "900ms"}),
+    "interval changed": ([{}], [{}], {}, {"scrape_interval": "1500ms"}),
+    "sample_limit changed": ([{}], [{}], {}, {"sample_limit": 10}),
+    "series dropped by new rules": ([{}], [{}], {}, {"metric_relabel_configs": DROP_B}),
+    "series no longer dropped": ([{}], [{}], {"metric_relabel_configs": DROP_B}, {}),
+    "target dropped by new rules": ([{}], [{}], {}, {"relabel_configs": [{"action": "drop"}]}),
+    "label added by new rules": ([{}], [{}], {}, {"relabel_configs": [{"target_label": "n", "replacement": "9"}]}),
+    "honor_timestamps changed": ([{}], [{}], {}, {"honor_timestamps": False}),
+    "parameters changed": ([{}], [{}], {}, {"params": {"x": ["1"]}}),
+}
+
+
+class Side:
+    def __init__(self, stack, agent, directory):
+        self.agent, self.directory = agent, directory
+        self.receiver = stack.enter_context(Receiver())
+        self.target = stack.enter_context(Target(BODY))
+        self.settings = [self.config(2), self.config(3)]
+        for name, case in CASES.items():
+            self.write(name, case[0])
+        start = Agent if agent == "prometheus" else Limpet
+        self.process = stack.enter_context(start(directory, self.settings[0]))
+
+    def path(self, name):
+        return os.path.join(self.directory, name.replace(" ", "_").replace(",", "") + ".json")
+
+    def write(self, name, groups):
+        write_atomically(self.path(name), json.dumps(
+            [{"targets": [self.target.address], "labels": {"case": name, "instance": "i", **labels}}
+             for labels in groups]))
+
+    def config(self, which):
+        return {
+            "global": {"scrape_interval": "1s",
+                       **({"extra_scrape_metrics": True} if self.agent == "limpet" else {})},
+            "scrape_configs": [
+                {"job_name": name, "file_sd_configs": [{"files": [self.path(name)]}], **case[which]}
+                for name, case in CASES.items() if case[which] is not None],
+            "remote_write": [{"url": self.receiver.url, "queue_config": {"batch_send_deadline": "100ms"}}],
+        }
+
+    def change_files(self):
+        for name, case in CASES.items():
+            if case[0] != case[1]:
+                self.write(name, case[1])
+
+    def reload(self):
+        if self.agent == "limpet":
+            assert self.process.reload(self.settings[1])
+        else:
+            write_atomically(f"{self.directory}/agent.yml", json.dumps(self.settings[1]))
+            self.process.send(signal.SIGHUP)
+
+    def count(self, case, marked=False):
+        """Scrapes of the case so far; marked: markers of its up."""
+        found = self.receiver.series("up")
+        return sum(is_stale(bits) == marked for key, samples in found.items()
+                   for _, bits in samples if dict(key)["case"] == case)
+
+    def became(self):
+        """{case: {series: (markers, whether there still are samples)}}"""
+        found = {name: {} for name in CASES}
+        for key, samples in self.receiver.series().items():
+            labels = dict(key)
+            case, name = labels.pop("case"), labels.pop("__name__")
+            samples = sorted(set(samples))
+            markers = [ts for ts, bits in samples if is_stale(bits)]
+            lives = samples[-1][0] > self.ended - 2500 and not is_stale(samples[-1][1])
+            if name == "own":
+                lives = None
+            text = name + "".join(f" {label}={labels[label]}" for label in sorted(labels) if label == "n")
+            found[case][text] = (len(markers), lives)
+        return found
+
+
+@pytest.fixture(scope="module")
+def became(tmp_path_factory):
+    """{agent: {case: {series: ...}}}"""
+    with contextlib.ExitStack() as stack:
+        sides = [Side(stack, agent, str(tmp_path_factory.mktemp(agent + "-changes")))
+                 for agent in ("prometheus", "limpet")]
+        for side in sides:
+            wait_until(lambda: all(side.count(name) >= 3 for name in CASES), 40, f"scrapes of {side.agent}", 0.2)
+        for change, case in ((Side.change_files, "target removed"), (Side.reload, "target dropped by new rules")):
+            for side in sides:
+                change(side)
+            for side in sides:
+                wait_until(lambda: side.count(case, True), 30, f"markers of {side.agent} for {case}", 0.2)
+        time.sleep(4)
+        for side in sides:
+            side.ended = time.time() * 1000
+            side.process.stop()
+        return {side.agent: side.became() for side in sides}
+
+
+REPORTS = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
+           "scrape_series_added", "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"]
+
+# Where limpet does otherwise. A job that is removed is marked as a target is that has gone: nobody
+# else would tell the receivers.
+DEVIATIONS = {
+    "job removed": {"own": (0, None), **dict.fromkeys(["a", "b", *REPORTS], (1, False))},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_changes_ends_as_with_prometheus(became, name):
+    theirs, mine = became["prometheus"][name], became["limpet"][name]
+    if name in DEVIATIONS:
+        assert mine == DEVIATIONS[name]
+    else:
+        assert mine == theirs
