@@ -75,9 +75,10 @@ class _Queried:
 
 
 class Prometheus(_Queried, Process):
-    """Debian's Prometheus as a remote-write receiver. `config` may add scrape_configs to it."""
+    """Debian's Prometheus as a remote-write receiver. `config` may add scrape_configs to it,
+    `features` is for --enable-feature."""
 
-    def __init__(self, directory, config="", name="prometheus"):
+    def __init__(self, directory, config="", name="prometheus", features=""):
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.write_url = f"{self.base}/api/v1/write"
@@ -96,6 +97,7 @@ class Prometheus(_Queried, Process):
                 "--web.enable-remote-write-receiver",
                 "--web.enable-lifecycle",
                 "--log.level=warn",
+                *([f"--enable-feature={features}"] if features else []),
             ],
             directory,
             name,

@@ -288,7 +288,7 @@ class _Handler(socketserver.BaseRequestHandler):
             return False
         request = Request(0, method, path, headers, body, time.time(), connection)
         try:
-            request.series, request.metadata = decode(body)
+            request.series, request.metadata = receiver.decode(request)
         except Exception as problem:  # whatever it is, the test wants to see it
             request.error = f"{type(problem).__name__}: {problem}"
         answer = receiver.take(request)
@@ -359,6 +359,9 @@ class Receiver:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join(5)
+
+    def decode(self, request):
+        return decode(request.body)
 
     def take(self, request):
         with self.changed:
