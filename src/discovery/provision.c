@@ -12,21 +12,12 @@
 
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "discovery/sd_credentials.h"
 #include "discovery/token.h"
 #include "http/auth.h"
 
 /* No credential and no list of authorities is larger. */
 #define FILE_MAX (4u << 20)
-
-/* Where systems keep the authorities they believe; the first that can be read. As Go. */
-static const char *const system_files[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-};
 
 /* A file, as it was when it was read last. */
 struct secret_file {
@@ -211,14 +202,7 @@ static bool needs_system_authorities(const struct client *client)
 
 static void find_system_file(struct provision *provision)
 {
-    const char *path = getenv("SSL_CERT_FILE");
-    for (size_t i = 0; provision->system_file == NULL; i++) {
-        if (path != NULL && access(path, R_OK) == 0)
-            provision->system_file = path;
-        if (i == sizeof(system_files) / sizeof(system_files[0]))
-            break;
-        path = system_files[i];
-    }
+    provision->system_file = sd_system_authorities();
     if (provision->system_file == NULL)
         log_warn(MSG("this system has no list of certificate authorities: https works only where "
                      "tls_config says whom to believe"));
@@ -253,20 +237,6 @@ struct maker {
     struct supply *supply;
 };
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct slice trimmed(struct slice text)
-{
-    while (text.len > 0 && is_space(text.ptr[0]))
-        text = slice_make(text.ptr + 1, text.len - 1);
-    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
-        text.len--;
-    return text;
-}
-
 /* The first failure is the one that requests fail with. */
 static void fail(const struct maker *maker, const char *what, const struct secret_file *file)
 {
@@ -290,7 +260,7 @@ static struct slice value_of(const struct maker *maker, const char *inlined, con
         fail(maker, what, file);
         return SLICE_LITERAL("");
     }
-    return trimmed(slice_make(file->text, file->len));
+    return sd_trimmed(slice_make(file->text, file->len));
 }
 
 static const struct token *find_token(const struct provision *provision,

@@ -12,20 +12,34 @@
 /* No credential and no list of authorities is larger. */
 #define FILE_MAX ((size_t)4 << 20)
 
-/* Where systems keep the authorities they believe; the first that can be read. As Go. */
+/* Where systems keep the authorities they believe. As Go. */
 static const char *const system_files[] = {
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 };
+
+const char *sd_system_authorities(void)
+{
+    const char *path = getenv("SSL_CERT_FILE");
+    if (path != NULL && access(path, R_OK) == 0)
+        return path;
+    for (size_t i = 0; i < sizeof(system_files) / sizeof(system_files[0]); i++) {
+        if (access(system_files[i], R_OK) == 0)
+            return system_files[i];
+    }
+    return NULL;
+}
 
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static struct slice trimmed(struct slice text)
+struct slice sd_trimmed(struct slice text)
 {
     while (text.len > 0 && is_space(text.ptr[0]))
         text = slice_make(text.ptr + 1, text.len - 1);
@@ -55,7 +69,7 @@ int sd_read_file(const char *path, struct arena *arena, struct slice *ret_text,
     if (fd >= 0)
         close(fd);
     if (err == 0)
-        *ret_text = arena_slice(arena, trimmed(slice_make(content.text, content.len)));
+        *ret_text = arena_slice(arena, sd_trimmed(slice_make(content.text, content.len)));
     strbuf_fini(&content);
     return err == 0
                ? 0
@@ -103,14 +117,10 @@ static int read_authorization(const struct config_http_client *http, struct aren
 static struct slice read_system_authorities(struct arena *arena)
 {
     struct slice text;
-    const char *path = getenv("SSL_CERT_FILE");
-    if (path != NULL && sd_read_file(path, arena, &text, NULL) == 0)
-        return text;
-    for (size_t i = 0; i < sizeof(system_files) / sizeof(system_files[0]); i++) {
-        if (sd_read_file(system_files[i], arena, &text, NULL) == 0)
-            return text;
-    }
-    return SLICE_LITERAL("");
+    const char *path = sd_system_authorities();
+    if (path == NULL || sd_read_file(path, arena, &text, NULL) != 0)
+        return SLICE_LITERAL(""); /* then nobody is believed, which the handshake says */
+    return text;
 }
 
 static int read_tls(const struct config_tls *config, struct arena *arena,

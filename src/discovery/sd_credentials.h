@@ -26,4 +26,10 @@ int sd_credentials_read(const struct config_http_client *http, bool https, struc
 int sd_read_file(const char *path, struct arena *arena, struct slice *ret_text,
                  struct errctx *reterr) MUST_USE;
 
+/* Without white space around it. */
+struct slice sd_trimmed(struct slice text);
+
+/* The file with the authorities that this system believes; NULL: there is none. */
+const char *sd_system_authorities(void);
+
 #endif

@@ -63,6 +63,11 @@ def labels_of(receiver, metric="a"):
     return [dict(key) for key in receiver.series(accepted=True) if dict(key)["__name__"] == metric]
 
 
+def pss_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+
+
 def test_a_pod_is_scraped_while_it_is_there(tmp_path, server, receiver, target):
     server.put("pods", pod("web-1", port=port_of(target), labels={"app.kubernetes.io/name": "w"}))
     with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
@@ -301,20 +306,37 @@ def test_a_reload_loses_no_target(tmp_path, server, receiver, target):
         server.wait_for_watch("pods")
 
 
-def test_a_hundred_thousand_events_of_others_cost_little(tmp_path, server, receiver):
+def test_what_changes_no_label_makes_no_table(tmp_path, server, receiver):
     server.put_all("pods", [pod(f"p-{i:03}", ip=f"127.1.1.{i}", port=9) for i in range(100)])
-    server.put_all("pods", [pod(f"q-{i:04}", node="node-2") for i in range(1000)])
+    with Limpet(tmp_path, settings(receiver, kube_job(server, rules=[]))) as limpet:
+        wait_for_targets(limpet, 100)
+        server.wait_for_watch("pods")
+        syncs = limpet.metric("limpet_discovery_syncs_total")
+        for i in range(20):  # as kubelets do it with heartbeats
+            server.put("pods", pod("p-001", ip="127.1.1.1", port=9, heartbeat=str(i)))
+        server.put("pods", pod("last", port=9))
+        wait_for_targets(limpet, 101)
+        assert limpet.metric("limpet_discovery_syncs_total") <= syncs + 1
+        assert limpet.metric("limpet_discovery_kubernetes_events_total", event="update") == 0
+
+
+def test_a_node_of_a_large_cluster_stays_small_and_quiet(tmp_path, server, receiver):
+    labels = {f"app.kubernetes.io/label-{i}": f"some-value-{i}" for i in range(8)}
+    server.put_all("pods", [pod(f"web-5f6c7d8e9f-{i:05}", ip=f"127.1.{i // 250}.{i % 250}", port=9,
+                                labels=labels, annotations=labels) for i in range(500)])
+    server.put_all("pods", [pod(f"q-{i:05}", node=f"node-{i % 5000 + 2}") for i in range(10000)])
     job = kube_job(server, rules=[], selectors=[{"role": "pod", "field": "spec.nodeName=node-1"}])
     with Limpet(tmp_path, settings(receiver, job)) as limpet:
-        wait_for_targets(limpet, 100)
-        assert limpet.metric("limpet_discovery_kubernetes_objects") == 100
-        assert limpet.metric("limpet_discovery_kubernetes_object_bytes") < 100 * 4096
-        syncs = limpet.metric("limpet_discovery_syncs_total")
-        # A heartbeat of a pod that changes nothing which labels are made of.
-        for i in range(20):
-            server.put("pods", pod("p-001", ip="127.1.1.1", port=9, heartbeat=str(i)))
-        time.sleep(1)
-        assert limpet.metric("limpet_discovery_syncs_total") == syncs
+        wait_for_targets(limpet, 500)
+        assert limpet.metric("limpet_discovery_kubernetes_objects") == 500
+        assert limpet.metric("limpet_discovery_kubernetes_object_bytes") < 500 * 4096
+        server.wait_for_watch("pods")
+        requests = len(server.requests)
+        server.put_all("pods", [pod(f"q-{i:05}", node=f"node-{i % 5000 + 2}", phase="Failed")
+                                for i in range(10000)])
+        time.sleep(3)
+        assert len(server.requests) == requests
+        assert pss_kib(limpet.child("limpet-discovery")) < 8 * 1024
 
 
 # ---- who asks, and whom ----
