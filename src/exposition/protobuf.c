@@ -142,18 +142,11 @@ static struct slice make_numbered_series(struct protobuf *protobuf, const char *
     return make_series(protobuf, suffix, &extra);
 }
 
-/* A NaN of any kind becomes the ordinary one, so that none is taken for a staleness marker. */
-static uint64_t sample_bits(uint64_t bits)
-{
-    double value = wire_double(bits);
-    return value != value ? EXPOSITION_NAN_BITS : bits;
-}
-
 static uint64_t bits_of(double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
-    return sample_bits(bits);
+    return bits;
 }
 
 static struct exposition_exemplar exemplar_of(const struct metric *metric, uint32_t index)
@@ -173,7 +166,7 @@ static void set_sample(struct protobuf *protobuf, struct exposition_entry *entry
 {
     const struct metric *metric = &protobuf->metric;
     entry->series = series;
-    entry->bits = sample_bits(bits);
+    entry->bits = bits; /* as they are, also those of a staleness marker */
     entry->has_timestamp = metric->timestamp_ms != 0;
     entry->timestamp_ms = metric->timestamp_ms;
     entry->start_ms = metric->start_ms;
@@ -302,7 +295,6 @@ static enum exposition_kind emit_histogram(struct exposition_parser *parser,
             return fail_in_family(parser, why);
     }
     metric->native.is_gauge = protobuf->type == FAMILY_GAUGE_HISTOGRAM;
-    metric->native.sum_bits = sample_bits(metric->native.sum_bits);
     set_sample(protobuf, entry, make_series(protobuf, "", NULL), 0, METRIC_NO_EXEMPLAR);
     set_exemplars(protobuf, entry);
     entry->histogram = &metric->native;

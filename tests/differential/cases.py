@@ -4,12 +4,13 @@ from harness import Case
 import cases_http
 import cases_labels
 import cases_limits
+import cases_protobuf
 import cases_relabel
 import cases_staleness
 import cases_vectors
 
 CASES = {}
-for module in (cases_labels, cases_staleness, cases_http, cases_relabel, cases_limits, cases_vectors):
+for module in (cases_labels, cases_staleness, cases_http, cases_relabel, cases_limits, cases_protobuf, cases_vectors):
     for name, case in module.CASES.items():
         assert name not in CASES, name
         CASES[name] = case

@@ -285,7 +285,7 @@ static void a_timestamp_of_zero_is_none(void **state)
     expect(&body, 0, "HELP g some help\nTYPE g gauge\ng 3\n");
 }
 
-static void no_nan_can_pass_for_a_staleness_marker(void **state)
+static void the_bits_of_a_nan_stay_as_they_are(void **state)
 {
     (void)state;
     const uint64_t stale = UINT64_C(0x7ff0000000000002);
@@ -302,7 +302,7 @@ static void no_nan_can_pass_for_a_staleness_marker(void **state)
     exposition_feed(&parser, body.text, body.len, true);
     while (exposition_next(&parser, &entry) != EXPOSITION_SAMPLE)
         assert_true(entry.kind == EXPOSITION_HELP || entry.kind == EXPOSITION_TYPE);
-    assert_true(entry.bits == EXPOSITION_NAN_BITS);
+    assert_true(entry.bits == stale);
     protobuf_free(protobuf);
     strbuf_fini(&body);
 }
@@ -586,7 +586,7 @@ int main(void)
         cmocka_unit_test(a_counter_is_one_sample_with_its_exemplar_and_start),
         cmocka_unit_test(units_stand_between_help_and_type),
         cmocka_unit_test(a_timestamp_of_zero_is_none),
-        cmocka_unit_test(no_nan_can_pass_for_a_staleness_marker),
+        cmocka_unit_test(the_bits_of_a_nan_stay_as_they_are),
         cmocka_unit_test(names_beyond_the_old_alphabet_are_quoted),
         cmocka_unit_test(an_untyped_metric_without_a_value_repeats_the_one_before),
         cmocka_unit_test(a_family_without_metrics_says_nothing),
