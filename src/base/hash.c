@@ -30,3 +30,17 @@ uint64_t hash_fnv1a64(uint64_t state, const void *ptr, size_t len)
         state = (state ^ byte[i]) * UINT64_C(0x100000001b3);
     return state;
 }
+
+uint32_t hash_jump(uint64_t key, uint32_t n)
+{
+    int64_t place = 0;
+    int64_t jump = 0;
+    check(n >= 1);
+    while (jump < (int64_t)n) {
+        place = jump;
+        key = key * UINT64_C(2862933555777941757) + 1;
+        jump = (int64_t)((double)(place + 1) *
+                         ((double)(INT64_C(1) << 31) / (double)((key >> 33) + 1)));
+    }
+    return (uint32_t)place;
+}

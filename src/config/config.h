@@ -423,6 +423,26 @@ struct config_spool {
     int64_t after; /* a request that is not taken for so long goes there */
 };
 
+enum config_shard_by {
+    CONFIG_SHARD_AUTO, /* by node where the environment has NODE_NAME, else none */
+    CONFIG_SHARD_NONE,
+    CONFIG_SHARD_NODE,
+    CONFIG_SHARD_NAMESPACE,
+    CONFIG_SHARD_HASH
+};
+
+enum config_unlocated { CONFIG_UNLOCATED_ALL, CONFIG_UNLOCATED_HASH, CONFIG_UNLOCATED_NONE };
+
+/* `limpet: sharding`: which of the targets found are this instance's. */
+struct config_sharding {
+    enum config_shard_by by;
+    const char *node;                 /* "": $NODE_NAME */
+    struct config_strings namespaces; /* of this instance */
+    int64_t shards;                   /* instances there are; 0: not given */
+    const char *shard;                /* which one this is: its name, ending "-3"; "": the pod's */
+    enum config_unlocated unlocated;  /* targets without a node or namespace */
+};
+
 /* `limpet`: what Prometheus has no key for. */
 struct config_limpet {
     int64_t scrapers;        /* scraper processes */
@@ -431,6 +451,7 @@ struct config_limpet {
     int64_t tick_max;        /* scrapes due within this time may share a tick */
     enum config_pinning pinning;
     struct config_spool spool;
+    struct config_sharding sharding;
 };
 
 /* Something valid that the operator should look at. */

@@ -260,7 +260,8 @@ static int decode_key(const struct source *source, const struct node_pair *pair,
     if (key->type == SCHEMA_STRUCT) {
         if (key->has_given)
             *(bool *)out = !node_is_null(node);
-        return decode_block(source, node, key->block, out);
+        int err = decode_block(source, node, key->block, out);
+        return err < 0 ? err : run_check(source, node, key, out);
     }
     if (node_is_null(node))
         return decode_null(source, node, key, out);

@@ -450,6 +450,23 @@ static int apply_remotes(struct rules *rules, const struct node *list)
     return check_remote_names(rules, list);
 }
 
+/* Every instance scrapes what stands in a file that all of them have, unless told otherwise. */
+static void warn_of_unlocated(struct rules *rules, const struct node *limpet)
+{
+    const struct config_sharding *sharding = &rules->config->limpet.sharding;
+    if ((sharding->by != CONFIG_SHARD_NODE && sharding->by != CONFIG_SHARD_NAMESPACE) ||
+        sharding->unlocated != CONFIG_UNLOCATED_ALL)
+        return;
+    for (size_t i = 0; i < rules->config->scrape_configs.len; i++) {
+        const struct config_job *job = &rules->config->scrape_configs.items[i];
+        if (job->static_configs.len > 0 || job->file_sd_configs.len > 0)
+            warn(rules, node_get(limpet, "sharding"),
+                 "targets of job \"%.200s\" have no node or namespace, so every instance scrapes "
+                 "them; `unlocated: hash` or `none` changes that",
+                 job->job_name);
+    }
+}
+
 static int apply_all(struct rules *rules, const struct node *root, const struct job_lists *lists)
 {
     int r = apply_global(rules, node_get(root, "global"));
@@ -457,6 +474,7 @@ static int apply_all(struct rules *rules, const struct node *root, const struct 
         r = apply_jobs(rules, lists);
     if (r == 0)
         r = apply_remotes(rules, node_get(root, "remote_write"));
+    warn_of_unlocated(rules, node_get(root, "limpet"));
     if (rules->config->scrape_configs.len > 0 && rules->config->remote_write.len == 0)
         warn(rules, NULL, "there is no `remote_write`: what is scraped goes nowhere");
     return r;

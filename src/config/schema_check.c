@@ -249,3 +249,17 @@ int check_power_of_two(const void *member, struct errctx *reterr)
         return 0;
     return err_set(reterr, ERR_CONFIG, "must be a power of two such as 32MiB, 64MiB or 128MiB");
 }
+
+int check_sharding(const void *member, struct errctx *reterr)
+{
+    const struct config_sharding *sharding = member;
+    bool by_hash = sharding->by == CONFIG_SHARD_HASH;
+    if (sharding->by == CONFIG_SHARD_NAMESPACE && sharding->namespaces.len == 0)
+        return err_set(reterr, ERR_CONFIG,
+                       "needs `namespaces`, those of this instance, with `by: namespace`");
+    if ((by_hash || sharding->unlocated == CONFIG_UNLOCATED_HASH) && sharding->shards == 0)
+        return err_set(reterr, ERR_CONFIG,
+                       "needs `shards`, the number of instances, with `%s: hash`",
+                       by_hash ? "by" : "unlocated");
+    return 0;
+}

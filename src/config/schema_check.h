@@ -35,6 +35,10 @@ int check_http_headers(const void *member, struct errctx *reterr);
 /* const char *: empty, or a proxy that is spoken to by http. */
 int check_proxy_url(const void *member, struct errctx *reterr);
 
+/* struct config_sharding: what the way of sharing needs, as far as the environment cannot know it.
+ */
+int check_sharding(const void *member, struct errctx *reterr);
+
 /* uint64_t */
 int check_power_of_two(const void *member, struct errctx *reterr);
 

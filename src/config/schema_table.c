@@ -507,6 +507,49 @@ static const struct schema_block spool_block = {
     "spool", "What remotes do not take in time waits on disk, below `--storage.path`.",
     sizeof(struct config_spool), spool_keys};
 
+static const struct schema_word shard_by_words[] = {
+    {"auto", CONFIG_SHARD_AUTO, SCHEMA_WORKS},
+    {"none", CONFIG_SHARD_NONE, SCHEMA_WORKS},
+    {"node", CONFIG_SHARD_NODE, SCHEMA_WORKS},
+    {"namespace", CONFIG_SHARD_NAMESPACE, SCHEMA_WORKS},
+    {"hash", CONFIG_SHARD_HASH, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word unlocated_words[] = {
+    {"all", CONFIG_UNLOCATED_ALL, SCHEMA_WORKS},
+    {"hash", CONFIG_UNLOCATED_HASH, SCHEMA_WORKS},
+    {"none", CONFIG_UNLOCATED_NONE, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+#define BLOCK struct config_sharding
+static const struct schema_key sharding_keys[] = {
+    {MEMBER(by), .type = SCHEMA_ENUM, .words = shard_by_words, .fallback = "auto",
+     .help = "What decides: the `node` a target runs on, its `namespace`, or a `hash` of its "
+             "labels and URL. `auto`: `node` where the environment has NODE_NAME, as in a "
+             "DaemonSet, else `none`."},
+    {MEMBER(node), .type = SCHEMA_STRING, .fallback = "", .fallback_help = "$NODE_NAME",
+     .help = "The name of this node."},
+    {MEMBER(namespaces), .type = SCHEMA_STRINGS, .help = "The namespaces of this instance."},
+    {MEMBER(shards), .type = SCHEMA_INT, .fallback = "0", .max = 65536,
+     .help = "For `hash`: how many instances there are. One more moves as few targets as "
+             "possible."},
+    {MEMBER(shard), .type = SCHEMA_STRING, .fallback = "",
+     .fallback_help = "$POD_NAME, else the host name",
+     .help = "For `hash`: which of them this is: a name that ends with `-` and a number from 0 on, "
+             "as the pods of a StatefulSet have."},
+    {MEMBER(unlocated), .type = SCHEMA_ENUM, .words = unlocated_words, .fallback = "all",
+     .help = "Who takes targets without a node (or namespace), such as those of "
+             "`static_configs`: `all` instances, one by `hash`, or `none`."},
+    {.name = NULL},
+};
+#undef BLOCK
+
+static const struct schema_block sharding_block = {
+    "sharding", "Which targets are this instance's, where several have the same configuration.",
+    sizeof(struct config_sharding), sharding_keys};
+
 #define BLOCK struct config_limpet
 static const struct schema_key limpet_keys[] = {
     {MEMBER(scrapers), .type = SCHEMA_INT, .fallback = "1", .min = 1, .max = 64,
@@ -524,6 +567,8 @@ static const struct schema_key limpet_keys[] = {
      .help = "Scrapes that are due within this time may start together, which saves CPU."},
     {MEMBER(spool), .type = SCHEMA_STRUCT, .block = &spool_block,
      .help = "Where samples wait that a receiver does not take."},
+    {MEMBER(sharding), .type = SCHEMA_STRUCT, .block = &sharding_block, .verify = check_sharding,
+     .help = "How instances with the same configuration share the targets."},
     {.name = NULL},
 };
 #undef BLOCK

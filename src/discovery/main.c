@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "config/freeze.h"
 #include "discovery/provision.h"
 #include "discovery/remotes.h"
+#include "discovery/sharding.h"
 #include "discovery/sync.h"
 #include "discovery/watch.h"
 #include "loop/loop.h"
@@ -47,6 +49,7 @@ struct discovery {
     struct resolver *resolver;
     struct targets_writer table;
     struct targets_reader former; /* the same table, as it is in force */
+    struct sharding sharding;
     struct source_host host;
     struct sync sync;
     struct remotes remotes;
@@ -326,17 +329,41 @@ static void listen_to_all(struct discovery *discovery)
     loop_timer_set(discovery->loop, &discovery->tick, loop_now(discovery->loop) + TICK_NS);
 }
 
+/* host_name must stay. */
+static int find_shard(struct discovery *discovery, const char *host_name, struct errctx *reterr)
+{
+    static const char *const words[] = {[CONFIG_SHARD_NONE] = "none",
+                                        [CONFIG_SHARD_NODE] = "node",
+                                        [CONFIG_SHARD_NAMESPACE] = "namespace",
+                                        [CONFIG_SHARD_HASH] = "hash"};
+    const char *pod_name = getenv("POD_NAME");
+    const struct sharding_environment environment = {getenv("NODE_NAME"),
+                                                     pod_name != NULL ? pod_name : host_name};
+    struct sharding *sharding = &discovery->sharding;
+    int err = sharding_init(sharding, &discovery->config->limpet.sharding, &environment, reterr);
+    if (err == 0 && sharding->by != CONFIG_SHARD_NONE)
+        log_info(MSG("targets are shared out among instances"), STR("by", words[sharding->by]),
+                 STR("node", sharding->node != NULL ? sharding->node : ""),
+                 INT("shard", sharding->ordinal));
+    return err;
+}
+
 static int start(struct discovery *discovery, struct errctx *reterr)
 {
-    char host_name[256] = "";
+    static char host_name[256];
     (void)gethostname(host_name, sizeof(host_name) - 1);
+    int err = find_shard(discovery, host_name, reterr);
+    if (err != 0)
+        return err;
     discovery->host = (struct source_host){.loop = discovery->loop,
                                            .resolver = discovery->resolver,
                                            .watches = &discovery->watches,
                                            .slot = discovery->child.slot,
+                                           .node = discovery->sharding.node,
+                                           .sharding = &discovery->sharding,
                                            .changed = on_change};
-    int err = sync_init(&discovery->sync, discovery->config, &discovery->host, &discovery->table,
-                        &discovery->former, discovery->child.scrapers, host_name, reterr);
+    err = sync_init(&discovery->sync, discovery->config, &discovery->host, &discovery->table,
+                    &discovery->former, discovery->child.scrapers, host_name, reterr);
     if (err != 0)
         return err;
     discovery->provision = provision_new(discovery->config, &discovery->host);

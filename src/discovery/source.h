@@ -26,6 +26,7 @@
 
 struct loop;
 struct resolver;
+struct sharding;
 struct shm_slot;
 struct watches;
 
@@ -36,6 +37,7 @@ struct source_host {
     struct watches *watches; /* directories whose changes lead to `poll`; NULL: none are watched */
     struct shm_slot *slot;   /* counters */
     const char *node;        /* only what runs on this node matters; NULL: everything does */
+    const struct sharding *sharding; /* which targets are ours; NULL: all */
     void (*changed)(struct source_host *host);
 };
 

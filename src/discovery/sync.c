@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
+#include "discovery/sharding.h"
 #include "discovery/target_build.h"
 #include "discovery/target_url.h"
 
@@ -76,22 +78,9 @@ void sync_poll(struct sync *sync, int64_t now_mono_ns, bool files_changed)
     sources_poll(&sync->sources, now_mono_ns, files_changed);
 }
 
-/*
- * Jump consistent hash (Lamping and Veach 2014): going from n to n + 1 moves one target of n + 1,
- * and all of those to the new scraper.
- */
 uint32_t sync_owner(uint64_t target_id, uint32_t n)
 {
-    int64_t owner = 0;
-    int64_t jump = 0;
-    check(n >= 1);
-    while (jump < (int64_t)n) {
-        owner = jump;
-        target_id = target_id * UINT64_C(2862933555777941757) + 1;
-        jump = (int64_t)((double)(owner + 1) *
-                         ((double)(INT64_C(1) << 31) / (double)((target_id >> 33) + 1)));
-    }
-    return (uint32_t)owner;
+    return hash_jump(target_id, n);
 }
 
 /* ---- walking all targets of all jobs ---- */
@@ -109,6 +98,7 @@ struct round {
     size_t seen_count;
     size_t targets;
     size_t dropped;
+    size_t elsewhere; /* another instance's */
     uint64_t failures;
     bool log_failures;
     bool keeps; /* targets of the table in force, where they would be lost */
@@ -184,7 +174,10 @@ static int visit_found(struct source_visit *walk, struct slice address,
         return 0;
     }
     /* Entries that end up with the same labels and URL are one target. */
-    if (remember(round, target.id))
+    const struct sharding *sharding = round->sync->host->sharding;
+    if (sharding != NULL && !sharding_takes(sharding, labels, target.id))
+        round->elsewhere++;
+    else if (remember(round, target.id))
         err = round->visit(round, job, &target);
     label_set_fini(&target.labels);
     return err;
@@ -458,6 +451,7 @@ int sync_write(struct sync *sync)
     slot_set(slot, COUNTER_TARGETS, round.targets);
     slot_set(slot, COUNTER_TARGETS_GENERATION, targets_writer_generation(sync->table));
     slot_set(slot, COUNTER_TARGETS_DROPPED, round.dropped);
+    slot_set(slot, COUNTER_TARGETS_ELSEWHERE, round.elsewhere);
     slot_add(slot, COUNTER_TARGET_SYNC_FAILURES, round.failures);
     slot_add(slot, COUNTER_SYNCS, 1);
     return 0;

@@ -90,7 +90,8 @@ static const struct refusal values[] = {
     {JOB("scrape_native_histograms: nonsense"),
      "3:29: `scrape_native_histograms` must be true or false, not \"nonsense\""},
     {JOB("native_histogram_min_bucket_factor: -1"),
-     "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not \"-1\""},
+     "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not "
+     "\"-1\""},
     {JOB("native_histogram_min_bucket_factor: 1.1.1"),
      "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not "
      "\"1.1.1\""},
@@ -109,6 +110,12 @@ static const struct refusal values[] = {
     {"limpet: {scrapers: 0}", "1:20: `scrapers` must be a whole number from 1 to 64, not \"0\""},
     {"limpet: {scrapers: 65}", "1:20: `scrapers` must be a whole number from 1 to 64, not \"65\""},
     {"limpet: {scrapers: '2'}", "1:20: `scrapers` must be a whole number from 1 to 64, not \"2\""},
+    {"limpet: {sharding: {by: hash}}", "1:20: `sharding` needs `shards`, the number of instances, "
+                                       "with `by: hash`"},
+    {"limpet: {sharding: {unlocated: hash}}", "1:20: `sharding` needs `shards`, the number of "
+                                              "instances, with `unlocated: hash`"},
+    {"limpet: {sharding: {by: namespace}}", "1:20: `sharding` needs `namespaces`, those of this "
+                                            "instance, with `by: namespace`"},
     {"limpet: {cpus: 3-1}", "1:16: `cpus` must be a list of CPUs such as 0-3,5, not \"3-1\""},
     {"limpet: {cpus: '0,'}", "1:16: `cpus` must be a list of CPUs such as 0-3,5, not \"0,\""},
     {"limpet: {ring_size: 3MiB}",
