@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The rows of sources that ask somebody. How to read one: config/schema.h. */
-#define SCHEMA_OAUTH2_STATE SCHEMA_WORKS
 #include "config/schema_discovery.h"
 
 #include "config/schema_http.h"

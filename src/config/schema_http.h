@@ -13,11 +13,6 @@ extern const struct schema_block schema_oauth2;
 extern const struct schema_block schema_tls;
 extern const struct schema_block schema_http_header;
 
-/* Of `oauth2`; a test of the rules behind it sets its own. */
-#ifndef SCHEMA_OAUTH2_STATE
-#define SCHEMA_OAUTH2_STATE SCHEMA_LATER
-#endif
-
 /* `proxy` is the member of `owner`. */
 #define SCHEMA_PROXY_ROWS(owner, proxy)                                                            \
     {.name = "proxy_url",                                                                          \
@@ -57,7 +52,6 @@ extern const struct schema_block schema_http_header;
         {.name = "oauth2",                                                                         \
          .offset = offsetof(owner, http.oauth2),                                                   \
          .type = SCHEMA_STRUCT,                                                                    \
-         .state = SCHEMA_OAUTH2_STATE,                                                             \
          .block = &schema_oauth2,                                                                  \
          .has_given = true,                                                                        \
          .help = "A token from an OAuth 2.0 server."},                                             \

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The rows. How to read one: config/schema.h. The order is that of the documentation. */
-/* Tokens for requests of jobs and remotes are there, those for sources are not yet. */
-#define SCHEMA_OAUTH2_STATE SCHEMA_WORKS
-
 #include "config/schema.h"
 
 #include "config/config.h"

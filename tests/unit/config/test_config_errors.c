@@ -54,8 +54,6 @@ static const struct refusal absent[] = {
      "1:1: `tracing` is not supported: limpet sends no traces of itself; remove it"},
     {JOB("kubernetes_sd_configs: [{role: pod, attach_metadata: {job: true}}]"),
      "3:57: `job`" NOT_YET},
-    {JOB("http_sd_configs: [{url: 'http://h', oauth2: {client_id: i, token_url: t}}]"),
-     "3:39: `oauth2`" NOT_YET},
     {JOB("consul_sd_configs: [{server: x}]"),
      "3:3: `consul_sd_configs` is not supported: limpet scrapes what is on its own node; give the "
      "targets by file_sd_configs"},
