@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The options of an HTTP client: what they become, and what Prometheus refuses, in its words. */
-#define SCHEMA_OAUTH2_STATE SCHEMA_WORKS
 
 #include "config/http_rules.h"
 
