@@ -48,7 +48,7 @@ static void begin_parser(struct body *body)
 static bool is_predictable(const struct body_source *source)
 {
     return source->format != EXPOSITION_PROTOBUF &&
-           (source->flags & EXPOSITION_CREATED_TIMESTAMPS) == 0;
+           (source->flags & (EXPOSITION_CREATED_TIMESTAMPS | EXPOSITION_CONVERT_HISTOGRAMS)) == 0;
 }
 
 void body_begin(struct body *body, struct body_tools *tools, const struct body_source *source)
@@ -72,6 +72,7 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->exceeds_buckets = false;
     body->error.text[0] = '\0';
     begin_parser(body);
+    classic_clear(&body->classic);
     metadata_draft_clear(&body->metadata);
     harvest_begin(&body->harvest, body->plan == NULL ? 0 : body->plan->count, source->limit);
 }
@@ -96,6 +97,7 @@ void body_fini(struct body *body)
 {
     harvest_fini(&body->harvest);
     metadata_draft_fini(&body->metadata);
+    classic_fini(&body->classic);
     free(body->kept);
 }
 
@@ -259,7 +261,7 @@ static struct plan_entry recognise(const struct body *body, const char *start,
                                    const struct exposition_entry *entry)
 {
     struct plan_entry found = {.type = (uint8_t)exposition_type_in_force(&body->parser)};
-    if (body->source.format != EXPOSITION_PROTOBUF) {
+    if (body->source.format != EXPOSITION_PROTOBUF && entry->kind == EXPOSITION_SAMPLE) {
         found.length = gap_length(body, start, entry);
     } else {
         start = entry->series.ptr;
@@ -359,6 +361,36 @@ static void take_entry(struct body *body, const char *start, const struct exposi
     }
 }
 
+/* ---- classic histograms as native ones ---- */
+
+static bool converts(const struct body *body)
+{
+    return body->source.format != EXPOSITION_PROTOBUF &&
+           (body->source.flags & EXPOSITION_CONVERT_HISTOGRAMS) != 0;
+}
+
+/* The histogram whose samples have all come. */
+static void finish_classic(struct body *body)
+{
+    struct exposition_entry histogram;
+    if (classic_finish(&body->classic, &histogram))
+        take_sample(body, histogram.series.ptr, &histogram);
+}
+
+/* What is part of a classic histogram counts only where both are wanted. */
+static void take_converted(struct body *body, const char *start,
+                           const struct exposition_entry *entry)
+{
+    enum exposition_type type = exposition_type_in_force(&body->parser);
+    if (!classic_continues(&body->classic, entry, type))
+        finish_classic(body);
+    if (body->state != BODY_OPEN)
+        return;
+    bool is_part = classic_take(&body->classic, entry, type);
+    if (!is_part || (body->source.flags & EXPOSITION_CLASSIC_HISTOGRAMS) != 0)
+        take_sample(body, start, entry);
+}
+
 /* ---- bytes ---- */
 
 static void fail(struct body *body, const char *text)
@@ -448,7 +480,10 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
             return (size_t)(start - bytes.ptr);
         case EXPOSITION_SAMPLE:
         case EXPOSITION_HISTOGRAM:
-            take_sample(body, start, &entry);
+            if (converts(body))
+                take_converted(body, start, &entry);
+            else
+                take_sample(body, start, &entry);
             if (body->state != BODY_OPEN)
                 return bytes.len;
             start = exposition_rest(&body->parser).ptr;
@@ -457,7 +492,9 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
             at_start = true;
             break;
         case EXPOSITION_END:
-            body->state = BODY_COMPLETE;
+            finish_classic(body);
+            if (body->state == BODY_OPEN)
+                body->state = BODY_COMPLETE;
             return bytes.len;
         case EXPOSITION_ERROR:
             fail_as_parser(body);

@@ -9,6 +9,7 @@
 #ifndef SCRAPERS_BODY_H
 #define SCRAPERS_BODY_H
 
+#include "exposition/classic.h"
 #include "exposition/exposition.h"
 #include "scrapers/harvest.h"
 
@@ -68,6 +69,7 @@ struct body {
     struct body_source source;
     struct exposition_parser parser;
     struct protobuf *protobuf; /* while a body of that format is read */
+    struct classic classic;    /* of a text format, if classic histograms are converted */
     bool predicts;             /* what comes is recognised by its bytes */
     uint32_t cursor;           /* of the plan: the entry that is expected next */
     uint32_t misses;           /* surprises so far without a single expected entry */

@@ -250,6 +250,89 @@ static void buckets_that_are_too_narrow_are_merged(void **state)
     rig_free(rig);
 }
 
+/* ---- classic histograms as native ones ---- */
+
+#define CONVERT (SHM_TARGET_CONVERT_HISTOGRAMS | SHM_TARGET_HONOR_TIMESTAMPS)
+#define CLASSIC                                                                                    \
+    "# TYPE h histogram\n"                                                                         \
+    "h_bucket{x=\"1\",le=\"1\"} 2\nh_bucket{x=\"1\",le=\"+Inf\"} 5\nh_sum{x=\"1\"} 7\n"            \
+    "h_count{x=\"1\"} 5\nh_bucket{x=\"2\",le=\"1\"} 3\nh_count{x=\"2\"} 4\n"
+
+static void classic_histograms_become_native_ones(void **state)
+{
+    (void)state;
+    static const struct rig_answer both = RIG_BODY(CLASSIC "# TYPE g gauge\ng 1\n");
+    static const struct rig_answer last = RIG_BODY("a 1\n" CLASSIC);
+    struct rig *rig = new_rig(NULL, CONVERT);
+    assert_string_equal(rig_scrape(rig, 1, &both), "g 1\n"
+                                                   "h{x=\"1\"} histogram schema -53 count 5\n"
+                                                   "h{x=\"2\"} histogram schema -53 count 4\n"
+                                                   "up 1 scraped 3 post 3 added 3\n");
+    assert_string_equal(rig_scrape(rig, 1, &both), "g 1\n"
+                                                   "h{x=\"1\"} histogram schema -53 count 5\n"
+                                                   "h{x=\"2\"} histogram schema -53 count 4\n"
+                                                   "up 1 scraped 3 post 3 added 0\n");
+    assert_string_equal(rig_scrape(rig, 1, &last), "a 1\n"
+                                                   "h{x=\"1\"} histogram schema -53 count 5\n"
+                                                   "h{x=\"2\"} histogram schema -53 count 4\n"
+                                                   "g stale\n"
+                                                   "up 1 scraped 3 post 3 added 1\n");
+    rig_free(rig);
+}
+
+static void classic_histograms_stay_beside_the_native_ones_if_wanted(void **state)
+{
+    (void)state;
+    static const struct rig_answer answer =
+        RIG_BODY("# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_count 5\n");
+    struct rig *rig = new_rig(NULL, CONVERT | SHM_TARGET_CLASSIC_HISTOGRAMS);
+    assert_string_equal(rig_scrape(rig, 1, &answer), "h_bucket{le=\"1.0\"} 2\nh_count 5\n"
+                                                     "h histogram schema -53 count 5\n"
+                                                     "up 1 scraped 3 post 3 added 3\n");
+    rig_free(rig);
+}
+
+/* Nothing is said of it: the others go on. */
+static void what_makes_no_histogram_is_left_out(void **state)
+{
+    (void)state;
+    static const struct rig_answer answers[] = {
+        RIG_BODY("# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 1\nb 1\n"),
+        RIG_BODY("# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_count 3\nb 1\n"),
+    };
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        struct rig *rig = new_rig(NULL, CONVERT);
+        assert_string_equal(rig_scrape(rig, 1, &answers[i]),
+                            "b 1\nup 1 scraped 1 post 1 added 1\n");
+        rig_free(rig);
+    }
+}
+
+static void without_a_type_line_nothing_is_converted(void **state)
+{
+    (void)state;
+    static const struct rig_answer answer = RIG_BODY("h_bucket{le=\"1\"} 2\nh_count 5\n");
+    struct rig *rig = new_rig(NULL, CONVERT);
+    assert_string_equal(rig_scrape(rig, 1, &answer), "h_bucket{le=\"1\"} 2\nh_count 5\n"
+                                                     "up 1 scraped 2 post 2 added 2\n");
+    rig_free(rig);
+}
+
+static void exemplars_of_buckets_with_a_time_are_those_of_the_histogram(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, CONVERT);
+    assert_string_equal(scrape_openmetrics(rig, "# TYPE h histogram\n"
+                                                "h_bucket{le=\"1.0\"} 2 # {t=\"b\"} 0.5 12\n"
+                                                "h_bucket{le=\"2.0\"} 3 # {t=\"a\"} 1.5 11\n"
+                                                "h_bucket{le=\"+Inf\"} 3 # {t=\"c\"} 9\n"
+                                                "h_count 3\nh_sum 1\n# EOF\n"),
+                        "h histogram schema -53 count 3\n"
+                        "h 1.5 @11000 exemplar t=a\nh 0.5 @12000 exemplar t=b\n"
+                        "up 1 scraped 1 post 1 added 1\n");
+    rig_free(rig);
+}
+
 /* ---- exemplars ---- */
 
 #define OPENMETRICS(exemplar) "# TYPE a counter\na_total 5" exemplar "\n# EOF\n"
@@ -434,6 +517,11 @@ int main(void)
         cmocka_unit_test(an_invalid_histogram_fails_the_scrape),
         cmocka_unit_test(too_many_buckets_are_merged_or_fail_the_scrape),
         cmocka_unit_test(buckets_that_are_too_narrow_are_merged),
+        cmocka_unit_test(classic_histograms_become_native_ones),
+        cmocka_unit_test(classic_histograms_stay_beside_the_native_ones_if_wanted),
+        cmocka_unit_test(what_makes_no_histogram_is_left_out),
+        cmocka_unit_test(without_a_type_line_nothing_is_converted),
+        cmocka_unit_test(exemplars_of_buckets_with_a_time_are_those_of_the_histogram),
         cmocka_unit_test(an_exemplar_is_sent_once),
         cmocka_unit_test(exemplars_that_are_not_right_are_left_out_alone),
         cmocka_unit_test(exemplars_are_not_looked_at_if_no_remote_wants_them),
