@@ -105,6 +105,24 @@ void kube_labels_put_meta(struct label_set *set, struct arena *arena, const char
     put_all(set, arena, KUBE_ANNOTATION, role, "_annotation_", "_annotationpresent_", record);
 }
 
+bool kube_labels_need(const struct source_host *host, enum kube_kind kind, struct slice key)
+{
+    static const char *const roles[KUBE_KINDS] = {[KUBE_PODS] = "pod",
+                                                  [KUBE_NODES] = "node",
+                                                  [KUBE_SERVICES] = "service",
+                                                  [KUBE_ENDPOINTS] = "endpoints",
+                                                  [KUBE_ENDPOINTSLICES] = "endpointslice",
+                                                  [KUBE_INGRESSES] = "ingress",
+                                                  [KUBE_NAMESPACES] = "namespace"};
+    struct arena arena = {0};
+    if (host->is_needed == NULL)
+        return true;
+    bool needed = host->is_needed(host->is_needed_context,
+                                  kube_meta_name(&arena, roles[kind], "_annotation_", key));
+    arena_fini(&arena);
+    return needed;
+}
+
 /* ---- Other objects' labels ---- */
 
 void kube_put_namespace(struct kube_labels *labels, struct slice record)

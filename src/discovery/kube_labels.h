@@ -42,6 +42,9 @@ void kube_labels_fini(struct kube_labels *labels);
 void kube_labels_put_meta(struct label_set *set, struct arena *arena, const char *role,
                           struct slice record, bool with_name);
 
+/* Whether some rule of the host's needs the value of an annotation of such an object. */
+bool kube_labels_need(const struct source_host *host, enum kube_kind kind, struct slice key);
+
 /* All labels of a pod but __meta_kubernetes_namespace. */
 void kube_labels_put_pod(struct label_set *set, struct arena *arena, struct slice pod);
 

@@ -8,6 +8,7 @@
 struct kube_parser {
     struct json_reader *reader;
     kube_parsed_fn *parsed;
+    kube_needed_fn *is_needed; /* NULL: everything is */
     void *context;
     bool events;
     struct strbuf record;
@@ -97,6 +98,14 @@ static int on_end(void *context, const struct json_want *want, struct errctx *re
     return 0;
 }
 
+/* What tools keep in annotations may be larger than all the rest. */
+static bool is_ballast(const struct kube_parser *parser, const struct json_want *want,
+                       struct slice key, struct slice text)
+{
+    return want->id == KUBE_ANNOTATION && text.len > KUBE_LONG_ANNOTATION &&
+           parser->is_needed != NULL && !parser->is_needed(parser->context, key);
+}
+
 static int on_value(void *context, const struct json_want *want, struct slice key,
                     struct slice text, struct errctx *reterr)
 {
@@ -126,6 +135,8 @@ static int on_value(void *context, const struct json_want *want, struct slice ke
         put(&parser->message, text);
         break;
     default:
+        if (is_ballast(parser, want, key, text))
+            text = SLICE_LITERAL("");
         kube_record_add(&parser->record, (enum kube_field)want->id, each ? key : SLICE_LITERAL(""),
                         text);
         break;
@@ -152,6 +163,11 @@ struct kube_parser *kube_parser_new(enum kube_kind kind, bool events, kube_parse
 {
     const struct kube_kind_info *info = kube_kind_info(kind);
     return new_parser(events ? info->event : info->list, events, parsed, context);
+}
+
+void kube_parser_set_needed(struct kube_parser *parser, kube_needed_fn *is_needed)
+{
+    parser->is_needed = is_needed;
 }
 
 struct kube_parser *kube_parser_new_status(void)

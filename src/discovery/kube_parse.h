@@ -26,6 +26,13 @@ struct kube_parser;
 /* A list, or, with `events`, a watch. */
 struct kube_parser *kube_parser_new(enum kube_kind kind, bool events, kube_parsed_fn *parsed,
                                     void *context);
+/* Annotations with a longer value are left without it if nobody needs it. */
+#define KUBE_LONG_ANNOTATION 512u
+
+/* Who says of long annotations whether their value is needed, by their key; else all are kept. */
+typedef bool kube_needed_fn(void *context, struct slice key);
+void kube_parser_set_needed(struct kube_parser *parser, kube_needed_fn *is_needed);
+
 /* A metav1.Status; after its end kube_parser_message has what it says. */
 struct kube_parser *kube_parser_new_status(void);
 

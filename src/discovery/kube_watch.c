@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "discovery/kube_labels.h"
 #include "discovery/kube_pace.h"
 #include "discovery/kube_parse.h"
 #include "discovery/sd_client.h"
@@ -280,15 +281,23 @@ static void on_timer(struct loop_timer *timer)
     fail(watch, "no byte has come for long");
 }
 
+static bool is_needed(void *context, struct slice key)
+{
+    const struct kube_watch *watch = context;
+    return kube_labels_need(watch->host, watch->wanted.kind, key);
+}
+
 static void on_head(void *context, const struct http_head *head)
 {
     struct kube_watch *watch = context;
     watch->status = head->status;
-    if (head->status == 200)
+    if (head->status == 200) {
         watch->parser =
             kube_parser_new(watch->wanted.kind, watch->state == WATCHING, on_parsed, watch);
-    else
+        kube_parser_set_needed(watch->parser, is_needed);
+    } else {
         watch->parser = kube_parser_new_status();
+    }
     err_set(&watch->why, 0, "%.*s", SLICE_ARG(head->status_text));
 }
 

@@ -126,14 +126,22 @@ static int on_pod(void *context, const struct kube_parsed *parsed, struct errctx
     return 0;
 }
 
+static bool is_needed(void *context, struct slice key)
+{
+    const struct kubelet_sd *sd = context;
+    return kube_labels_need(sd->source.host, KUBE_PODS, key);
+}
+
 static void on_head(void *context, const struct http_head *head)
 {
     struct kubelet_sd *sd = context;
-    if (head->status == 200)
-        sd->parser = kube_parser_new(KUBE_PODS, false, on_pod, sd);
-    else
+    if (head->status != 200) {
         err_set(&sd->refusal, ERR_PROTOCOL, "the kubelet answered %.*s",
                 SLICE_ARG(head->status_text));
+        return;
+    }
+    sd->parser = kube_parser_new(KUBE_PODS, false, on_pod, sd);
+    kube_parser_set_needed(sd->parser, is_needed);
 }
 
 static void on_done(void *context, int err, const char *text);

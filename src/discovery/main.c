@@ -297,7 +297,7 @@ static void on_orders(struct loop_op *op, int result)
 static int attach(struct discovery *discovery, struct errctx *why)
 {
     const struct loop_options options = {
-        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 1, .buffer_size = 4096};
+        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 1, .buffer_size = 16384};
     int err = config_thaw(HERITAGE_CONFIG, &discovery->config, why);
     if (err == 0)
         err = targets_writer_attach(&discovery->table, HERITAGE_TARGETS, why);

@@ -39,6 +39,9 @@ struct source_host {
     const char *node;        /* only what runs on this node matters; NULL: everything does */
     const struct sharding *sharding; /* which targets are ours; NULL: all */
     void (*changed)(struct source_host *host);
+    /* Whether some rule may look at the value of a label of this name. NULL: any may. */
+    bool (*is_needed)(void *context, struct slice label);
+    void *is_needed_context;
 };
 
 /* Who walks a source, embedded in what he needs to know. */

@@ -12,6 +12,16 @@
 #include "discovery/target_build.h"
 #include "discovery/target_url.h"
 
+static bool is_needed(void *context, struct slice label)
+{
+    const struct sync *sync = context;
+    for (size_t i = 0; i < sync->job_count; i++) {
+        if (relabel_reads(sync->jobs[i].relabel, label))
+            return true;
+    }
+    return false;
+}
+
 static int init_job(struct sync *sync, struct sync_job *job, const struct config_job *config,
                     struct errctx *reterr)
 {
@@ -36,6 +46,8 @@ int sync_init(struct sync *sync, const struct config *config, struct source_host
                           .scrapers = scrapers,
                           .job_count = config->scrape_configs.len,
                           .seed = target_seed(host_name, &config->global.external_labels)};
+    host->is_needed = is_needed;
+    host->is_needed_context = sync;
     sources_init(&sync->sources, host);
     sync->jobs = calloc(sync->job_count + 1, sizeof(*sync->jobs));
     check(sync->jobs != NULL);
