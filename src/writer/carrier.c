@@ -220,11 +220,6 @@ static void transmit(struct carrier *carrier)
         finish_sent(carrier);
         return;
     }
-    if (!carrier->is_marked) {
-        const struct spool_mark tried = {.state = SPOOL_TRIED};
-        spool_write_mark(&carrier->backlog->spool, carrier->place, &tried);
-        carrier->is_marked = true;
-    }
     carrier->state = CARRIER_SENDING;
     verdict_attempt(carrier->remote, &carrier->sent, carrier->attempts > 0);
     attempt_start(&carrier->attempt, carrier->message, carrier->attempts++,
@@ -232,12 +227,11 @@ static void transmit(struct carrier *carrier)
     CRASHPOINT("writer.record_sent");
 }
 
-static void begin(struct carrier *carrier, const struct spool_record *record,
-                  const struct spool_mark *mark)
+static void begin(struct carrier *carrier, const struct spool_record *record)
 {
     carrier->record = *record;
-    carrier->is_marked = mark->state == SPOOL_TRIED;
-    carrier->is_uncertain = carrier->is_marked || (record->flags & SPOOL_UNCERTAIN) != 0;
+    carrier->is_uncertain = (record->flags & SPOOL_UNCERTAIN) != 0 ||
+                            spool_is_inherited(&carrier->backlog->spool, carrier->place);
     carrier->message = record->message;
     carrier->oldest_ms = record->oldest_ms;
     for (int kind = 0; kind < DELIVERY_KINDS; kind++)
@@ -261,7 +255,7 @@ void carrier_poke(struct carrier *carrier)
            attempt_is_quiet(&carrier->attempt) && clock_mono_ns() >= carrier->not_before_ns) {
         if (!look(carrier, &record, &mark) || !is_its_turn(carrier, &record))
             return;
-        begin(carrier, &record, &mark);
+        begin(carrier, &record);
     }
 }
 

@@ -40,7 +40,6 @@ struct carrier {
     enum carrier_state state;
     struct spool_place place; /* of the record, or where to look for the next one */
     struct spool_record record;
-    bool is_marked;    /* the record's mark says that it was tried */
     bool is_uncertain; /* it may have been delivered */
     uint32_t attempts;
     struct backoff backoff;

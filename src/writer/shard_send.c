@@ -45,7 +45,8 @@ static int64_t oldest_allowed_ms(const struct shard *shard)
     return limit_ms > 0 ? clock_ms_of_ns(clock_wall_ns()) - limit_ms : INT64_MIN;
 }
 
-/* The encoder's buffer is needed by other shards; the body is needed until it is delivered. */
+/* The encoder's buffer is needed by other shards; the body is needed until it is delivered, or, if
+   the attempt is given up, until nothing of it is left in the loop: see must_be_stored. */
 static void keep_body(struct shard *shard)
 {
     enum { GRAIN = 16384 };
@@ -101,13 +102,12 @@ void shard_build(struct shard *shard, bool is_new)
         batch->samples = shard->built.passed;
         note_share(shard);
     }
-    keep_body(shard);
     note_newest(shard);
 }
 
 static void note_attempt(struct shard *shard)
 {
-    uint64_t hash = hash64(shard->body, shard->built.body.len, 0);
+    uint64_t hash = hash64(shard->built.body.ptr, shard->built.body.len, 0);
     const struct shm_batch *open = delivery_batch(shard->remote->place, shard->index);
     check(open != NULL);
     bool has_changed = open->body_hash != 0 && open->body_hash != hash;
@@ -132,6 +132,8 @@ static struct verdict_items sent_in(const struct shard *shard)
 static void send_body(struct shard *shard)
 {
     check(shard->built.sent > 0);
+    if (shard->built.body.ptr != shard->body)
+        keep_body(shard);
     if (!shard->is_resolving)
         note_attempt(shard);
     struct verdict_items sent = sent_in(shard);

@@ -83,7 +83,8 @@ void shard_store(struct shard *shard)
     enum { AGAIN_MS = 1000 };
     struct shm_remote *place = shard->remote->place;
     if (delivery_batch(place, shard->index)->body_hash == 0)
-        delivery_attempt(place, shard->index, hash64(shard->body, shard->built.body.len, 0));
+        delivery_attempt(place, shard->index,
+                         hash64(shard->built.body.ptr, shard->built.body.len, 0));
     bool is_sending = shard->state == SHARD_SENDING;
     struct spool_record *record = &shard->stored;
     shard->is_uncertain |= is_sending;
@@ -96,6 +97,8 @@ void shard_store(struct shard *shard)
         return;
     }
     shard->store_again_ns = clock_mono_ns() + AGAIN_MS * NS_PER_MS;
+    if (shard->built.body.ptr != shard->body)
+        shard->built.body.ptr = NULL; /* the encoder's, which others use: it is made again */
     if (shard_holds_half(shard)) {
         give_up(shard);
     } else if (shard->state == SHARD_COLLECTING) {

@@ -306,6 +306,12 @@ bool spool_ends_with(struct spool *spool, uint64_t key)
     return err == 0;
 }
 
+bool spool_is_inherited(const struct spool *spool, struct spool_place place)
+{
+    return place.segment < spool->inherited.segment ||
+           (place.segment == spool->inherited.segment && place.offset < spool->inherited.offset);
+}
+
 /* ---- Marks ---- */
 
 void spool_write_mark(struct spool *spool, struct spool_place place, const struct spool_mark *mark)
@@ -456,6 +462,10 @@ void spool_open(struct spool *spool, int storage_fd, const char *name, struct sp
     list_segments(spool, directory);
     closedir(directory);
     read_segments(spool);
+    if (spool->count > 0) {
+        const struct spool_segment *last = &spool->segments[spool->count - 1];
+        spool->inherited = (struct spool_place){last->number, last->size};
+    }
 }
 
 void spool_close(struct spool *spool)

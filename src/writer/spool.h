@@ -66,6 +66,7 @@ struct spool {
     int write_fd; /* while is_open */
     int read_fd;  /* -1: none; of segment read_number */
     uint64_t read_number;
+    struct spool_place inherited; /* the end of what was there at the start */
     struct spool_place tail; /* the last record that was found or appended */
     struct spool_hold held[SPOOL_HOLDERS];
 };
@@ -114,6 +115,9 @@ void spool_write_mark(struct spool *spool, struct spool_place place, const struc
 
 /* A record whose mark says SPOOL_OVER is not needed any more; so may its segment be. */
 void spool_forget(struct spool *spool, struct spool_place place, const struct spool_record *record);
+
+/* Whether a predecessor stored this record, which may have delivered it. */
+bool spool_is_inherited(const struct spool *spool, struct spool_place place);
 
 /* Whether the segment of this place still exists. */
 bool spool_has(const struct spool *spool, struct spool_place place);

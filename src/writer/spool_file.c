@@ -131,7 +131,7 @@ bool spool_file_read(const struct spool_file *file, uint64_t offset,
         return false;
     if (heads.mark.state > SPOOL_OVER ||
         heads.mark.hash != hash_of_mark(&heads.mark, file->number + offset))
-        heads.mark = (struct spool_mark){.state = SPOOL_TRIED};
+        heads.mark = (struct spool_mark){.state = SPOOL_PENDING};
     *ret_record = heads.record;
     *ret_mark = heads.mark;
     return true;

@@ -3,7 +3,8 @@
  * What a spool looks like on disk. A directory holds segments, `<number, 16 hex digits>.spool`, of
  * which the one with the greatest number is written to. A segment is a file head and then records,
  * each at a multiple of SPOOL_ALIGN: a head, a mark, and a request body as it is sent. Records are
- * only ever appended; a mark is written over when the record is tried and when it is over.
+ * only ever appended; a mark is written over when the record is over. One that is not may have been
+ * delivered all the same, if the process that stored it is not there any more.
  *
  * Fields are fixed-width and little-endian. Every hash is XXH3-64. A reader takes files of its own
  * major version and the one before, and leaves others alone.
@@ -51,8 +52,7 @@ struct spool_record {
 _Static_assert(sizeof(struct spool_record) == 88, "format");
 
 #define SPOOL_PENDING 0u
-#define SPOOL_TRIED   1u /* an attempt has been made: it may have been delivered */
-#define SPOOL_OVER    2u /* its outcome is below */
+#define SPOOL_OVER    1u /* its outcome is below */
 
 enum spool_outcome {
     SPOOL_DELIVERED,
@@ -63,7 +63,7 @@ enum spool_outcome {
     SPOOL_OUTCOMES
 };
 
-/* Follows the head. One with a wrong hash counts as SPOOL_TRIED. */
+/* Follows the head. One with a wrong hash counts as SPOOL_PENDING. */
 struct spool_mark {
     uint32_t state; /* SPOOL_PENDING ... */
     uint32_t of[SPOOL_KINDS][SPOOL_OUTCOMES];

@@ -207,7 +207,7 @@ static void what_is_over_does_not_come_again(void **state)
     assert_end(place);
 }
 
-static void an_attempt_is_remembered(void **state)
+static void what_a_predecessor_stored_is_known(void **state)
 {
     (void)state;
     struct spool_place place = {0};
@@ -215,12 +215,11 @@ static void an_attempt_is_remembered(void **state)
     struct spool_mark mark;
     assert_int_equal(append(1, 1, 0), 0);
     assert_true(spool_find(&spool, &place, &record, &mark));
-    assert_int_equal(mark.state, SPOOL_PENDING);
-    mark.state = SPOOL_TRIED;
-    spool_write_mark(&spool, place, &mark);
+    assert_false(spool_is_inherited(&spool, place));
     reopen(roomy);
-    assert_true(spool_find(&spool, &place, &record, &mark));
-    assert_int_equal(mark.state, SPOOL_TRIED);
+    assert_int_equal(append(2, 1, 0), 0);
+    assert_true(spool_is_inherited(&spool, place));
+    assert_false(spool_is_inherited(&spool, spool.tail));
 }
 
 static void an_empty_spool_keeps_no_file(void **state)
@@ -483,7 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SPOOL_TEST(records_come_back_in_order_also_after_a_restart),
         SPOOL_TEST(what_is_over_does_not_come_again),
-        SPOOL_TEST(an_attempt_is_remembered),
+        SPOOL_TEST(what_a_predecessor_stored_is_known),
         SPOOL_TEST(an_empty_spool_keeps_no_file),
         SPOOL_TEST(the_last_record_tells_whose_it_is),
         SPOOL_TEST(the_oldest_makes_room_and_is_counted),

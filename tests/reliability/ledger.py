@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What was served against what arrived at every receiver, after any sequence of faults.
+
+A Ledger is a farm of known values, receivers like Prometheus and like VictoriaMetrics, and a limpet
+that is hurt in every way it must survive. In the end, for each receiver that was there all along:
+
+    every value right, none out of order, none twice (Prometheus) or only in copies (VictoriaMetrics)
+    committed to the rings  ==  arrived  +  what the remote's counters say was dropped
+
+Everything random follows from one seed.
+"""
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import time
+
+from lib.limpet import config, file_job, remote, write_atomically
+from lib.load import Load
+from lib.proc import Process, built, wait_until
+from lib.prom import http_get, http_post
+
+LOSSES = [  # every counter that says that a sample will not arrive
+    "prometheus_remote_storage_samples_failed_total",
+    "prometheus_remote_storage_samples_dropped_total",
+    "limpet_remote_spool_dropped_total",
+]
+OUTAGES = ["status=503&percent=100", "status=503&percent=70", "hang=1&percent=100",
+           "hang=1&percent=30", "reset=after-head&percent=50", "reset=after-body&percent=50",
+           "reset=after-body&percent=100", "lose-answer=20", "delay_ms=400&percent=50",
+           "status=429&percent=50&retry_after=1", "status=500&percent=30&store=1"]
+
+
+class Receiver:
+    """A sink; `name` is that of its remote."""
+
+    def __init__(self, load, name, like):
+        self.name = name
+        self.like = like
+        argv = [built("perf/sink"), "--like", like, "--interval", load.interval_ms]
+        self.process = Process(argv, load.directory, f"sink-{name}")
+        ready = self.process.ready_json()
+        self.url = ready["url"]
+        self.base = f"http://127.0.0.1:{ready['port']}"
+
+    def report(self):
+        status, text = http_get(self.base + "/report", 60)
+        assert status == 200, text
+        return json.loads(text)
+
+    def faults(self, words):
+        status, text = http_post(f"{self.base}/faults?{words}", b"", {})
+        assert status == 200, text
+
+
+class Ledger:
+    def __init__(self, directory, seed, targets=20, interval_ms=500):
+        print(f"SEED={seed}")
+        self.random = random.Random(seed)
+        choose = self.random.choice
+        self.targets = targets
+        self.load = Load(directory, targets, interval_ms,
+                         farm=["--churn", "1", "--seed", self.random.randrange(1000)])
+        self.receivers = [Receiver(self.load, "p", "prometheus"),
+                          Receiver(self.load, "v", "victoria")]
+        self.guest = Receiver(self.load, "guest", choose(["prometheus", "victoria"]))
+        self.guest_is_there = False
+        self.queue = {"max_samples_per_send": choose([200, 2000]),
+                      "batch_send_deadline": "100ms", "max_backoff": "200ms",
+                      "min_shards": choose([1, 1, 4])}
+        self.options = {"ring_size": choose(["1MiB", "4MiB"]), "scrapers": choose([1, 2]),
+                        "spool": {"after": choose(["100ms", "500ms", "2s"])}}
+        self.scrapers_died = 0
+        self.may_lose = False
+        self.limpet = None
+        self.write_config()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for receiver in [*self.receivers, self.guest]:
+            receiver.process.stop_or_kill()
+        self.load.__exit__()
+
+    # ------------------------------------------------------------------------------ what happens
+
+    def write_config(self, order=None):
+        remotes = [*self.receivers, *([self.guest] if self.guest_is_there else [])]
+        if order:
+            order.shuffle(remotes)
+        self.load.config = config(
+            file_job("farm", self.load.sd_path),
+            *[remote(r.url, name=r.name, queue_config=self.queue, remote_timeout="1s")
+              for r in remotes],
+            interval=f"{self.load.interval_ms}ms", limpet=self.options)
+
+    def live(self, seconds):
+        if self.limpet is None or not self.limpet.running():
+            self.limpet = self.load.start()
+        time.sleep(seconds)
+
+    def pids(self, program):
+        return self.limpet.children().get(program, []) if self.limpet.running() else []
+
+    def kill(self, victim):
+        if victim == "tree":
+            self.scrapers_died += self.options["scrapers"]
+            self.limpet.kill_all()
+            self.limpet = self.load.start()
+            return
+        pids = self.pids(victim)
+        if pids:
+            self.scrapers_died += victim == "limpet-scraper"
+            os.kill(self.random.choice(pids), signal.SIGKILL)
+
+    def some_receivers(self):
+        return self.random.sample(self.receivers, self.random.randint(1, len(self.receivers)))
+
+    def outage(self):
+        self.receiver_goes_on()
+        for receiver in self.some_receivers():
+            receiver.faults(f"{self.random.choice(OUTAGES)}&seed={self.random.randrange(1000)}")
+
+    def recover(self):
+        self.receiver_goes_on()
+        for receiver in self.receivers:
+            receiver.faults("clear=1")
+
+    def disk_full(self):
+        """No file of the writer can grow beyond what it has."""
+        for pid in self.pids("limpet-writer"):
+            limit = self.random.choice([0, 1000, 100000])
+            try:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            except ProcessLookupError:
+                pass
+
+    def disk_free(self):
+        for pid in self.pids("limpet-writer"):
+            try:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE,
+                                 (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            except ProcessLookupError:
+                pass
+
+    def remove_spool(self):
+        self.may_lose = True
+        path = os.path.join(self.load.paths.storage, "spool")
+        shutil.rmtree(path, ignore_errors=True)
+
+    def damage_spool(self):
+        """A bit of some file turns over."""
+        self.may_lose = True
+        path = os.path.join(self.load.paths.storage, "spool")
+        files = sorted(os.path.join(folder, name)
+                       for folder, _, names in os.walk(path) for name in names)
+        if not files:
+            return
+        try:
+            with open(self.random.choice(files), "r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                at = self.random.randrange(max(size, 1))
+                file.seek(at)
+                byte = file.read(1)
+                file.seek(at)
+                file.write(bytes([byte[0] ^ 1 << self.random.randrange(8)]) if byte else b"")
+        except FileNotFoundError:
+            pass
+
+    def receiver_stops(self):
+        """It is not there for a while, as if it were started again."""
+        for receiver in self.some_receivers():
+            receiver.process.send(signal.SIGSTOP)
+
+    def receiver_goes_on(self):
+        for receiver in self.receivers:
+            receiver.process.send(signal.SIGCONT)
+
+    def reload(self):
+        """Remotes come, go and change places; so do shards."""
+        self.guest_is_there = self.random.choice([True, False])
+        self.queue["min_shards"] = self.random.choice([1, 2, 4])
+        self.write_config(self.random)
+        if self.limpet.running():
+            assert self.limpet.reload(self.load.config)
+
+    def restart(self):
+        """SIGTERM, and a new start on the same paths."""
+        if self.limpet.running():
+            self.limpet.stop(60)
+        self.limpet = self.load.start()
+
+    STEPS = [outage, outage, outage, recover, recover, disk_full, disk_free, reload, restart,
+             receiver_stops, receiver_goes_on]
+    DAMAGES = [remove_spool, damage_spool]
+    VICTIMS = ["limpet-writer", "limpet-writer", "limpet-scraper", "limpet-discovery", "tree"]
+
+    def sequence(self, steps, damages):
+        """So many random steps, with deaths in between."""
+        self.live(1)
+        for _ in range(steps):
+            step = self.random.choice(self.STEPS + (self.DAMAGES if damages else []))
+            print(f"{time.monotonic():.2f} {step.__name__}", flush=True)
+            step(self)
+            if self.random.random() < 0.5:
+                victim = self.random.choice(self.VICTIMS)
+                print(f"{time.monotonic():.2f} kill {victim}", flush=True)
+                self.kill(victim)
+            self.live(self.random.uniform(0.1, 1.0))
+
+    # -------------------------------------------------------------------------------- the account
+
+    def counted_losses(self, receiver):
+        return sum(value for name, labels, value in self.limpet.metrics()
+                   if name in LOSSES and labels.get("remote_name") == receiver.name)
+
+    def balance(self, receiver):
+        """(committed, arrived, counted as lost)"""
+        report = receiver.report()
+        stored = report["samples"]["stored"] - report["duplicates"]
+        return (int(self.limpet.metric("limpet_samples_appended_total")), stored,
+                int(self.counted_losses(receiver)))
+
+    def is_empty(self):
+        return all(value == 0 for name, _, value in self.limpet.metrics()
+                   if name == "limpet_remote_spool_pending")
+
+    def end(self):
+        """Everything is well again and no target is left; then all must be accounted for."""
+        self.receiver_goes_on()
+        self.recover()
+        self.disk_free()
+        self.live(1)
+        wait_until(self.limpet.is_ready, 30, "ready")
+        write_atomically(self.load.sd_path, "[]")
+        problems = []
+        for receiver in self.receivers:
+            problems += self.problems(receiver)
+        assert not problems, "\n".join(problems)
+        self.limpet.stop(60)
+
+    def slack(self):
+        """A scraper that dies may commit a scrape and not come to count it."""
+        return self.scrapers_died * 200
+
+    def is_balanced(self, receiver):
+        committed, arrived, lost = self.balance(receiver)
+        return abs(arrived + lost - committed) <= self.slack()
+
+    def settle(self, receiver):
+        """Waits until nothing moves any more."""
+        before, since = None, time.monotonic()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            now = (self.balance(receiver), self.is_empty())
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > 1.5 and now[1]:
+                return
+            time.sleep(0.2)
+
+    def problems(self, receiver):
+        self.settle(receiver)
+        committed, arrived, lost = self.balance(receiver)
+        report = receiver.report()
+        found = []
+
+        def want(condition, what, *more):
+            if not condition:
+                found.append(f"{receiver.name}: {what}: {json.dumps(more)[:900]}")
+
+        print(f"{receiver.name}: {committed} committed, {arrived} arrived, {lost} counted as lost, "
+              f"{report['duplicates']} copies", flush=True)
+        want(self.is_empty(), "something is left in a spool")
+        want(abs(arrived + lost - committed) <= self.slack(), "out of balance",
+             {"committed": committed, "arrived": arrived, "lost": lost, "slack": self.slack()},
+             self.numbers(receiver))
+        want(lost == 0 or self.may_lose or self.was_cramped(receiver), "lost without a reason",
+             self.numbers(receiver))
+        want(report["errors"]["total"] == 0, "errors", report["errors"])
+        want(report["scrapes"]["number_regressions"] == 0, "regressions",
+             report["scrapes"]["first_gaps"][:3])
+        if receiver.like == "prometheus":
+            want(report["duplicates"] == 0, "duplicates", report["duplicates"])
+            want(report["order_violations"]["samples"] == 0, "order", report["order_violations"])
+        return found
+
+    def numbers(self, receiver):
+        return {name + json.dumps(labels.get("reason", "")): value
+                for name, labels, value in self.limpet.metrics()
+                if labels.get("remote_name") == receiver.name and value
+                and ("spool" in name or "dropped" in name or "failed" in name
+                     or "delivered" in name)}
+
+    def was_cramped(self, receiver):
+        """The disk was full and half of a ring waited: what is given up then is counted so."""
+        return all(value == 0 or labels.get("reason") == "behind"
+                   for name, labels, value in self.limpet.metrics()
+                   if name in LOSSES and labels.get("remote_name") == receiver.name)
