@@ -106,7 +106,7 @@ static void what_would_run_a_program_is_refused(void **state)
                  "/etc/k/config:10:26: `exec` is not supported: limpet runs no programs; use a "
                  "token, a token file or a client certificate");
     expect_error(FILE_WITH("server: 'https://h', certificate-authority-data: '*'", "token: t"),
-                 "/etc/k/config:7:71: `certificate-authority-data` is not base64");
+                 "/etc/k/config:7:72: `certificate-authority-data` is not base64");
 }
 
 #define TEST(name) cmocka_unit_test(name)
