@@ -75,6 +75,8 @@ CASES = {
         at(("a", 1, 0)), at(("a", 2, 0)), at(("a", 2, 0), ("b", 1, 5)),
         own={"a": [(NOW, 1)], "b": [(NOW + 5, 1)]}),
     "a timestamp that goes back": same(at(("a", 1, 5000)), at(("a", 2, 4000)), at(("a", 3, 6000)), b""),
+    "a sample that is too old counts as absent": same(
+        b"a 1\nb 1\n", f"a 2 {NOW - 800000}\nb 2\n".encode(), b"a 3\nb 3\n", scrapes=4),
     "two timestamps in one body": same(at(("a", 1, 0), ("a", 2, 1000)), at(("a", 3, 2000), ("a", 4, 3000)), b""),
     "two timestamps in one body going back": differs(
         "deviation: timestamps of a series rise within a scrape",

@@ -56,6 +56,7 @@ class Case:
     why: str = ""
     own: dict = None  # with want: {series: [(ms, value), ...]}
     none: bool = False  # nothing is scraped
+    exemplars: bool = False  # they are compared, too
     asks: str = None  # the request's method and target, where Prometheus 2.42 asks otherwise
 
     @property
@@ -65,6 +66,8 @@ class Case:
 
 def text_of_bits(bits):
     """A value as text: equal texts, equal bits."""
+    if isinstance(bits, dict):  # a histogram
+        return " ".join(f"{name}={bits[name]}" for name in sorted(bits))
     if is_stale(bits):
         return "stale"
     value = struct.unpack("<d", struct.pack("<Q", bits))[0]
@@ -100,6 +103,7 @@ class Outcome:
     scrapes: list
     own: dict  # {series: [(ms, text), ...]}: with timestamps that are no scrape's
     requests: list  # (method and target, Host, time-out) of the requests
+    exemplars: dict = field(default_factory=dict)
     others: list = field(default_factory=list)  # scrapes of the case's other targets, which have a label n
 
 
@@ -130,7 +134,7 @@ class Agent(Process):
         path = os.path.join(directory, "agent.yml")
         with open(path, "w") as file:
             json.dump(settings, file)
-        super().__init__(["prometheus", "--enable-feature=agent,extra-scrape-metrics",
+        super().__init__(["prometheus", "--enable-feature=agent,extra-scrape-metrics,exemplar-storage,native-histograms",
                           f"--config.file={path}", f"--storage.agent.path={directory}/data",
                           "--log.level=warn", f"--web.listen-address=127.0.0.1:{port}"],
                          directory, "agent")
@@ -175,7 +179,8 @@ class Side:
             "global": {"scrape_interval": "1s",
                        **({"extra_scrape_metrics": True} if self.agent == "limpet" else {})},
             "scrape_configs": [self.job(name, case) for name, case in self.cases.items()],
-            "remote_write": [{"url": self.receiver.url,
+            "remote_write": [{"url": self.receiver.url, "send_exemplars": True,
+                              "send_native_histograms": True,
                               "queue_config": {"batch_send_deadline": "100ms", "min_shards": 1,
                                                "max_shards": 1, "max_samples_per_send": 5000}}],
         }
@@ -188,6 +193,21 @@ class Side:
             case = labels.get("case", labels.get("job"))
             if case in found:
                 found[case] += [(labels, ts, bits) for ts, bits in samples]
+        for key, rows in self.receiver.rows("histogram_rows").items():
+            labels = dict(key)
+            if labels.get("case") in found:
+                found[labels["case"]] += [(labels, ts, histogram) for ts, histogram in rows]
+        return found
+
+    def exemplars(self, name, outcome):
+        """{series: [(labels, value, time)]}; a scrape's time is that scrape's number."""
+        numbers = {scrape.ts: number for number, scrape in enumerate(outcome.scrapes, 1)}
+        hidden, found = self.hidden(name), {}
+        for key, rows in self.receiver.rows("exemplar_rows").items():
+            labels = dict(key)
+            if labels.get("case") == name:
+                found[text_of_series(labels, hidden)] = [
+                    (dict(own), text_of_bits(bits), numbers.get(ts, ts)) for own, bits, ts in rows]
         return found
 
     def hidden(self, name):
@@ -212,6 +232,7 @@ class Side:
     def outcome(self, name, rows):
         hidden = self.hidden(name)
         outcome = outcome_of([row for row in rows if "n" not in row[0]], hidden, self.requests(name))
+        outcome.exemplars = self.exemplars(name, outcome)
         outcome.others = outcome_of([row for row in rows if "n" in row[0]], hidden, []).scrapes
         return outcome
 

@@ -68,6 +68,15 @@ def histogram(count, total, *parts):
     return encode_bytes(7, number(1, count) + double(2, total) + b"".join(parts))
 
 
+def native(schema=3, zero_threshold=0.001, zero_count=2, positive=((0, 3),), deltas=(1, 1, 0),
+           negative=(), negative_deltas=()):
+    """What makes a histogram a native one; spans are (offset, length)."""
+    data = signed(5, schema) + double(6, zero_threshold) + number(7, zero_count)
+    data += b"".join(span(12, *pair) for pair in positive) + b"".join(span(9, *pair) for pair in negative)
+    data += b"".join(signed(13, delta) for delta in deltas)
+    return data + b"".join(signed(10, delta) for delta in negative_deltas)
+
+
 def span(field, offset, length):
     return encode_bytes(field, signed(1, offset) + number(2, length))
 

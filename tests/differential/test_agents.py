@@ -33,6 +33,8 @@ def test_limpet_sends_what_prometheus_sends(outcomes, name):
     if case.want is SAME:
         assert shown(mine, case.count) == shown(theirs, case.count)
         assert mine.own == theirs.own
+        if case.exemplars:
+            assert mine.exemplars == theirs.exemplars
     else:
         got = limit_report(shown(mine, len(case.want)))
         assert got == wanted(case)

@@ -93,6 +93,8 @@ class Series:
     samples: list = field(default_factory=list)
     exemplars: int = 0
     histograms: int = 0
+    exemplar_rows: list = field(default_factory=list)  # (labels, bits, ts_ms)
+    histogram_rows: list = field(default_factory=list)  # (ts_ms, {field: value}), zeros left out
 
     @property
     def name(self):
@@ -138,6 +140,63 @@ def _decode_sample(data):
     return ts, bits
 
 
+def _decode_exemplar(data):
+    labels, bits, ts = [], 0, 0
+    for number, _, got in fields(data):
+        if number == 1:
+            labels.append(_decode_label(got))
+        elif number == 2:
+            bits = got
+        elif number == 3:
+            ts = _signed(got)
+    return tuple(labels), bits, ts
+
+
+_HISTOGRAM = {1: "count", 2: "count_float", 3: "sum", 4: "schema", 5: "zero_threshold", 6: "zero_count",
+              7: "zero_count_float", 8: "negative_spans", 9: "negative_deltas", 10: "negative_counts",
+              11: "positive_spans", 12: "positive_deltas", 13: "positive_counts", 14: "reset_hint",
+              16: "custom_values"}
+
+
+def _signed(number):
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _zigzag(number):
+    return (number >> 1) ^ -(number & 1)
+
+
+def _packed(number, data):
+    """Deltas, or doubles as their bits."""
+    if number not in (9, 12):
+        return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
+    found, at = [], 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        found.append(_zigzag(value))
+    return found
+
+
+def _decode_span(data):
+    span = {number: got for number, _, got in fields(data)}
+    return _zigzag(span.get(1, 0)), span.get(2, 0)
+
+
+def _decode_histogram(data):
+    found, ts = {}, 0
+    for number, wire_type, got in fields(data):
+        if number == 15:
+            ts = _signed(got)
+        elif number in (8, 11):
+            found.setdefault(_HISTOGRAM[number], []).append(_decode_span(got))
+        elif number in (9, 10, 12, 13, 16):
+            values = _packed(number, got) if wire_type == 2 else [_zigzag(got) if number in (9, 12) else got]
+            found.setdefault(_HISTOGRAM[number], []).extend(values)
+        elif got != 0:
+            found[_HISTOGRAM[number]] = _zigzag(got) if number == 4 else got
+    return ts, found
+
+
 def _decode_series(data):
     series = Series([])
     for number, _, got in fields(data):
@@ -147,8 +206,10 @@ def _decode_series(data):
             series.samples.append(_decode_sample(got))
         elif number == 3:
             series.exemplars += 1
+            series.exemplar_rows.append(_decode_exemplar(got))
         elif number == 4:
             series.histograms += 1
+            series.histogram_rows.append(_decode_histogram(got))
         else:
             raise ValueError(f"unknown field {number} in TimeSeries")
     return series
@@ -397,6 +458,16 @@ class Receiver:
                 for series in request.series:
                     if name is None or series.name == name:
                         found.setdefault(series.key(), []).extend(series.samples)
+        return found
+
+    def rows(self, member):
+        """{labels: all rows of exemplar_rows or histogram_rows} of what was accepted."""
+        found = {}
+        with self.changed:
+            for request in self.accepted():
+                for series in request.series:
+                    if getattr(series, member):
+                        found.setdefault(series.key(), []).extend(getattr(series, member))
         return found
 
     def names(self):
