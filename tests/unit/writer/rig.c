@@ -58,16 +58,22 @@ static void fill_remote(struct rig *rig, uint32_t i)
                                                               .max_backoff = 20}};
 }
 
+static void put_segments(struct rig *rig)
+{
+    put(rig->scrapers.delivery_fd, HERITAGE_DELIVERY);
+    put(rig->scrapers.targets_fd, HERITAGE_TARGETS);
+    for (uint32_t i = 0; i < rig->scrapers.count; i++) {
+        put(rig->scrapers.scraper[i].ring_fd, HERITAGE_RING(i));
+        put(rig->scrapers.scraper[i].series_fd, HERITAGE_SERIES(i));
+    }
+}
+
 void rig_open(struct rig *rig, uint32_t scrapers, uint64_t ring_size, uint32_t remotes)
 {
     memset(rig, 0, sizeof *rig);
     scrapers_open(&rig->scrapers, scrapers, ring_size);
-    put(rig->scrapers.delivery_fd, HERITAGE_DELIVERY);
-    put(rig->scrapers.targets_fd, HERITAGE_TARGETS);
-    for (uint32_t i = 0; i < scrapers; i++) {
-        put(rig->scrapers.scraper[i].ring_fd, HERITAGE_RING(i));
-        put(rig->scrapers.scraper[i].series_fd, HERITAGE_SERIES(i));
-    }
+    put_segments(rig);
+    rig->ring_size = ring_size;
     for (uint32_t i = 0; i < remotes; i++)
         fill_remote(rig, i);
     rig->config.remote_write = (struct config_remotes){rig->remotes, remotes};
@@ -161,6 +167,15 @@ void rig_crash(struct rig *rig)
 {
     drop_writer(rig);
     rig_start(rig);
+}
+
+void rig_forget(struct rig *rig)
+{
+    uint32_t count = rig->scrapers.count;
+    drop_writer(rig);
+    scrapers_close(&rig->scrapers);
+    scrapers_open(&rig->scrapers, count, rig->ring_size);
+    put_segments(rig);
 }
 
 void rig_close(struct rig *rig)

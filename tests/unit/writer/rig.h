@@ -16,6 +16,7 @@ enum { RIG_REMOTES_MAX = 3 };
 
 struct rig {
     struct scrapers scrapers;
+    uint64_t ring_size;
     struct receiver *receivers[RIG_REMOTES_MAX];
     struct config config;
     struct config_remote remotes[RIG_REMOTES_MAX];
@@ -50,6 +51,9 @@ void rig_receive(struct rig *rig, uint32_t remote, receiver_script_fn *script, v
 
 void rig_start(struct rig *rig);
 void rig_crash(struct rig *rig);
+
+/* Ends the writer; all shared memory is new, the storage path and the receivers stay. */
+void rig_forget(struct rig *rig);
 void rig_close(struct rig *rig);
 
 /* One turn of the writer's main loop, waiting for at most wait_ms. */
