@@ -19,23 +19,15 @@ void elements_start(struct elements *elements, uint8_t *bytes)
     *elements = (struct elements){.start = bytes, .at = bytes + ELEMENTS_HEAD};
 }
 
-/* One byte was left for the tag; a long literal needs more and moves. */
-void elements_close_literal(struct elements *elements)
+size_t elements_long_literal(uint8_t *bytes, size_t len)
 {
-    uint8_t *bytes = elements->literal;
-    size_t len = (size_t)(elements->at - bytes);
     size_t last = len - 1;
-    elements->literal = NULL;
-    if (last < 60) {
-        bytes[-1] = (uint8_t)(last << 2 | TAG_LITERAL);
-        return;
-    }
     size_t more = last < 1u << 8 ? 1 : last < 1u << 16 ? 2 : last < 1u << 24 ? 3 : 4;
     memmove(bytes + more, bytes, len);
-    elements->at += more;
     bytes[-1] = (uint8_t)((59 + more) << 2 | TAG_LITERAL);
     for (size_t i = 0; i < more; i++)
         bytes[i] = (uint8_t)(last >> (8 * i));
+    return more;
 }
 
 static uint8_t *put_copy(uint8_t *at, uint32_t distance, uint32_t len)
@@ -56,13 +48,11 @@ static uint8_t *put_copy(uint8_t *at, uint32_t distance, uint32_t len)
     return at;
 }
 
-void elements_close_copy(struct elements *elements)
+uint8_t *elements_long_copy(uint8_t *at, uint32_t distance, uint32_t len)
 {
-    uint32_t len = elements->copied;
     for (; len > COPY_MAX; len -= COPY_MAX)
-        elements->at = put_copy(elements->at, elements->distance, COPY_MAX);
-    elements->at = put_copy(elements->at, elements->distance, len);
-    elements->copied = 0;
+        at = put_copy(at, distance, COPY_MAX);
+    return put_copy(at, distance, len);
 }
 
 static size_t length_of_head(struct slice block)

@@ -15,8 +15,8 @@
 /* The length of the whole, which stands first and is known last. */
 #define ELEMENTS_HEAD 5u
 
-/* So many bytes an element may take besides the bytes it stands for; a copy takes 5 at most. */
-#define ELEMENTS_SPARE 8u
+/* So many bytes behind the last one may be written to. */
+#define ELEMENTS_SLACK 16u
 
 struct elements {
     /* All private but raw. */
@@ -28,11 +28,46 @@ struct elements {
     size_t raw;        /* bytes that the elements stand for */
 };
 
-/* `bytes` must have room for what follows. */
+/* `bytes` must have room for what follows, and ELEMENTS_SLACK. */
 void elements_start(struct elements *elements, uint8_t *bytes);
 
-void elements_close_literal(struct elements *elements);
-void elements_close_copy(struct elements *elements);
+/* Makes room for the length of a literal of more than 60 bytes, in so many bytes. */
+size_t elements_long_literal(uint8_t *bytes, size_t len);
+
+/* A copy of more bytes than an element can stand for, or from far back; returns its end. */
+uint8_t *elements_long_copy(uint8_t *at, uint32_t distance, uint32_t len);
+
+static inline void elements_close_literal(struct elements *elements)
+{
+    size_t len = (size_t)(elements->at - elements->literal);
+    if (len > 60)
+        elements->at += elements_long_literal(elements->literal, len);
+    else
+        elements->literal[-1] = (uint8_t)((len - 1) << 2);
+    elements->literal = NULL;
+}
+
+/* Two kinds of elements: 4 to 11 bytes from less than 2048 bytes back, 1 to 64 from less than
+ * 65536. */
+static inline void elements_close_copy(struct elements *elements)
+{
+    uint32_t distance = elements->distance;
+    uint32_t len = elements->copied;
+    uint8_t *at = elements->at;
+    if (len > 64 || distance >= 65536) {
+        elements->at = elements_long_copy(at, distance, len);
+    } else if (len - 4 < 8 && distance < 2048) {
+        at[0] = (uint8_t)(distance >> 8 << 5 | (len - 4) << 2 | 1);
+        at[1] = (uint8_t)distance;
+        elements->at = at + 2;
+    } else {
+        at[0] = (uint8_t)((len - 1) << 2 | 2);
+        at[1] = (uint8_t)distance;
+        at[2] = (uint8_t)(distance >> 8);
+        elements->at = at + 3;
+    }
+    elements->copied = 0;
+}
 
 /* Leaves nothing open: `at` is where the next element goes. */
 static inline void elements_settle(struct elements *elements)
@@ -43,7 +78,7 @@ static inline void elements_settle(struct elements *elements)
         elements_close_copy(elements);
 }
 
-/* Opens a literal if none is; *ret is where `len` bytes of it go. */
+/* Opens a literal if none is; the result is where `len` bytes of it go. */
 static inline uint8_t *elements_literal(struct elements *elements, size_t len)
 {
     if (elements->literal == NULL) {
@@ -62,12 +97,22 @@ static inline void elements_put(struct elements *elements, const void *bytes, si
     memcpy(elements_literal(elements, len), bytes, len);
 }
 
+/* The same for bytes behind which ELEMENTS_SLACK more can be read. */
+static inline void elements_put_short(struct elements *elements, const uint8_t *bytes, size_t len)
+{
+    uint8_t *to = elements_literal(elements, len);
+    if (len <= ELEMENTS_SLACK)
+        memcpy(to, bytes, ELEMENTS_SLACK);
+    else
+        memcpy(to, bytes, len);
+}
+
 /* The next `len` bytes are those `distance` bytes back; both at least 1, distance <= raw. */
 static inline void elements_copy(struct elements *elements, size_t distance, size_t len)
 {
     if (elements->literal != NULL)
         elements_close_literal(elements);
-    if (elements->copied > 0 && elements->distance != distance)
+    else if (elements->copied > 0 && elements->distance != distance)
         elements_close_copy(elements);
     elements->distance = (uint32_t)distance;
     elements->copied += (uint32_t)len;

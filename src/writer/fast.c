@@ -24,8 +24,8 @@ void fast_init(struct fast *fast)
 {
     *fast = (struct fast){0};
     templates_init(&fast->templates);
-    fast->shared.wire = malloc(FAST_WIRE_MAX);
-    fast->own = malloc(UINT16_MAX);
+    fast->shared.wire = malloc(FAST_WIRE_MAX + ELEMENTS_SLACK);
+    fast->own = malloc(UINT16_MAX + ELEMENTS_SLACK);
     check(fast->shared.wire != NULL && fast->own != NULL);
 }
 
@@ -66,7 +66,7 @@ void fast_start(struct fast *fast)
         fast->places[i].key = 0;
     fast->stamp = 0;
     fast->now_ns = clock_mono_ns();
-    fast->previous.valid = false;
+    fast->previous = (struct fast_previous){.ms_size = 1};
     fast->tail_len = 0;
 }
 
@@ -229,7 +229,7 @@ void fast_begin(struct fast *fast, const struct series_reader *series, uint32_t 
 static void keep_shared(struct fast_shared *to, const struct fast_shared *from)
 {
     if (to->wire == NULL) {
-        to->wire = malloc(FAST_WIRE_MAX);
+        to->wire = malloc(FAST_WIRE_MAX + ELEMENTS_SLACK);
         check(to->wire != NULL);
     }
     to->count = from->count;
@@ -279,7 +279,7 @@ static size_t search_old(struct fast *fast, uint32_t line)
     return find_old(fast, line);
 }
 
-static void write_tail(struct fast *fast, struct elements *elements)
+static inline void write_tail(struct fast *fast, struct elements *elements)
 {
     const struct fast_previous *previous = &fast->previous;
     if (fast->tail_len == 0)
@@ -342,7 +342,7 @@ static void write_ops(const struct fast *fast, struct elements *elements,
     size_t before = fast->previous.labels_at;
     for (uint32_t i = 0; i < count; i++) {
         if (ops[i].literal > 0)
-            elements_put(elements, literals, ops[i].literal);
+            elements_put_short(elements, literals, ops[i].literal);
         literals += ops[i].literal;
         if (ops[i].copy > 0)
             elements_copy(elements,
@@ -432,15 +432,14 @@ static void write_labels(struct fast *fast, struct elements *elements, uint32_t 
         size_t old_distance =
             source.old_at > 0 ? elements->raw - source.old_at - own - fast->old.shared.at[shared]
                               : NEAR;
-        bool is_cheap = source.is_next && part->cost <= 3 * ((len + 63) / 64);
+        bool is_cheap = source.is_next && part->is_cheap != 0;
         if (len > 0 && old_distance < NEAR && !is_cheap)
             elements_copy(elements, old_distance, len);
         else if (len > 0 && source.is_next)
             write_ops(fast, elements, ops, part->ops, literals);
         else if (len > 0)
-            elements_put(elements, fast->own + own, len);
-        for (uint32_t o = 0; o < part->ops; o++)
-            literals += ops[o].literal;
+            elements_put_short(elements, fast->own + own, len);
+        literals += part->literals;
         ops += part->ops;
         size_t shared_len = shared_at[part->shared_end] - shared_at[shared];
         if (shared_len > 0 && has_shape)
@@ -474,12 +473,12 @@ static void write_sample(struct fast *fast, struct elements *elements, uint64_t 
                          size_t ms_size, size_t total, bool keeps_tail)
 {
     const struct fast_previous *previous = &fast->previous;
-    bool has_before = previous->valid && wire_varint_size((uint64_t)previous->ms) == ms_size;
+    bool has_before = previous->valid && previous->ms_size == ms_size;
     bool same_ms = has_before && previous->ms == ms;
     uint64_t difference = bits ^ previous->bits;
     uint32_t start = has_before ? equal_at_start(difference) : 0;
     uint32_t end = same_ms && !keeps_tail ? equal_at_end(difference) : 0;
-    size_t distance = has_before ? elements->raw - previous->sample_at : 0;
+    size_t distance = elements->raw - previous->sample_at;
     bool goes_on = elements->copied > 0 && elements->distance == distance;
     if (has_before && (goes_on || start >= 2)) {
         elements_copy(elements, distance, SAMPLE_HEAD + start);
@@ -492,11 +491,9 @@ static void write_sample(struct fast *fast, struct elements *elements, uint64_t 
     }
     if (start + end > VALUE_LEN)
         end = VALUE_LEN - start;
-    if (start + end < VALUE_LEN) {
-        uint8_t value[VALUE_LEN];
-        (void)wire_put_fixed64(value, bits);
-        elements_put(elements, value + start, VALUE_LEN - start - end);
-    }
+    if (start + end < VALUE_LEN)
+        (void)wire_put_fixed64(elements_literal(elements, VALUE_LEN - start - end),
+                               bits >> (8 * start));
     fast->tail_len = end + 1 + ms_size;
     fast->tail_has_value = end > 0;
     fast->tail_distance = same_ms ? total : 0;
@@ -517,7 +514,7 @@ static bool write_series(struct fast *fast, struct elements *elements, uint32_t 
         source.old_at = 0;
     if (!source.is_next && source.old_at == 0 && !read_own(fast, i))
         return false;
-    size_t ms_size = wire_varint_size((uint64_t)ms);
+    size_t ms_size = previous->ms == ms ? previous->ms_size : wire_varint_size((uint64_t)ms);
     size_t labels_len = line->own_len + fast->shared.at[fast->shared.count];
     size_t len = labels_len + SAMPLE_HEAD + VALUE_LEN + 1 + ms_size;
     write_head(fast, elements, i, len, source.old_at, ms);
@@ -528,8 +525,16 @@ static bool write_series(struct fast *fast, struct elements *elements, uint32_t 
     bool keeps_tail =
         fast->old.ms == ms && i + 1 < fast->template->count && find_old(fast, i + 1) > 0;
     write_sample(fast, elements, bits, ms, ms_size, total, keeps_tail);
-    *previous = (struct fast_previous){true,      true,  fast->template, i, labels_at,
-                                       sample_at, total, bits,           ms};
+    *previous = (struct fast_previous){.valid = true,
+                                       .same_target = true,
+                                       .template = fast->template,
+                                       .line = i,
+                                       .labels_at = labels_at,
+                                       .sample_at = sample_at,
+                                       .total = total,
+                                       .bits = bits,
+                                       .ms = ms,
+                                       .ms_size = ms_size};
     if (fast->place != NULL)
         fast->place->lines.starts[i] = (uint32_t)labels_at;
     return true;
@@ -547,21 +552,23 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
                   size_t raw_max, size_t raw_room)
 {
     const struct block_view *block = fast->block;
+    const struct template *template = fast->template;
+    struct elements out = *elements; /* nobody else has its address, so it lives in registers */
     size_t shared_len = fast->shared.at[fast->shared.count];
     if (fast->done == fast->begun_at)
         fast->begun_at = fast->done = fast->first_line + from;
     uint32_t at = from;
     for (; at < to; at++) {
         uint32_t i = fast->first_line + at;
-        const struct template_line *line = template_line(fast->template, i);
+        const struct template_line *line = template_line(template, i);
         /* What is still to be written of the series before, and all of this one. */
         size_t most = 2 * (WIRE_VARINT_MAX + 1) + line->own_len + shared_len + SAMPLE_HEAD +
                       VALUE_LEN + 2 * (WIRE_VARINT_MAX + 1);
-        if (line->part_count == 0 || elements->raw >= raw_max || elements->raw + most > raw_room)
+        if (line->part_count == 0 || out.raw >= raw_max || out.raw + most > raw_room)
             break;
         int64_t ms = block->timestamps != NULL ? block->timestamps[at] : block->head.timestamp_ms;
         uint64_t bits = block->bits != NULL ? block->bits[at] : SHM_STALE_BITS;
-        if (!write_series(fast, elements, i, bits, ms)) {
+        if (!write_series(fast, &out, i, bits, ms)) {
             forget_place(fast);
             break;
         }
@@ -569,5 +576,6 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
     for (uint32_t i = fast->done; fast->place != NULL && i < fast->first_line + from; i++)
         fast->place->lines.starts[i] = NO_START; /* others were written in between */
     fast->done = fast->first_line + at;
+    *elements = out;
     return at;
 }

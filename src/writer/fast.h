@@ -63,6 +63,7 @@ struct fast_previous {
     size_t total; /* with its head */
     uint64_t bits;
     int64_t ms;
+    size_t ms_size; /* as a varint */
 };
 
 struct fast {

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "labels/label_set.h"
+#include "writer/elements.h"
 #include "writer/wire.h"
 
 enum {
@@ -116,8 +117,8 @@ static bool read_line(const struct template_request *request, uint32_t ref, stru
 /* Ops of the line at hand, as they come to be. */
 struct op_writer {
     struct template_maker *maker;
-    size_t first;      /* of this line, in maker->ops */
-    uint16_t part_ops; /* of the part at hand */
+    uint32_t part_start; /* of the part at hand, among the own bytes */
+    uint16_t part_ops;
 };
 
 static struct template_op *last_op(const struct op_writer *writer)
@@ -237,16 +238,27 @@ static void write_label(struct op_writer *writer, const struct own_label *label,
 
 /* ---- Lines ---- */
 
-static void close_part(struct op_writer *writer, size_t first_op, uint32_t own_end,
-                       uint16_t shared_end)
+/* Bytes of the elements that copy so many bytes. */
+static uint32_t copy_cost(uint32_t len)
 {
-    const struct template_op *ops = (const struct template_op *)writer->maker->ops.items + first_op;
-    uint32_t cost = 0;
-    for (uint32_t i = 0; i < writer->part_ops; i++)
-        cost += ops[i].literal + (ops[i].copy > 0 ? 3u * (((uint32_t)ops[i].copy + 63) / 64) : 0);
+    return 3 * ((len + 63) / 64);
+}
+
+static void close_part(struct op_writer *writer, uint32_t own_end, uint16_t shared_end)
+{
+    const struct column *all = &writer->maker->ops;
+    const struct template_op *ops =
+        (const struct template_op *)all->items + all->count - writer->part_ops;
     struct template_part *part = add_items(&writer->maker->parts, 1, sizeof *part);
-    *part = (struct template_part){(uint16_t)own_end, shared_end, writer->part_ops,
-                                   (uint16_t)(cost < UINT16_MAX ? cost : UINT16_MAX)};
+    uint32_t cost = 0;
+    *part = (struct template_part){
+        .own_end = (uint16_t)own_end, .shared_end = shared_end, .ops = writer->part_ops};
+    for (uint32_t i = 0; i < writer->part_ops; i++) {
+        cost += ops[i].literal + copy_cost(ops[i].copy);
+        part->literals = (uint16_t)(part->literals + ops[i].literal);
+    }
+    part->is_cheap = cost <= copy_cost(own_end - writer->part_start);
+    writer->part_start = own_end;
     writer->part_ops = 0;
 }
 
@@ -264,25 +276,23 @@ static void write_line(struct template_maker *maker, const struct template_reque
                        const struct own_labels *own, const struct own_labels *before,
                        struct template_line *line)
 {
-    struct op_writer writer = {maker, maker->ops.count, 0};
-    size_t first_op = maker->ops.count;
+    struct op_writer writer = {.maker = maker};
     uint32_t old_at = 0;
     uint16_t shared = own->labels[0].shared;
     if (shared > 0) { /* shared labels come first */
-        close_part(&writer, first_op, 0, shared);
+        close_part(&writer, 0, shared);
         line->part_count++;
     }
     for (uint32_t i = 0; i < own->count; i++) {
         const struct own_label *label = &own->labels[i];
         if (label->shared != shared) {
-            close_part(&writer, first_op, label->at, label->shared);
+            close_part(&writer, label->at, label->shared);
             line->part_count++;
-            first_op = maker->ops.count;
             shared = label->shared;
         }
         write_label(&writer, label, find_old(before, &old_at, label->name));
     }
-    close_part(&writer, first_op, own->len, (uint16_t)request->shared_count);
+    close_part(&writer, own->len, (uint16_t)request->shared_count);
     line->part_count++;
     line->own_len = (uint16_t)own->len;
 }
@@ -352,6 +362,7 @@ static struct template_segment *get_segment(struct templates *templates)
     pack_column(&maker->packed, &maker->parts, sizeof(struct template_part));
     pack_column(&maker->packed, &maker->ops, sizeof(struct template_op));
     pack_column(&maker->packed, &maker->literals, 1);
+    memset(add_items(&maker->packed, ELEMENTS_SLACK, 1), 0, ELEMENTS_SLACK);
     size_t len = maker->packed.count;
     uint64_t hash = hash64_keyed(maker->packed.items, len, &templates->hash_key);
     struct template_segment **bucket = &templates->segments[hash % SEGMENT_BUCKETS];

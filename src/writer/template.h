@@ -35,7 +35,8 @@ struct template_part {
     uint16_t own_end;    /* own bytes up to the end of the part */
     uint16_t shared_end; /* shared labels up to the end of the part */
     uint16_t ops;
-    uint16_t cost; /* bytes that the ops take, about */
+    uint16_t literals; /* bytes of the ops' literals */
+    uint16_t is_cheap; /* 1: the ops take no more bytes than one copy of all would */
 };
 
 struct template_line {
@@ -57,7 +58,7 @@ struct template_segment {
     struct template_line *lines;
     struct template_part *parts;
     struct template_op *ops;
-    uint8_t *literals;
+    uint8_t *literals; /* some bytes more than those can be read */
     /* private */
     struct template_segment *next;
     uint64_t hash;

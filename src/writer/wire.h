@@ -7,7 +7,9 @@
 #ifndef WRITER_WIRE_H
 #define WRITER_WIRE_H
 
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/slice.h"
 
@@ -84,9 +86,9 @@ static inline uint8_t *wire_put_bytes(uint8_t *at, const void *bytes, size_t len
 /* Little-endian whatever the machine is. */
 static inline uint8_t *wire_put_fixed64(uint8_t *at, uint64_t bits)
 {
-    for (int i = 0; i < 8; i++)
-        *at++ = (uint8_t)(bits >> (8 * i));
-    return at;
+    uint64_t bytes = htole64(bits);
+    memcpy(at, &bytes, sizeof bytes);
+    return at + sizeof bytes;
 }
 
 static inline uint8_t *wire_put_text(uint8_t *at, uint8_t tag, struct slice text)
