@@ -64,7 +64,8 @@ class Agent:
                        "scrape_timeout": f"{min(self.load.interval_ms, 10000)}ms"},
             "scrape_configs": [{"job_name": "farm",
                                 "file_sd_configs": [{"files": [self.targets_path]}], **job}],
-            "remote_write": [{"url": self.sink_url}],
+            "remote_write": [{"url": self.sink_url,
+                              **({"queue_config": self.load.queue} if self.load.queue else {})}],
         }
         return settings
 

@@ -560,7 +560,7 @@ static const struct schema_key limpet_keys[] = {
      .max = INT64_C(1) << 36, .verify = check_power_of_two,
      .help = "What each scraper may have waiting for delivery; a power of two. Memory is taken "
              "as it is needed."},
-    {MEMBER(tick_max), .type = SCHEMA_DURATION, .fallback = "50ms", .min = 1, .max = 1000,
+    {MEMBER(tick_max), .type = SCHEMA_DURATION, .fallback = "250ms", .min = 1, .max = 1000,
      .help = "Scrapes that are due within this time may start together, which saves CPU."},
     {MEMBER(spool), .type = SCHEMA_STRUCT, .block = &spool_block,
      .help = "Where samples wait that a receiver does not take."},
