@@ -293,6 +293,9 @@ struct config_kube_selectors {
 struct config_kube_attach {
     bool node;
     bool namespace;
+    bool deployment;
+    bool job;
+    bool cronjob;
 };
 
 /* An entry of kubernetes_sd_configs. Neither api_server nor kubeconfig_file: in the cluster. */

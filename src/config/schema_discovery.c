@@ -5,13 +5,7 @@
 #include "config/schema_http.h"
 
 #define MEMBER(key) .name = #key, .offset = offsetof(BLOCK, key)
-#define LATER(key, kind, text)                                                                     \
-    {                                                                                              \
-        .name = #key, .offset = SCHEMA_NO_MEMBER, .type = (kind), .state = SCHEMA_LATER,           \
-        .fallback = "false", .help = text                                                          \
-    }
-
-#define BLOCK struct config_http_sd
+#define BLOCK       struct config_http_sd
 static const struct schema_key http_sd_keys[] = {
     {MEMBER(url), .type = SCHEMA_STRING, .required = true,
      .help = "Where the list of targets is: JSON as in the files of `file_sd_configs`."},
@@ -101,9 +95,11 @@ static const struct schema_key attach_keys[] = {
      .help = "Labels and annotations of the target's node, for pods and endpoints."},
     {MEMBER(namespace), .type = SCHEMA_BOOL, .fallback = "false",
      .help = "Labels and annotations of the target's namespace."},
-    LATER(deployment, SCHEMA_BOOL, "The name of the pod's Deployment."),
-    LATER(job, SCHEMA_BOOL, "The name of the pod's Job."),
-    LATER(cronjob, SCHEMA_BOOL, "The name of the pod's CronJob."),
+    {MEMBER(deployment), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "The name of the pod's Deployment, found by its ReplicaSet."},
+    {MEMBER(job), .type = SCHEMA_BOOL, .fallback = "false", .help = "The name of the pod's Job."},
+    {MEMBER(cronjob), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "The name of the pod's CronJob, found by its Job."},
     {.name = NULL},
 };
 #undef BLOCK

@@ -102,7 +102,7 @@ static int walk_other_ports(struct walk *walk, const struct met_pod *met,
         if (was_met_at(walk, met, number))
             continue;
         struct label_set *set = kube_begin_target(walk->labels);
-        kube_labels_put_pod(set, arena, met->record);
+        kube_put_pod(walk->labels, set, met->record);
         kube_put_container(set, container);
         kube_put_container_port(set, kube_record_get(port.inner, KUBE_NAME), number,
                                 kube_record_get(port.inner, KUBE_PROTOCOL));
@@ -166,7 +166,7 @@ static void put_pod_behind(struct walk *walk, struct label_set *set,
     struct slice pod = find_pod(walk->labels, target->inner);
     if (pod.len == 0)
         return;
-    kube_labels_put_pod(set, &walk->labels->arena, pod);
+    kube_put_pod(walk->labels, set, pod);
     if (number.len > 0)
         put_container_with(set, pod, number, protocol);
     meet_at_port(walk, pod, number);

@@ -157,6 +157,12 @@ static wants rule = {OBJECT(NULL, KUBE_RULE, rule_members)};
 static wants ingress_spec = {TEXT("ingressClassName", KUBE_CLASS_NAME), LIST("tls", tls),
                              LIST("rules", rule), END};
 
+/* ---- ReplicaSets and Jobs: only whose they are ---- */
+
+static wants owned_metadata = {TEXT("name", KUBE_NAME), TEXT("namespace", KUBE_NAMESPACE),
+                               TEXT("resourceVersion", KUBE_VERSION),
+                               LIST("ownerReferences", owner), END};
+
 /* ---- Lists and events ---- */
 
 static wants list_metadata = {TEXT("resourceVersion", KUBE_LIST_VERSION),
@@ -201,6 +207,7 @@ KIND(slice, WITHIN("metadata", metadata), TEXT("addressType", KUBE_ADDRESS_TYPE)
      LIST("endpoints", endpoint), LIST("ports", endpoint_port))
 KIND(ingress, WITHIN("metadata", metadata), WITHIN("spec", ingress_spec))
 KIND(namespace, WITHIN("metadata", metadata))
+KIND(owned, WITHIN("metadata", owned_metadata))
 
 #define INFO(name, resource, base, namespaced)                                                     \
     {                                                                                              \
@@ -215,6 +222,8 @@ static const struct kube_kind_info kinds[KUBE_KINDS] = {
     [KUBE_ENDPOINTSLICES] = INFO(slice, "endpointslices", "/apis/discovery.k8s.io/v1", true),
     [KUBE_INGRESSES] = INFO(ingress, "ingresses", "/apis/networking.k8s.io/v1", true),
     [KUBE_NAMESPACES] = INFO(namespace, "namespaces", "/api/v1", false),
+    [KUBE_REPLICASETS] = INFO(owned, "replicasets", "/apis/apps/v1", true),
+    [KUBE_JOBS] = INFO(owned, "jobs", "/apis/batch/v1", true),
 };
 
 const struct kube_kind_info *kube_kind_info(enum kube_kind kind)

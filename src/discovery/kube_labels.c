@@ -113,7 +113,9 @@ bool kube_labels_need(const struct source_host *host, enum kube_kind kind, struc
                                                   [KUBE_ENDPOINTS] = "endpoints",
                                                   [KUBE_ENDPOINTSLICES] = "endpointslice",
                                                   [KUBE_INGRESSES] = "ingress",
-                                                  [KUBE_NAMESPACES] = "namespace"};
+                                                  [KUBE_NAMESPACES] = "namespace",
+                                                  [KUBE_REPLICASETS] = "replicaset",
+                                                  [KUBE_JOBS] = "job"};
     struct arena arena = {0};
     if (host->is_needed == NULL)
         return true;
@@ -172,20 +174,57 @@ static struct slice readiness_of(struct arena *arena, struct slice pod)
     return SLICE_LITERAL("unknown");
 }
 
+bool kube_labels_controller(struct slice record, struct kube_entry *ret_owner)
+{
+    while (kube_record_find(&record, KUBE_OWNER, ret_owner)) {
+        if (slice_is(kube_record_get(ret_owner->inner, KUBE_CONTROLLER), "true"))
+            return true;
+    }
+    return false;
+}
+
 static void put_controller(struct label_set *set, struct slice pod)
 {
     struct kube_entry owner;
-    while (kube_record_find(&pod, KUBE_OWNER, &owner)) {
-        if (!slice_is(kube_record_get(owner.inner, KUBE_CONTROLLER), "true"))
-            continue;
-        struct slice kind = kube_record_get(owner.inner, KUBE_KIND);
-        struct slice name = kube_record_get(owner.inner, KUBE_NAME);
-        if (kind.len > 0)
-            label_set_put(set, KUBE_META("pod_controller_kind"), kind);
-        if (name.len > 0)
-            label_set_put(set, KUBE_META("pod_controller_name"), name);
+    if (!kube_labels_controller(pod, &owner))
         return;
-    }
+    struct slice kind = kube_record_get(owner.inner, KUBE_KIND);
+    struct slice name = kube_record_get(owner.inner, KUBE_NAME);
+    if (kind.len > 0)
+        label_set_put(set, KUBE_META("pod_controller_kind"), kind);
+    if (name.len > 0)
+        label_set_put(set, KUBE_META("pod_controller_name"), name);
+}
+
+/* The name of who controls what controls the pod, if that is of this kind; else empty. */
+static struct slice grand_controller(const struct kube_view *view, enum kube_kind kind,
+                                     const char *wanted, struct slice pod, struct slice name)
+{
+    struct kube_entry owner;
+    struct slice between = view->find(view, kind, kube_record_get(pod, KUBE_NAMESPACE), name);
+    if (!kube_labels_controller(between, &owner) ||
+        !slice_is(kube_record_get(owner.inner, KUBE_KIND), wanted))
+        return SLICE_LITERAL("");
+    return kube_record_get(owner.inner, KUBE_NAME);
+}
+
+void kube_put_pod(struct kube_labels *labels, struct label_set *set, struct slice pod)
+{
+    const struct kube_view *view = labels->view;
+    struct kube_entry owner;
+    kube_labels_put_pod(set, &labels->arena, pod);
+    if (!kube_labels_controller(pod, &owner))
+        return;
+    struct slice kind = kube_record_get(owner.inner, KUBE_KIND);
+    struct slice name = kube_record_get(owner.inner, KUBE_NAME);
+    if (view->attach_deployment && slice_is(kind, "ReplicaSet"))
+        label_set_put(set, KUBE_META("pod_deployment_name"),
+                      grand_controller(view, KUBE_REPLICASETS, "Deployment", pod, name));
+    if (view->attach_job && slice_is(kind, "Job"))
+        label_set_put(set, KUBE_META("pod_job_name"), name);
+    if (view->attach_cronjob && slice_is(kind, "Job"))
+        label_set_put(set, KUBE_META("pod_cronjob_name"),
+                      grand_controller(view, KUBE_JOBS, "CronJob", pod, name));
 }
 
 void kube_labels_put_pod(struct label_set *set, struct arena *arena, struct slice pod)
@@ -278,7 +317,7 @@ int kube_walk_pod(struct kube_labels *labels, struct slice pod)
     if (kube_record_get(pod, KUBE_POD_IP).len == 0)
         return 0;
     kube_put_namespace(labels, pod);
-    kube_labels_put_pod(&labels->group, &labels->arena, pod);
+    kube_put_pod(labels, &labels->group, pod);
     if (!kube_attach_node(labels, &labels->group, kube_record_get(pod, KUBE_NODE_NAME)))
         return 0;
     while (err == 0 && kube_labels_next_container(&rest, &inits, &container))

@@ -18,6 +18,9 @@ struct kube_view {
                          struct slice name);
     bool attach_node;
     bool attach_namespace;
+    bool attach_deployment; /* of pods; by ReplicaSets */
+    bool attach_job;
+    bool attach_cronjob; /* by Jobs */
 };
 
 /* What is used again for one object after another; zeroed at first. */
@@ -45,7 +48,10 @@ void kube_labels_put_meta(struct label_set *set, struct arena *arena, const char
 /* Whether some rule of the host's needs the value of an annotation of such an object. */
 bool kube_labels_need(const struct source_host *host, enum kube_kind kind, struct slice key);
 
-/* All labels of a pod but __meta_kubernetes_namespace. */
+/* The owner that controls the object, with KIND and NAME. False: there is none. */
+bool kube_labels_controller(struct slice record, struct kube_entry *ret_owner);
+
+/* All labels of a pod itself but __meta_kubernetes_namespace. */
 void kube_labels_put_pod(struct label_set *set, struct arena *arena, struct slice pod);
 
 /* Containers and then init containers. *rest and *inits start as the pod's record. */

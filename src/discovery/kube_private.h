@@ -29,6 +29,9 @@ void kube_labels_put_key(struct label_set *set, struct arena *arena, const char 
 /* What each object of a namespace starts with. */
 void kube_put_namespace(struct kube_labels *labels, struct slice record);
 
+/* Those of kube_labels_put_pod, and who controls what controls the pod, where that is wanted. */
+void kube_put_pod(struct kube_labels *labels, struct label_set *set, struct slice pod);
+
 /* Labels of a container of a pod: name, image, init. */
 void kube_put_container(struct label_set *set, const struct kube_entry *container);
 

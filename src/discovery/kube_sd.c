@@ -58,6 +58,10 @@ static unsigned kinds_of(const struct config_kubernetes_sd *config)
         kinds |= 1u << KUBE_NODES;
     if (config->attach_metadata.namespace && config->role != CONFIG_KUBE_NODE)
         kinds |= 1u << KUBE_NAMESPACES;
+    if (kinds & 1u << KUBE_PODS && config->attach_metadata.deployment)
+        kinds |= 1u << KUBE_REPLICASETS;
+    if (kinds & 1u << KUBE_PODS && config->attach_metadata.cronjob)
+        kinds |= 1u << KUBE_JOBS;
     return kinds;
 }
 
@@ -231,7 +235,10 @@ struct source *kube_sd_new(struct source_host *host, const struct config_kuberne
     sd->kind = kind_of(config->role);
     sd->view = (struct kube_view){.find = find,
                                   .attach_node = config->attach_metadata.node,
-                                  .attach_namespace = config->attach_metadata.namespace};
+                                  .attach_namespace = config->attach_metadata.namespace,
+                                  .attach_deployment = config->attach_metadata.deployment,
+                                  .attach_job = config->attach_metadata.job,
+                                  .attach_cronjob = config->attach_metadata.cronjob};
     if (add_watches(sd, &why) != 0) {
         sd->broken = true;
         log_error(MSG("kubernetes: no targets from here until the configuration is loaded again"),

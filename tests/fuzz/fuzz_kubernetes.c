@@ -69,7 +69,7 @@ static void walk(struct world *world, enum kube_kind kind)
 {
     struct kube_labels labels = {.view = &world->view, .visit = &world->visit};
     const struct kube_object *object = NULL;
-    while ((object = kube_store_next(&world->store, object)) != NULL && kind != KUBE_NAMESPACES)
+    while ((object = kube_store_next(&world->store, object)) != NULL && kind <= KUBE_INGRESSES)
         (void)kube_labels_walk(&labels, kind, kube_object_record(object));
     kube_labels_fini(&labels);
 }
@@ -93,8 +93,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum kube_kind kind = (enum kube_kind)(data[0] % KUBE_KINDS);
     bool events = data[0] >= 0x80;
     size_t piece = data[1] == 0 ? 1 : data[1];
-    struct world pieces = {.view = {find, true, true}, .visit.target = take_target};
-    struct world whole = {.view = {find, true, true}, .visit.target = take_target};
+    struct world pieces = {.view = {find, true, true, true, true, true},
+                           .visit.target = take_target};
+    struct world whole = {.view = {find, true, true, true, true, true},
+                          .visit.target = take_target};
     int err = read_text(&pieces, kind, events, data + 2, size - 2, piece);
     check(read_text(&whole, kind, events, data + 2, size - 2, size) == err);
     expect_same(&pieces.store, &whole.store);

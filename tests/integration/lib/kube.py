@@ -23,6 +23,8 @@ BASES = {
     "namespaces": "/api/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",
     "ingresses": "/apis/networking.k8s.io/v1",
+    "replicasets": "/apis/apps/v1",
+    "jobs": "/apis/batch/v1",
 }
 KINDS = {
     "pods": ("v1", "Pod"),
@@ -32,6 +34,8 @@ KINDS = {
     "namespaces": ("v1", "Namespace"),
     "endpointslices": ("discovery.k8s.io/v1", "EndpointSlice"),
     "ingresses": ("networking.k8s.io/v1", "Ingress"),
+    "replicasets": ("apps/v1", "ReplicaSet"),
+    "jobs": ("batch/v1", "Job"),
 }
 
 Request = collections.namedtuple("Request", "arrived path query headers watch peer")

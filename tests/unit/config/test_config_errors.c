@@ -52,8 +52,6 @@ static const struct refusal absent[] = {
     {"remote_read: [{url: x}]", "1:1: field remote_read is not allowed in agent mode; remove it"},
     {"tracing: {endpoint: x}",
      "1:1: `tracing` is not supported: limpet sends no traces of itself; remove it"},
-    {JOB("kubernetes_sd_configs: [{role: pod, attach_metadata: {job: true}}]"),
-     "3:57: `job`" NOT_YET},
     {JOB("consul_sd_configs: [{server: x}]"),
      "3:3: `consul_sd_configs` is not supported: limpet scrapes what is on its own node; give the "
      "targets by file_sd_configs"},

@@ -166,6 +166,32 @@ static void pods_get_labels_of_their_node_and_namespace(void **state)
            "  ~pod_ready=unknown\n");
 }
 
+static void a_pod_knows_who_is_behind_its_controller(void **state)
+{
+    struct kube_world *world = *state;
+    world->view.attach_deployment = true;
+    world->view.attach_job = true;
+    world->view.attach_cronjob = true;
+#define OWNED(name, kind, owner)                                                                   \
+    "{\"metadata\":{\"name\":\"" name                                                              \
+    "\",\"namespace\":\"b\",\"ownerReferences\":[{\"kind\":\"" kind "\",\"name\":\"" owner         \
+    "\",\"controller\":true}]}"
+#define POD_REST ",\"spec\":{\"containers\":[{\"name\":\"c\"}]},\"status\":{\"podIP\":\"1.1.1.1\"}}"
+    kube_world_add(world, KUBE_REPLICASETS, OWNED("web-5f", "Deployment", "web") "}");
+    kube_world_add(world, KUBE_JOBS, OWNED("backup-1", "CronJob", "backup") "}");
+    kube_world_add(world, KUBE_PODS, OWNED("p", "ReplicaSet", "web-5f") POD_REST);
+    const char *targets = kube_world_targets(world, KUBE_PODS);
+    assert_non_null(strstr(targets, "~pod_deployment_name=web\n"));
+    assert_null(strstr(targets, "job_name"));
+    kube_world_add(world, KUBE_PODS, OWNED("p", "Job", "backup-1") POD_REST);
+    targets = kube_world_targets(world, KUBE_PODS);
+    assert_non_null(strstr(targets, "~pod_job_name=backup-1\n"));
+    assert_non_null(strstr(targets, "~pod_cronjob_name=backup\n"));
+    assert_null(strstr(targets, "deployment"));
+    kube_world_add(world, KUBE_PODS, OWNED("p", "ReplicaSet", "unknown") POD_REST);
+    assert_null(strstr(kube_world_targets(world, KUBE_PODS), "deployment"));
+}
+
 /* ---- node ---- */
 
 static void a_node_is_its_kubelet_at_its_best_address(void **state)
@@ -496,6 +522,7 @@ int main(void)
         TEST(a_pod_without_an_address_gives_nothing),
         TEST(a_pod_of_little_and_ipv6),
         TEST(pods_get_labels_of_their_node_and_namespace),
+        TEST(a_pod_knows_who_is_behind_its_controller),
         TEST(a_node_is_its_kubelet_at_its_best_address),
         TEST(a_node_without_an_address_gives_nothing),
         TEST(a_service_gives_its_name_with_each_port),
