@@ -329,6 +329,7 @@ struct config_kubelet_sds {
 /* `limpet` of a job: what Prometheus has no key for. */
 struct config_job_limpet {
     struct config_kubelet_sds kubelet_sd_configs;
+    bool start_timestamps; /* _created lines are start timestamps, no samples */
 };
 
 /* An entry of `scrape_configs`, after inheritance from `global`. */

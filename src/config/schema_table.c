@@ -182,8 +182,7 @@ static const struct schema_key global_keys[] = {
      .help = "How long a scrape may take; at most `scrape_interval`."},
     {MEMBER(scrape_protocols), .type = SCHEMA_ENUMS, .words = protocol_words,
      .verify = check_protocols, .fallback_help = "that of the jobs",
-     .help = "The formats that targets are asked for, the most wanted first. This version does not "
-             "ask for PrometheusProto."},
+     .help = "The formats that targets are asked for, the most wanted first."},
     {MEMBER(external_labels), .type = SCHEMA_MAP, .verify = check_label_names,
      .help = "Labels that every series gets on its way out, unless it has them. `$NAME` and "
              "`${NAME}` in values are environment variables, `$$` is a dollar sign."},
@@ -241,6 +240,11 @@ const struct schema_block schema_file_sd = {"file_sd_configs",
 static const struct schema_key job_limpet_keys[] = {
     {MEMBER(kubelet_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_kubelet_sd,
      .help = "The pods of this node, from its kubelet."},
+    {MEMBER(start_timestamps), .type = SCHEMA_BOOL, .fallback = "false",
+     .help =
+         "Take the `_created` lines of OpenMetrics as the start timestamps of the samples before "
+         "them, which remote write 2.0 carries, instead of as samples. The lines of a family are "
+         "then held until its `_created` line has come: at most 1 MiB."},
     {.name = NULL},
 };
 #undef BLOCK
@@ -263,8 +267,7 @@ static const struct schema_key job_keys[] = {
      .verify = check_protocols,
      .fallback_help = "that of `global`, else OpenMetricsText1.0.0, OpenMetricsText0.0.1, "
                       "PrometheusText1.0.0, PrometheusText0.0.4",
-     .help = "The formats that targets are asked for, the most wanted first. This version does not "
-             "ask for PrometheusProto."},
+     .help = "The formats that targets are asked for, the most wanted first."},
     {MEMBER(fallback_scrape_protocol), .type = SCHEMA_ENUM, .words = fallback_words, .fallback = "",
      .help = "The format of an answer whose Content-Type does not say it."},
     {MEMBER(honor_labels), .type = SCHEMA_BOOL, .fallback = "false",
@@ -441,7 +444,8 @@ static const struct schema_key remote_keys[] = {
 };
 #undef BLOCK
 
-const struct schema_block schema_remote = {"remote_write", "The receivers, at most 8; each gets every sample.",
+const struct schema_block schema_remote = {"remote_write",
+                                           "The receivers, at most 8; each gets every sample.",
                                            sizeof(struct config_remote), remote_keys};
 
 static const struct schema_key tsdb_keys[] = {
@@ -505,12 +509,9 @@ static const struct schema_block spool_block = {
     sizeof(struct config_spool), spool_keys};
 
 static const struct schema_word shard_by_words[] = {
-    {"auto", CONFIG_SHARD_AUTO, SCHEMA_WORKS},
-    {"none", CONFIG_SHARD_NONE, SCHEMA_WORKS},
-    {"node", CONFIG_SHARD_NODE, SCHEMA_WORKS},
-    {"namespace", CONFIG_SHARD_NAMESPACE, SCHEMA_WORKS},
-    {"hash", CONFIG_SHARD_HASH, SCHEMA_WORKS},
-    {NULL, 0, SCHEMA_WORKS},
+    {"auto", CONFIG_SHARD_AUTO, SCHEMA_WORKS}, {"none", CONFIG_SHARD_NONE, SCHEMA_WORKS},
+    {"node", CONFIG_SHARD_NODE, SCHEMA_WORKS}, {"namespace", CONFIG_SHARD_NAMESPACE, SCHEMA_WORKS},
+    {"hash", CONFIG_SHARD_HASH, SCHEMA_WORKS}, {NULL, 0, SCHEMA_WORKS},
 };
 
 static const struct schema_word unlocated_words[] = {

@@ -471,10 +471,13 @@ static uint32_t rough_sample_limit(const struct config_limits *limits)
     return limit == 0 || limit > INT32_MAX / 2 ? 0 : (uint32_t)(limit + limit / 4 + 256);
 }
 
-/* How bodies of the target are to be read. */
-static unsigned parser_flags(const struct target *target)
+/* How bodies of the target in this format are to be read. */
+static unsigned parser_flags(const struct target *target, enum exposition_format format)
 {
     unsigned flags = 0;
+    if (format == EXPOSITION_OPENMETRICS && target->job != NULL &&
+        target->job->config->limpet.start_timestamps)
+        flags |= EXPOSITION_CREATED_TIMESTAMPS;
     if ((target->flags & SHM_TARGET_NATIVE_HISTOGRAMS) != 0)
         flags |= EXPOSITION_NATIVE_HISTOGRAMS;
     if ((target->flags & SHM_TARGET_CLASSIC_HISTOGRAMS) != 0)
@@ -507,7 +510,6 @@ static void start_body(struct scrape *scrape)
         .context = target->context,
         .plan = target->plan,
         .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
-        .flags = parser_flags(target),
         .takes_exemplars = scraper->takes_exemplars,
         .max_schema = max_schema(target),
         .bucket_limit = bucket_limit(target),
@@ -519,6 +521,7 @@ static void start_body(struct scrape *scrape)
         fail(scrape, COUNTER_SCRAPE_CONTENT_TYPE, why.text);
         return;
     }
+    source.flags = parser_flags(target, source.format);
     body_begin(&scrape->body, &scraper->tools, &source);
     scrape->uses_body = true;
 }

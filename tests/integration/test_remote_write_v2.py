@@ -195,11 +195,14 @@ def test_real_receivers_of_1_0_lose_nothing_with_auto(tmp_path, kind):
             wait_until(lambda: len(target.requests) >= 10, 20, "ten scrapes", 0.1)
             limpet.stop()
             served = len(target.requests)
-        if kind is prom.VictoriaMetrics:
-            stored = len(server.export("b")[0][1])
-        else:
-            stored = len(server.raw("b", 600)[0][1])
-        assert served - 1 <= stored <= served
+
+        def stored():
+            if kind is prom.VictoriaMetrics:
+                return len(server.export("b")[0][1])
+            return len(server.raw("b", 600)[0][1])
+
+        wait_until(lambda: stored() >= served - 1, 10, f"{served} samples", 0.2)
+        assert stored() <= served
 
 
 def test_a_real_prometheus_keeps_native_histograms(tmp_path):

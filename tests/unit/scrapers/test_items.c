@@ -14,7 +14,9 @@
 #define NATIVE (SHM_TARGET_NATIVE_HISTOGRAMS | SHM_TARGET_HONOR_TIMESTAMPS)
 #define BOTH   (NATIVE | SHM_TARGET_CLASSIC_HISTOGRAMS)
 
-static const char jobs[] = "  - job_name: limited\n"
+static const char jobs[] = "  - job_name: started\n"
+                           "    limpet: {start_timestamps: true}\n"
+                           "  - job_name: limited\n"
                            "    native_histogram_bucket_limit: 3\n"
                            "  - job_name: coarse\n"
                            "    native_histogram_min_bucket_factor: 1.5\n"
@@ -399,6 +401,25 @@ static void exemplars_are_not_looked_at_if_no_remote_wants_them(void **state)
     rig_free(rig);
 }
 
+/* ---- start timestamps ---- */
+
+static void created_lines_are_samples_or_start_timestamps(void **state)
+{
+    (void)state;
+    static const char body[] = "# TYPE a counter\na_total 5\na_created 1800000000.5\n# EOF\n";
+    struct rig *rig = new_rig(NULL, 0);
+    assert_string_equal(scrape_openmetrics(rig, body),
+                        "a_total 5\na_created 1800000000.5\nup 1 scraped 2 post 2 added 2\n");
+    rig_free(rig);
+    rig = new_rig("started", 0);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(scrape_openmetrics(rig, body),
+                            i == 0
+                                ? "a_total 5 from 1800000000500\nup 1 scraped 1 post 1 added 1\n"
+                                : "a_total 5 from 1800000000500\nup 1 scraped 1 post 1 added 0\n");
+    rig_free(rig);
+}
+
 /* ---- metadata ---- */
 
 /* "name type help unit;" of each family that is known of target 1. */
@@ -525,6 +546,7 @@ int main(void)
         cmocka_unit_test(an_exemplar_is_sent_once),
         cmocka_unit_test(exemplars_that_are_not_right_are_left_out_alone),
         cmocka_unit_test(exemplars_are_not_looked_at_if_no_remote_wants_them),
+        cmocka_unit_test(created_lines_are_samples_or_start_timestamps),
         cmocka_unit_test(what_comments_say_is_known_of_the_target),
         cmocka_unit_test(a_failed_scrape_changes_nothing_about_families),
         cmocka_unit_test(a_family_is_known_for_ten_scrapes_more),
