@@ -11,9 +11,10 @@
 #include "writer/wire.h"
 
 enum {
-    BUCKETS = 1024,
-    SEGMENT_BUCKETS = 4096,
-    SEEN = 4096,
+    BUCKETS = 8192,
+    SEGMENT_BUCKETS = 8192,
+    SEEN_SETS = 4096,
+    SEEN_WAYS = 8,
     LABELS_MAX = 256, /* a line with more is left to the compressor */
     OWN_MAX = 16384,  /* and one with more bytes */
     COPY_MIN = 5      /* a copy takes up to 3 bytes and may break a literal */
@@ -440,7 +441,7 @@ void templates_init(struct templates *templates)
     hash_key_make(&templates->hash_key);
     templates->buckets = calloc(BUCKETS, sizeof(struct template *));
     templates->segments = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
-    templates->seen = calloc(SEEN, sizeof *templates->seen);
+    templates->seen = calloc(SEEN_SETS * SEEN_WAYS, sizeof *templates->seen);
     templates->maker = calloc(1, sizeof *templates->maker);
     check(templates->buckets != NULL && templates->segments != NULL && templates->seen != NULL &&
           templates->maker != NULL);
@@ -480,13 +481,25 @@ void templates_fini(struct templates *templates)
     *templates = (struct templates){0};
 }
 
+/* Whether the key was asked for before, as far as is remembered; it is from now on. */
+static bool was_seen(struct templates *templates, uint64_t key)
+{
+    uint32_t *set = &templates->seen[key % SEEN_SETS * SEEN_WAYS];
+    uint32_t tag = (uint32_t)(key >> 32);
+    for (int i = 0; i < SEEN_WAYS; i++) {
+        if (set[i] == tag)
+            return true;
+    }
+    memmove(set + 1, set, (SEEN_WAYS - 1) * sizeof *set);
+    set[0] = tag;
+    return false;
+}
+
 /* A layout that is met once may be met never again; one that is met twice is kept. */
 static bool is_worth_keeping(struct templates *templates, const struct template *template)
 {
-    uint64_t *seen = &templates->seen[template->key % SEEN];
-    bool is_known = *seen == template->key;
-    *seen = template->key;
-    return template->key != 0 && is_known && templates->bytes <= BYTES_MAX;
+    return template->key != 0 && was_seen(templates, template->key) &&
+           templates->bytes <= BYTES_MAX;
 }
 
 const struct template *templates_get(struct templates *templates,
