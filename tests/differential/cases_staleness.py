@@ -42,7 +42,7 @@ CASES = {
         ROLLED, [bad(counts=(2, 2, 2)), good({"a": "stale", "b": 1}, 0, 1), good({"b": 2})],
         b"a 1\nb 1\n!\n", b"b 1\n", b"b 2\n"),
     "parse error in line 400 of 500": same(
-        lines(MANY), lines(MANY[:399], 2) + b"!\n" + lines(MANY[400:], 2), lines(MANY, 3)),
+        lines(MANY), lines(MANY[:399], 2) + b"!\n" + lines(MANY[400:], 2), lines(MANY, 3), b""),
     "parse error after an empty body": same(ABC, b"", b"a 1\n!\n", ABC),
     "bad label in the middle": same(ABC, b'a 2\nb{x="1",x="2"} 1\nc 2\n', ABC, scrapes=4),
     "values that look like markers": same(b"a NaN\nb nan\n", b"a NaN\nb 1\n", b"b NaN\n"),
@@ -98,7 +98,7 @@ CASES = {
     "track_timestamps_staleness": differs(
         "older: came with 2.48",
         [good({"b": 1}, 2, 2), good({"a": "stale", "b": 2}, 0, 1), good({"b": 3}, 0, 1)],
-        at(("a", 1, -121000)) + b"b 1\n", b"b 2\n", b"b 3\n", own={"a": [(NOW - 121000, 1)]},
+        at(("a", 1, -241000)) + b"b 1\n", b"b 2\n", b"b 3\n", own={"a": [(NOW - 241000, 1)]},
         mine={"track_timestamps_staleness": True}),
     # --------------------------------------------------------------------- series_added, caches
     "series added one by one": same(b"a 1\n", b"a 1\nb 1\n", b"a 1\nb 1\nc 1\n", b"a 1\nd 1\n", scrapes=5),
@@ -107,5 +107,5 @@ CASES = {
     "a series returns after an empty body": same(ABC, b"", ABC),
     "a series returns after a failure": same(ABC, DOWN, ABC),
     "a series returns after a parse error": same(ABC, b"!\n", ABC),
-    "five hundred series": same(lines(MANY), lines(MANY, 2), lines(MANY[::2], 3), lines(MANY, 4)),
+    "five hundred series": same(lines(MANY), lines(MANY, 2), lines(MANY[::2], 3), lines(MANY, 4), b""),
 }

@@ -6,6 +6,7 @@ A case is a job with one target (or a few that answer alike), which answers to t
 request what the case says; the last answer repeats. Each agent has targets of its own.
 """
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 from lib.limpet import Limpet
 from lib.proc import Process, free_port, port_is_open, wait_until
-from lib.remote_write import Receiver, is_stale
+from lib.remote_write import Answer, Receiver, is_stale
 from lib.target import Hub, Reply, Target
 
 SAME = None
@@ -103,6 +104,7 @@ class Outcome:
     scrapes: list
     own: dict  # {series: [(ms, text), ...]}: with timestamps that are no scrape's
     requests: list  # (method and target, Host, time-out) of the requests
+    # {series: [(labels, value, time)]}; a scrape's time is that scrape's number
     exemplars: dict = field(default_factory=dict)
     others: list = field(default_factory=list)  # scrapes of the case's other targets, which have a label n
 
@@ -158,12 +160,23 @@ class Side:
         self.agent = agent
         self.cases = cases
         self.receiver = Receiver()
+        self.receiver.default = self.note
+        self.scrapes = {}  # {(case, label n): how many have come}
         self.targets = {name: Target(script_of(case), hub=hub) for name, case in cases.items()}
 
     def close(self):
         for target in self.targets.values():
             target.close()
         self.receiver.close()
+
+    def note(self, request):
+        """Counts as requests come, which is cheaper than to look at all of them again and again."""
+        for series in request.series:
+            if ("__name__", "scrape_series_added") in series.labels:
+                labels = dict(series.labels)
+                key = (labels.get("case", labels.get("job")), labels.get("n"))
+                self.scrapes[key] = self.scrapes.get(key, 0) + len(series.samples)
+        return Answer()
 
     def job(self, name, case):
         address = self.targets[name].address
@@ -176,7 +189,7 @@ class Side:
     def settings(self):
         return {
             # Prometheus 2.42 knows this as a flag.
-            "global": {"scrape_interval": "1s",
+            "global": {"scrape_interval": "2s",
                        **({"extra_scrape_metrics": True} if self.agent == "limpet" else {})},
             "scrape_configs": [self.job(name, case) for name, case in self.cases.items()],
             "remote_write": [{"url": self.receiver.url, "send_exemplars": True,
@@ -199,15 +212,11 @@ class Side:
                 found[labels["case"]] += [(labels, ts, histogram) for ts, histogram in rows]
         return found
 
-    def exemplars(self, name, outcome):
-        """{series: [(labels, value, time)]}; a scrape's time is that scrape's number."""
-        numbers = {scrape.ts: number for number, scrape in enumerate(outcome.scrapes, 1)}
-        hidden, found = self.hidden(name), {}
+    def exemplars(self):
+        """{case: [(labels of the series, rows), ...]}"""
+        found = {}
         for key, rows in self.receiver.rows("exemplar_rows").items():
-            labels = dict(key)
-            if labels.get("case") == name:
-                found[text_of_series(labels, hidden)] = [
-                    (dict(own), text_of_bits(bits), numbers.get(ts, ts)) for own, bits, ts in rows]
+            found.setdefault(dict(key).get("case"), []).append((dict(key), rows))
         return found
 
     def hidden(self, name):
@@ -218,21 +227,22 @@ class Side:
     def missing(self):
         """Cases of which not all scrapes have come."""
         reports = {}
-        for key, samples in self.receiver.series("scrape_series_added", accepted=True).items():
-            labels = dict(key)
-            case = labels.get("case", labels.get("job"))
-            reports[case] = min(reports.get(case, 99), len(samples))
+        for (case, _), count in list(self.scrapes.items()):
+            reports[case] = min(reports.get(case, count), count)
         return [name for name, case in self.cases.items()
                 if not case.none and reports.get(name, 0) < case.count]
 
     def outcomes(self):
-        rows = self.rows()
-        return {name: self.outcome(name, rows[name]) for name in self.cases}
+        rows, exemplars = self.rows(), self.exemplars()
+        return {name: self.outcome(name, rows[name], exemplars.get(name, [])) for name in self.cases}
 
-    def outcome(self, name, rows):
+    def outcome(self, name, rows, exemplars):
         hidden = self.hidden(name)
         outcome = outcome_of([row for row in rows if "n" not in row[0]], hidden, self.requests(name))
-        outcome.exemplars = self.exemplars(name, outcome)
+        numbers = {scrape.ts: number for number, scrape in enumerate(outcome.scrapes, 1)}
+        for labels, found in exemplars:
+            outcome.exemplars[text_of_series(labels, hidden)] = [
+                (dict(own), text_of_bits(bits), numbers.get(ts, ts)) for own, bits, ts in found]
         outcome.others = outcome_of([row for row in rows if "n" in row[0]], hidden, []).scrapes
         return outcome
 
@@ -243,9 +253,8 @@ class Side:
                 for request in self.targets[name].requests]
 
 
-def run_both(cases, tmp_path_factory):
+def run_once(cases, tmp_path_factory):
     """{case: {agent: Outcome}}"""
-    threading.stack_size(256 << 10)
     with contextlib.ExitStack() as stack:
         hub = Hub()
         stack.callback(hub.close)
@@ -258,6 +267,67 @@ def run_both(cases, tmp_path_factory):
             wait_until(lambda: not side.missing(), 60, Missing(agent, side), 0.3)
         found = {agent: side.outcomes() for agent, side in sides.items()}
     return {name: {agent: found[agent][name] for agent in AGENTS} for name in cases}
+
+
+def run_both(cases, tmp_path_factory):
+    """The same. Cases with a difference are run again, among themselves: on a busy machine a scrape of
+    one agent may have run into its time-out, which is not to be told from another failure."""
+    threading.stack_size(256 << 10)
+    outcomes = run_once(cases, tmp_path_factory)
+    for _ in range(2):
+        odd = {name: case for name, case in cases.items() if difference(case, **outcomes[name])}
+        if odd:
+            outcomes.update(run_once(odd, tmp_path_factory))
+    return outcomes
+
+
+# ------------------------------------------------------------------------------------- comparing
+
+
+def shown(outcome, count):
+    """What is compared: of each scrape its samples, and its report series but the duration."""
+    scrapes = outcome.scrapes[:count] + outcome.others[:count]
+    return [(scrape.samples, scrape.report) for scrape in scrapes]
+
+
+def usual(scrapes):
+    """Without what only extra_scrape_metrics report."""
+    return [(samples, {name: value for name, value in report.items()
+                       if name in ("up", "scraped", "post", "added")})
+            for samples, report in scrapes]
+
+
+def wanted(case):
+    names = ("up", "scraped", "post", "added")
+    return [({series: [text_of_value(value)] for series, value in want.samples.items()},
+             {name: text_of_value(value) for name, value in zip(names, want.counts)})
+            for want in case.want]
+
+
+def compare(what, mine, theirs):
+    """The first difference of two lists of scrapes, in words."""
+    for number, (one, other) in enumerate(itertools.zip_longest(mine, theirs), 1):
+        if one != other:
+            return f"{what} {number}: limpet {one}, expected {other}"
+    return ""
+
+
+def difference(case, limpet, prometheus):
+    """"" if limpet does what it has to."""
+    if case.want is SAME:
+        return (compare("scrape", shown(limpet, case.count), shown(prometheus, case.count))
+                or compare("own timestamps", sorted(limpet.own.items()), sorted(prometheus.own.items()))
+                or (case.exemplars and compare("exemplars", sorted(limpet.exemplars.items()),
+                                               sorted(prometheus.exemplars.items()))) or "")
+    own = {series: [(ts, text_of_value(value)) for ts, value in samples]
+           for series, samples in (case.own or {}).items()}
+    mine, theirs = (usual(shown(outcome, len(case.want))) for outcome in (limpet, prometheus))
+    found = compare("scrape", mine, wanted(case))
+    if not found and case.own is not None:
+        found = compare("own timestamps", sorted(limpet.own.items()), sorted(own.items()))
+    if not found and mine == theirs and limpet.own == prometheus.own:
+        found = "Prometheus does the same, so that this can be a plain case"
+    return found
 
 
 class Missing:
