@@ -143,12 +143,61 @@ uint32_t stage_find_target(struct stage *stage, uint64_t id)
 
 /* ---- scrapes ---- */
 
+/* What is known with a scrape: two of three have a family, which says something else each time. */
+struct known {
+    char help[40];
+    struct family family;
+};
+
+static bool make_known(uint32_t scrape_seq, struct known *ret_known)
+{
+    memset(ret_known->help, 'h', sizeof(ret_known->help));
+    ret_known->family = (struct family){
+        .name = SLICE_LITERAL("f"), .help = {ret_known->help, scrape_seq % 37}, .type = scrape_seq};
+    return scrape_seq % 3 != 2;
+}
+
+static uint32_t know(struct stage *stage, uint32_t scrape_seq)
+{
+    struct known known;
+    uint32_t ref = 0;
+    if (make_known(scrape_seq, &known))
+        assert_int_equal(series_metadata(&stage->store, &known.family, 1, &ref), 0);
+    return ref;
+}
+
+/* Every fifth scrape is one of histograms, of which number i has i % 7 bytes. */
+static bool has_bytes(uint32_t scrape_seq)
+{
+    return scrape_seq % 5 == 4;
+}
+
+static uint32_t bytes_of(uint32_t scrape_seq, uint32_t count)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; has_bytes(scrape_seq) && i < count; i++)
+        bytes += i % 7;
+    return bytes;
+}
+
+static void put_value(const struct block_columns *columns, uint32_t i)
+{
+    if (columns->bits != NULL) {
+        columns->bits[i] = i;
+        return;
+    }
+    uint32_t start = i == 0 ? 0 : columns->ends[i - 1];
+    columns->ends[i] = start + i % 7;
+    memset(columns->bytes + start, (int)i, i % 7);
+}
+
 static int write_block(struct stage *stage, uint32_t target, uint64_t id, uint32_t layout,
-                       bool with_layout, uint32_t scrape_seq)
+                       uint32_t metadata, bool with_layout, uint32_t scrape_seq)
 {
     uint32_t count = series_count(&stage->store, layout);
     struct block_columns columns;
-    struct shm_block head = {.kind = SHM_BLOCK_SAMPLES_KIND,
+    struct shm_block head = {.kind = has_bytes(scrape_seq) ? SHM_BLOCK_HISTOGRAMS
+                                                           : SHM_BLOCK_SAMPLES_KIND,
                              .flags = SHM_BLOCK_LAST,
                              .count = count,
                              .target_id = id,
@@ -161,9 +210,12 @@ static int write_block(struct stage *stage, uint32_t target, uint64_t id, uint32
         head.layout_ref = layout;
         head.layout_generation = series_generation(&stage->store, layout);
     }
-    int err = block_reserve(&stage->in, &head, &columns);
+    head.metadata_ref = metadata;
+    if (metadata != 0)
+        head.metadata_generation = series_generation(&stage->store, metadata);
+    int err = block_reserve_bytes(&stage->in, &head, bytes_of(scrape_seq, count), &columns);
     for (uint32_t i = 0; err == 0 && i < count; i++) {
-        columns.bits[i] = i;
+        put_value(&columns, i);
         if (columns.refs != NULL)
             columns.refs[i] = series_layout_lines(&stage->store, layout)[i];
     }
@@ -189,16 +241,20 @@ int stage_scrape(struct stage *stage, uint64_t id, const uint32_t *lines, uint32
 {
     uint32_t target = stage_target(stage, id);
     uint32_t layout = stage_layout(stage, lines, count);
-    int err = write_block(stage, target, id, layout, with_layout, scrape_seq);
+    uint32_t metadata = know(stage, scrape_seq);
+    int err = write_block(stage, target, id, layout, metadata, with_layout, scrape_seq);
     if (err != 0) {
         series_release(&stage->store, layout);
+        if (metadata != 0)
+            series_release(&stage->store, metadata);
         return err;
     }
     struct series_state state = {.timestamp_ms = scrape_seq,
                                  .layout = layout,
                                  .stamped = scrape_seq % 3 == 0 ? stamp(stage, layout) : 0,
                                  .scrape_seq = scrape_seq,
-                                 .flags = SHM_STATE_REPORTED};
+                                 .flags = SHM_STATE_REPORTED,
+                                 .metadata = metadata};
     series_target_prepare(&stage->store, target, &state);
     return 0;
 }
@@ -222,11 +278,14 @@ void stage_forget(struct stage *stage, uint64_t id)
     assert_int_equal(atomic_load(&prepared->pos), written);
     uint32_t layout = prepared->layout_ref;
     uint32_t stamped = prepared->stamped_ref;
+    uint32_t metadata = prepared->metadata_ref;
     series_target_forget(&stage->store, target);
     ring_rollback(&stage->in);
     series_release(&stage->store, layout);
     if (stamped != 0)
         series_release(&stage->store, stamped);
+    if (metadata != 0)
+        series_release(&stage->store, metadata);
 }
 
 /* ---- looking ---- */
@@ -267,6 +326,30 @@ static const uint32_t *block_lines(const struct stage *stage, const struct block
     return lines;
 }
 
+static void assert_known(const struct series_record *metadata, uint32_t scrape_seq)
+{
+    struct known known;
+    struct family family;
+    assert_true(make_known(scrape_seq, &known));
+    assert_int_equal(metadata->count, 1);
+    assert_true(series_reader_family(metadata, known.family.name, &family));
+    assert_true(slice_equal(family.help, known.family.help));
+    assert_int_equal(family.type, known.family.type);
+}
+
+static void assert_value(const struct block_view *view, uint32_t i)
+{
+    struct slice bytes;
+    if (view->bits != NULL) {
+        assert_int_equal(view->bits[i], i);
+        return;
+    }
+    assert_true(block_bytes(view, i, &bytes));
+    assert_int_equal(bytes.len, i % 7);
+    for (size_t j = 0; j < bytes.len; j++)
+        assert_int_equal((uint8_t)bytes.ptr[j], i);
+}
+
 uint64_t stage_assert_block(const struct stage *stage, uint64_t pos, uint64_t id,
                             const uint32_t *lines, uint32_t count)
 {
@@ -284,8 +367,14 @@ uint64_t stage_assert_block(const struct stage *stage, uint64_t pos, uint64_t id
     const uint32_t *refs = block_lines(stage, &view);
     for (uint32_t i = 0; i < count; i++) {
         stage_assert_line(&stage->reader, refs[i], lines[i]);
-        assert_int_equal(view.bits[i], i);
+        assert_value(&view, i);
     }
+    struct series_record metadata;
+    if (view.head.metadata_ref == 0)
+        return view.next_pos;
+    assert_true(series_reader_record(&stage->reader, view.head.metadata_ref, SHM_RECORD_METADATA,
+                                     view.head.metadata_generation, &metadata));
+    assert_known(&metadata, view.head.scrape_seq);
     return view.next_pos;
 }
 
@@ -299,6 +388,11 @@ void stage_assert_state(struct stage *stage, uint64_t id, uint32_t scrape_seq,
     const uint32_t *refs = series_layout_lines(&stage->store, state.layout);
     for (uint32_t i = 0; i < count; i++)
         stage_assert_line(&stage->reader, refs[i], lines[i]);
+    struct known known;
+    assert_int_equal(state.metadata != 0, make_known(scrape_seq, &known));
+    if (state.metadata != 0)
+        assert_true(
+            slice_equal(series_family(&stage->store, state.metadata, 0).help, known.family.help));
     assert_int_equal(state.stamped != 0, scrape_seq % 3 == 0);
     if (state.stamped == 0)
         return;

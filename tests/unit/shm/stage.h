@@ -44,8 +44,8 @@ uint32_t stage_target(struct stage *stage, uint64_t id);
 uint32_t stage_find_target(struct stage *stage, uint64_t id);
 
 /*
- * Writes a scrape: a block, in which sample i has the value i, and the target's next state. Not
- * published. ERR_FULL: nothing was changed.
+ * Writes a scrape: a block, in which sample i has the value i, or is a histogram, with metadata or
+ * without, and the target's next state. Not published. ERR_FULL: nothing was changed.
  */
 int stage_scrape(struct stage *stage, uint64_t id, const uint32_t *lines, uint32_t count,
                  bool with_layout, uint32_t scrape_seq);
