@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/auth.h"
 #include "http/request.h"
 
 void client_init(struct client *client, const struct config_http_client *config)
@@ -32,28 +33,34 @@ static char *copy(struct slice text)
     return made;
 }
 
-static void write_tail(struct client *client)
+/* Nothing if there are no fields; the text of an error would quote a secret. */
+static int add_fields(struct strbuf *lines, struct slice authorization,
+                      const struct supply_fields *more)
 {
-    const struct supply *supply = client->supply;
-    struct http_field *fields = calloc(supply->fields.len + 1, sizeof(*fields));
-    struct strbuf lines = STRBUF_GROWING;
+    struct http_field *fields = calloc(more->len + 1, sizeof(*fields));
     struct errctx why;
     size_t n = 0;
     check(fields != NULL);
-    if (supply->authorization.len > 0)
-        fields[n++] = (struct http_field){SLICE_LITERAL("Authorization"), supply->authorization};
-    for (size_t i = 0; i < supply->fields.len; i++)
-        fields[n++] =
-            (struct http_field){supply->fields.items[i].name, supply->fields.items[i].value};
-    if (n > 0 && http_request_add_fields(fields, n, &lines, &why) != 0) {
-        /* The text would quote it. */
+    if (authorization.len > 0)
+        fields[n++] = (struct http_field){SLICE_LITERAL("Authorization"), authorization};
+    for (size_t i = 0; i < more->len; i++)
+        fields[n++] = (struct http_field){more->items[i].name, more->items[i].value};
+    int err = n > 0 ? http_request_add_fields(fields, n, lines, &why) : 0;
+    free(fields);
+    return err;
+}
+
+static void write_tail(struct client *client)
+{
+    const struct supply *supply = client->supply;
+    struct strbuf lines = STRBUF_GROWING;
+    if (add_fields(&lines, supply->authorization, &supply->fields) != 0) {
         client->error = copy(SLICE_LITERAL("a header value from a file or credentials have bytes "
                                            "that a header cannot hold"));
         strbuf_fini(&lines);
     }
     client->tail = lines.text;
     client->tail_len = lines.len;
-    free(fields);
 }
 
 void client_supply(struct client *client, const struct supply *supply)
@@ -79,6 +86,29 @@ bool client_is_ready(const struct client *client, bool https)
 struct slice client_tail(const struct client *client)
 {
     return slice_make(client->tail, client->tail_len);
+}
+
+int client_tail_to(const struct client *client, const struct http_hop *hop, struct arena *arena,
+                   struct slice *ret_tail, struct errctx *reterr)
+{
+    static const struct supply nothing = {.error = {NULL, 0}};
+    const struct supply *supply =
+        client->supply != NULL && !hop->foreign ? client->supply : &nothing;
+    struct strbuf own = STRBUF_GROWING, lines = STRBUF_GROWING;
+    int err = http_auth_of_url(&own, &hop->url, arena);
+    struct slice authorization =
+        own.len > 0 ? slice_make(own.text, own.len) : supply->authorization;
+    if (err == 0)
+        err = add_fields(&lines, authorization, &supply->fields);
+    if (err != 0)
+        err = err_set(reterr, ERR_SYNTAX, "the user in the URL cannot be sent");
+    else if (lines.len > 0)
+        *ret_tail = arena_slice(arena, slice_make(lines.text, lines.len));
+    else
+        *ret_tail = SLICE_LITERAL("\r\n");
+    strbuf_fini(&own);
+    strbuf_fini(&lines);
+    return err;
 }
 
 static enum net_tls_version version_of(enum config_tls_version version)

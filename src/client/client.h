@@ -7,6 +7,7 @@
 #define CLIENT_CLIENT_H
 
 #include "config/config.h"
+#include "http/redirect.h"
 #include "net/tls.h"
 #include "shm/supplies.h"
 
@@ -35,6 +36,13 @@ bool client_is_ready(const struct client *client, bool https);
  * only; empty if there are none.
  */
 struct slice client_tail(const struct client *client);
+
+/*
+ * The same where a redirect leads to: what is there of the URL's own user, and unless that are
+ * strangers, the rest. With the empty line, in the arena. ERR_SYNTAX: the user cannot be sent.
+ */
+int client_tail_to(const struct client *client, const struct http_hop *hop, struct arena *arena,
+                   struct slice *ret_tail, struct errctx *reterr) MUST_USE;
 
 /* The context, made when it is needed first. NULL: client->tls_error. */
 struct net_tls_context *client_tls(struct client *client);

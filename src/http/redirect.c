@@ -53,7 +53,7 @@ int http_redirect(const struct http_hop *first, const struct http_hop *now,
     int err = http_url_resolve(&now->url, head->location, arena, &next.url, reterr);
     if (err != 0)
         return err_prefix(reterr, err, "redirect to another place");
-    if (next.hops > HTTP_MAX_REDIRECTS)
+    if (next.hops >= HTTP_MAX_REDIRECTS)
         return err_set(reterr, ERR_LIMIT, "stopped after %d redirects", HTTP_MAX_REDIRECTS);
     set_method(now, head->status, &next);
     next.foreign = now->foreign || !is_same_or_below(next.url.host, first->url.host);

@@ -11,6 +11,7 @@
 #include "http/response.h"
 #include "http/url.h"
 
+/* The tenth is not followed: what Go counts are the requests. */
 #define HTTP_MAX_REDIRECTS 10
 
 /* What is being asked now; the first request has hops 0 and foreign false. */

@@ -185,13 +185,32 @@ static int check_bytes(struct slice text, struct errctx *reterr)
     return 0;
 }
 
+static bool is_escape(struct slice text)
+{
+    return text.len > 2 && isxdigit((unsigned char)text.ptr[1]) &&
+           isxdigit((unsigned char)text.ptr[2]);
+}
+
+/* Those of the query may be anything. */
+static int check_escapes(struct slice path, struct errctx *reterr)
+{
+    for (size_t at = find_any(path, "%"); at < path.len; at += find_any(from(path, at), "%")) {
+        struct slice escape = from(path, at);
+        if (!is_escape(escape))
+            return err_set(reterr, ERR_SYNTAX, "invalid URL escape \"%.*s\"",
+                           (int)(escape.len < 3 ? escape.len : 3), escape.ptr);
+        at += 3;
+    }
+    return 0;
+}
+
 static struct slice without_fragment(struct slice text)
 {
     return until(text, find_any(text, "#"));
 }
 
-int http_url_parse(struct slice text, struct arena *arena, struct http_url *ret_url,
-                   struct errctx *reterr)
+static int parse(struct slice text, bool remove_dots, struct arena *arena, struct http_url *ret_url,
+                 struct errctx *reterr)
 {
     int err = check_bytes(text, reterr);
     if (err != 0)
@@ -213,9 +232,18 @@ int http_url_parse(struct slice text, struct arena *arena, struct http_url *ret_
         return err;
     rest = from(rest, authority.len);
     struct slice path = until(rest, find_any(rest, "?"));
-    set_target(path, from(rest, path.len), false, arena, &url);
+    err = check_escapes(path, reterr);
+    if (err != 0)
+        return err;
+    set_target(path, from(rest, path.len), remove_dots, arena, &url);
     *ret_url = url;
     return 0;
+}
+
+int http_url_parse(struct slice text, struct arena *arena, struct http_url *ret_url,
+                   struct errctx *reterr)
+{
+    return parse(text, false, arena, ret_url, reterr);
 }
 
 /* A reference with neither scheme nor authority. */
@@ -246,18 +274,28 @@ int http_url_resolve(const struct http_url *base, struct slice reference, struct
                      struct http_url *ret_url, struct errctx *reterr)
 {
     if (scheme_len(reference) > 0)
-        return http_url_parse(reference, arena, ret_url, reterr);
+        return parse(reference, true, arena, ret_url, reterr);
     if (starts_with(reference, "//")) {
         struct strbuf whole = STRBUF_GROWING;
         strbuf_adds(&whole, base->https ? "https:" : "http:");
         strbuf_add(&whole, reference.ptr, reference.len);
-        int err = http_url_parse(slice_make(whole.text, whole.len), arena, ret_url, reterr);
+        int err = parse(slice_make(whole.text, whole.len), true, arena, ret_url, reterr);
         strbuf_fini(&whole);
         return err;
     }
     int err = check_bytes(reference, reterr);
+    if (err != 0)
+        return err;
+    reference = without_fragment(reference);
+    struct slice path = until(reference, find_any(reference, "?"));
+    struct slice segment = until(path, find_any(path, "/"));
+    if (find_any(segment, ":") < segment.len)
+        return err_set(reterr, ERR_SYNTAX,
+                       segment.ptr[0] == ':' ? "missing protocol scheme"
+                                             : "first path segment in URL cannot contain colon");
+    err = check_escapes(path, reterr);
     if (err == 0)
-        resolve_path(base, without_fragment(reference), arena, ret_url);
+        resolve_path(base, reference, arena, ret_url);
     return err;
 }
 

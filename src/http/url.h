@@ -26,7 +26,7 @@ struct http_url {
 
 /*
  * The slices of ret_url are in the arena. ERR_SYNTAX: another scheme, no host, a port that is none,
- * control characters; the text says which.
+ * control characters, a malformed escape in the path; the text says which.
  */
 int http_url_parse(struct slice text, struct arena *arena, struct http_url *ret_url,
                    struct errctx *reterr) MUST_USE;

@@ -290,19 +290,19 @@ static int write_detour_head(struct target *target, struct errctx *reterr)
                                       .target = route->target,
                                       .proxy_authorization = route->proxy_authorization,
                                       .referer = detour->now.referer};
-    struct slice tail = client_tail(&target->job->client);
-    char *head = arena_alloc(&detour->arena, HEAD_MAX + tail.len);
+    struct slice tail;
     size_t len;
-    int err = request_head(&line, target->job->accept, target->timeout_ns / NS_PER_MS, head,
-                           HEAD_MAX, &len, reterr);
+    int err = client_tail_to(&target->job->client, &detour->now, &detour->arena, &tail, reterr);
     if (err != 0)
         return err;
-    if (!detour->now.foreign && tail.len > 0) {
-        len -= EMPTY_LINE;
-        memcpy(head + len, tail.ptr, tail.len);
-        len += tail.len;
-    }
-    detour->head = slice_make(head, len);
+    char *head = arena_alloc(&detour->arena, HEAD_MAX + tail.len);
+    err = request_head(&line, target->job->accept, target->timeout_ns / NS_PER_MS, head, HEAD_MAX,
+                       &len, reterr);
+    if (err != 0)
+        return err;
+    len -= EMPTY_LINE;
+    memcpy(head + len, tail.ptr, tail.len);
+    detour->head = slice_make(head, len + tail.len);
     return 0;
 }
 

@@ -184,11 +184,13 @@ static int prepare(struct attempt *attempt, struct fetch_request *request, struc
 static int write_detour_head(struct attempt *attempt, struct slice *ret_head, struct errctx *why)
 {
     struct detour *detour = &attempt->detour;
-    struct slice tail = client_tail(&attempt->remote->client);
+    struct slice tail;
     int err =
         remote_write_head_to(attempt->remote, &detour->hop, &detour->route, attempt->message,
                              attempt->number, attempt->body.len, &detour->arena, ret_head, why);
-    if (err != 0 || detour->hop.foreign || tail.len == 0)
+    if (err == 0)
+        err = client_tail_to(&attempt->remote->client, &detour->hop, &detour->arena, &tail, why);
+    if (err != 0)
         return err;
     size_t len = ret_head->len - (sizeof "\r\n" - 1);
     char *head = arena_alloc(&detour->arena, len + tail.len);

@@ -58,6 +58,7 @@ class Case:
     own: dict = None  # with want: {series: [(ms, value), ...]}
     none: bool = False  # nothing is scraped
     exemplars: bool = False  # they are compared, too
+    every: bool = False  # what kinds of requests come is compared, not only the first one
     asks: str = None  # the request's method and target, where Prometheus 2.42 asks otherwise
 
     @property
@@ -103,7 +104,7 @@ class Scrape:
 class Outcome:
     scrapes: list
     own: dict  # {series: [(ms, text), ...]}: with timestamps that are no scrape's
-    requests: list  # (method and target, Host, time-out) of the requests
+    requests: list  # (method and target, Host, time-out, Authorization, Cookie, Referer) of the requests
     # {series: [(labels, value, time)]}; a scrape's time is that scrape's number
     exemplars: dict = field(default_factory=dict)
     others: list = field(default_factory=list)  # scrapes of the case's other targets, which have a label n
@@ -247,9 +248,12 @@ class Side:
         return outcome
 
     def requests(self, name):
+        port = self.targets[name].address.rpartition(":")[2]
         return [(request.raw.split(b" HTTP/")[0].decode("latin-1"),
                  request.header("Host") == self.targets[name].address,
-                 request.header("X-Prometheus-Scrape-Timeout-Seconds"))
+                 request.header("X-Prometheus-Scrape-Timeout-Seconds"),
+                 request.header("Authorization"), request.header("Cookie"),
+                 (request.header("Referer") or "").replace(port, "port"))
                 for request in self.targets[name].requests]
 
 

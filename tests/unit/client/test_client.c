@@ -91,9 +91,46 @@ static void a_secret_that_is_no_header_is_refused_and_not_shown(void **state)
     client_fini(&client);
 }
 
+static struct slice tail_to(const struct client *client, const char *url, bool foreign,
+                            struct arena *arena)
+{
+    struct http_hop hop = {.foreign = foreign};
+    struct slice tail = {NULL, 0};
+    assert_int_equal(http_url_parse(slice_of(url), arena, &hop.url, NULL), 0);
+    assert_int_equal(client_tail_to(client, &hop, arena, &tail, NULL), 0);
+    return tail;
+}
+
+static void a_redirect_takes_along_what_its_place_may_see(void **state)
+{
+    (void)state;
+    static const struct supply_field field = {SLICE_LITERAL("X-A"), SLICE_LITERAL("1")};
+    const struct supply supply = {.authorization = SLICE_LITERAL("Bearer abc"),
+                                  .fields = {&field, 1}};
+    struct config_http_client config = with_authorization();
+    struct arena arena = {0};
+    struct client client;
+    client_init(&client, &config);
+    assert_true(slice_is(tail_to(&client, "http://a.test/", false, &arena), "\r\n"));
+    client_supply(&client, &supply);
+    assert_true(slice_is(tail_to(&client, "http://a.test/", false, &arena),
+                         "Authorization: Bearer abc\r\nX-A: 1\r\n\r\n"));
+    assert_true(slice_is(tail_to(&client, "http://u:p@a.test/", false, &arena),
+                         "Authorization: Basic dTpw\r\nX-A: 1\r\n\r\n"));
+    assert_true(slice_is(tail_to(&client, "http://b.test/", true, &arena), "\r\n"));
+    assert_true(slice_is(tail_to(&client, "http://u:p@b.test/", true, &arena),
+                         "Authorization: Basic dTpw\r\n\r\n"));
+    struct http_hop hop = {.url = {.has_user = true, .user = SLICE_LITERAL("%zz")}};
+    struct slice tail;
+    assert_int_equal(client_tail_to(&client, &hop, &arena, &tail, NULL), ERR_SYNTAX);
+    client_fini(&client);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_redirect_takes_along_what_its_place_may_see),
         cmocka_unit_test(a_plain_client_needs_nothing_but_for_tls),
         cmocka_unit_test(credentials_are_waited_for_and_renewed),
         cmocka_unit_test(what_cannot_be_had_is_told),

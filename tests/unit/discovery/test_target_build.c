@@ -157,6 +157,26 @@ static void params_make_the_query(void **state)
     label_set_fini(&group);
 }
 
+static void a_unix_socket_needs_no_address(void **state)
+{
+    (void)state;
+    struct config_job job = plain_job();
+    struct label_set group = {0};
+    struct built_target target;
+    label_set_put(&group, slice_of("__unix_socket__"), slice_of("/run/x.sock"));
+    assert_int_equal(build_with(&job, "", &group, &target, NULL), 0);
+    assert_true(slice_is(target.socket, "/run/x.sock"));
+    assert_true(slice_is(target.url, "http://localhost/metrics"));
+    assert_label(&target, "instance", "localhost");
+    assert_int_equal(target.labels.count, 2);
+    label_set_fini(&target.labels);
+    assert_int_equal(build_with(&job, "h:1", &group, &target, NULL), 0);
+    assert_true(slice_is(target.socket, "/run/x.sock"));
+    assert_true(slice_is(target.url, "http://h:1/metrics"));
+    label_set_fini(&target.labels);
+    label_set_fini(&group);
+}
+
 static void identity_ignores_meta_labels_and_nothing_else(void **state)
 {
     (void)state;
@@ -277,6 +297,7 @@ int main(void)
         cmocka_unit_test(an_empty_group_label_takes_the_default),
         cmocka_unit_test(what_is_no_target_says_why),
         cmocka_unit_test(params_make_the_query),
+        cmocka_unit_test(a_unix_socket_needs_no_address),
         cmocka_unit_test(identity_ignores_meta_labels_and_nothing_else),
         cmocka_unit_test(rules_see_all_labels_and_decide_what_is_scraped),
         cmocka_unit_test(rules_may_leave_what_is_no_target),

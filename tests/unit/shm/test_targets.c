@@ -49,6 +49,7 @@ static struct target_view example(uint64_t id)
                                  .host = SLICE_LITERAL("10.0.0.1:9100"),
                                  .path = SLICE_LITERAL("/metrics?x=1"),
                                  .url = SLICE_LITERAL("http://10.0.0.1:9100/metrics?x=1"),
+                                 .socket = SLICE_LITERAL("/run/x.sock"),
                                  .label_count = 2,
                                  .labels = labels};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9100)};
@@ -93,6 +94,7 @@ static void what_is_written_is_read(void **state)
         assert_true(slice_equal(target.host, wanted.host));
         assert_true(slice_equal(target.path, wanted.path));
         assert_true(slice_equal(target.url, wanted.url));
+        assert_true(slice_equal(target.socket, wanted.socket));
         assert_int_equal(target.error.len, 0);
         assert_int_equal(target.label_count, 2);
         assert_int_equal(target_labels_decode(&target, room), 0);
