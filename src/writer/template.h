@@ -100,7 +100,7 @@ struct templates {
     /* private */
     struct template **buckets;
     struct template *spare;             /* of a layout that is not kept */
-    uint64_t *seen;                     /* keys that were asked for once */
+    uint32_t *seen;                     /* keys that were asked for once */
     struct template_segment **segments; /* by hash */
     size_t bytes;                       /* of all of it */
     int64_t swept_ns;
