@@ -3,6 +3,7 @@
 
 #include "console/metrics.h"
 #include "console/readiness.h"
+#include "console/target_list.h"
 #include "console/text_format.h"
 
 static const char plain_text[] = "text/plain; charset=utf-8";
@@ -52,6 +53,16 @@ static void write_metrics(struct view *view, struct answer *answer)
     metrics_write(view, &answer->body);
 }
 
+static void write_targets(struct view *view, struct answer *answer)
+{
+    answer_text(answer, 200, "");
+    answer->content_type = "text/html; charset=utf-8";
+    if (!target_list_write(view, &answer->body)) {
+        strbuf_fini(&answer->body);
+        answer_text(answer, 503, "There is no list of targets yet.\n");
+    }
+}
+
 static void write_index(struct view *view, struct answer *answer)
 {
     (void)view;
@@ -61,6 +72,8 @@ static void write_index(struct view *view, struct answer *answer)
                 "<body><h1>limpet " PACKAGE_VERSION "</h1>\n"
                 "<ul>\n"
                 "<li><a href=\"/metrics\">/metrics</a>: counters of all processes</li>\n"
+                "<li><a href=\"/targets\">/targets</a>: what is scraped, and what cannot be "
+                "and why</li>\n"
                 "<li><a href=\"/-/ready\">/-/ready</a>: whether all of them work, and what is "
                 "missing</li>\n"
                 "<li><a href=\"/-/healthy\">/-/healthy</a>: whether this page's process does</li>\n"
@@ -71,6 +84,7 @@ static void write_index(struct view *view, struct answer *answer)
 static const struct page pages[] = {
     {"/", PAGE_READ, PAGE_NO_EFFECT, write_index},
     {"/metrics", PAGE_READ, PAGE_NO_EFFECT, write_metrics},
+    {"/targets", PAGE_READ, PAGE_NO_EFFECT, write_targets},
     {"/-/healthy", PAGE_READ, PAGE_NO_EFFECT, write_healthy},
     {"/-/ready", PAGE_READ, PAGE_NO_EFFECT, write_ready},
     {"/-/reload", PAGE_CHANGE, PAGE_RELOAD, NULL},

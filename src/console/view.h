@@ -25,6 +25,7 @@ struct view {
     struct targets_reader targets;
     struct delivery delivery;
     struct ring_consumer rings[SHM_MAX_SCRAPERS];
+    int ring_fds[SHM_MAX_SCRAPERS];    /* borrowed */
     bool ring_there[SHM_MAX_SCRAPERS]; /* false: damaged when the console started, or gone */
     uint32_t ring_count;
     pid_t supervisor_pid;

@@ -144,6 +144,19 @@ static void tell_failure(const struct scrape *scrape)
               STR("err", scrape->error));
 }
 
+/* On the page of targets. */
+static void show_reason(const struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct reasons *reasons = &target->scraper->reasons;
+    bool failed = scrape->failure != NO_FAILURE;
+    if (failed)
+        reasons_set(reasons, target->id, scrape->timestamp_ms, slice_of(scrape->error));
+    else if (target->has_reason)
+        reasons_clear(reasons, target->id);
+    target->has_reason = failed;
+}
+
 /* ---- the end ---- */
 
 static const struct config_limits *limits_of(const struct target *target)
@@ -408,6 +421,7 @@ static void finish(struct scrape *scrape)
         count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
     else
         commit(scrape);
+    show_reason(scrape);
     if (scrape->failure != NO_FAILURE) {
         count(scraper, (enum counter)scrape->failure, 1);
         tell_failure(scrape);

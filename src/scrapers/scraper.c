@@ -81,6 +81,9 @@ static int attach(struct scraper *scraper, const struct scraper_segments *segmen
                               reterr);
     if (err != 0)
         return err;
+    err = reasons_attach(&scraper->reasons, segments->ring);
+    if (err != 0)
+        return err_set(reterr, err, "cannot map the reasons: %s", err_text(err));
     err = targets_reader_attach(&scraper->table, segments->targets, reterr);
     if (err == 0)
         err = names_reader_attach(&scraper->names, segments->targets, reterr);
@@ -146,6 +149,7 @@ void scraper_fini(struct scraper *scraper)
     names_reader_detach(&scraper->names);
     targets_reader_detach(&scraper->table);
     series_store_detach(&scraper->store);
+    reasons_detach(&scraper->reasons);
     ring_producer_detach(&scraper->ring);
 }
 

@@ -13,6 +13,7 @@
 #include "scrapers/schedule.h"
 #include "scrapers/target_set.h"
 #include "shm/names.h"
+#include "shm/reasons.h"
 #include "shm/slot.h"
 #include "shm/targets.h"
 
@@ -37,6 +38,7 @@ struct scraper {
     struct ring_producer ring;
     struct series_store store;
     struct targets_reader table;
+    struct reasons reasons;
     struct line_contexts contexts;
     struct plans plans;
     struct body_tools tools;

@@ -193,6 +193,8 @@ void target_free(struct target *target)
     target->series = 0;
     plan_release(&scraper->plans, target->plan);
     target->plan = NULL;
+    if (target->has_reason)
+        reasons_clear(&scraper->reasons, target->id);
     if (fetch_fini(&target->conn))
         free_now(target);
 }

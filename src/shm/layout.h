@@ -120,6 +120,21 @@ struct shm_ring_consumer {
 /* Data follows from this offset on, mapped twice back to back. */
 #define SHM_RING_DATA (1024u * 1024u)
 
+/*
+ * Why targets cannot be scraped, for people to read: written by the scraper, at this offset of its
+ * ring's segment; pages without a reason are holes. A place is free while its target_id is 0.
+ */
+#define SHM_REASONS       (512u * 1024u)
+#define SHM_REASONS_COUNT 2048u
+struct shm_reason {
+    _Atomic uint64_t target_id; /* released last */
+    int64_t since_ms;           /* timestamp of the first scrape that failed so */
+    char text[240];             /* NUL-terminated */
+};
+_Static_assert(sizeof(struct shm_reason) == 256, "layout");
+_Static_assert(SHM_REASONS + SHM_REASONS_COUNT * sizeof(struct shm_reason) <= SHM_RING_DATA,
+               "the reasons lie before the data");
+
 #define SHM_BLOCK_MAGIC 0x6b6c624cu /* "Lblk" */
 
 /* Kinds of block. */

@@ -15,6 +15,7 @@
 #include "console/pages.h"
 #include "console/readiness.h"
 #include "exposition/exposition.h"
+#include "shm/reasons.h"
 #include "shm/remote_counters.h"
 #include "tests/unit/console/stage.h"
 #include "tests/unit/shm/segments.h"
@@ -330,6 +331,53 @@ static void any_bytes_in_shared_memory_make_a_valid_page(void **state)
     }
 }
 
+static void targets_are_listed_with_what_is_wrong_with_them(void **state)
+{
+    struct stage *stage = *state;
+    struct reasons reasons;
+    struct answer answer;
+    const struct label label = {SLICE_LITERAL("zone"), SLICE_LITERAL("<b>&")};
+    struct target_view target = {.id = 5,
+                                 .owner = 1,
+                                 .interval_ms = 1000,
+                                 .timeout_ms = 1000,
+                                 .job = SLICE_LITERAL("app"),
+                                 .host = SLICE_LITERAL("h:1"),
+                                 .path = SLICE_LITERAL("/m"),
+                                 .url = SLICE_LITERAL("http://h:1/m"),
+                                 .label_count = 1,
+                                 .labels = &label};
+    targets_writer_begin(&stage->targets);
+    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
+    target.id = 6;
+    target.error = SLICE_LITERAL("lookup nowhere: no such host");
+    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
+    targets_writer_commit(&stage->targets);
+    assert_int_equal(reasons_attach(&reasons, stage->fds.ring[1]), 0);
+    reasons_set(&reasons, 5, 1700000000000, SLICE_LITERAL("sample limit\nexceeded"));
+    page_find("/targets")->write(&stage->view, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.body.text,
+                           "<tr><td>app</td><td>http://h:1/m</td><td>zone=\"&lt;b>&amp;\"</td>"
+                           "<td>2023-11-14 22:13:20Z</td><td>sample limit exceeded</td></tr>"));
+    assert_non_null(strstr(answer.body.text, "<td></td><td>lookup nowhere: no such host</td>"));
+    strbuf_fini(&answer.body);
+    reasons_clear(&reasons, 5);
+    page_find("/targets")->write(&stage->view, &answer);
+    assert_non_null(strstr(answer.body.text, "&amp;\"</td><td></td><td></td></tr>"));
+    strbuf_fini(&answer.body);
+    reasons_detach(&reasons);
+}
+
+static void without_a_list_there_is_no_page_of_targets(void **state)
+{
+    struct stage *stage = *state;
+    struct answer answer;
+    page_find("/targets")->write(&stage->view, &answer);
+    assert_int_equal(answer.status, 503);
+    strbuf_fini(&answer.body);
+}
+
 static void two_remotes_of_the_same_labels_are_shown_once(void **state)
 {
     struct stage *stage = *state;
@@ -377,6 +425,8 @@ int main(void)
         STAGED(processes_that_live_show_their_use),
         STAGED(impossible_numbers_are_counted_and_survived),
         STAGED(any_bytes_in_shared_memory_make_a_valid_page),
+        STAGED(targets_are_listed_with_what_is_wrong_with_them),
+        STAGED(without_a_list_there_is_no_page_of_targets),
         STAGED(two_remotes_of_the_same_labels_are_shown_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

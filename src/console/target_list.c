@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "console/target_list.h"
+
+#include <time.h>
+
+#include "base/utf8.h"
+#include "shm/reasons.h"
+
+/* A table that is replaced while it is read is read again, but not for ever. */
+#define TRIES 5
+
+/* Texts come from anywhere: no markup, no control characters, and UTF-8 only. */
+static void add_text(struct strbuf *page, struct slice text)
+{
+    if (!utf8_valid(text.ptr, text.len)) {
+        strbuf_adds(page, "(not UTF-8)");
+        return;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '<')
+            strbuf_adds(page, "&lt;");
+        else if (c == '&')
+            strbuf_adds(page, "&amp;");
+        else
+            strbuf_addc(page, (unsigned char)c < 0x20 ? ' ' : c);
+    }
+}
+
+static void add_time(struct strbuf *page, int64_t ms)
+{
+    char text[32];
+    struct tm tm;
+    time_t seconds = (time_t)(ms / 1000);
+    if (gmtime_r(&seconds, &tm) != NULL && strftime(text, sizeof(text), "%F %TZ", &tm) > 0)
+        strbuf_adds(page, text);
+}
+
+static void add_labels(struct strbuf *page, const struct target_view *target)
+{
+    struct label labels[64];
+    if (target->label_count > sizeof(labels) / sizeof(labels[0]) ||
+        target_labels_decode(target, labels) != 0)
+        return;
+    for (uint32_t i = 0; i < target->label_count; i++) {
+        strbuf_adds(page, i == 0 ? "" : ", ");
+        add_text(page, labels[i].name);
+        strbuf_adds(page, "=\"");
+        add_text(page, labels[i].value);
+        strbuf_adds(page, "\"");
+    }
+}
+
+/* What discovery or else the scraper says. */
+static void add_reason(const struct view *view, struct strbuf *page,
+                       const struct target_view *target)
+{
+    struct shm_reason reason;
+    bool has_ring = target->owner < view->ring_count && view->ring_there[target->owner];
+    if (target->error.len > 0) {
+        strbuf_adds(page, "</td><td>");
+        add_text(page, target->error);
+    } else if (has_ring && reasons_read(view->ring_fds[target->owner], target->id, &reason)) {
+        add_time(page, reason.since_ms);
+        strbuf_adds(page, "</td><td>");
+        add_text(page, slice_of(reason.text));
+    } else {
+        strbuf_adds(page, "</td><td>");
+    }
+}
+
+static void add_row(const struct view *view, struct strbuf *page, const struct target_view *target)
+{
+    strbuf_adds(page, "<tr><td>");
+    add_text(page, target->job);
+    strbuf_adds(page, "</td><td>");
+    add_text(page, target->url);
+    strbuf_adds(page, "</td><td>");
+    add_labels(page, target);
+    strbuf_adds(page, "</td><td>");
+    add_reason(view, page, target);
+    strbuf_adds(page, "</td></tr>\n");
+}
+
+/* 1: all of it; 0: it was replaced meanwhile; negative: it cannot be read. */
+static int add_rows(struct view *view, struct strbuf *page)
+{
+    struct targets_cursor cursor;
+    struct target_view target;
+    int more;
+    int err = targets_reader_open(&view->targets, &cursor);
+    if (err != 0)
+        return err;
+    while ((more = targets_cursor_next(&cursor, &target)) == 1)
+        add_row(view, page, &target);
+    if (!targets_cursor_valid(&view->targets, &cursor))
+        return 0;
+    return more == 0 ? 1 : more;
+}
+
+bool target_list_write(struct view *view, struct strbuf *page)
+{
+    size_t start = page->len;
+    int done = 0;
+    for (int i = 0; done == 0 && i < TRIES; i++) {
+        page->len = start;
+        strbuf_adds(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                          "<title>limpet: targets</title></head>\n<body><h1>Targets</h1>\n"
+                          "<table><tr><th>Job</th><th>URL</th><th>Labels</th><th>Fails since</th>"
+                          "<th>Why</th></tr>\n");
+        done = add_rows(view, page);
+    }
+    strbuf_adds(page, "</table></body></html>\n");
+    if (done == ERR_CORRUPT)
+        view_damaged(view);
+    return done == 1;
+}
