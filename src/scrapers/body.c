@@ -594,7 +594,7 @@ static void end_plan(struct body *body)
 void body_finish(struct body *body)
 {
     if (body->state == BODY_OPEN)
-        (void)look_at(body, slice_make(body->kept, body->kept_len), true);
+        (void)look_at(body, slice_make(body->kept_len > 0 ? body->kept : "", body->kept_len), true);
     check(body->state != BODY_OPEN);
     end_plan(body);
 }
