@@ -189,7 +189,8 @@ void shard_poke(struct shard *shard)
     if (shard->lanes == 0)
         return;
     take_batches(shard);
-    if (!shard->writer->flushing && shard->remote->shards.next == 0)
+    bool is_at_the_end = shard->writer->flushing && writer_is_drained(shard->writer);
+    if (!is_at_the_end && shard->remote->shards.next == 0)
         carrier_poke(&shard->carrier);
 }
 

@@ -38,7 +38,7 @@ class Round:
     happens often; series that vanish and return; bodies in all encodings."""
 
     def __init__(self, directory, seed, targets=40, interval_ms=500, farm=(), queue=None,
-                 **options):
+                 after=None, **options):
         print(f"SEED={seed}")
         self.random = random.Random(seed)
         ring = self.random.choice(["1MiB", "4MiB"])
@@ -46,13 +46,15 @@ class Round:
         queue = {"max_samples_per_send": self.random.choice([100, 400, 2000]),
                  "batch_send_deadline": "50ms", "min_shards": shards, "max_shards": shards,
                  **(queue or {})}
-        limpet = {"scrapers": self.random.choice([1, 2]), "ring_size": ring}
+        limpet = {"scrapers": self.random.choice([1, 2]), "ring_size": ring,
+                  "spool": {"after": after or self.random.choice(["100ms", "10s"])}}
         self.load = Load(directory, targets, interval_ms, build=CRASH_BUILD, queue=queue,
                          limpet=limpet, farm=["--encoding", "mixed", "--vanish", "--churn", "2",
                                               "--seed", self.random.randrange(1000), *farm],
                          sink=["--report", os.path.join(directory, "report.json")], **options)
         self.limpet = None
         self.next_loss = 0.0
+        self.is_away = False
         self.guest = Target(b"guest 1\n")
         with open(self.load.sd_path) as file:
             self.shown = self.groups = json.load(file)
@@ -114,7 +116,15 @@ class Round:
         if point == "writer.part_built" and now >= self.next_loss:
             self.load.faults("lose-answer=1")
             self.next_loss = now + 1.5
+        if point.startswith("writer.record_"):
+            self.be_away(now % 2.5 < 0.5)
         self.show_guest(now % 3 < 1.5)
+
+    def be_away(self, is_away):
+        """The receiver takes nothing, long enough that the spool is needed."""
+        if is_away != self.is_away:
+            self.is_away = is_away
+            self.load.faults("status=503" if is_away else "clear=1")
 
     def show_guest(self, is_there):
         """One more target, of which the sink takes no account, comes and goes."""

@@ -41,7 +41,8 @@ def test_dies_at(tmp_path, point):
     # Only a request with several scrapes of a target can be refused when it is repeated.
     slow = {"max_samples_per_send": 10000, "batch_send_deadline": "1200ms"}
     queue = slow if point == "writer.part_built" else None
-    with Round(str(tmp_path), new_seed(), queue=queue) as round_:
+    after = "100ms" if point.startswith("writer.record_") else None
+    with Round(str(tmp_path), new_seed(), queue=queue, after=after) as round_:
         died = round_.die_at(point, 1, tmp_path / "once", seconds=20)
         assert died, f"nothing passed {point}"
         round_.die_at(point, round_.random.randint(2, 30), deaths=3, seconds=1.0)

@@ -97,9 +97,12 @@ class Ledger:
               for r in remotes],
             interval=f"{self.load.interval_ms}ms", limpet=self.options)
 
+    def start(self):
+        return self.load.start(flags=["--storage.remote.flush-deadline=5s"])
+
     def live(self, seconds):
         if self.limpet is None or not self.limpet.running():
-            self.limpet = self.load.start()
+            self.limpet = self.start()
         time.sleep(seconds)
 
     def pids(self, program):
@@ -109,7 +112,7 @@ class Ledger:
         if victim == "tree":
             self.scrapers_died += self.options["scrapers"]
             self.limpet.kill_all()
-            self.limpet = self.load.start()
+            self.limpet = self.start()
             return
         pids = self.pids(victim)
         if pids:
@@ -191,7 +194,7 @@ class Ledger:
         """SIGTERM, and a new start on the same paths."""
         if self.limpet.running():
             self.limpet.stop(60)
-        self.limpet = self.load.start()
+        self.limpet = self.start()
 
     STEPS = [outage, outage, outage, recover, recover, disk_full, disk_free, reload, restart,
              receiver_stops, receiver_goes_on]

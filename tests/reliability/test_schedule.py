@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whatever a receiver does, targets are scraped on time, and in the end it has everything."""
+import time
+
+import pytest
+
+from lib.load import Load
+from lib.proc import wait_until
+
+BAD = ["status=503&percent=70", "delay_ms=5000", "hang=1", "reset=after-body&percent=60",
+       "reset=after-head"]
+SECONDS = 8
+
+
+def anonymous_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_scraping_keeps_its_schedule(tmp_path, fault):
+    with Load(str(tmp_path), 100, 500, limpet={"spool": {"after": "1s"}}) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(3)
+        writer = limpet.child("limpet-writer")
+        before = anonymous_kib(writer)
+        skipped = limpet.metric("limpet_scrapes_skipped_total")
+        load.faults(fault)
+        time.sleep(SECONDS)
+        assert limpet.child("limpet-writer") == writer
+        assert anonymous_kib(writer) - before < 16 * 1024
+        assert limpet.metric("limpet_scrapes_skipped_total") == skipped
+        load.faults("clear=1")
+        load.wait_for_more_scrapes(4)
+        wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 60, "an empty spool")
+        limpet.stop()
+        account = load.account()
+        assert account.problems() == []
+        off = account.report["intervals"]
+        assert off["off"] <= (off["off"] + off["exact"]) / 100, off
