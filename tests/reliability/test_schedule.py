@@ -35,6 +35,9 @@ def test_scraping_keeps_its_schedule(tmp_path, fault):
         wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 60, "an empty spool")
         limpet.stop()
         account = load.account()
-        assert account.problems() == []
-        off = account.report["intervals"]
-        assert off["off"] <= (off["off"] + off["exact"]) / 100, off
+        # Of a request that was reset before its body was read the receiver does not know the bytes.
+        assert [problem for problem in account.problems()
+                if fault != "reset=after-head" or "repeats that differ" not in problem] == []
+        late = [row for row in account.report["intervals"]["first_off"]
+                if row["distance_ms"] > 1.5 * load.interval_ms]
+        assert not late
