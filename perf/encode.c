@@ -4,7 +4,7 @@
  * and encoded again and again, as the writer does it. One JSON line with the figures; under
  * callgrind, instructions of build_request / samples.
  *
- *     perf/encode [rounds] [targets] [lines]
+ *     perf/encode [rounds] [targets] [lines] [version]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,12 +109,16 @@ struct total {
     uint64_t bytes; /* compressed */
 };
 
-static void encode_all(struct bench *bench, struct builder *builder, struct total *total)
+static void encode_all(struct bench *bench, struct builder *builder, uint32_t version,
+                       struct total *total)
 {
     const struct scan_filter filter = {
         UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])bench->lanes};
-    const struct build_limits limits = {
-        .oldest_ms = INT64_MIN, .fast = true, .may_end_early = true, .samples_max = BATCH};
+    const struct build_limits limits = {.message = version,
+                                        .oldest_ms = INT64_MIN,
+                                        .fast = true,
+                                        .may_end_early = true,
+                                        .samples_max = BATCH};
     struct shm_batch batch = {.rings = 1};
     for (bool more = true; more; total->requests++) {
         batch.start[0] = batch.end[0];
@@ -133,7 +137,7 @@ static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise, uint3
 {
     unsigned long number = argc > i ? strtoul(argv[i], NULL, 10) : otherwise;
     if (number < 1 || number > most)
-        die("usage: encode [rounds] [targets] [lines]");
+        die("usage: encode [rounds] [targets] [lines] [version]");
     return (uint32_t)number;
 }
 
@@ -143,6 +147,7 @@ int main(int argc, char **argv)
     uint32_t rounds = argument(argc, argv, 1, 20, 1000000);
     uint32_t targets = argument(argc, argv, 2, 500, 60000);
     uint32_t lines = argument(argc, argv, 3, 71, LINES_MAX);
+    uint32_t version = argument(argc, argv, 4, 1, 2);
     attach(&bench);
     make_layout(&bench, lines);
     for (uint32_t target = 1; target <= targets; target++)
@@ -154,7 +159,7 @@ int main(int argc, char **argv)
     struct total total = {0};
     int64_t start_ns = clock_mono_ns();
     for (uint32_t round = 0; round < rounds; round++)
-        encode_all(&bench, &builder, &total);
+        encode_all(&bench, &builder, version, &total);
     double seconds = (double)(clock_mono_ns() - start_ns) / (double)NS_PER_S;
     printf("{\"samples\": %llu, \"requests\": %llu, \"ns_per_sample\": %.1f, "
            "\"samples_per_s\": %.0f, \"bytes_per_sample\": %.2f}\n",
