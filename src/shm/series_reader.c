@@ -28,16 +28,31 @@ static uint64_t arena_used(const struct series_reader *reader)
     return used < size ? used : size;
 }
 
+/* The record at ref, of which only the head is certain to be within the arena; or NULL. */
+static const struct shm_record *find_record(const struct series_reader *reader, uint64_t used,
+                                            uint32_t ref, uint16_t kind)
+{
+    uint64_t offset = (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
+    if (ref == 0 || offset >= used || used - offset < sizeof(struct shm_record))
+        return NULL;
+    const struct shm_record *record =
+        (const struct shm_record *)(const void *)(reader->arena + offset);
+    return record->kind == kind ? record : NULL;
+}
+
+uint32_t series_reader_generation(const struct series_reader *reader, uint32_t ref, uint16_t kind)
+{
+    const struct shm_record *record = find_record(reader, arena_used(reader), ref, kind);
+    return record == NULL ? 0 : record->generation;
+}
+
 bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint16_t kind,
                           uint32_t generation, struct series_record *ret_record)
 {
     uint64_t used = arena_used(reader);
     uint64_t offset = (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
-    if (ref == 0 || offset >= used || used - offset < sizeof(struct shm_record))
-        return false;
-    const struct shm_record *record =
-        (const struct shm_record *)(const void *)(reader->arena + offset);
-    if (record->kind != kind || (generation != 0 && record->generation != generation))
+    const struct shm_record *record = find_record(reader, used, ref, kind);
+    if (record == NULL || (generation != 0 && record->generation != generation))
         return false;
     uint64_t size = (uint64_t)record->units * SHM_SERIES_UNIT;
     uint64_t before_body = sizeof(*record);

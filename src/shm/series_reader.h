@@ -36,6 +36,12 @@ struct series_record {
 bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint16_t kind,
                           uint32_t generation, struct series_record *ret_record) MUST_USE;
 
+/* The generation of a record of this kind; 0: there is none at ref. */
+uint32_t series_reader_generation(const struct series_reader *reader, uint32_t ref, uint16_t kind);
+
+/* The generation of the record of this kind at ref; 0: there is none. */
+uint32_t series_reader_generation(const struct series_reader *reader, uint32_t ref, uint16_t kind);
+
 /* The line refs of a LAYOUT record; *ret_count of them. NULL when damaged. */
 const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t *ret_count);
 

@@ -214,8 +214,13 @@ void fast_begin(struct fast *fast, const struct series_reader *series, uint32_t 
                 const struct block_view *block, const uint32_t *lines, uint32_t line_count)
 {
     uint64_t key = key_of_block(fast, ring, &block->head);
-    const struct template_request request = {key,        series,      lines,
-                                             line_count, fast->names, fast->shared.count};
+    const struct template_request request = {.key = key,
+                                             .group = fast->names_key ^ ring,
+                                             .series = series,
+                                             .lines = lines,
+                                             .count = line_count,
+                                             .shared = fast->names,
+                                             .shared_count = fast->shared.count};
     bool has_layout = (block->head.flags & SHM_BLOCK_HAS_LAYOUT) != 0;
     keep_parts(fast);
     fast->template = templates_get(&fast->templates, &request, fast->now_ns);

@@ -354,8 +354,13 @@ static struct template_segment *new_segment(const struct template_maker *maker, 
     return segment;
 }
 
+static void empty(struct template_maker *maker)
+{
+    maker->lines.count = maker->parts.count = maker->ops.count = maker->literals.count = 0;
+}
+
 /* The segment with what the columns hold; a reference for the caller. Empties the columns. */
-static struct template_segment *get_segment(struct templates *templates)
+static struct template_segment *get_segment(struct templates *templates, uint64_t lines_key)
 {
     struct template_maker *maker = templates->maker;
     maker->packed.count = 0;
@@ -375,10 +380,42 @@ static struct template_segment *get_segment(struct templates *templates)
         segment = new_segment(maker, hash);
         segment->next = *bucket;
         *bucket = segment;
+        bucket = &templates->by_lines[lines_key % SEGMENT_BUCKETS];
+        segment->lines_key = lines_key;
+        segment->next_by_lines = *bucket;
+        *bucket = segment;
         templates->bytes += sizeof *segment + len;
     }
     segment->references++;
-    maker->lines.count = maker->parts.count = maker->ops.count = maker->literals.count = 0;
+    empty(maker);
+    return segment;
+}
+
+/* What a segment depends on: its lines and the one before, and nothing else may lie there. */
+static uint64_t key_of_lines(const struct templates *templates,
+                             const struct template_request *request, uint32_t first, uint32_t end)
+{
+    struct {
+        uint64_t group;
+        uint32_t first_is_first;
+        uint32_t lines[TEMPLATE_SEGMENT + 1][2];
+    } all = {.group = request->group, .first_is_first = first == 0};
+    for (uint32_t i = first == 0 ? 0 : first - 1; i < end; i++) {
+        uint32_t *line = all.lines[i + 1 - first];
+        line[0] = request->lines[i];
+        line[1] = series_reader_generation(request->series, request->lines[i], SHM_RECORD_LINE);
+    }
+    return hash64_keyed(&all, sizeof all, &templates->hash_key);
+}
+
+/* A segment that was made of the same lines; a reference for the caller; or NULL. */
+static struct template_segment *find_segment(struct templates *templates, uint64_t lines_key)
+{
+    struct template_segment *segment = templates->by_lines[lines_key % SEGMENT_BUCKETS];
+    while (segment != NULL && segment->lines_key != lines_key)
+        segment = segment->next_by_lines;
+    if (segment != NULL)
+        segment->references++;
     return segment;
 }
 
@@ -390,6 +427,10 @@ static void release_segment(struct templates *templates, struct template_segment
     while (*link != segment)
         link = &(*link)->next;
     *link = segment->next;
+    link = &templates->by_lines[segment->lines_key % SEGMENT_BUCKETS];
+    while (*link != segment)
+        link = &(*link)->next_by_lines;
+    *link = segment->next_by_lines;
     templates->bytes -= sizeof *segment + segment->len;
     free(segment);
 }
@@ -406,6 +447,21 @@ static size_t size_of(const struct template *template)
     return sizeof *template + segment_count(template->count) * sizeof(struct template_segment *);
 }
 
+static struct template_segment *make_segment(struct templates *templates,
+                                             const struct template_request *request, uint32_t first,
+                                             uint32_t end, bool has_before, uint64_t lines_key)
+{
+    struct template_maker *maker = templates->maker;
+    if (!has_before) {
+        maker->own[first & 1].count = 0;
+        add_line(maker, request, first - 1); /* for what it leaves behind */
+        empty(maker);
+    }
+    for (uint32_t i = first; i < end; i++)
+        add_line(maker, request, i);
+    return get_segment(templates, lines_key);
+}
+
 static struct template *make(struct templates *templates, const struct template_request *request)
 {
     struct template_maker *maker = templates->maker;
@@ -414,12 +470,20 @@ static struct template *make(struct templates *templates, const struct template_
         malloc(sizeof *template + count * sizeof(struct template_segment *));
     check(template != NULL);
     *template = (struct template){.key = request->key, .count = request->count};
-    maker->own[1].count = 0; /* nothing is before the first line */
-    maker->shape_count = 0;
-    for (uint32_t i = 0; i < request->count; i++) {
-        add_line(maker, request, i);
-        if ((i + 1) % TEMPLATE_SEGMENT == 0 || i + 1 == request->count)
-            template->segments[i / TEMPLATE_SEGMENT] = get_segment(templates);
+    bool has_before = true; /* the maker has the line before; nothing is before the first one */
+    maker->own[0].count = maker->own[1].count = maker->shape_count = 0;
+    for (uint32_t first = 0; first < request->count; first += TEMPLATE_SEGMENT) {
+        uint32_t left = request->count - first;
+        uint32_t end = first + (left < TEMPLATE_SEGMENT ? left : TEMPLATE_SEGMENT);
+        uint64_t lines_key = key_of_lines(templates, request, first, end);
+        struct template_segment *segment = find_segment(templates, lines_key);
+        if (segment == NULL) {
+            segment = make_segment(templates, request, first, end, has_before, lines_key);
+            has_before = true;
+        } else {
+            has_before = false;
+        }
+        template->segments[first / TEMPLATE_SEGMENT] = segment;
     }
     templates->bytes += size_of(template);
     return template;
@@ -441,10 +505,11 @@ void templates_init(struct templates *templates)
     hash_key_make(&templates->hash_key);
     templates->buckets = calloc(BUCKETS, sizeof(struct template *));
     templates->segments = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
+    templates->by_lines = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
     templates->seen = calloc(SEEN_SETS * SEEN_WAYS, sizeof *templates->seen);
     templates->maker = calloc(1, sizeof *templates->maker);
-    check(templates->buckets != NULL && templates->segments != NULL && templates->seen != NULL &&
-          templates->maker != NULL);
+    check(templates->buckets != NULL && templates->segments != NULL &&
+          templates->by_lines != NULL && templates->seen != NULL && templates->maker != NULL);
 }
 
 /* Forgets those that were not used since. */
@@ -476,6 +541,7 @@ void templates_fini(struct templates *templates)
     free_template(templates, templates->spare);
     free(maker);
     free(templates->segments);
+    free(templates->by_lines);
     free(templates->seen);
     free(templates->buckets);
     *templates = (struct templates){0};

@@ -61,7 +61,9 @@ struct template_segment {
     uint8_t *literals; /* some bytes more than those can be read */
     /* private */
     struct template_segment *next;
-    uint64_t hash;
+    struct template_segment *next_by_lines;
+    uint64_t hash;      /* of the columns */
+    uint64_t lines_key; /* of the lines it was made of, and of their generations */
     uint32_t references;
     uint32_t len; /* of all columns, which follow */
 };
@@ -102,6 +104,7 @@ struct templates {
     struct template *spare;             /* of a layout that is not kept */
     uint32_t *seen;                     /* keys that were asked for once */
     struct template_segment **segments; /* by hash */
+    struct template_segment **by_lines; /* by lines_key */
     size_t bytes;                       /* of all of it */
     int64_t swept_ns;
     struct template_maker *maker;
@@ -112,7 +115,8 @@ void templates_fini(struct templates *templates);
 
 /* Of which layout, for which shared labels. */
 struct template_request {
-    uint64_t key; /* of all of the following, by a keyed hash; 0: not to be kept */
+    uint64_t key;   /* of all of the following, by a keyed hash; 0: not to be kept */
+    uint64_t group; /* of what is not the layout */
     const struct series_reader *series;
     const uint32_t *lines;
     uint32_t count;
