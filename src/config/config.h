@@ -326,9 +326,36 @@ struct config_kubelet_sds {
     size_t len;
 };
 
+enum config_mesh { CONFIG_MESH_ANY, CONFIG_MESH_OUTSIDE, CONFIG_MESH_INSIDE };
+
+/* An entry of limpet.annotation_discovery. */
+struct config_annotation_sd {
+    bool pods;
+    bool services;
+    const char *api_server; /* as of config_kubernetes_sd, like the next ones */
+    const char *kubeconfig_file;
+    struct config_http_client http;
+    struct config_kube_namespaces namespaces;
+    struct config_strings pod_labels; /* keys of labels of pods that targets have too */
+    bool job_from_name;               /* app.kubernetes.io/name is the label job */
+    enum config_mesh mesh;
+    const char *scheme;       /* of objects that say none: the job's */
+    const char *metrics_path; /* the same */
+    int64_t min_interval;
+    int64_t max_interval; /* at least min_interval */
+    int64_t max_timeout;  /* at most the job's interval */
+    int64_t max_sample_limit;
+};
+
+struct config_annotation_sds {
+    struct config_annotation_sd *items;
+    size_t len;
+};
+
 /* `limpet` of a job: what Prometheus has no key for. */
 struct config_job_limpet {
     struct config_kubelet_sds kubelet_sd_configs;
+    struct config_annotation_sds annotation_discovery;
     bool start_timestamps; /* _created lines are start timestamps, no samples */
 };
 

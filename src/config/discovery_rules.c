@@ -234,10 +234,56 @@ static int apply_kubelet_sd(const struct source *source, const struct node *entr
     return err != 0 ? err : http_rules_apply(source, entry, &sd->http);
 }
 
+static int check_bounds(const struct source *source, const struct node *entry,
+                        const struct config_job *job, const struct config_annotation_sd *sd)
+{
+    if (sd->min_interval > sd->max_interval)
+        return node_fail(source, at(entry, "min_interval"),
+                         "`min_interval` is longer than `max_interval`");
+    if (sd->max_timeout > job->scrape_interval)
+        return node_fail(source, at(entry, "max_timeout"),
+                         "`max_timeout` is longer than the job's `scrape_interval`");
+    if (strcmp(sd->scheme, "http") != 0 && strcmp(sd->scheme, "https") != 0)
+        return node_fail(source, at(entry, "scheme"),
+                         "`scheme` must be http or https, not "
+                         "\"%.200s\"",
+                         sd->scheme);
+    if (!sd->pods && !sd->services)
+        return node_fail(source, at(entry, "pods"),
+                         "with neither `pods` nor `services` there is nothing to scrape");
+    return 0;
+}
+
+static int apply_annotation_sd(const struct source *source, const struct node *entry,
+                               const struct config_job *job, struct config_annotation_sd *sd)
+{
+    const struct config_kubernetes_sd server = {.api_server = sd->api_server,
+                                                .kubeconfig_file = sd->kubeconfig_file,
+                                                .http = sd->http,
+                                                .namespaces = sd->namespaces};
+    if (!given(sd->scheme))
+        sd->scheme = job->scheme == CONFIG_SCHEME_HTTPS ? "https" : "http";
+    if (!given(sd->metrics_path))
+        sd->metrics_path = job->metrics_path;
+    if (sd->max_timeout == 0)
+        sd->max_timeout = job->scrape_timeout;
+    if (sd->max_sample_limit == 0)
+        sd->max_sample_limit = job->limits.sample_limit;
+    int err = check_server(source, entry, &server);
+    if (err == 0)
+        err = check_bounds(source, entry, job, sd);
+    if (err == 0)
+        err = http_rules_apply(source, entry, &sd->http);
+    if (given(sd->kubeconfig_file))
+        sd->kubeconfig_file = source_resolve(source, sd->kubeconfig_file);
+    return err;
+}
+
 int discovery_rules_apply(const struct source *source, const struct node *block,
                           struct config_job *job)
 {
     struct config_kubelet_sds *kubelets = &job->limpet.kubelet_sd_configs;
+    struct config_annotation_sds *annotated = &job->limpet.annotation_discovery;
     const struct node *limpet = node_get(block, "limpet");
     int err = 0;
     for (size_t i = 0; err == 0 && i < job->http_sd_configs.len; i++)
@@ -252,6 +298,9 @@ int discovery_rules_apply(const struct source *source, const struct node *block,
     for (size_t i = 0; err == 0 && i < kubelets->len; i++)
         err = apply_kubelet_sd(source, node_at(node_get(limpet, "kubelet_sd_configs"), i),
                                &kubelets->items[i]);
+    for (size_t i = 0; err == 0 && i < annotated->len; i++)
+        err = apply_annotation_sd(source, node_at(node_get(limpet, "annotation_discovery"), i), job,
+                                  &annotated->items[i]);
     return err;
 }
 
@@ -259,6 +308,6 @@ bool discovery_rules_has_source(const struct config_job *job)
 {
     return job->static_configs.len + job->file_sd_configs.len + job->http_sd_configs.len +
                job->dns_sd_configs.len + job->kubernetes_sd_configs.len +
-               job->limpet.kubelet_sd_configs.len >
+               job->limpet.kubelet_sd_configs.len + job->limpet.annotation_discovery.len >
            0;
 }

@@ -158,3 +158,58 @@ const struct schema_block schema_kubelet_sd = {
             "since kubelets sign their own.",
     .size = sizeof(struct config_kubelet_sd),
     .keys = kubelet_sd_keys};
+
+static const struct schema_word mesh_words[] = {
+    {"any", CONFIG_MESH_ANY, SCHEMA_WORKS},
+    {"outside", CONFIG_MESH_OUTSIDE, SCHEMA_WORKS},
+    {"inside", CONFIG_MESH_INSIDE, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+#define BLOCK struct config_annotation_sd
+static const struct schema_key annotation_sd_keys[] = {
+    {MEMBER(pods), .type = SCHEMA_BOOL, .fallback = "true",
+     .help = "Scrape pods that are annotated."},
+    {MEMBER(services), .type = SCHEMA_BOOL, .fallback = "true",
+     .help = "Scrape the pods of services that are annotated; limpet matches their selectors "
+             "itself."},
+    {MEMBER(api_server), .type = SCHEMA_STRING,
+     .fallback_help = "that of the cluster limpet runs in, with its service account",
+     .help = "The URL of the API server."},
+    {MEMBER(kubeconfig_file), .type = SCHEMA_STRING,
+     .help = "A kubeconfig file, instead of `api_server`; its current context counts."},
+    {MEMBER(namespaces), .type = SCHEMA_STRUCT, .block = &namespaces_block,
+     .help = "Which namespaces are looked at."},
+    {MEMBER(pod_labels), .type = SCHEMA_STRINGS,
+     .help = "Labels of pods that their targets get, as `app.kubernetes.io/name`; characters that "
+             "may not stand in a name become `_`."},
+    {MEMBER(job_from_name), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "The label `job` is the pod's `app.kubernetes.io/name`, where it has one, instead of "
+             "`kubernetes-pods` or `kubernetes-services`."},
+    {MEMBER(mesh), .type = SCHEMA_ENUM, .words = mesh_words, .fallback = "any",
+     .help = "Which pods: `inside` an Istio mesh are those with the label "
+             "`security.istio.io/tlsMode: istio`. So one job can have the mesh's `tls_config`."},
+    {MEMBER(scheme), .type = SCHEMA_STRING, .fallback_help = "that of the job",
+     .help = "The scheme of objects that are annotated with none."},
+    {MEMBER(metrics_path), .type = SCHEMA_STRING, .fallback_help = "that of the job",
+     .help = "The path of objects that are annotated with none."},
+    {MEMBER(min_interval), .type = SCHEMA_DURATION, .fallback = "5s", .min = 1,
+     .help = "The shortest interval an annotation may ask for."},
+    {MEMBER(max_interval), .type = SCHEMA_DURATION, .fallback = "5m", .min = 1,
+     .help = "The longest interval an annotation may ask for."},
+    {MEMBER(max_timeout), .type = SCHEMA_DURATION, .fallback_help = "`scrape_timeout` of the job",
+     .help = "The longest time-out an annotation may ask for; at most `scrape_interval` of the "
+             "job."},
+    {MEMBER(max_sample_limit), .type = SCHEMA_INT, .fallback_help = "`sample_limit` of the job",
+     .help = "The highest sample limit an annotation may ask for; 0: any."},
+    SCHEMA_HTTP_ROWS(BLOCK, http, "true", .required = false),
+    {.name = NULL},
+};
+#undef BLOCK
+
+const struct schema_block schema_annotation_sd = {
+    .title = "annotation_discovery",
+    .help = "Pods of this node, and services by them, that are annotated with "
+            "`prometheus.io/scrape: \"true\"`; docs/kubernetes.md has all annotations.",
+    .size = sizeof(struct config_annotation_sd),
+    .keys = annotation_sd_keys};

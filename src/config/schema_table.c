@@ -240,6 +240,8 @@ const struct schema_block schema_file_sd = {"file_sd_configs",
 static const struct schema_key job_limpet_keys[] = {
     {MEMBER(kubelet_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_kubelet_sd,
      .help = "The pods of this node, from its kubelet."},
+    {MEMBER(annotation_discovery), .type = SCHEMA_STRUCTS, .block = &schema_annotation_sd,
+     .help = "Pods and services that ask by annotations to be scraped."},
     {MEMBER(start_timestamps), .type = SCHEMA_BOOL, .fallback = "false",
      .help =
          "Take the `_created` lines of OpenMetrics as the start timestamps of the samples before "

@@ -67,8 +67,10 @@ static wants pod_spec = {TEXT("nodeName", KUBE_NODE_NAME), LIST("containers", co
                          LIST("initContainers", init_container), END};
 static wants condition_members = {TEXT("type", KUBE_TYPE), TEXT("status", KUBE_STATUS), END};
 static wants condition = {OBJECT(NULL, KUBE_CONDITION, condition_members)};
+static wants terminated = {NUMBER("exitCode", KUBE_EXIT_CODE), END};
+static wants state = {WITHIN("terminated", terminated), END};
 static wants status_members = {TEXT("name", KUBE_NAME), TEXT("containerID", KUBE_CONTAINER_ID),
-                               END};
+                               WITHIN("state", state), END};
 static wants container_status = {OBJECT(NULL, KUBE_CONTAINER_STATUS, status_members)};
 static wants init_status = {OBJECT(NULL, KUBE_INIT_CONTAINER_STATUS, status_members)};
 static wants pod_status = {TEXT("podIP", KUBE_POD_IP),

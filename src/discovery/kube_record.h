@@ -53,9 +53,10 @@ enum kube_field {
     KUBE_APP_PROTOCOL,
     KUBE_TARGET_PORT,
     KUBE_CONDITION,             /* holds TYPE, STATUS */
-    KUBE_CONTAINER_STATUS,      /* holds NAME, CONTAINER_ID */
+    KUBE_CONTAINER_STATUS,      /* holds NAME, CONTAINER_ID, EXIT_CODE */
     KUBE_INIT_CONTAINER_STATUS, /* the same */
     KUBE_CONTAINER_ID,
+    KUBE_EXIT_CODE, /* of one that has ended */
     /* Nodes. */
     KUBE_PROVIDER_ID,
     KUBE_KUBELET_PORT,

@@ -148,6 +148,8 @@ static bool speaks_tls_itself(const struct config_tls *tls)
 /* A rule or a label may make some of the targets https. */
 static bool may_be_https(const struct config_job *job)
 {
+    if (job->limpet.annotation_discovery.len > 0)
+        return true;
     for (size_t i = 0; i < job->relabel_configs.len; i++) {
         if (strcmp(job->relabel_configs.items[i].target_label, "__scheme__") == 0)
             return true;

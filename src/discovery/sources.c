@@ -7,6 +7,7 @@
 #include "base/strbuf.h"
 #include "config/codec.h"
 #include "config/schema_discovery.h"
+#include "discovery/annotation_sd.h"
 #include "discovery/dns_sd.h"
 #include "discovery/file_sd.h"
 #include "discovery/http_sd.h"
@@ -64,6 +65,14 @@ static int make_kubelet(struct source_host *host, const void *entry, struct sour
     return kubelet_sd_new(host, entry, ret_source, reterr);
 }
 
+static int make_annotation(struct source_host *host, const void *entry, struct source **ret_source,
+                           struct errctx *reterr)
+{
+    (void)reterr;
+    *ret_source = annotation_sd_new(host, entry);
+    return 0;
+}
+
 static int make_dns(struct source_host *host, const void *entry, struct source **ret_source,
                     struct errctx *reterr)
 {
@@ -84,6 +93,8 @@ static const struct source_kind kinds[] = {
     KIND("dns_sd_configs", dns_sd_configs, &schema_dns_sd, make_dns),
     KIND("kubernetes_sd_configs", kubernetes_sd_configs, &schema_kubernetes_sd, make_kubernetes),
     KIND("kubelet_sd_configs", limpet.kubelet_sd_configs, &schema_kubelet_sd, make_kubelet),
+    KIND("annotation_discovery", limpet.annotation_discovery, &schema_annotation_sd,
+         make_annotation),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -19,6 +19,7 @@ static const struct slice timeout_label = {"__scrape_timeout__", 18};
 static const struct slice path_label = {"__metrics_path__", 16};
 static const struct slice scheme_label = {"__scheme__", 10};
 static const struct slice socket_label = {"__unix_socket__", 15};
+static const struct slice limit_label = {"__sample_limit__", 16}; /* limpet's own */
 
 static void put_default(struct label_set *labels, struct slice name, struct slice value)
 {
@@ -128,6 +129,21 @@ static int take_switches(const struct label_set *labels, struct target_switches 
     return 0;
 }
 
+static int read_limit(const struct label_set *labels, struct built_target *target,
+                      struct errctx *reterr)
+{
+    struct slice text = label_set_get(labels, limit_label);
+    uint64_t limit = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || text.len > 18)
+            return err_set(reterr, ERR_CONFIG, "__sample_limit__ \"%.*s\" is not a number",
+                           SLICE_ARG(text));
+        limit = limit * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    target->sample_limit = limit;
+    return 0;
+}
+
 static int check_values(const struct label_set *labels, struct errctx *reterr)
 {
     for (size_t i = 0; i < labels->count; i++) {
@@ -198,6 +214,8 @@ static int build(const struct target_builder *builder, struct label_set *labels,
                                                 builder->job->convert_classic_histograms_to_nhcb};
     if (err == 0)
         err = take_switches(labels, &target->switches, reterr);
+    if (err == 0)
+        err = read_limit(labels, target, reterr);
     if (err == 0)
         err = check_scheme(labels, reterr);
     if (err == 0)

@@ -34,6 +34,7 @@ struct built_target {
     struct slice url;     /* scheme://address/path?query */
     struct slice socket;  /* __unix_socket__: where it is asked instead; nothing is resolved */
     struct target_switches switches;
+    uint64_t sample_limit; /* of annotations; 0: the job's */
     struct label_set labels; /* public ones (no leading "__"), sorted, none empty */
 };
 

@@ -165,6 +165,12 @@ static const struct config_limits *limits_of(const struct target *target)
     return target->job != NULL ? &target->job->config->limits : &none;
 }
 
+static uint64_t sample_limit(const struct target *target)
+{
+    uint64_t own = target->sample_limit;
+    return own > 0 ? own : (uint64_t)limits_of(target)->sample_limit;
+}
+
 static bool reports_extra(const struct target *target)
 {
     return target->job != NULL && target->job->config->extra_scrape_metrics;
@@ -182,7 +188,7 @@ static struct outcome_input input_of(const struct scrape *scrape)
         .reserved_count = reports_extra(target) ? REPORT_EXTRA_COUNT : REPORT_COUNT,
         .timestamp_ms = scrape->timestamp_ms,
         .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
-        .sample_limit = (uint64_t)limits_of(target)->sample_limit,
+        .sample_limit = sample_limit(target),
         .exemplars = &scrape->target->exemplars,
         .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
         .failed = scrape->failure != NO_FAILURE,
@@ -257,7 +263,7 @@ static void fill_report(const struct scrape *scrape, double *report)
     report[REPORT_POST] = counts ? body->accepted - body->dropped : 0;
     report[REPORT_ADDED] = counts ? target->scraper->outcome.added : 0;
     report[REPORT_TIMEOUT] = (double)target->timeout_ns / 1e9;
-    report[REPORT_SAMPLE_LIMIT] = (double)limits_of(target)->sample_limit;
+    report[REPORT_SAMPLE_LIMIT] = (double)sample_limit(target);
     report[REPORT_BODY_BYTES] = reported_bytes(scrape);
 }
 
@@ -479,9 +485,8 @@ static uint32_t harvest_limit(const struct scraper *scraper)
  * With this many samples more have certainly come than sample_limit allows. A few more than the
  * limit are kept, since those that are duplicates do not count, which is found out at the end.
  */
-static uint32_t rough_sample_limit(const struct config_limits *limits)
+static uint32_t rough_sample_limit(uint64_t limit)
 {
-    int64_t limit = limits->sample_limit;
     return limit == 0 || limit > INT32_MAX / 2 ? 0 : (uint32_t)(limit + limit / 4 + 256);
 }
 
@@ -528,7 +533,7 @@ static void start_body(struct scrape *scrape)
         .max_schema = max_schema(target),
         .bucket_limit = bucket_limit(target),
         .limit = harvest_limit(scraper),
-        .sample_limit = rough_sample_limit(limits_of(target)),
+        .sample_limit = rough_sample_limit(sample_limit(target)),
     };
     if (exposition_format_of(slice_of(scrape->content_type), target->fallback, &source.format,
                              &why) != 0) {

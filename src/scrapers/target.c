@@ -19,7 +19,7 @@ static uint64_t hash_slice(struct slice text, uint64_t seed)
 uint64_t target_describe(const struct target_view *view)
 {
     const int64_t numbers[] = {view->owner, view->flags, view->interval_ms, view->timeout_ms,
-                               view->phase_ns};
+                               view->phase_ns, (int64_t)view->sample_limit};
     uint64_t hash = hash64(numbers, sizeof(numbers), view->address_count);
     hash = hash64(view->addresses, view->address_count * sizeof(view->addresses[0]), hash);
     hash = hash_slice(view->job, hash);
@@ -60,6 +60,7 @@ static void take_view(struct target *target, const struct target_view *view)
     target->description = target_describe(view);
     target->flags = view->flags;
     target->timeout_ns = view->timeout_ms * NS_PER_MS;
+    target->sample_limit = view->sample_limit;
     target->fallback = job != NULL ? request_fallback(job->config->fallback_scrape_protocol) : NULL;
     copy_addresses(target, view);
     way_make(target, view);

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 2u
+#define SHM_LAYOUT_MAJOR 3u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -300,7 +300,8 @@ struct shm_target {
     int64_t interval_ms;
     int64_t timeout_ms;
     int64_t phase_ns;
-    uint32_t owner; /* index of the scraper */
+    uint64_t sample_limit; /* 0: that of the job */
+    uint32_t owner;        /* index of the scraper */
     uint32_t address_count;
     uint8_t addresses[SHM_TARGET_ADDRESSES][SHM_SOCKADDR_SIZE]; /* struct sockaddr_in or _in6 */
     uint32_t job_len;
@@ -312,7 +313,7 @@ struct shm_target {
     uint32_t labels_len;
     uint32_t socket_len; /* of the path of a Unix socket: ask it there; 0: by address */
 };
-_Static_assert(sizeof(struct shm_target) == 192, "layout");
+_Static_assert(sizeof(struct shm_target) == 200, "layout");
 
 /* A host that is no target: a remote. */
 struct shm_name {

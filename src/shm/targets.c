@@ -173,6 +173,7 @@ static uint64_t describe(const struct target_view *target, struct shm_target *re
         .interval_ms = target->interval_ms,
         .timeout_ms = target->timeout_ms,
         .phase_ns = target->phase_ns,
+        .sample_limit = target->sample_limit,
         .owner = target->owner,
         .address_count = target->address_count,
         .job_len = (uint32_t)target->job.len,
@@ -328,6 +329,7 @@ static int view_target(const uint8_t *bytes, struct target_view *ret_target)
                                  .interval_ms = head.interval_ms,
                                  .timeout_ms = head.timeout_ms,
                                  .phase_ns = head.phase_ns,
+                                 .sample_limit = head.sample_limit,
                                  .address_count = head.address_count,
                                  .label_count = head.label_count,
                                  .label_bytes_len = head.labels_len};

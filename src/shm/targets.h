@@ -24,6 +24,7 @@ struct target_view {
     int64_t interval_ms;
     int64_t timeout_ms;
     int64_t phase_ns;
+    uint64_t sample_limit; /* 0: that of the job */
     uint32_t address_count;
     struct sockaddr_in6 addresses[SHM_TARGET_ADDRESSES]; /* or sockaddr_in, by family; with port */
     struct slice job;

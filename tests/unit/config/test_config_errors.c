@@ -187,6 +187,16 @@ static const struct refusal sources[] = {
      "3:70: \"a in (b\" is not a label selector"},
     {JOB("limpet: {kubelet_sd_configs: [{url: 'unix:///x'}]}"),
      "3:39: URL scheme must be 'http' or 'https'"},
+    {JOB("limpet: {annotation_discovery: [{min_interval: 2m, max_interval: 1m}]}"),
+     "3:50: `min_interval` is longer than `max_interval`"},
+    {JOB("limpet: {annotation_discovery: [{max_timeout: 2m}]}"),
+     "3:49: `max_timeout` is longer than the job's `scrape_interval`"},
+    {JOB("limpet: {annotation_discovery: [{scheme: ftp}]}"),
+     "3:44: `scheme` must be http or https, not \"ftp\""},
+    {JOB("limpet: {annotation_discovery: [{pods: false, services: false}]}"),
+     "3:42: with neither `pods` nor `services` there is nothing to scrape"},
+    {JOB("limpet: {annotation_discovery: [{api_server: 'h'}]}"),
+     "3:48: URL scheme must be 'http' or 'https'"},
 };
 
 static const struct refusal rules[] = {

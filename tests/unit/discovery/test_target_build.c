@@ -133,7 +133,22 @@ static void what_is_no_target_says_why(void **state)
     expect_refusal("h:1", "__scrape_timeout__", "16s",
                    "scrape timeout cannot be greater than scrape interval (\"16s\" > \"15s\")");
     expect_refusal("h:1", "__scheme__", "ftp", "unsupported scheme: \"ftp\"");
+    expect_refusal("h:1", "__sample_limit__", "1e3", "__sample_limit__ \"1e3\" is not a number");
     expect_refusal("h:1", "team", "\xff", "invalid label value for \"team\": not UTF-8");
+}
+
+static void a_target_may_have_a_sample_limit_of_its_own(void **state)
+{
+    struct config_job job = plain_job();
+    struct label_set group = {0};
+    struct built_target target;
+    struct errctx ctx;
+    (void)state;
+    label_set_put(&group, SLICE_LITERAL("__sample_limit__"), SLICE_LITERAL("250"));
+    assert_int_equal(build_with(&job, "h:1", &group, &target, &ctx), 0);
+    assert_int_equal(target.sample_limit, 250);
+    label_set_fini(&target.labels);
+    label_set_fini(&group);
 }
 
 static void params_make_the_query(void **state)
@@ -293,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_target_gets_job_and_instance),
+        cmocka_unit_test(a_target_may_have_a_sample_limit_of_its_own),
         cmocka_unit_test(group_labels_override_the_defaults),
         cmocka_unit_test(an_empty_group_label_takes_the_default),
         cmocka_unit_test(what_is_no_target_says_why),

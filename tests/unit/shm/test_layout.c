@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 2u
-#define FINGERPRINT         UINT64_C(0x1132a988ce98d4d4)
+#define FINGERPRINT_VERSION 3u
+#define FINGERPRINT         UINT64_C(0x2235b34337f3c7e2)
 
 struct number {
     const char *what;
@@ -194,6 +194,7 @@ static const struct number numbers[] = {
     AT(shm_target, interval_ms),
     AT(shm_target, timeout_ms),
     AT(shm_target, phase_ns),
+    AT(shm_target, sample_limit),
     AT(shm_target, owner),
     AT(shm_target, address_count),
     AT(shm_target, addresses),

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pods and services that ask by annotations: limpet against an API server and real targets."""
+import time
+
+import pytest
+
+from lib.kube import ApiServer, pod, service
+from lib.limpet import Limpet, config, remote
+from lib.proc import wait_until
+from lib.remote_write import Receiver
+from lib.target import Target
+
+SCRAPE = {"prometheus.io/scrape": "true"}
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def target():
+    with Target(b"a 1\n") as target:
+        yield target
+
+
+@pytest.fixture
+def server():
+    with ApiServer() as server:
+        yield server
+
+
+def annotated(**more):
+    """scrape, and keys without their prefix; "_" stands for "-"."""
+    return {**SCRAPE, **{f"prometheus.io/{k.replace('_', '-')}": v for k, v in more.items()}}
+
+
+def settings(receiver, server, interval="200ms", job=None, **discovery):
+    entry = {"api_server": server.url, "min_interval": "100ms", **discovery}
+    return config({"job_name": "annotated", "limpet": {"annotation_discovery": [entry]},
+                   **(job or {})}, remote(receiver.url), interval=interval)
+
+
+def port_of(target):
+    return int(target.address.rsplit(":", 1)[1])
+
+
+def wait_for_targets(limpet, count, seconds=10):
+    wait_until(lambda: limpet.metric("limpet_discovery_targets") == count, seconds,
+               f"{count} targets")
+
+
+def problems(limpet):
+    return {labels["reason"]: int(value) for name, labels, value in limpet.metrics()
+            if name == "limpet_discovery_annotation_problems" and value}
+
+
+def labels_of(receiver, metric="a"):
+    return [dict(key) for key in receiver.series(accepted=True) if dict(key)["__name__"] == metric]
+
+
+def test_an_annotated_pod_is_scraped_with_its_names(tmp_path, server, receiver, target):
+    server.put_all("pods", [pod("web-1", port=port_of(target), annotations=SCRAPE, ready=False),
+                            pod("web-2", port=port_of(target))])
+    with Limpet(tmp_path, settings(receiver, server, pod_labels=["app"])) as limpet:
+        target.wait_for_requests(2, 10)
+        series = wait_until(lambda: labels_of(receiver), 10, "a series")
+        assert series == [{"__name__": "a", "job": "kubernetes-pods", "instance": target.address,
+                           "namespace": "default", "pod": "web-1", "container": "app",
+                           "node": "node-1", "app": "web"}]
+        assert limpet.metric("limpet_discovery_targets") == 1
+        server.delete("pods", "web-1")
+        wait_for_targets(limpet, 0)
+        assert {r.path.rsplit("/", 1)[1] for r in server.requests} == {"pods", "services"}
+        limpet.stop()
+
+
+def test_path_query_and_parameters_reach_the_target(tmp_path, server, receiver, target):
+    server.put("pods", pod("web-1", annotations={
+        **annotated(ports=f"{port_of(target)}/m?x=1"), "prometheus.io/param_a-b": "c d"}))
+    with Limpet(tmp_path, settings(receiver, server)):
+        target.wait_for_requests(1, 10)
+        assert target.requests[0].path == "/m?a-b=c+d&x=1"
+
+
+def test_a_service_is_matched_locally_and_wins_over_the_pod(tmp_path, server, receiver, target):
+    server.put("pods", pod("web-1", port=port_of(target), annotations=SCRAPE))
+    server.put("services", service("shop", annotations=SCRAPE))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        series = wait_until(lambda: labels_of(receiver), 10, "a series")
+        assert [(s["job"], s["service"], s["pod"]) for s in series] == [
+            ("kubernetes-services", "shop", "web-1")]
+        server.wait_for_watch("services")
+        server.delete("services", "shop")
+        wait_until(lambda: any(s["job"] == "kubernetes-pods" for s in labels_of(receiver)), 10,
+                   "the pod's own target")
+        assert limpet.metric("limpet_discovery_targets") == 1
+        assert not server.lists("endpoints") and not server.lists("endpointslices")
+
+
+def test_what_is_annotated_wrongly_is_said_and_harms_nobody(tmp_path, server, receiver, target):
+    bad = [annotated(port="http2"), annotated(port="70000"), annotated(scheme="ftp"),
+           annotated(interval="soon", port="9"), annotated(interval="1ms", port="8"),
+           annotated(ports="/,:,\u00e4" + "x" * 200),
+           annotated(path="\x01 /\u00e4%zz?%zz&&=&", port="7")]
+    server.put_all("pods", [pod(f"bad-{i}", port=1 if i < 4 else None, annotations=entry)
+                            for i, entry in enumerate(bad)])
+    server.put("pods", pod("none", annotations=SCRAPE))
+    server.put("pods", pod("done", port=1, annotations=SCRAPE, phase="Succeeded"))
+    server.put("services", service("elsewhere", selector={"a": "b"}, annotations=SCRAPE))
+    server.put("pods", pod("good", port=port_of(target), annotations=SCRAPE))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        target.wait_for_requests(2, 10)
+        expected = {"bad_port": 5, "bad_scheme": 1, "bad_value": 1, "clamped": 1, "no_port": 1,
+                    "finished": 1, "no_pod_here": 1}
+        wait_until(lambda: problems(limpet) == expected, 10, f"{expected}")
+        wait_for_targets(limpet, 4)
+        server.put("pods", pod("another", port=2, annotations=SCRAPE))
+        wait_for_targets(limpet, 5)
+        time.sleep(0.7)  # longer than a look at all problems takes to come again
+        log = limpet.stderr()
+        assert log.count("default/bad-0 ") == 1 and log.count("default/none") == 1
+        assert "no port declared or annotated" in log and "default/done" not in log
+        server.delete("pods", "none")
+        wait_until(lambda: "no_port" not in problems(limpet), 10, "no such pod any more")
+        limpet.stop()
+
+
+def test_a_pod_says_how_often_and_how_much_at_most(tmp_path, server, receiver):
+    with Target(b"a 1\nb 2\n") as often, Target(b"c 1\nd 2\ne 3\n") as much:
+        server.put("pods", pod("often", port=port_of(often), annotations=annotated(
+            interval="200ms")))
+        server.put("pods", pod("much", port=port_of(much), annotations=annotated(
+            interval="200ms", sample_limit="2")))
+        with Limpet(tmp_path, settings(receiver, server, interval="30s",
+                                       job={"scrape_timeout": "10s"})):
+            often.wait_for_requests(3, 10)
+            much.wait_for_requests(3, 10)
+            wait_until(lambda: labels_of(receiver, "b"), 10, "a series")
+            up = wait_until(lambda: {dict(k)["pod"]: v for k, v in receiver.series(
+                accepted=True).items() if dict(k)["__name__"] == "up" and len(v) > 1}, 10, "up")
+            assert not labels_of(receiver, "c")
+            assert up
