@@ -434,6 +434,7 @@ struct config_remote {
     struct config_http_client http;
     bool send_exemplars;
     bool send_native_histograms;
+    bool round_robin_dns;
     struct config_queue queue_config;
     struct config_metadata metadata_config;
     struct config_relabels write_relabel_configs; /* for series, after external_labels */

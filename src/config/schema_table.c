@@ -11,11 +11,6 @@
 #define NOWHERE(key) .name = #key, .offset = SCHEMA_NO_MEMBER
 #define UNUSED(text) .state = SCHEMA_UNUSED, .note = text
 
-#define LATER(key, kind, ...)                                                                      \
-    {                                                                                              \
-        NOWHERE(key), .type = (kind), .state = SCHEMA_LATER, __VA_ARGS__                           \
-    }
-
 #define REFUSED(key, text, ...)                                                                    \
     {                                                                                              \
         NOWHERE(key), .type = SCHEMA_OPAQUE, .state = SCHEMA_REFUSED, .note = text, __VA_ARGS__    \
@@ -434,10 +429,10 @@ static const struct schema_key remote_keys[] = {
      .help = "Send native histograms."},
     {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &remote_limpet_block,
      .help = "Settings that Prometheus does not have."},
-    LATER(round_robin_dns, SCHEMA_BOOL, .fallback = "false",
-          .help = "Spread requests over all addresses of the host."),
-    LATER(failed_request_logging, SCHEMA_BOOL, .fallback = "false",
-          .help = "Log requests that failed."),
+    {MEMBER(round_robin_dns), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "Spread shards over all addresses of the host."},
+    {NOWHERE(failed_request_logging), .type = SCHEMA_BOOL, .fallback = "false",
+     UNUSED("requests that failed are logged in any case"), .help = "Log requests that failed."},
     SCHEMA_HTTP_ROWS(BLOCK, http, "false", .required = false),
     CLOUD_AUTH(sigv4),
     CLOUD_AUTH(azuread),

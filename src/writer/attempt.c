@@ -122,9 +122,26 @@ void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *rem
 {
     static const struct fetch_handler handler = {
         .on_head = on_head, .on_body = on_body, .on_done = on_done};
-    *attempt =
-        (struct attempt){.loop = loop, .remote = remote, .done = done, .unsent.expired = on_unsent};
+    *attempt = (struct attempt){.loop = loop,
+                                .remote = remote,
+                                .done = done,
+                                .unsent.expired = on_unsent,
+                                .turn = remote->attempts++};
     fetch_init(&attempt->fetch, loop, &handler);
+}
+
+/*
+ * round_robin_dns: what stands at the place of this attempt's turn comes first. A shard thus stays
+ * with an address, and takes another when that one does not answer.
+ */
+static void turn_addresses(struct attempt *attempt, uint32_t count)
+{
+    struct net_address turned[ROUTE_ADDRESSES];
+    /* Fibonacci hashing: whatever the order in which attempts are made, they do not fall in step. */
+    uint32_t first = (uint32_t)(attempt->turn * 2654435769u) >> 16;
+    for (uint32_t i = 0; i < count; i++)
+        turned[i] = attempt->addresses[(first + i) % count];
+    memcpy(attempt->addresses, turned, count * sizeof(turned[0]));
 }
 
 static int find_addresses(struct attempt *attempt, const struct route *route,
@@ -133,6 +150,8 @@ static int find_addresses(struct attempt *attempt, const struct route *route,
     const struct remote *remote = attempt->remote;
     request->addresses = attempt->addresses;
     request->n_addresses = route_addresses(route, remote->names, attempt->addresses);
+    if (remote->config->round_robin_dns && request->n_addresses > 1)
+        turn_addresses(attempt, request->n_addresses);
     if (request->n_addresses > 0)
         return 0;
     /* As Go says it. */

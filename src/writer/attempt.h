@@ -43,6 +43,7 @@ struct attempt {
     struct slice body;
     int64_t deadline_ns;
     char *head;
+    uint32_t turn; /* which attempt of the remote's it is: it starts at another of its addresses */
     struct net_address addresses[ROUTE_ADDRESSES];
     int64_t sent_at_ns;
     char text[ATTEMPT_TEXT_MAX];

@@ -110,11 +110,10 @@ static int try_head(struct remote *remote, struct errctx *reterr)
     return err;
 }
 
-static int compile_rules(struct remote *remote, struct errctx *reterr)
+static int compile_rules(struct remote *remote, enum label_scheme scheme, struct errctx *reterr)
 {
     const struct config_relabels *rules = &remote->config->write_relabel_configs;
-    int err =
-        relabel_compile(rules->items, rules->len, LABEL_SCHEME_UTF8, &remote->relabel, reterr);
+    int err = relabel_compile(rules->items, rules->len, scheme, &remote->relabel, reterr);
     return err == 0
                ? 0
                : err_prefix(reterr, err, "write_relabel_configs of \"%s\"", remote->config->url);
@@ -130,11 +129,12 @@ static int find_route(struct remote *remote, struct errctx *reterr)
     return err == 0 ? 0 : err_prefix(reterr, ERR_CONFIG, "remote_write url \"%s\"", config->url);
 }
 
-int remote_init(struct remote *remote, const struct config_remote *config, struct errctx *reterr)
+int remote_init(struct remote *remote, const struct config_remote *config, enum label_scheme scheme,
+                struct errctx *reterr)
 {
     *remote = (struct remote){.config = config,
                               .message = config->protobuf_message == CONFIG_MESSAGE_V1 ? 1 : 2};
-    int err = compile_rules(remote, reterr);
+    int err = compile_rules(remote, scheme, reterr);
     if (err != 0)
         return err;
     client_init(&remote->client, &config->http);

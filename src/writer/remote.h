@@ -47,12 +47,14 @@ struct remote {
     uint64_t log_unsaid;
     struct http_field *fields; /* with one place more, for Retry-Attempt */
     size_t field_count;
+    uint32_t attempts; /* that were made: each begins with another address if the file wants that */
     struct arena arena; /* of route */
 };
 
-/* ERR_CONFIG, with the reason in reterr: the URL leads nowhere the writer can connect to, or a
+/* `scheme`: of the names that rules make.
+   ERR_CONFIG, with the reason in reterr: the URL leads nowhere the writer can connect to, or a
    header cannot be sent. Other errors: relabelling rules cannot be compiled. */
-int remote_init(struct remote *remote, const struct config_remote *config,
+int remote_init(struct remote *remote, const struct config_remote *config, enum label_scheme scheme,
                 struct errctx *reterr) MUST_USE;
 void remote_fini(struct remote *remote);
 

@@ -143,11 +143,13 @@ static void forget_other_remotes(struct writer *writer)
 static int prepare_remotes(struct writer *writer, struct errctx *reterr)
 {
     const struct config_remotes *configs = &writer->config->remote_write;
+    enum label_scheme scheme =
+        config_label_scheme(writer->config->global.metric_name_validation_scheme);
     check(configs->len <= CONFIG_MAX_REMOTES);
     writer->remotes = calloc(configs->len + 1, sizeof *writer->remotes);
     check(writer->remotes != NULL);
     for (size_t i = 0; i < configs->len; i++) {
-        int err = remote_init(&writer->remotes[i], &configs->items[i], reterr);
+        int err = remote_init(&writer->remotes[i], &configs->items[i], scheme, reterr);
         if (err != 0)
             return err;
         writer->remotes[i].names = &writer->names;

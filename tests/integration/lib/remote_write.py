@@ -392,17 +392,21 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class Receiver:
     """A remote-write server in a thread. Everything it got is in .requests."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, host="127.0.0.1"):
         self.changed = threading.Condition()
         self.stopping = threading.Event()
         self.requests = []
         self.script = []  # Answers for the next requests, in order
         self.default = Answer()  # after the script; or a function Request -> Answer
         self.connections = 0
-        self.server = _Server(("127.0.0.1", port), _Handler)
+        self.server = (_Server6 if ":" in host else _Server)((host, port), _Handler)
         self.server.receiver = self
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/api/v1/write"

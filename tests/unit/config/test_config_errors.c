@@ -16,7 +16,6 @@ struct refusal {
 
 #define JOB(text)    "scrape_configs:\n- job_name: j\n  " text "\n"
 #define REMOTE(text) "remote_write:\n- url: http://h/w\n  " text "\n"
-#define NOT_YET      " is not supported by this version of limpet yet; remove it"
 
 static const struct refusal keys[] = {
     {"globl: {}", "1:1: unknown key \"globl\"; the nearest valid key is `global`"},
@@ -55,7 +54,6 @@ static const struct refusal absent[] = {
     {JOB("consul_sd_configs: [{server: x}]"),
      "3:3: `consul_sd_configs` is not supported: limpet scrapes what is on its own node; give the "
      "targets by file_sd_configs"},
-    {REMOTE("round_robin_dns: true"), "3:3: `round_robin_dns`" NOT_YET},
     {REMOTE("sigv4: {region: x}"), "3:3: `sigv4` is not supported: limpet does not sign requests "
                                    "for cloud vendors; send through a proxy that does"},
     {REMOTE("protobuf_message: io.prometheus.write.v3.Request"),
