@@ -214,3 +214,106 @@ def test_a_real_prometheus_keeps_native_histograms(tmp_path):
                 )
                 assert server.value("histogram_sum(h)") >= 13 * 1.5
                 limpet.stop()
+
+
+# --------------------------------------------------- what the public sender compliance suite checks
+
+
+def page(*lines):
+    return Target(Reply(b"\n".join(lines) + b"\n"))
+
+
+def run_against(tmp_path, receiver, target, until, **remote_options):
+    made = config(
+        job("test", [target.address]),
+        remote(receiver.url, protobuf_message=V2, **remote_options),
+        interval="200ms",
+        external_labels={"zone": "z"},
+    )
+    with Limpet(tmp_path, made) as limpet:
+        receiver.wait_for(until)
+        limpet.stop()
+    assert_well_formed(receiver)
+
+
+def test_headers_are_those_of_2_0(tmp_path, receiver):
+    with page(b"a 1") as target:
+        run_against(tmp_path, receiver, target, lambda r: r.samples("a"))
+    request = receiver.requests[0]
+    assert request.method == "POST"
+    assert request.header("Content-Encoding") == "snappy"
+    assert request.header("X-Prometheus-Remote-Write-Version") == "2.0.0"
+    assert request.header("User-Agent").startswith("limpet/")
+    assert request.header("Retry-Attempt") is None
+
+
+def test_values_of_every_kind_arrive_bit_by_bit(tmp_path, receiver):
+    values = {
+        "zero": 0.0,
+        "minus_zero": -0.0,
+        "one": 1.0,
+        "minus": -123.456,
+        "inf": float("inf"),
+        "minus_inf": float("-inf"),
+        "large": 1.7976931348623157e308,
+        "small": 5e-324,
+        "third": 1 / 3,
+    }
+    lines = [f"{name} {value!r}".encode() for name, value in values.items()] + [b"nan NaN"]
+    with page(*lines) as target:
+        run_against(tmp_path, receiver, target, lambda r: r.samples("nan"))
+    for name, value in values.items():
+        assert receiver.bits(name)[0][1] == struct.unpack("<Q", struct.pack("<d", value))[0], name
+    assert receiver.bits("nan")[0][1] == 0x7FF8000000000001
+
+
+def test_labels_are_sorted_unique_and_not_empty(tmp_path, receiver):
+    with page(b'a{z="1",A="2",empty="",job="x",b="\xc3\xbc"} 1') as target:
+        run_against(tmp_path, receiver, target, lambda r: r.samples("a"))
+    labels = receiver.all_series("a")[0].labels
+    assert labels == [
+        ("A", "2"),
+        ("__name__", "a"),
+        ("b", "\u00fc"),
+        ("exported_job", "x"),
+        ("instance", target.address),
+        ("job", "test"),
+        ("z", "1"),
+        ("zone", "z"),
+    ]
+
+
+def test_the_first_request_has_the_whole_scrape(tmp_path, receiver):
+    with page(b"# TYPE h histogram", b'h_bucket{le="1"} 1', b'h_bucket{le="+Inf"} 2', b"h_sum 3",
+              b"h_count 2", b"# TYPE c_total counter", b"c_total 1") as target:
+        run_against(tmp_path, receiver, target, lambda r: r.samples("up"))
+    names = {series.name for series in receiver.requests[0].series}
+    assert {"h_bucket", "h_sum", "h_count", "c_total", "up", "scrape_duration_seconds"} <= names
+    for series in receiver.all_series("h_sum"):
+        assert series.type == "histogram"
+    assert all(len(series.samples) == 1 for series in receiver.requests[0].series)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413])
+def test_what_is_refused_is_not_sent_again(tmp_path, receiver, status):
+    receiver.script.append(Answer(status=status, body=b"no " * 100000))
+    with page(b"a 1") as target:
+        run_against(tmp_path, receiver, target, lambda r: len(r.requests) >= 4)
+    bodies = [request.body for request in receiver.requests]
+    assert len(set(bodies)) == len(bodies)
+    assert all(request.header("Retry-Attempt") is None for request in receiver.requests)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+def test_what_may_succeed_later_is_sent_again_after_a_pause(tmp_path, receiver, status):
+    receiver.script += [Answer(status=status)] * 4
+    queue = {"retry_on_http_429": True, "min_backoff": "50ms", "max_backoff": "5s"}
+    with page(b"a 1") as target:
+        run_against(
+            tmp_path, receiver, target, lambda r: len(r.requests) >= 5, queue_config=queue
+        )
+    tries = receiver.requests[:5]
+    assert len({request.body for request in tries}) == 1
+    assert [request.header("Retry-Attempt") for request in tries] == [None, "1", "2", "3", "4"]
+    gaps = [after.arrived - before.arrived for before, after in zip(tries, tries[1:])]
+    assert gaps[0] >= 0.045 and gaps[3] >= gaps[0] * 2
