@@ -309,8 +309,12 @@ static bool take_target(struct scraper *scraper, const struct target_view *view)
 {
     struct target *target = find(&scraper->targets, view->id);
     bool is_ours = view->owner == scraper->index;
+    /*
+     * A job that is not known is one of a newer configuration, at a reload: what its targets are
+     * owed (credentials, limits, rules) is known to the successor, who is on his way.
+     */
     if (target == NULL)
-        return !is_ours || add_target(scraper, view);
+        return !is_ours || scraper_job(scraper, view->job) == NULL || add_target(scraper, view);
     if (!is_ours)
         hand_over(target);
     else if (target->description != target_describe(view))

@@ -75,6 +75,18 @@ static void a_target_that_was_never_scraped_goes_without_a_word(void **state)
     rig_free(rig);
 }
 
+static void a_target_of_a_job_that_is_not_known_is_left_to_the_successor(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .job = "of a newer configuration"}};
+    rig_table(rig, both, 2);
+    assert_non_null(rig_target(rig, 1));
+    assert_null(rig_target(rig, 2));
+    assert_int_equal(rig->scraper.targets.active, 1);
+    rig_free(rig);
+}
+
 static void a_target_that_returns_in_time_is_not_marked(void **state)
 {
     (void)state;
@@ -360,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_that_goes_is_marked_with_its_report_series),
         cmocka_unit_test(a_target_that_was_never_scraped_goes_without_a_word),
+        cmocka_unit_test(a_target_of_a_job_that_is_not_known_is_left_to_the_successor),
         cmocka_unit_test(a_target_that_returns_in_time_is_not_marked),
         cmocka_unit_test(an_heir_keeps_the_series_it_serves),
         cmocka_unit_test(an_heir_of_another_scraper_inherits_everything),
