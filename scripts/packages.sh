@@ -8,7 +8,7 @@ BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config liburing-dev libxxhash
  protobuf-c-compiler"
 DEMO_PACKAGES="prometheus prometheus-node-exporter curl"
 TEST_PACKAGES="clang libclang-rt-14-dev libcmocka-dev git xz-utils python3 python3-pytest python3-snappy
- python3-prometheus-client victoria-metrics nginx-light openssl iproute2 procps util-linux"
+ python3-prometheus-client python3-yaml victoria-metrics nginx-light openssl iproute2 procps util-linux"
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Pods and services that ask by annotations: limpet against an API server and real targets."""
+import pathlib
+import subprocess
 import time
 
 import pytest
+import yaml
 
 from lib.kube import ApiServer, pod, service
 from lib.limpet import Limpet, config, remote
-from lib.proc import wait_until
+from lib.proc import built, wait_until
 from lib.remote_write import Receiver
 from lib.target import Target
 
@@ -142,3 +145,39 @@ def test_a_pod_says_how_often_and_how_much_at_most(tmp_path, server, receiver):
                 accepted=True).items() if dict(k)["__name__"] == "up" and len(v) > 1}, 10, "up")
             assert not labels_of(receiver, "c")
             assert up
+
+
+def manifest():
+    """The ConfigMap and the container of deploy/kubernetes.yaml."""
+    path = pathlib.Path(__file__).parents[2] / "deploy" / "kubernetes.yaml"
+    objects = {o["kind"]: o for o in yaml.safe_load_all(path.read_text())}
+    container = objects["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]
+    return objects["ConfigMap"]["data"]["limpet.yml"], container, objects["ClusterRole"]["rules"]
+
+
+def test_the_manifest_is_what_limpet_takes(tmp_path):
+    text, container, _ = manifest()
+    path = tmp_path / "limpet.yml"
+    path.write_text(text)
+    subprocess.run([built("limpet"), "check", "config", str(path)], check=True)
+    usage = subprocess.run([built("limpet"), "--help"], check=True, capture_output=True, text=True)
+    for argument in container["args"]:
+        assert argument.split("=")[0] in usage.stdout.split()
+
+
+def test_the_manifest_has_this_node_scraped_only(tmp_path, server, receiver, target):
+    text, container, rules = manifest()
+    found = yaml.safe_load(text)
+    found["scrape_configs"][0]["limpet"]["annotation_discovery"][0]["api_server"] = server.url
+    found["global"]["scrape_interval"] = "1s"
+    found["remote_write"] = [remote(receiver.url)]
+    server.put_all("pods", [pod("here", port=port_of(target), annotations=SCRAPE, node="node-1"),
+                            pod("there", port=9, annotations=SCRAPE, node="node-2")])
+    assert container["env"][0]["name"] == "NODE_NAME"
+    with Limpet(tmp_path, found, env={"NODE_NAME": "node-1"}) as limpet:
+        wait_until(lambda: labels_of(receiver), 10, "a series")
+        assert {s["pod"] for s in labels_of(receiver, "up")} == {"here"}
+        assert limpet.metric("limpet_discovery_targets") == 1
+        asked = {r.path.rsplit("/", 1)[1] for r in server.requests}
+        assert asked == {resource for rule in rules for resource in rule["resources"]}
+        assert server.lists("pods")[0].query["fieldSelector"] == "spec.nodeName=node-1"
