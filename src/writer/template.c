@@ -331,6 +331,20 @@ static void add_line(struct template_maker *maker, const struct template_request
 
 /* ---- Segments ---- */
 
+/* Whether the key was asked for before, as far as is remembered; it is from now on. */
+static bool was_seen(struct templates *templates, uint64_t key)
+{
+    uint32_t *set = &templates->seen[key % SEEN_SETS * SEEN_WAYS];
+    uint32_t tag = (uint32_t)(key >> 32);
+    for (int i = 0; i < SEEN_WAYS; i++) {
+        if (set[i] == tag)
+            return true;
+    }
+    memmove(set + 1, set, (SEEN_WAYS - 1) * sizeof *set);
+    set[0] = tag;
+    return false;
+}
+
 static void pack_column(struct column *packed, const struct column *column, size_t size)
 {
     size_t bytes = column->count * size;
@@ -382,11 +396,13 @@ static struct template_segment *get_segment(struct templates *templates, uint64_
         *bucket = segment;
         bucket = &templates->by_lines[lines_key % SEGMENT_BUCKETS];
         segment->lines_key = lines_key;
+        segment->is_kept = was_seen(templates, lines_key);
         segment->next_by_lines = *bucket;
         *bucket = segment;
         templates->bytes += sizeof *segment + len;
     }
     segment->references++;
+    segment->used_ns = templates->now_ns;
     empty(maker);
     return segment;
 }
@@ -414,15 +430,15 @@ static struct template_segment *find_segment(struct templates *templates, uint64
     struct template_segment *segment = templates->by_lines[lines_key % SEGMENT_BUCKETS];
     while (segment != NULL && segment->lines_key != lines_key)
         segment = segment->next_by_lines;
-    if (segment != NULL)
+    if (segment != NULL) {
         segment->references++;
+        segment->used_ns = templates->now_ns;
+    }
     return segment;
 }
 
-static void release_segment(struct templates *templates, struct template_segment *segment)
+static void free_segment(struct templates *templates, struct template_segment *segment)
 {
-    if (--segment->references > 0)
-        return;
     struct template_segment **link = &templates->segments[segment->hash % SEGMENT_BUCKETS];
     while (*link != segment)
         link = &(*link)->next;
@@ -433,6 +449,26 @@ static void release_segment(struct templates *templates, struct template_segment
     *link = segment->next_by_lines;
     templates->bytes -= sizeof *segment + segment->len;
     free(segment);
+}
+
+static void release_segment(struct templates *templates, struct template_segment *segment)
+{
+    bool stays = segment->is_kept && templates->bytes <= BYTES_MAX;
+    if (--segment->references == 0 && !stays)
+        free_segment(templates, segment);
+}
+
+static void forget_segments(struct templates *templates, int64_t before_ns)
+{
+    for (uint32_t i = 0; i < SEGMENT_BUCKETS; i++) {
+        struct template_segment *segment = templates->segments[i];
+        while (segment != NULL) {
+            struct template_segment *next = segment->next;
+            if (segment->references == 0 && segment->used_ns < before_ns)
+                free_segment(templates, segment);
+            segment = next;
+        }
+    }
 }
 
 /* ---- Templates ---- */
@@ -539,26 +575,13 @@ void templates_fini(struct templates *templates)
     column_fini(&maker->literals);
     column_fini(&maker->packed);
     free_template(templates, templates->spare);
+    forget_segments(templates, INT64_MAX);
     free(maker);
     free(templates->segments);
     free(templates->by_lines);
     free(templates->seen);
     free(templates->buckets);
     *templates = (struct templates){0};
-}
-
-/* Whether the key was asked for before, as far as is remembered; it is from now on. */
-static bool was_seen(struct templates *templates, uint64_t key)
-{
-    uint32_t *set = &templates->seen[key % SEEN_SETS * SEEN_WAYS];
-    uint32_t tag = (uint32_t)(key >> 32);
-    for (int i = 0; i < SEEN_WAYS; i++) {
-        if (set[i] == tag)
-            return true;
-    }
-    memmove(set + 1, set, (SEEN_WAYS - 1) * sizeof *set);
-    set[0] = tag;
-    return false;
 }
 
 /* A layout that is met once may be met never again; one that is met twice is kept. */
@@ -572,9 +595,11 @@ const struct template *templates_get(struct templates *templates,
                                      const struct template_request *request, int64_t now_ns)
 {
     struct template **bucket = &templates->buckets[request->key % BUCKETS];
+    templates->now_ns = now_ns;
     if (now_ns - templates->swept_ns > UNUSED_NS / 4) {
         templates->swept_ns = now_ns;
         forget(templates, now_ns - UNUSED_NS);
+        forget_segments(templates, now_ns - UNUSED_NS);
     }
     struct template *template = request->key == 0 ? NULL : *bucket;
     while (template != NULL && template->key != request->key)

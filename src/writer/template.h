@@ -66,6 +66,8 @@ struct template_segment {
     uint64_t lines_key; /* of the lines it was made of, and of their generations */
     uint32_t references;
     uint32_t len; /* of all columns, which follow */
+    int64_t used_ns;
+    bool is_kept; /* for a while, when there is no reference any more */
 };
 
 struct template
@@ -106,6 +108,7 @@ struct templates {
     struct template_segment **segments; /* by hash */
     struct template_segment **by_lines; /* by lines_key */
     size_t bytes;                       /* of all of it */
+    int64_t now_ns;
     int64_t swept_ns;
     struct template_maker *maker;
 };
