@@ -475,6 +475,15 @@ struct config_sharding {
     enum config_unlocated unlocated;  /* targets without a node or namespace */
 };
 
+/* `storage.tsdb` and `storage`: what of them concerns more than a database. */
+struct config_tsdb {
+    int64_t out_of_order_time_window;
+};
+
+struct config_storage {
+    struct config_tsdb tsdb;
+};
+
 /* `limpet`: what Prometheus has no key for. */
 struct config_limpet {
     int64_t scrapers;        /* scraper processes */
@@ -497,6 +506,7 @@ struct config {
     struct config_jobs scrape_configs;
     struct config_remotes remote_write;
     struct config_limpet limpet;
+    struct config_storage storage;
     struct config_strings scrape_config_files; /* their jobs are among scrape_configs */
 
     /* Not keys of the file. */

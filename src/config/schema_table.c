@@ -445,18 +445,22 @@ const struct schema_block schema_remote = {"remote_write",
                                            "The receivers, at most 8; each gets every sample.",
                                            sizeof(struct config_remote), remote_keys};
 
+#define BLOCK struct config_tsdb
 static const struct schema_key tsdb_keys[] = {
-    {NOWHERE(out_of_order_time_window), .type = SCHEMA_DURATION, .fallback = "0s",
-     UNUSED("limpet keeps no database"), .help = "How old samples of a database may be."},
+    {MEMBER(out_of_order_time_window), .type = SCHEMA_DURATION, .fallback = "0s",
+     .help =
+         "A sample may be older than the last one of its series, but not by this time or more."},
     {NOWHERE(retention), .type = SCHEMA_OPAQUE, UNUSED("limpet keeps no database"),
      .help = "How long a database keeps samples."},
     {NOWHERE(stale_series_compaction_threshold), .type = SCHEMA_STRING,
      UNUSED("limpet keeps no database"), .help = "When a database compacts early."},
     {.name = NULL},
 };
+#undef BLOCK
 
-static const struct schema_block tsdb_block = {"tsdb", "The database that limpet does not have.", 0,
-                                               tsdb_keys};
+static const struct schema_block tsdb_block = {
+    "tsdb", "Settings of a database, of which one is about what is sent, too.",
+    sizeof(struct config_tsdb), tsdb_keys};
 
 static const struct schema_key exemplars_keys[] = {
     {NOWHERE(max_exemplars), .type = SCHEMA_INT, .fallback = "100000",
@@ -467,16 +471,18 @@ static const struct schema_key exemplars_keys[] = {
 static const struct schema_block exemplars_block = {
     "exemplars", "Exemplars in the database that limpet does not have.", 0, exemplars_keys};
 
+#define BLOCK struct config_storage
 static const struct schema_key storage_keys[] = {
-    {NOWHERE(tsdb), .type = SCHEMA_STRUCT, .block = &tsdb_block, UNUSED("limpet keeps no database"),
-     .help = "A database's settings."},
+    {MEMBER(tsdb), .type = SCHEMA_STRUCT, .block = &tsdb_block, .help = "A database's settings."},
     {NOWHERE(exemplars), .type = SCHEMA_STRUCT, .block = &exemplars_block,
      UNUSED("limpet keeps no database"), .help = "A database's settings for exemplars."},
     {.name = NULL},
 };
+#undef BLOCK
 
 static const struct schema_block storage_block = {
-    "storage", "Settings of a database, accepted so that files can be shared.", 0, storage_keys};
+    "storage", "Settings of a database, accepted so that files can be shared.",
+    sizeof(struct config_storage), storage_keys};
 
 static const struct schema_key runtime_keys[] = {
     {NOWHERE(gogc), .type = SCHEMA_INT, .fallback = "75", UNUSED("limpet collects no garbage"),
@@ -587,8 +593,8 @@ static const struct schema_key root_keys[] = {
     {MEMBER(scrape_config_files), .type = SCHEMA_STRINGS, .verify = check_job_files,
      .help = "Files with more jobs, each a mapping with the key `scrape_configs`. Paths, relative "
              "to this file's directory; `*` may stand in the last element."},
-    {NOWHERE(storage), .type = SCHEMA_STRUCT, .block = &storage_block,
-     UNUSED("limpet keeps no database"), .help = "Settings of a database."},
+    {MEMBER(storage), .type = SCHEMA_STRUCT, .block = &storage_block,
+     .help = "Settings of a database."},
     {NOWHERE(runtime), .type = SCHEMA_STRUCT, .block = &runtime_block,
      UNUSED("limpet does not run on Go"), .help = "Settings of Go."},
     AGENT_MODE(alerting),

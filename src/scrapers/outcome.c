@@ -227,7 +227,9 @@ static bool is_too_old_or_new(struct outcome *outcome, const struct outcome_inpu
         outcome->out_of_bounds++;
         return true;
     }
-    if (sample->time_ms > last_time(input, flags))
+    int64_t last_ms = last_time(input, flags);
+    if (sample->time_ms > last_ms ||
+        (uint64_t)last_ms - (uint64_t)sample->time_ms < (uint64_t)input->window_ms)
         return false;
     outcome->out_of_order++;
     return true;

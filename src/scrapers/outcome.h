@@ -71,7 +71,8 @@ struct outcome_input {
     uint32_t reserved_count;
     int64_t timestamp_ms;
     int64_t now_ms;
-    uint64_t sample_limit;             /* 0: none */
+    uint64_t sample_limit; /* 0: none */
+    int64_t window_ms;     /* by less than this a sample may be older than the last of its series */
     struct exemplar_memory *exemplars; /* of the target */
     bool track_timestamps;
     bool failed; /* an error ended the body: what came before it counts as seen, but is not sent */

@@ -189,6 +189,7 @@ static struct outcome_input input_of(const struct scrape *scrape)
         .timestamp_ms = scrape->timestamp_ms,
         .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
         .sample_limit = sample_limit(target),
+        .window_ms = scraper->config->storage.tsdb.out_of_order_time_window,
         .exemplars = &scrape->target->exemplars,
         .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
         .failed = scrape->failure != NO_FAILURE,

@@ -296,6 +296,7 @@ static void defaults_of_keys_that_are_not_there_yet_are_accepted(void **state)
           "scrape_config_files: []\n"
           "otlp: {}\n");
     assert_int_equal(config->scrape_configs.len, 1);
+    assert_int_equal(config->storage.tsdb.out_of_order_time_window, 1800000);
 }
 
 static void rules_of_relabelling_have_prometheus_defaults(void **state)
