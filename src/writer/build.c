@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "writer/family_of.h"
 
 enum {
@@ -205,7 +206,22 @@ static struct slice name_of(const struct label *labels, size_t count)
     return slice_make("", 0);
 }
 
-static int put_item(struct builder *builder, const struct block_context *context,
+/* What a line and the metadata of its block are known by within a request; 0: not at all, since the
+   rules may make something else of the line for each target. */
+static uint64_t key_of(const struct block_context *context, const struct block_view *block,
+                       uint32_t i)
+{
+    const struct {
+        const void *series;
+        uint32_t line;
+        uint32_t metadata;
+    } key = {context->series, context->lines[i], block->head.metadata_ref};
+    if (context->limits.message != 2 || context->limits.relabel != NULL)
+        return 0;
+    return hash64(&key, sizeof key, 0) | 1;
+}
+
+static int put_item(struct builder *builder, const struct block_context *context, uint64_t key,
                     const struct item *item)
 {
     struct family family;
@@ -214,7 +230,10 @@ static int put_item(struct builder *builder, const struct block_context *context
     bool is_known =
         context->has_metadata &&
         family_of(&context->metadata, name_of(item->labels, item->label_count), &family);
-    return encoder_v2_add(&builder->encoder_v2, item, is_known ? &family : NULL);
+    int err = encoder_v2_add(&builder->encoder_v2, item, is_known ? &family : NULL);
+    if (err == 0 && key != 0)
+        encoder_v2_learn(&builder->encoder_v2, key, item, is_known ? &family : NULL);
+    return err;
 }
 
 /* Whether the item is of a kind that goes to this remote. */
@@ -222,6 +241,19 @@ static bool is_asked_for(const struct build_limits *limits, enum delivery_kind k
 {
     return kind == DELIVERY_SAMPLES || (kind == DELIVERY_HISTOGRAMS && limits->histograms) ||
            (kind == DELIVERY_EXEMPLARS && limits->exemplars);
+}
+
+/* 0: it is in the request; ERR_FULL, ERR_LIMIT; 1: it has been counted. */
+static int add_read_item(struct builder *builder, const struct block_context *context,
+                         const struct block_view *block, uint32_t i, struct item *item,
+                         struct build_tally *tally)
+{
+    uint64_t key = key_of(context, block, i);
+    if (key != 0 && encoder_v2_knows(&builder->encoder_v2, key))
+        return encoder_v2_add_known(&builder->encoder_v2, key, item);
+    if (!labels_of(builder, context, i, tally, &item->labels, &item->label_count))
+        return 1;
+    return put_item(builder, context, key, item);
 }
 
 /* 0: the item is in the request or counted otherwise; ERR_FULL: it does not fit. */
@@ -244,12 +276,10 @@ static int add_item(struct builder *builder, const struct block_context *context
         result->custom_buckets++;
         return 0;
     }
-    if (!labels_of(builder, context, i, tally, &item.labels, &item.label_count))
-        return 0;
-    int err = put_item(builder, context, &item);
+    int err = add_read_item(builder, context, block, i, &item, tally);
     if (err == 0)
         note_sent(result, item.kind, item.ms);
-    else if (err != ERR_FULL)
+    else if (err == ERR_LIMIT)
         tally->damaged++;
     return err == ERR_FULL ? ERR_FULL : 0;
 }

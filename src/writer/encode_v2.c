@@ -57,6 +57,8 @@ void encoder_v2_fini(struct encoder_v2 *encoder)
     release(encoder->packed, encoder->packed_room);
     free(encoder->table);
     free(encoder->shared);
+    free(encoder->lines);
+    free(encoder->line_labels);
     free(encoder->refs);
     *encoder = (struct encoder_v2){0};
 }
@@ -69,6 +71,16 @@ static void *grow(void *array, size_t size)
     return grown;
 }
 
+static void start_lines(struct encoder_v2 *encoder)
+{
+    if (encoder->lines == NULL) {
+        encoder->lines = grow(NULL, TABLE_MIN * sizeof *encoder->lines);
+        encoder->line_mask = TABLE_MIN - 1;
+    }
+    memset(encoder->lines, 0, ((size_t)encoder->line_mask + 1) * sizeof *encoder->lines);
+    encoder->line_count = encoder->line_label_count = 0;
+}
+
 void encoder_v2_start(struct encoder_v2 *encoder)
 {
     if (encoder->table == NULL) {
@@ -76,6 +88,7 @@ void encoder_v2_start(struct encoder_v2 *encoder)
         encoder->table_mask = TABLE_MIN - 1;
     }
     memset(encoder->table, 0, (encoder->table_mask + 1) * sizeof *encoder->table);
+    start_lines(encoder);
     encoder->series_len = 0;
     encoder->shared_count = 0;
     encoder->shared_size_max = 0;
@@ -174,6 +187,7 @@ void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *targe
 {
     encoder->shared_count = 0;
     encoder->shared_size_max = 0;
+    encoder->shared_names = 1;
     size_t t = 0;
     size_t e = 0;
     while (t < target_count || e < external_count) {
@@ -182,6 +196,8 @@ void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *targe
                                           : slice_compare(target[t].name, external[e].name);
         const struct label *first = order <= 0 ? &target[t] : &external[e];
         struct encode_shared_v2 *shared = add_shared(encoder, first->name);
+        encoder->shared_names =
+            hash64(first->name.ptr, first->name.len, encoder->shared_names + first->name.len);
         if (order >= 0)
             shared->external = external[e++].value;
         if (order <= 0)
@@ -317,18 +333,16 @@ static uint8_t *put_item(struct encoder_v2 *encoder, uint8_t *at, const struct i
 }
 
 /* Always there, even when nothing is known. */
-static uint8_t *put_metadata(struct encoder_v2 *encoder, uint8_t *at, const struct family *family)
+static uint8_t *put_metadata(uint8_t *at, uint32_t type, uint32_t help_ref, uint32_t unit_ref)
 {
-    static const struct family unknown;
     uint8_t fields[3 * (1 + REF_MAX)];
     uint8_t *end = fields;
-    const struct family *known = family != NULL ? family : &unknown;
     const struct {
         uint8_t tag;
         uint32_t value;
-    } parts[] = {{WIRE_V2_METADATA_TYPE, known->type},
-                 {WIRE_V2_METADATA_HELP, symbol(encoder, known->help)},
-                 {WIRE_V2_METADATA_UNIT, symbol(encoder, known->unit)}};
+    } parts[] = {{WIRE_V2_METADATA_TYPE, type},
+                 {WIRE_V2_METADATA_HELP, help_ref},
+                 {WIRE_V2_METADATA_UNIT, unit_ref}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (parts[i].value == 0)
             continue;
@@ -354,38 +368,182 @@ static size_t item_size_max(const struct encoder_v2 *encoder, const struct item 
     return size;
 }
 
-static struct slice refs_of(struct encoder_v2 *encoder, const struct item *item)
+/* Room for the refs of a series with so many labels of its own. */
+static uint8_t *make_refs_room(struct encoder_v2 *encoder, size_t labels)
 {
-    size_t refs_max = (encoder->shared_count + item->label_count) * 2 * REF_MAX;
+    size_t refs_max = (encoder->shared_count + labels) * 2 * REF_MAX;
     if (refs_max > encoder->refs_room) {
         encoder->refs_room = 2 * refs_max;
         encoder->refs = grow(encoder->refs, encoder->refs_room);
     }
-    uint8_t *end = put_merged(encoder, encoder->refs, item->labels, item->label_count);
-    return slice_make(encoder->refs, (size_t)(end - encoder->refs));
+    return encoder->refs;
 }
 
-int encoder_v2_add(struct encoder_v2 *encoder, const struct item *item, const struct family *family)
+/* Of a family, as symbols. */
+struct metadata_refs {
+    uint32_t type;
+    uint32_t help;
+    uint32_t unit;
+};
+
+/* Appends the series with the labels whose refs lie in encoder->refs up to refs_end. */
+static void put_series(struct encoder_v2 *encoder, const uint8_t *refs_end, const struct item *item,
+                       struct metadata_refs metadata)
 {
     /* Tag and length of a series are guessed to take 2 bytes: right for up to 127 bytes. */
     enum { HEAD_GUESS = 2 };
-    size_t size_max = item_size_max(encoder, item, family);
-    if (size_max > room_left(encoder))
-        return ERR_FULL;
-    struct slice refs = refs_of(encoder, item);
     uint8_t *start = encoder->message + encoder->series_len;
     uint8_t *body = start + HEAD_GUESS;
-    uint8_t *end = wire_put_text(body, WIRE_V2_SERIES_LABELS, refs);
+    uint8_t *end = wire_put_text(body, WIRE_V2_SERIES_LABELS,
+                                 slice_make(encoder->refs, (size_t)(refs_end - encoder->refs)));
     end = put_item(encoder, end, item);
-    end = put_metadata(encoder, end, family);
+    end = put_metadata(end, metadata.type, metadata.help, metadata.unit);
     size_t len = (size_t)(end - body);
     size_t head = 1 + wire_varint_size(len);
     if (head != HEAD_GUESS)
         memmove(start + head, body, len);
     put_head(start, WIRE_V2_REQUEST_SERIES, len);
     encoder->series_len += head + len;
-    encoder->plain_bytes += size_max;
     check(encoder_v2_bytes(encoder) <= encoder->room);
+}
+
+int encoder_v2_add(struct encoder_v2 *encoder, const struct item *item, const struct family *family)
+{
+    struct metadata_refs metadata = {0};
+    size_t size_max = item_size_max(encoder, item, family);
+    if (size_max > room_left(encoder))
+        return ERR_FULL;
+    uint8_t *refs = make_refs_room(encoder, item->label_count);
+    uint8_t *refs_end = put_merged(encoder, refs, item->labels, item->label_count);
+    if (family != NULL)
+        metadata = (struct metadata_refs){family->type, symbol(encoder, family->help),
+                                          symbol(encoder, family->unit)};
+    put_series(encoder, refs_end, item, metadata);
+    encoder->plain_bytes += size_max;
+    return 0;
+}
+
+/* ---- lines that come again ---- */
+
+static struct encode_line *line_place(const struct encoder_v2 *encoder, uint64_t key)
+{
+    uint32_t at = (uint32_t)(key ^ key >> 32) & encoder->line_mask;
+    while (encoder->lines[at].key != 0 && encoder->lines[at].key != key)
+        at = (at + 1) & encoder->line_mask;
+    return &encoder->lines[at];
+}
+
+bool encoder_v2_knows(const struct encoder_v2 *encoder, uint64_t key)
+{
+    const struct encode_line *line = line_place(encoder, key);
+    return line->key == key && line->shared_names == encoder->shared_names;
+}
+
+static void grow_lines(struct encoder_v2 *encoder)
+{
+    struct encode_line *old = encoder->lines;
+    uint32_t old_mask = encoder->line_mask;
+    encoder->line_mask = 2 * old_mask + 1;
+    encoder->lines = calloc((size_t)encoder->line_mask + 1, sizeof *encoder->lines);
+    check(encoder->lines != NULL);
+    for (uint32_t i = 0; i <= old_mask; i++) {
+        if (old[i].key != 0)
+            *line_place(encoder, old[i].key) = old[i];
+    }
+    free(old);
+}
+
+static struct encode_line_label *add_line_labels(struct encoder_v2 *encoder, uint32_t count)
+{
+    uint32_t wanted = encoder->line_label_count + count;
+    if (wanted > encoder->line_label_room) {
+        encoder->line_label_room = 2 * wanted;
+        encoder->line_labels =
+            grow(encoder->line_labels, encoder->line_label_room * sizeof *encoder->line_labels);
+    }
+    encoder->line_label_count = wanted;
+    return &encoder->line_labels[wanted - count];
+}
+
+/* Where each of the labels stands among the shared ones, as put_merged puts them. */
+static void place_labels(const struct encoder_v2 *encoder, const struct item *item,
+                         struct encode_line_label *ret_labels)
+{
+    uint16_t shared = 0;
+    for (size_t i = 0; i < item->label_count; i++) {
+        uint16_t before = shared;
+        int order = 1;
+        while (shared < encoder->shared_count &&
+               (order = slice_compare(encoder->shared[shared].name, item->labels[i].name)) < 0)
+            shared++;
+        ret_labels[i].both = shared < encoder->shared_count && order == 0;
+        ret_labels[i].before = (uint16_t)(shared - before);
+        shared = (uint16_t)(shared + ret_labels[i].both);
+    }
+}
+
+void encoder_v2_learn(struct encoder_v2 *encoder, uint64_t key, const struct item *item,
+                      const struct family *family)
+{
+    if (item->label_count > UINT16_MAX / 2 || encoder->shared_count > UINT16_MAX / 2)
+        return;
+    if (encoder->line_count * 2 >= encoder->line_mask)
+        grow_lines(encoder);
+    struct encode_line *line = line_place(encoder, key);
+    if (line->key == 0)
+        encoder->line_count++;
+    *line = (struct encode_line){
+        .key = key,
+        .count = (uint32_t)item->label_count,
+        .shared_names = encoder->shared_names,
+        .plain_bytes = (uint32_t)(item_size_max(encoder, item, family) - encoder->shared_size_max),
+    };
+    struct encode_line_label *labels = add_line_labels(encoder, line->count);
+    line->first = encoder->line_label_count - line->count;
+    place_labels(encoder, item, labels);
+    for (uint32_t i = 0; i < line->count; i++) {
+        bool is_empty = item->labels[i].value.len == 0;
+        labels[i].name_ref = is_empty ? 0 : symbol(encoder, item->labels[i].name);
+        labels[i].value_ref = symbol(encoder, item->labels[i].value);
+    }
+    if (family == NULL)
+        return;
+    line->type = family->type;
+    line->help_ref = symbol(encoder, family->help);
+    line->unit_ref = symbol(encoder, family->unit);
+}
+
+/* As put_merged, without looking at a name. */
+static uint8_t *put_known(struct encoder_v2 *encoder, uint8_t *at, const struct encode_line *line)
+{
+    struct encode_shared_v2 *shared = encoder->shared;
+    const struct encode_shared_v2 *end = shared + encoder->shared_count;
+    const struct encode_line_label *labels = &encoder->line_labels[line->first];
+    for (uint32_t i = 0; i < line->count; i++) {
+        for (uint32_t j = 0; j < labels[i].before; j++)
+            at = put_shared(encoder, at, shared++);
+        if (labels[i].value_ref != 0)
+            at = put_refs(at, labels[i].name_ref, labels[i].value_ref);
+        else if (labels[i].both)
+            at = put_external(encoder, at, shared);
+        shared += labels[i].both;
+    }
+    while (shared < end)
+        at = put_shared(encoder, at, shared++);
+    return at;
+}
+
+int encoder_v2_add_known(struct encoder_v2 *encoder, uint64_t key, const struct item *item)
+{
+    const struct encode_line *line = line_place(encoder, key);
+    check(line->key == key && line->shared_names == encoder->shared_names);
+    size_t size_max = item_size_max(encoder, item, NULL) + line->plain_bytes;
+    if (size_max > room_left(encoder))
+        return ERR_FULL;
+    uint8_t *refs = make_refs_room(encoder, line->count);
+    put_series(encoder, put_known(encoder, refs, line), item,
+               (struct metadata_refs){line->type, line->help_ref, line->unit_ref});
+    encoder->plain_bytes += size_max;
     return 0;
 }
 

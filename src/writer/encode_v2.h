@@ -34,6 +34,29 @@ struct encode_shared_v2 {
     uint32_t external_ref;
 };
 
+/* A label of a line that was learnt. */
+struct encode_line_label {
+    uint32_t name_ref;
+    uint32_t value_ref; /* 0: empty */
+    uint16_t before;    /* so many shared labels come before it */
+    bool both;          /* the next shared label has this name */
+};
+
+/*
+ * A line that is in the request already, by its number: what its labels are as symbols, how they
+ * stand among shared labels of these names, and what is known of its family.
+ */
+struct encode_line {
+    uint64_t key;   /* 0: an empty place */
+    uint32_t first; /* of its labels */
+    uint32_t count;
+    uint64_t shared_names; /* for which `before` and `both` hold */
+    uint32_t plain_bytes;
+    uint32_t type;
+    uint32_t help_ref;
+    uint32_t unit_ref;
+};
+
 struct encoder_v2 {
     /* private */
     uint8_t *message; /* TimeSeries, with room for the symbols */
@@ -49,8 +72,15 @@ struct encoder_v2 {
     struct encode_shared_v2 *shared;
     size_t shared_count;
     size_t shared_room;
-    size_t shared_size_max; /* that these labels may take */
-    uint8_t *refs;          /* of the series in work, as bytes of the packed field */
+    size_t shared_size_max;    /* that these labels may take */
+    uint64_t shared_names;     /* a hash of them */
+    struct encode_line *lines; /* open addressing */
+    uint32_t line_mask;
+    uint32_t line_count;
+    struct encode_line_label *line_labels;
+    uint32_t line_label_count;
+    uint32_t line_label_room;
+    uint8_t *refs; /* of the series in work, as bytes of the packed field */
     size_t refs_room;
     size_t plain_bytes;
 };
@@ -74,6 +104,17 @@ void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *targe
  */
 int encoder_v2_add(struct encoder_v2 *encoder, const struct item *item,
                    const struct family *family) MUST_USE;
+
+/*
+ * Lines come again, for replicas: one that was added is learnt under a key (not 0) that stands for
+ * its labels and its family, and the next item of it needs neither, if the target's labels have the
+ * same names.
+ */
+void encoder_v2_learn(struct encoder_v2 *encoder, uint64_t key, const struct item *item,
+                      const struct family *family);
+bool encoder_v2_knows(const struct encoder_v2 *encoder, uint64_t key);
+int encoder_v2_add_known(struct encoder_v2 *encoder, uint64_t key,
+                         const struct item *item) MUST_USE;
 
 /* Bytes (before compression) of the request so far; and at most so many the same items would have
    in remote write 1.0, which must have room for them when the receiver turns out not to know 2.0.

@@ -212,6 +212,112 @@ static void labels_are_the_same_in_both_versions(void **state)
     }
 }
 
+/* ---- labels, at random ---- */
+
+enum { NAMES = 6, TARGETS = 5, LINES = 12, ITEMS = 200 };
+
+static uint64_t roll(uint64_t *seed, uint64_t sides)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (*seed >> 33) % sides;
+}
+
+/* Some of the names, in order; values may be empty where `may_hide`. */
+static size_t random_labels(uint64_t *seed, bool may_hide, struct label *labels)
+{
+    static const char *const names[NAMES] = {"A", "__name__", "b", "instance", "job", "zone"};
+    static const char *const values[] = {"", "1", "2", "three", "a longer value", "b"};
+    size_t count = 0;
+    for (size_t i = 0; i < NAMES; i++) {
+        if (roll(seed, 2) == 0)
+            continue;
+        uint64_t first = may_hide ? 0 : 1;
+        labels[count++] =
+            (struct label){slice_of(names[i]), slice_of(values[first + roll(seed, 6 - first)])};
+    }
+    return count;
+}
+
+struct set {
+    struct label labels[NAMES];
+    size_t count;
+};
+
+/* The item of a line: as one that is known if it can be, as the writer does it. */
+static void add_v2(struct encoder_v2 *encoder, uint64_t key, const struct item *item)
+{
+    if (encoder_v2_knows(encoder, key)) {
+        struct item bare = *item;
+        bare.labels = NULL;
+        bare.label_count = 0;
+        assert_int_equal(encoder_v2_add_known(encoder, key, &bare), 0);
+        return;
+    }
+    assert_int_equal(encoder_v2_add(encoder, item, NULL), 0);
+    encoder_v2_learn(encoder, key, item, NULL);
+}
+
+static struct request *read_body(bool is_v2, struct slice body)
+{
+    const char *head = is_v2 ? "proto=io.prometheus.write.v2.Request\r\n" : "";
+    struct request *request = request_read(head, (const uint8_t *)body.ptr, body.len);
+    assert_non_null(request);
+    return request;
+}
+
+/* Whatever labels target, file and line have, and whatever lines are known: 1.0 and 2.0 say the
+   same. */
+static void labels_at_random_are_the_same_in_both_versions(void **state)
+{
+    (void)state;
+    const char *given = getenv("SEED");
+    for (uint64_t round = 0; round < (given != NULL ? 1 : 200); round++) {
+        uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : 1000 + round;
+        uint64_t shown = seed;
+        struct set targets[TARGETS];
+        struct set lines[LINES];
+        struct set external;
+        struct encoder v1;
+        struct encoder_v2 v2;
+        assert_int_equal(encoder_init(&v1, 1 << 20), 0);
+        assert_int_equal(encoder_v2_init(&v2, 1 << 20), 0);
+        encoder_start(&v1);
+        encoder_v2_start(&v2);
+        external.count = random_labels(&seed, false, external.labels);
+        for (size_t i = 0; i < TARGETS; i++)
+            targets[i].count = random_labels(&seed, false, targets[i].labels);
+        for (size_t i = 0; i < LINES; i++)
+            lines[i].count = random_labels(&seed, true, lines[i].labels);
+        for (size_t i = 0; i < ITEMS; i++) {
+            const struct set *target = &targets[i * TARGETS / ITEMS];
+            uint64_t line = roll(&seed, LINES);
+            encoder_set_target(&v1, target->labels, target->count, external.labels, external.count);
+            encoder_v2_set_target(&v2, target->labels, target->count, external.labels,
+                                  external.count);
+            const struct item item = {.ms = T0 + (int64_t)i,
+                                      .bits = i,
+                                      .labels = lines[line].labels,
+                                      .label_count = lines[line].count};
+            assert_int_equal(item_put_v1(&v1, &item), 0);
+            add_v2(&v2, line + 1, &item);
+        }
+        struct request *first = read_body(false, encoder_finish(&v1));
+        struct request *second = read_body(true, encoder_v2_finish(&v2));
+        assert_int_equal(first->malformed + second->malformed, 0);
+        assert_int_equal(second->item_count, ITEMS);
+        for (size_t i = 0; i < ITEMS; i++) {
+            if (strcmp(first->items[i].series, second->items[i].series) != 0 ||
+                first->items[i].ms != second->items[i].ms)
+                fail_msg("SEED=%llu, item %zu: %s is not %s", (unsigned long long)shown, i,
+                         second->items[i].series, first->items[i].series);
+        }
+        request_free(first);
+        request_free(second);
+        encoder_fini(&v1);
+        encoder_v2_fini(&v2);
+    }
+}
+
 /* ---- metadata in 1.0 ---- */
 
 /* Turns until so many metadata entries have come. */
@@ -498,6 +604,7 @@ int main(void)
         cmocka_unit_test(histograms_of_custom_buckets_go_to_2_0_only),
         cmocka_unit_test(a_request_has_the_headers_of_remote_write_2),
         cmocka_unit_test(labels_are_the_same_in_both_versions),
+        cmocka_unit_test(labels_at_random_are_the_same_in_both_versions),
         cmocka_unit_test(metadata_goes_in_requests_of_its_own_in_1_0),
         cmocka_unit_test(metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series),
         cmocka_unit_test(refused_metadata_is_dropped_and_failed_metadata_is_sent_again),
