@@ -181,3 +181,16 @@ def test_the_manifest_has_this_node_scraped_only(tmp_path, server, receiver, tar
         asked = {r.path.rsplit("/", 1)[1] for r in server.requests}
         assert asked == {resource for rule in rules for resource in rule["resources"]}
         assert server.lists("pods")[0].query["fieldSelector"] == "spec.nodeName=node-1"
+
+
+def test_https_uses_the_tls_config_of_the_job(tmp_path, server, receiver):
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=pod", "-days", "1",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with ApiServer(tls=(certificate, key)) as secure:
+        server.put("pods", pod("web-1", port=secure.port, annotations=annotated(
+            scheme="https", path="/secure")))
+        with Limpet(tmp_path, settings(receiver, server, job={
+                "tls_config": {"insecure_skip_verify": True}})):
+            wait_until(lambda: [r for r in secure.requests if r.path == "/secure"], 10, "a scrape")
