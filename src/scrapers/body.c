@@ -502,7 +502,8 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
         case EXPOSITION_TYPE:
         case EXPOSITION_HELP:
         case EXPOSITION_UNIT:
-            metadata_draft_note(&body->metadata, &entry, body->source.format);
+            if (body->source.takes_metadata)
+                metadata_draft_note(&body->metadata, &entry, body->source.format);
             at_start = false;
             break;
         default:

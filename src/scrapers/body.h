@@ -35,6 +35,7 @@ struct body_source {
     unsigned flags; /* of exposition_begin and exposition_begin_protobuf */
     bool honor_timestamps;
     bool takes_exemplars;
+    bool takes_metadata;
     int32_t max_schema;    /* native histograms are reduced to this resolution */
     uint32_t bucket_limit; /* and further, until they have no more buckets; 0: no limit */
     uint32_t limit;        /* of samples in the harvest */

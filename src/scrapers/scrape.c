@@ -531,6 +531,7 @@ static void start_body(struct scrape *scrape)
         .plan = target->plan,
         .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
         .takes_exemplars = scraper->takes_exemplars,
+        .takes_metadata = scraper->takes_metadata,
         .max_schema = max_schema(target),
         .bucket_limit = bucket_limit(target),
         .limit = harvest_limit(scraper),

@@ -106,6 +106,17 @@ static bool sends_exemplars(const struct config *config)
     return any;
 }
 
+/* In requests of its own, or with the series of 2.0. */
+static bool sends_metadata(const struct config *config)
+{
+    bool any = false;
+    for (size_t i = 0; i < config->remote_write.len; i++) {
+        const struct config_remote *remote = &config->remote_write.items[i];
+        any |= remote->metadata_config.send || remote->protobuf_message != CONFIG_MESSAGE_V1;
+    }
+    return any;
+}
+
 int scraper_init(struct scraper *scraper, const struct scraper_segments *segments,
                  struct errctx *reterr)
 {
@@ -115,6 +126,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
     if (err != 0)
         return err;
     scraper->takes_exemplars = sends_exemplars(scraper->config);
+    scraper->takes_metadata = sends_metadata(scraper->config);
     hash_key_make(&scraper->tools.key);
     scraper->tools.store = &scraper->store;
     plans_init(&scraper->plans, &scraper->store, &scraper->contexts, scraper->report.lines,

@@ -58,6 +58,7 @@ struct scraper {
     int64_t next_trim_ns;
     bool stopping;        /* no scrape starts any more */
     bool takes_exemplars; /* some remote is sent them */
+    bool takes_metadata;  /* the same */
     bool warned_of_clock;
     bool warned_of_size;
 };

@@ -18,8 +18,8 @@ static uint64_t hash_slice(struct slice text, uint64_t seed)
 
 uint64_t target_describe(const struct target_view *view)
 {
-    const int64_t numbers[] = {view->owner, view->flags, view->interval_ms, view->timeout_ms,
-                               view->phase_ns, (int64_t)view->sample_limit};
+    const int64_t numbers[] = {view->owner,      view->flags,    view->interval_ms,
+                               view->timeout_ms, view->phase_ns, (int64_t)view->sample_limit};
     uint64_t hash = hash64(numbers, sizeof(numbers), view->address_count);
     hash = hash64(view->addresses, view->address_count * sizeof(view->addresses[0]), hash);
     hash = hash_slice(view->job, hash);

@@ -54,6 +54,7 @@ static struct body_source source_of(uint8_t choice, struct plan *plan)
         .format = (enum exposition_format)(choice % 3),
         .honor_timestamps = true,
         .takes_exemplars = true,
+        .takes_metadata = true,
         .max_schema = (choice & 0x40) != 0 ? 2 : HISTOGRAM_SCHEMA_MAX,
         .bucket_limit = (choice & 0x80) != 0 ? 3 : 0,
         .limit = 100000,

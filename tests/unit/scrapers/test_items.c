@@ -124,7 +124,7 @@ static struct rig *new_rig(const char *job, uint32_t flags)
 {
     struct rig *rig = rig_new_with_jobs(jobs);
     struct rig_target target = {.job = job, .flags = flags};
-    rig->scraper.takes_exemplars = true;
+    rig->scraper.takes_exemplars = rig->scraper.takes_metadata = true;
     rig_table(rig, &target, 1);
     return rig;
 }
@@ -492,6 +492,7 @@ static void replicas_share_what_is_known(void **state)
     (void)state;
     struct rig *rig = rig_new_with_jobs("");
     const struct rig_target targets[] = {{.id = 1}, {.id = 2}};
+    rig->scraper.takes_metadata = true;
     rig_table(rig, targets, 2);
     (void)rig_scrape(rig, 1, &A_B);
     (void)rig_scrape(rig, 2, &A_B);
@@ -514,6 +515,16 @@ static void metadata_of_protobuf_is_the_same(void **state)
         assert_string_equal(known_families(rig), "a_total 1 Helps. ;h 3  ;");
         strbuf_fini(&made.text);
     }
+    rig_free(rig);
+}
+
+static void metadata_is_not_kept_if_no_remote_is_sent_it(void **state)
+{
+    (void)state;
+    struct rig *rig = new_rig(NULL, 0);
+    rig->scraper.takes_metadata = false;
+    (void)rig_scrape(rig, 1, &A_B);
+    assert_string_equal(known_families(rig), "");
     rig_free(rig);
 }
 
@@ -552,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_family_is_known_for_ten_scrapes_more),
         cmocka_unit_test(replicas_share_what_is_known),
         cmocka_unit_test(metadata_of_protobuf_is_the_same),
+        cmocka_unit_test(metadata_is_not_kept_if_no_remote_is_sent_it),
         cmocka_unit_test(units_of_openmetrics_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

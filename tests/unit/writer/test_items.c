@@ -212,6 +212,44 @@ static void labels_are_the_same_in_both_versions(void **state)
     }
 }
 
+/* ---- damage ---- */
+
+/* Bytes of the only block that was published, from its start on. */
+static uint8_t *block_at(size_t offset)
+{
+    return rig.scrapers.scraper[0].ring.data + offset;
+}
+
+static void items_that_cannot_be_read_are_left_out_and_counted(void **state)
+{
+    (void)state;
+    const uint32_t huge = UINT32_MAX;
+    for (int version = 1; version <= 2; version++) {
+        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        rig_start(&rig);
+        scrape((struct scrape){.target = 1, .ms = T0, .lines = 4, .kind = SHM_BLOCK_HISTOGRAMS});
+        memcpy(block_at(sizeof(struct shm_block) + sizeof huge), &huge, sizeof huge); /* an end */
+        rig_drain(&rig);
+        struct request *request = request_at(0);
+        assert_int_equal(request->of[REQUEST_HISTOGRAM], 2); /* the first and the last */
+        assert_int_equal(rig_count(&rig, 0, REMOTE_HISTOGRAMS_DAMAGED), 2);
+        request_free(request);
+        rig_close(&rig);
+
+        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        rig_start(&rig);
+        scrape((struct scrape){.target = 1, .ms = T0, .lines = 4, .kind = SHM_BLOCK_EXEMPLARS});
+        /* Values and ends come first; then the number of labels of the first exemplar. */
+        memcpy(block_at(sizeof(struct shm_block) + 4 * 8 + 4 * 4), &huge, sizeof huge);
+        rig_drain(&rig);
+        request = request_at(0);
+        assert_int_equal(request->of[REQUEST_EXEMPLAR], 3);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_EXEMPLARS_DAMAGED), 1);
+        request_free(request);
+        rig_close(&rig);
+    }
+}
+
 /* ---- labels, at random ---- */
 
 enum { NAMES = 6, TARGETS = 5, LINES = 12, ITEMS = 200 };
@@ -604,6 +642,7 @@ int main(void)
         cmocka_unit_test(histograms_of_custom_buckets_go_to_2_0_only),
         cmocka_unit_test(a_request_has_the_headers_of_remote_write_2),
         cmocka_unit_test(labels_are_the_same_in_both_versions),
+        cmocka_unit_test(items_that_cannot_be_read_are_left_out_and_counted),
         cmocka_unit_test(labels_at_random_are_the_same_in_both_versions),
         cmocka_unit_test(metadata_goes_in_requests_of_its_own_in_1_0),
         cmocka_unit_test(metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series),
