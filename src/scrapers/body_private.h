@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of a body share: body.c goes over the bytes, body_entry.c takes what they say. */
+#ifndef SCRAPERS_BODY_PRIVATE_H
+#define SCRAPERS_BODY_PRIVATE_H
+
+#include "scrapers/body.h"
+
+/* A plan that was guessed is given up after so many surprises and no hit. */
+#define GUESS_MISSES_MAX 32u
+
+/* Whether the plan says what comes next. */
+bool body_has_expected(const struct body *body);
+
+/* Whether the harvest takes no more samples. */
+bool body_is_full(const struct body *body);
+
+/* The entry under the cursor has come. */
+void body_take_expected(struct body *body, struct plan_sample *sample);
+
+/* A sample or histogram that the parser found in the gap that begins at `start`. */
+void body_take_entry(struct body *body, const char *start, const struct exposition_entry *entry);
+
+/* At the end of the body: the classic histogram in hand is complete, if they are converted. */
+void body_finish_classic(struct body *body);
+
+#endif
