@@ -313,8 +313,13 @@ bool number_quick(const char **at, const char *end, double *ret_value)
     if (p < end && (*p == 'e' || *p == 'E') && !quick_exponent(&p, end, &exponent))
         return false;
     double value;
-    if (p == end || !scale_quickly(mantissa, exponent, &value))
+    if (p == end)
         return false;
+    if (!scale_quickly(mantissa, exponent, &value)) {
+        if (mantissa == 0 || exponent < -EXACT_EXPONENT || exponent > EXACT_EXPONENT)
+            return false;
+        value = scale_exactly(mantissa, (int)exponent);
+    }
     *at = p;
     *ret_value = negative ? -value : value;
     return true;

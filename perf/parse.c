@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What it costs to read bodies that are as they are expected: scrapes of one target, from files,
+ * each read with the plan of the one before, in pieces as they come from a socket, again and again.
+ * One JSON line; under callgrind, the difference between two numbers of rounds is what a sample
+ * costs, without what is learnt at the start.
+ *
+ *     perf/parse ROUNDS FILE...
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "scrapers/body.h"
+
+enum { RING_SIZE = 1 << 20, ARENA = 64 << 20, PIECE = 16384 };
+
+struct bench {
+    struct ring_producer ring;
+    struct series_store store;
+    struct line_contexts contexts;
+    struct line_context *context;
+    struct plans plans;
+    struct body_tools tools;
+    struct body body;
+    struct plan *plan;
+    uint64_t samples;
+    uint64_t predicted;
+    uint64_t bytes;
+};
+
+static _Noreturn void die(const char *what)
+{
+    fprintf(stderr, "parse: %s\n", what);
+    exit(1);
+}
+
+static int make_segment(uint32_t kind, uint64_t size, uint64_t geometry)
+{
+    int fd = memfd_create("parse", MFD_CLOEXEC);
+    if (fd < 0 || segment_create(fd, kind, 0, size, geometry, NULL) != 0)
+        die("cannot make a segment");
+    return fd;
+}
+
+static void attach(struct bench *bench)
+{
+    static const struct label labels[] = {{SLICE_LITERAL("instance"), SLICE_LITERAL("i")},
+                                          {SLICE_LITERAL("job"), SLICE_LITERAL("j")}};
+    const struct line_rules rules = {.job = SLICE_LITERAL("j")};
+    int ring_fd = make_segment(SHM_KIND_RING, SHM_RING_DATA + RING_SIZE, RING_SIZE);
+    int series_fd = make_segment(SHM_KIND_SERIES, SHM_SERIES_ARENA + ARENA, 0);
+    if (ring_producer_attach(&bench->ring, ring_fd, 0, NULL) != 0 ||
+        series_store_attach(&bench->store, series_fd, 0, &bench->ring, NULL) != 0)
+        die("cannot attach");
+    hash_key_make(&bench->tools.key);
+    bench->tools.store = &bench->store;
+    plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
+    bench->context = line_context_get(&bench->contexts, &rules, labels, 2);
+}
+
+static struct slice read_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    struct strbuf text = STRBUF_GROWING;
+    char part[4096];
+    size_t got;
+    if (file == NULL)
+        die(path);
+    while ((got = fread(part, 1, sizeof part, file)) > 0)
+        strbuf_add(&text, part, got);
+    fclose(file);
+    return slice_make(text.text, text.len);
+}
+
+static void read_body(struct bench *bench, struct slice text)
+{
+    const struct body_source source = {.context = bench->context,
+                                       .plan = bench->plan,
+                                       .format = EXPOSITION_TEXT,
+                                       .honor_timestamps = true,
+                                       .limit = UINT32_MAX / 8};
+    struct body *body = &bench->body;
+    body_begin(body, &bench->tools, &source);
+    for (size_t at = 0; at < text.len; at += PIECE)
+        body_take(body, slice_make(text.ptr + at, text.len - at < PIECE ? text.len - at : PIECE));
+    body_finish(body);
+    if (body->state != BODY_COMPLETE)
+        die(body->error.text);
+    struct plan *plan = NULL;
+    if (body_plan(body, &bench->plans, &plan) != 0)
+        die("no room for a plan");
+    plan_release(&bench->plans, bench->plan);
+    bench->plan = plan;
+    bench->samples += body->scraped;
+    bench->predicted += body->predicted;
+    bench->bytes += text.len;
+    body_end(body, &bench->plans);
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
+    unsigned long rounds = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
+    if (rounds == 0)
+        die("usage: parse ROUNDS FILE...");
+    attach(&bench);
+    int count = argc - 2;
+    struct slice *bodies = calloc((size_t)count, sizeof *bodies);
+    check(bodies != NULL);
+    for (int i = 0; i < count; i++) {
+        bodies[i] = read_file(argv[2 + i]);
+        read_body(&bench, bodies[i]);
+    }
+    bench.samples = bench.predicted = bench.bytes = 0;
+    int64_t start_ns = clock_mono_ns();
+    for (unsigned long round = 0; round < rounds; round++) {
+        for (int i = 0; i < count; i++)
+            read_body(&bench, bodies[i]);
+    }
+    double ns = (double)(clock_mono_ns() - start_ns);
+    printf("{\"samples\": %llu, \"predicted\": %.4f, \"ns_per_sample\": %.1f, "
+           "\"bytes_per_ns\": %.3f}\n",
+           (unsigned long long)bench.samples, (double)bench.predicted / (double)bench.samples,
+           ns / (double)bench.samples, (double)bench.bytes / ns);
+    return 0;
+}
