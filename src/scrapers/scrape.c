@@ -9,7 +9,7 @@
 #include "base/crashpoint.h"
 #include "base/log.h"
 #include "exposition/content_type.h"
-#include "scrapers/scraper.h"
+#include "scrapers/scrape_private.h"
 #include "scrapers/way.h"
 
 /* A scrape is likely to need a little more than the last one. */
@@ -17,13 +17,6 @@
 
 /* So many finished scrapes keep their memory for the next ones: those of a tick. */
 #define SPARE_MAX 64u
-
-#define NO_FAILURE (-1)
-
-static void count(const struct scraper *scraper, enum counter counter, uint64_t more)
-{
-    slot_add(scraper->slot, counter, more);
-}
 
 /* ---- the pool ---- */
 
@@ -81,7 +74,7 @@ static void put_back(struct scrape *scrape)
 
 void scrape_abandon(struct scrape *scrape)
 {
-    count(scrape->target->scraper, COUNTER_SCRAPE_ABANDONED, 1);
+    scrape_count(scrape->target->scraper, COUNTER_SCRAPE_ABANDONED, 1);
     fetch_abort(&scrape->target->conn);
     put_back(scrape);
 }
@@ -89,9 +82,9 @@ void scrape_abandon(struct scrape *scrape)
 /* ---- failures ---- */
 
 /* The first one counts. */
-static void fail(struct scrape *scrape, enum counter reason, const char *text)
+void scrape_fail(struct scrape *scrape, enum counter reason, const char *text)
 {
-    if (scrape->failure != NO_FAILURE)
+    if (scrape->failure != SCRAPE_GOOD)
         return;
     scrape->failure = (int)reason;
     snprintf(scrape->error, sizeof(scrape->error), "%s", text);
@@ -121,15 +114,16 @@ static void fail_as_body(struct scrape *scrape)
 {
     const struct body *body = &scrape->body;
     if (body->state == BODY_MALFORMED)
-        fail(scrape, COUNTER_SCRAPE_PARSE, body->error.text);
+        scrape_fail(scrape, COUNTER_SCRAPE_PARSE, body->error.text);
     else if (body->state == BODY_REFUSED)
-        fail(scrape, reason_of_labels(body->excess), body->error.text);
+        scrape_fail(scrape, reason_of_labels(body->excess), body->error.text);
     else if (body->left_out > 0 && body->harvest.count < body->harvest.limit)
-        fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
+        scrape_fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
     else if (body->state == BODY_COMPLETE && body->exceeds_buckets)
-        fail(scrape, COUNTER_SCRAPE_BUCKET_LIMIT, "histogram bucket limit exceeded");
+        scrape_fail(scrape, COUNTER_SCRAPE_BUCKET_LIMIT, "histogram bucket limit exceeded");
     else if (body->state == BODY_COMPLETE && body->left_out > 0)
-        fail(scrape, COUNTER_SCRAPE_TOO_BIG, "more samples than half of the ring has room for");
+        scrape_fail(scrape, COUNTER_SCRAPE_TOO_BIG,
+                    "more samples than half of the ring has room for");
 }
 
 /* Nothing is logged for each scrape but what somebody who looks for it asks for. */
@@ -149,7 +143,7 @@ static void show_reason(const struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct reasons *reasons = &target->scraper->reasons;
-    bool failed = scrape->failure != NO_FAILURE;
+    bool failed = scrape->failure != SCRAPE_GOOD;
     if (failed)
         reasons_set(reasons, target->id, scrape->timestamp_ms, slice_of(scrape->error));
     else if (target->has_reason)
@@ -158,225 +152,6 @@ static void show_reason(const struct scrape *scrape)
 }
 
 /* ---- the end ---- */
-
-static const struct config_limits *limits_of(const struct target *target)
-{
-    static const struct config_limits none;
-    return target->job != NULL ? &target->job->config->limits : &none;
-}
-
-static uint64_t sample_limit(const struct target *target)
-{
-    uint64_t own = target->sample_limit;
-    return own > 0 ? own : (uint64_t)limits_of(target)->sample_limit;
-}
-
-static bool reports_extra(const struct target *target)
-{
-    return target->job != NULL && target->job->config->extra_scrape_metrics;
-}
-
-static struct outcome_input input_of(const struct scrape *scrape)
-{
-    const struct target *target = scrape->target;
-    struct scraper *scraper = target->scraper;
-    return (struct outcome_input){
-        .store = &scraper->store,
-        .before = series_target_state(&scraper->store, target->ref),
-        .known = target->plan,
-        .reserved = scraper->report.lines,
-        .reserved_count = reports_extra(target) ? REPORT_EXTRA_COUNT : REPORT_COUNT,
-        .timestamp_ms = scrape->timestamp_ms,
-        .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
-        .sample_limit = sample_limit(target),
-        .window_ms = scraper->config->storage.tsdb.out_of_order_time_window,
-        .exemplars = &scrape->target->exemplars,
-        .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
-        .failed = scrape->failure != NO_FAILURE,
-    };
-}
-
-static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
-{
-    uint32_t columns = 1; /* of 8 bytes a sample */
-    columns += outcome->tracked_have_times ? 2 : 0;
-    columns += outcome->have_starts ? 1 : 0;
-    uint64_t bytes = commit_bytes(outcome_tracked_count(outcome) * columns, outcome->stale.count) +
-                     commit_bytes(outcome->extra.count * 4, 0) + commit_bytes_of_items(outcome);
-    return bytes > scraper->ring.size / 2;
-}
-
-/* Whether the transport and everything before the body's content was right. */
-static bool was_read(const struct scrape *scrape)
-{
-    switch (scrape->failure) {
-    case NO_FAILURE:
-    case COUNTER_SCRAPE_PARSE:
-    case COUNTER_SCRAPE_LABELS:
-    case COUNTER_SCRAPE_LABEL_LIMIT:
-    case COUNTER_SCRAPE_NAME_LENGTH_LIMIT:
-    case COUNTER_SCRAPE_VALUE_LENGTH_LIMIT:
-    case COUNTER_SCRAPE_SAMPLE_LIMIT:
-    case COUNTER_SCRAPE_TOO_BIG:
-    case COUNTER_SCRAPE_BUCKET_LIMIT:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void find_outcome(struct scrape *scrape)
-{
-    struct outcome *outcome = &scrape->target->scraper->outcome;
-    const struct body *body = &scrape->body;
-    struct outcome_input input = input_of(scrape);
-    if (!scrape->uses_body || !was_read(scrape)) {
-        outcome_of_nothing(outcome, &input);
-        return;
-    }
-    outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
-    if (outcome->exceeded)
-        fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
-    else if (!input.failed && is_too_big(scrape->target->scraper, outcome)) {
-        fail(scrape, COUNTER_SCRAPE_TOO_BIG, "its samples take more than half of the ring");
-        input.failed = true;
-        outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
-    }
-}
-
-/* Nothing is told of a body that the transport did not bring whole. */
-static double reported_bytes(const struct scrape *scrape)
-{
-    if (scrape->failure == COUNTER_SCRAPE_BODY_LIMIT)
-        return -1;
-    bool came = was_read(scrape) || scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE;
-    return came ? (double)scrape->body_bytes : 0;
-}
-
-static void fill_report(const struct scrape *scrape, double *report)
-{
-    const struct body *body = &scrape->body;
-    bool counts = scrape->uses_body && was_read(scrape);
-    const struct target *target = scrape->target;
-    report[REPORT_UP] = scrape->failure == NO_FAILURE ? 1 : 0;
-    report[REPORT_DURATION] = (double)(clock_mono_ns() - scrape->started_ns) / 1e9;
-    report[REPORT_SCRAPED] = counts ? body->scraped : 0;
-    report[REPORT_POST] = counts ? body->accepted - body->dropped : 0;
-    report[REPORT_ADDED] = counts ? target->scraper->outcome.added : 0;
-    report[REPORT_TIMEOUT] = (double)target->timeout_ns / 1e9;
-    report[REPORT_SAMPLE_LIMIT] = (double)sample_limit(target);
-    report[REPORT_BODY_BYTES] = reported_bytes(scrape);
-}
-
-static void count_items(const struct scraper *scraper, const struct outcome *outcome,
-                        const struct exemplars *exemplars)
-{
-    count(scraper, COUNTER_HISTOGRAMS_COMMITTED,
-          outcome->histograms.count + outcome->extra_histograms.count);
-    count(scraper, COUNTER_EXEMPLARS_COMMITTED, outcome->exemplars.count);
-    count(scraper, COUNTER_EXEMPLARS_REPEATED, outcome->repeated_exemplars);
-    count(scraper, COUNTER_EXEMPLARS_TOO_LONG, exemplars->too_long);
-    count(scraper, COUNTER_EXEMPLARS_INVALID, exemplars->invalid);
-}
-
-static void count_outcome(const struct scrape *scrape, const struct outcome *outcome)
-{
-    const struct scraper *scraper = scrape->target->scraper;
-    count(scraper, COUNTER_SAMPLES_DUPLICATE, outcome->duplicate);
-    count(scraper, COUNTER_SAMPLES_RESPELLED, outcome->respelled);
-    count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER, outcome->out_of_order);
-    count(scraper, COUNTER_SAMPLES_OUT_OF_BOUNDS, outcome->out_of_bounds);
-    if (!scrape->uses_body)
-        return;
-    count_items(scraper, outcome, &scrape->body.harvest.exemplars);
-    count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
-    count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, scrape->body.dropped);
-    count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
-    count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
-}
-
-/*
- * What it served becomes what is expected: true, and a reference of its plan, or NULL if there were
- * no samples. An answer without a byte, as a bad one, says nothing.
- */
-static bool make_plan(struct scrape *scrape, struct plan **ret_plan)
-{
-    struct plans *plans = &scrape->target->scraper->plans;
-    *ret_plan = NULL;
-    if (scrape->failure != NO_FAILURE || !scrape->uses_body)
-        return false;
-    return scrape->body.harvest.count == 0 || body_plan(&scrape->body, plans, ret_plan) == 0;
-}
-
-static void set_plan(struct target *target, struct plan *plan)
-{
-    plan_release(&target->scraper->plans, target->plan);
-    target->plan = plan;
-}
-
-/* So many scrapes more metadata of a family is known after it was exposed last. */
-#define METADATA_SCRAPES 10u
-
-/*
- * What is known of the target's families with this scrape: those that it exposes, and for a while
- * those that it has exposed. A reference for the caller; 0: nothing is known.
- */
-static uint32_t make_metadata(const struct scrape *scrape, const struct plan *plan)
-{
-    struct target *target = scrape->target;
-    struct series_store *store = &target->scraper->store;
-    uint32_t known = series_target_state(store, target->ref).metadata;
-    uint32_t exposed = plan != NULL ? plan->metadata.ref : 0;
-    uint32_t ref = known;
-    if (scrape->failure == NO_FAILURE && known != exposed) {
-        bool is_new = target->metadata_left == 0 || target->metadata != exposed;
-        target->metadata_left = is_new ? METADATA_SCRAPES : target->metadata_left - 1;
-        target->metadata = exposed;
-        if (target->metadata_left == 0)
-            ref = exposed;
-        else if (is_new && metadata_unite(store, exposed, known, &ref) == 0)
-            return ref;
-    }
-    if (ref != 0)
-        series_retain(store, ref);
-    return ref;
-}
-
-static void set_series(struct target *target, uint32_t series)
-{
-    target->scraper->active_series += series;
-    target->scraper->active_series -= target->series;
-    target->series = series;
-}
-
-static void commit(struct scrape *scrape)
-{
-    struct target *target = scrape->target;
-    struct scraper *scraper = target->scraper;
-    struct commit_scrape committed = {.target_ref = target->ref,
-                                      .timestamp_ms = scrape->timestamp_ms};
-    find_outcome(scrape);
-    fill_report(scrape, committed.report);
-    committed.reports_extra = reports_extra(target);
-    committed.send_samples = scrape->failure == NO_FAILURE;
-    struct plan *plan;
-    bool is_planned = make_plan(scrape, &plan);
-    committed.metadata = make_metadata(scrape, plan);
-    int64_t samples = commit_scrape(&scraper->commit, &committed, &scraper->outcome);
-    if (committed.metadata != 0)
-        series_release(&scraper->store, committed.metadata);
-    if (samples < 0) {
-        plan_release(&scraper->plans, plan);
-        count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
-        return;
-    }
-    count(scraper, COUNTER_SAMPLES_APPENDED, (uint64_t)samples);
-    count(scraper, COUNTER_STALE_MARKERS, scraper->outcome.stale.count);
-    count_outcome(scrape, &scraper->outcome);
-    set_series(target, outcome_tracked_count(&scraper->outcome));
-    if (is_planned)
-        set_plan(target, plan);
-}
 
 /* Time stands or has gone back: nothing of the scrape is newer than what was sent. */
 static bool is_out_of_order(const struct scrape *scrape)
@@ -389,8 +164,8 @@ static bool is_out_of_order(const struct scrape *scrape)
 static void count_transfer(struct target *target)
 {
     const struct fetch_counters *now = &target->conn.counters;
-    count(target->scraper, COUNTER_BYTES_RECEIVED, now->bytes_in - target->counted.bytes_in);
-    count(target->scraper, COUNTER_CONNECTIONS, now->opened - target->counted.opened);
+    scrape_count(target->scraper, COUNTER_BYTES_RECEIVED, now->bytes_in - target->counted.bytes_in);
+    scrape_count(target->scraper, COUNTER_CONNECTIONS, now->opened - target->counted.opened);
     target->counted = *now;
 }
 
@@ -407,7 +182,7 @@ static void run_pending(struct target *target)
 /* A good body, of which not all could be put into the series table. */
 static bool has_no_memory(const struct scrape *scrape)
 {
-    return scrape->failure == NO_FAILURE && scrape->uses_body &&
+    return scrape->failure == SCRAPE_GOOD && scrape->uses_body &&
            scrape->body.state == BODY_NO_MEMORY;
 }
 
@@ -421,19 +196,19 @@ static void finish(struct scrape *scrape)
         fail_as_body(scrape);
     }
     if (is_out_of_order(scrape))
-        count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER,
-              REPORT_COUNT +
-                  (scrape->uses_body ? scrape->body.accepted - scrape->body.dropped : 0));
+        scrape_count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER,
+                     REPORT_COUNT +
+                         (scrape->uses_body ? scrape->body.accepted - scrape->body.dropped : 0));
     else if (has_no_memory(scrape))
-        count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
     else
-        commit(scrape);
+        scrape_commit(scrape);
     show_reason(scrape);
-    if (scrape->failure != NO_FAILURE) {
-        count(scraper, (enum counter)scrape->failure, 1);
+    if (scrape->failure != SCRAPE_GOOD) {
+        scrape_count(scraper, (enum counter)scrape->failure, 1);
         tell_failure(scrape);
     } else if (!has_no_memory(scrape)) {
-        count(scraper, COUNTER_SCRAPES_GOOD, 1);
+        scrape_count(scraper, COUNTER_SCRAPES_GOOD, 1);
     }
     put_back(scrape);
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
@@ -461,11 +236,11 @@ static void on_head(struct fetch_connection *conn, const struct http_head *head)
     }
     scrape->is_gzip = slice_is(head->content_encoding, "gzip");
     if (scrape->is_gzip && http_gzip_start(&scrape->gzip, 0) != 0)
-        fail(scrape, COUNTER_SCRAPE_PROTOCOL, err_text(-ENOMEM));
+        scrape_fail(scrape, COUNTER_SCRAPE_PROTOCOL, err_text(-ENOMEM));
     if (head->status != 200) {
         snprintf(text, sizeof(text), "server returned HTTP status %.*s",
                  (int)(head->status_text.len & 0xfff), head->status_text.ptr);
-        fail(scrape, COUNTER_SCRAPE_STATUS, text);
+        scrape_fail(scrape, COUNTER_SCRAPE_STATUS, text);
     }
     size_t len = head->content_type.len;
     if (len >= sizeof(scrape->content_type))
@@ -535,11 +310,11 @@ static void start_body(struct scrape *scrape)
         .max_schema = max_schema(target),
         .bucket_limit = bucket_limit(target),
         .limit = harvest_limit(scraper),
-        .sample_limit = rough_sample_limit(sample_limit(target)),
+        .sample_limit = rough_sample_limit(scrape_sample_limit(target)),
     };
     if (exposition_format_of(slice_of(scrape->content_type), target->fallback, &source.format,
                              &why) != 0) {
-        fail(scrape, COUNTER_SCRAPE_CONTENT_TYPE, why.text);
+        scrape_fail(scrape, COUNTER_SCRAPE_CONTENT_TYPE, why.text);
         return;
     }
     source.flags = parser_flags(target, source.format);
@@ -551,8 +326,8 @@ static void start_body(struct scrape *scrape)
 static void end_too_large_body(struct scrape *scrape)
 {
     struct target *target = scrape->target;
-    scrape->failure = NO_FAILURE; /* this comes before what may be wrong with the Content-Type */
-    fail(scrape, COUNTER_SCRAPE_BODY_LIMIT, "body size limit exceeded");
+    scrape->failure = SCRAPE_GOOD; /* this comes before what may be wrong with the Content-Type */
+    scrape_fail(scrape, COUNTER_SCRAPE_BODY_LIMIT, "body size limit exceeded");
     fetch_abort(&target->conn);
     count_transfer(target);
     finish(scrape);
@@ -561,13 +336,13 @@ static void end_too_large_body(struct scrape *scrape)
 /* False: the body is too large. */
 static bool take_body(struct scrape *scrape, struct slice bytes)
 {
-    uint64_t limit = limits_of(scrape->target)->body_size_limit;
+    uint64_t limit = scrape_limits_of(scrape->target)->body_size_limit;
     scrape->body_bytes += bytes.len;
     if (limit != 0 && scrape->body_bytes >= limit && scrape->failure != COUNTER_SCRAPE_STATUS)
         return false;
     if (!scrape->has_body) {
         scrape->has_body = true;
-        if (scrape->failure == NO_FAILURE)
+        if (scrape->failure == SCRAPE_GOOD)
             start_body(scrape);
     }
     if (scrape->uses_body)
@@ -613,8 +388,8 @@ static void finish_gzip(struct scrape *scrape)
     if (!scrape->gzip_over)
         return;
     if (scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE)
-        scrape->failure = NO_FAILURE; /* what broke the body off comes first */
-    fail(scrape, COUNTER_SCRAPE_PROTOCOL, http_gzip_error(&scrape->gzip));
+        scrape->failure = SCRAPE_GOOD; /* what broke the body off comes first */
+    scrape_fail(scrape, COUNTER_SCRAPE_PROTOCOL, http_gzip_error(&scrape->gzip));
 }
 
 /* True if another place is asked now. */
@@ -630,7 +405,7 @@ static bool follow(struct scrape *scrape)
     if (err == 0)
         fetch_start(&target->conn, &request);
     else
-        fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
+        scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
     return err == 0;
 }
 
@@ -644,9 +419,9 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
     if (error == 0 && scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
         finish_gzip(scrape);
     if (error != 0 && scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE)
-        scrape->failure = NO_FAILURE; /* what broke the body off comes first */
+        scrape->failure = SCRAPE_GOOD; /* what broke the body off comes first */
     if (error != 0)
-        fail(scrape, reason_of(error), text);
+        scrape_fail(scrape, reason_of(error), text);
     finish(scrape);
 }
 
@@ -696,12 +471,12 @@ static void count_lateness(const struct scraper *scraper, int64_t late_ns)
                    {50 * NS_PER_MS, COUNTER_LATE_50MS},
                    {INT64_MAX, COUNTER_LATE_ALL}};
     uint64_t late = late_ns < 0 ? 0 : (uint64_t)late_ns;
-    count(scraper, COUNTER_LATE_SUM_NS, late);
+    scrape_count(scraper, COUNTER_LATE_SUM_NS, late);
     if (late > slot_get(scraper->slot, COUNTER_LATE_MAX_NS))
         slot_set(scraper->slot, COUNTER_LATE_MAX_NS, late);
     for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
         if (late_ns <= buckets[i].limit_ns)
-            count(scraper, buckets[i].counter, 1);
+            scrape_count(scraper, buckets[i].counter, 1);
     }
 }
 
@@ -711,7 +486,7 @@ static void ask(struct target *target)
     struct fetch_request request;
     struct errctx why;
     if (way_request(target, scrape->started_ns + target->timeout_ns, &request, &why) != 0) {
-        fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
+        scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
         finish(scrape);
         return;
     }
@@ -727,17 +502,17 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->timestamp_ms = clock_ms_of_ns(timestamp_ns);
     scrape->started_ns = clock_mono_ns();
     scrape->promised = promised;
-    scrape->failure = NO_FAILURE;
+    scrape->failure = SCRAPE_GOOD;
     scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
     scrape->body_bytes = 0;
     scrape->content_type[0] = scrape->error[0] = '\0';
     target->scrape = scrape;
     scraper->promised += promised;
     scraper->running++;
-    count(scraper, COUNTER_SCRAPES, 1);
+    scrape_count(scraper, COUNTER_SCRAPES, 1);
     count_lateness(scraper, scraper->schedule.wall_now() - due_ns);
     if (target->error != NULL) {
-        fail(scrape, COUNTER_SCRAPE_FORCED, target->error);
+        scrape_fail(scrape, COUNTER_SCRAPE_FORCED, target->error);
         finish(scrape);
     } else {
         ask(target);
@@ -753,23 +528,23 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
         return;
     if (target->scrape != NULL) {
         if (target->pending_due_ns != 0)
-            count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
+            scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
         target->pending_due_ns = due_ns;
         return;
     }
     if (is_quarantined(scraper, target->id)) {
-        count(scraper, COUNTER_SCRAPE_SKIPPED_QUARANTINE, 1);
+        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_QUARANTINE, 1);
         return;
     }
     if (!way_is_open(target))
         return; /* discovery is just about to say what is needed */
     uint64_t promised = promise_of(target);
     if (ring_room(&scraper->ring) < scraper->promised + promised) {
-        count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);
+        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);
         return;
     }
     if (target->ref == 0) {
-        count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
         target_set_retry(&scraper->targets);
         return;
     }

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What comes of a scrape whose answer is there, or will not be: outcome, report, plan, metadata. */
+#include "scrapers/scrape_private.h"
+
+#include "base/clock.h"
+
+const struct config_limits *scrape_limits_of(const struct target *target)
+{
+    static const struct config_limits none;
+    return target->job != NULL ? &target->job->config->limits : &none;
+}
+
+uint64_t scrape_sample_limit(const struct target *target)
+{
+    uint64_t own = target->sample_limit;
+    return own > 0 ? own : (uint64_t)scrape_limits_of(target)->sample_limit;
+}
+
+static bool reports_extra(const struct target *target)
+{
+    return target->job != NULL && target->job->config->extra_scrape_metrics;
+}
+
+static struct outcome_input input_of(const struct scrape *scrape)
+{
+    const struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    return (struct outcome_input){
+        .store = &scraper->store,
+        .before = series_target_state(&scraper->store, target->ref),
+        .known = target->plan,
+        .reserved = scraper->report.lines,
+        .reserved_count = reports_extra(target) ? REPORT_EXTRA_COUNT : REPORT_COUNT,
+        .timestamp_ms = scrape->timestamp_ms,
+        .now_ms = clock_ms_of_ns(scraper->schedule.wall_now()),
+        .sample_limit = scrape_sample_limit(target),
+        .window_ms = scraper->config->storage.tsdb.out_of_order_time_window,
+        .exemplars = &scrape->target->exemplars,
+        .track_timestamps = (target->flags & SHM_TARGET_TRACK_TIMESTAMPS) != 0,
+        .failed = scrape->failure != SCRAPE_GOOD,
+    };
+}
+
+static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
+{
+    uint32_t columns = 1; /* of 8 bytes a sample */
+    columns += outcome->tracked_have_times ? 2 : 0;
+    columns += outcome->have_starts ? 1 : 0;
+    uint64_t bytes = commit_bytes(outcome_tracked_count(outcome) * columns, outcome->stale.count) +
+                     commit_bytes(outcome->extra.count * 4, 0) + commit_bytes_of_items(outcome);
+    return bytes > scraper->ring.size / 2;
+}
+
+/* Whether the transport and everything before the body's content was right. */
+static bool was_read(const struct scrape *scrape)
+{
+    switch (scrape->failure) {
+    case SCRAPE_GOOD:
+    case COUNTER_SCRAPE_PARSE:
+    case COUNTER_SCRAPE_LABELS:
+    case COUNTER_SCRAPE_LABEL_LIMIT:
+    case COUNTER_SCRAPE_NAME_LENGTH_LIMIT:
+    case COUNTER_SCRAPE_VALUE_LENGTH_LIMIT:
+    case COUNTER_SCRAPE_SAMPLE_LIMIT:
+    case COUNTER_SCRAPE_TOO_BIG:
+    case COUNTER_SCRAPE_BUCKET_LIMIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void find_outcome(struct scrape *scrape)
+{
+    struct outcome *outcome = &scrape->target->scraper->outcome;
+    const struct body *body = &scrape->body;
+    struct outcome_input input = input_of(scrape);
+    if (!scrape->uses_body || !was_read(scrape)) {
+        outcome_of_nothing(outcome, &input);
+        return;
+    }
+    outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+    if (outcome->exceeded)
+        scrape_fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
+    else if (!input.failed && is_too_big(scrape->target->scraper, outcome)) {
+        scrape_fail(scrape, COUNTER_SCRAPE_TOO_BIG, "its samples take more than half of the ring");
+        input.failed = true;
+        outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+    }
+}
+
+/* Nothing is told of a body that the transport did not bring whole. */
+static double reported_bytes(const struct scrape *scrape)
+{
+    if (scrape->failure == COUNTER_SCRAPE_BODY_LIMIT)
+        return -1;
+    bool came = was_read(scrape) || scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE;
+    return came ? (double)scrape->body_bytes : 0;
+}
+
+static void fill_report(const struct scrape *scrape, double *report)
+{
+    const struct body *body = &scrape->body;
+    bool counts = scrape->uses_body && was_read(scrape);
+    const struct target *target = scrape->target;
+    report[REPORT_UP] = scrape->failure == SCRAPE_GOOD ? 1 : 0;
+    report[REPORT_DURATION] = (double)(clock_mono_ns() - scrape->started_ns) / 1e9;
+    report[REPORT_SCRAPED] = counts ? body->scraped : 0;
+    report[REPORT_POST] = counts ? body->accepted - body->dropped : 0;
+    report[REPORT_ADDED] = counts ? target->scraper->outcome.added : 0;
+    report[REPORT_TIMEOUT] = (double)target->timeout_ns / 1e9;
+    report[REPORT_SAMPLE_LIMIT] = (double)scrape_sample_limit(target);
+    report[REPORT_BODY_BYTES] = reported_bytes(scrape);
+}
+
+static void count_items(const struct scraper *scraper, const struct outcome *outcome,
+                        const struct exemplars *exemplars)
+{
+    scrape_count(scraper, COUNTER_HISTOGRAMS_COMMITTED,
+                 outcome->histograms.count + outcome->extra_histograms.count);
+    scrape_count(scraper, COUNTER_EXEMPLARS_COMMITTED, outcome->exemplars.count);
+    scrape_count(scraper, COUNTER_EXEMPLARS_REPEATED, outcome->repeated_exemplars);
+    scrape_count(scraper, COUNTER_EXEMPLARS_TOO_LONG, exemplars->too_long);
+    scrape_count(scraper, COUNTER_EXEMPLARS_INVALID, exemplars->invalid);
+}
+
+static void count_outcome(const struct scrape *scrape, const struct outcome *outcome)
+{
+    const struct scraper *scraper = scrape->target->scraper;
+    scrape_count(scraper, COUNTER_SAMPLES_DUPLICATE, outcome->duplicate);
+    scrape_count(scraper, COUNTER_SAMPLES_RESPELLED, outcome->respelled);
+    scrape_count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER, outcome->out_of_order);
+    scrape_count(scraper, COUNTER_SAMPLES_OUT_OF_BOUNDS, outcome->out_of_bounds);
+    if (!scrape->uses_body)
+        return;
+    count_items(scraper, outcome, &scrape->body.harvest.exemplars);
+    scrape_count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
+    scrape_count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, scrape->body.dropped);
+    scrape_count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
+    scrape_count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
+}
+
+/*
+ * What it served becomes what is expected: true, and a reference of its plan, or NULL if there were
+ * no samples. An answer without a byte, as a bad one, says nothing.
+ */
+static bool make_plan(struct scrape *scrape, struct plan **ret_plan)
+{
+    struct plans *plans = &scrape->target->scraper->plans;
+    *ret_plan = NULL;
+    if (scrape->failure != SCRAPE_GOOD || !scrape->uses_body)
+        return false;
+    return scrape->body.harvest.count == 0 || body_plan(&scrape->body, plans, ret_plan) == 0;
+}
+
+static void set_plan(struct target *target, struct plan *plan)
+{
+    plan_release(&target->scraper->plans, target->plan);
+    target->plan = plan;
+}
+
+/* So many scrapes more metadata of a family is known after it was exposed last. */
+#define METADATA_SCRAPES 10u
+
+/*
+ * What is known of the target's families with this scrape: those that it exposes, and for a while
+ * those that it has exposed. A reference for the caller; 0: nothing is known.
+ */
+static uint32_t make_metadata(const struct scrape *scrape, const struct plan *plan)
+{
+    struct target *target = scrape->target;
+    struct series_store *store = &target->scraper->store;
+    uint32_t known = series_target_state(store, target->ref).metadata;
+    uint32_t exposed = plan != NULL ? plan->metadata.ref : 0;
+    uint32_t ref = known;
+    if (scrape->failure == SCRAPE_GOOD && known != exposed) {
+        bool is_new = target->metadata_left == 0 || target->metadata != exposed;
+        target->metadata_left = is_new ? METADATA_SCRAPES : target->metadata_left - 1;
+        target->metadata = exposed;
+        if (target->metadata_left == 0)
+            ref = exposed;
+        else if (is_new && metadata_unite(store, exposed, known, &ref) == 0)
+            return ref;
+    }
+    if (ref != 0)
+        series_retain(store, ref);
+    return ref;
+}
+
+static void set_series(struct target *target, uint32_t series)
+{
+    target->scraper->active_series += series;
+    target->scraper->active_series -= target->series;
+    target->series = series;
+}
+
+void scrape_commit(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    struct commit_scrape committed = {.target_ref = target->ref,
+                                      .timestamp_ms = scrape->timestamp_ms};
+    find_outcome(scrape);
+    fill_report(scrape, committed.report);
+    committed.reports_extra = reports_extra(target);
+    committed.send_samples = scrape->failure == SCRAPE_GOOD;
+    struct plan *plan;
+    bool is_planned = make_plan(scrape, &plan);
+    committed.metadata = make_metadata(scrape, plan);
+    int64_t samples = commit_scrape(&scraper->commit, &committed, &scraper->outcome);
+    if (committed.metadata != 0)
+        series_release(&scraper->store, committed.metadata);
+    if (samples < 0) {
+        plan_release(&scraper->plans, plan);
+        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        return;
+    }
+    scrape_count(scraper, COUNTER_SAMPLES_APPENDED, (uint64_t)samples);
+    scrape_count(scraper, COUNTER_STALE_MARKERS, scraper->outcome.stale.count);
+    count_outcome(scrape, &scraper->outcome);
+    set_series(target, outcome_tracked_count(&scraper->outcome));
+    if (is_planned)
+        set_plan(target, plan);
+}

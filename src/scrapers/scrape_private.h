@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of a scrape share: scrape.c asks and takes the answer, scrape_commit.c ends it. */
+#ifndef SCRAPERS_SCRAPE_PRIVATE_H
+#define SCRAPERS_SCRAPE_PRIVATE_H
+
+#include "scrapers/scrape.h"
+#include "scrapers/scraper.h"
+
+/* `failure` of a scrape that has not failed. */
+#define SCRAPE_GOOD (-1)
+
+static inline void scrape_count(const struct scraper *scraper, enum counter counter, uint64_t more)
+{
+    slot_add(scraper->slot, counter, more);
+}
+
+/* The first one counts. */
+void scrape_fail(struct scrape *scrape, enum counter reason, const char *text);
+
+/* The limits of the target's job. */
+const struct config_limits *scrape_limits_of(const struct target *target);
+uint64_t scrape_sample_limit(const struct target *target);
+
+/* Puts what came of it into the ring. */
+void scrape_commit(struct scrape *scrape);
+
+#endif
