@@ -327,7 +327,10 @@ static void what_another_life_stored_is_delivered(void **state)
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_FOUND), samples);
     rig_empty_spools(&rig);
     ledger_assert_complete(rig.receivers[0], samples);
-    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), samples);
+    /* The receiver may have taken what the first life had on its way when it ended. */
+    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED) +
+                         rig_count(&rig, 0, REMOTE_ALREADY_DELIVERED),
+                     samples);
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_OUT), samples);
     rig_close(&rig);
 }
