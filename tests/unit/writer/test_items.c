@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Histograms, exemplars, metadata and start timestamps, and remote write 2.0, end to end. */
+/* Histograms, exemplars, metadata and start timestamps in both versions of remote write. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,50 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/unit/writer/request.h"
-#include "tests/unit/writer/rig.h"
-
-#define T0 INT64_C(1700000000000)
-
-enum { RING = 1 << 20 };
-
-static struct rig rig;
-
-static void open_with(enum config_message message)
-{
-    rig_open(&rig, 1, RING, 1);
-    rig_receive(&rig, 0, NULL, NULL);
-    rig.remotes[0].protobuf_message = message;
-    rig.remotes[0].send_exemplars = true;
-    rig.remotes[0].send_native_histograms = true;
-}
-
-static void scrape(struct scrape scrape)
-{
-    (void)scrapers_scrape(&rig.scrapers, &scrape);
-}
-
-/* Samples, histograms and exemplars of one target, all lines with everything there is. */
-static void scrape_all_kinds(int64_t ms)
-{
-    static const uint16_t kinds[] = {0, SHM_BLOCK_HISTOGRAMS, SHM_BLOCK_EXEMPLARS};
-    for (uint16_t i = 0; i < 3; i++)
-        scrape((struct scrape){.target = 1 + i, /* a series is of one kind */
-                               .ms = ms,
-                               .lines = 3,
-                               .kind = kinds[i],
-                               .start_ms = T0 - 5000,
-                               .with_metadata = true});
-}
-
-static struct request *request_at(size_t number)
-{
-    struct receiver_request taken = receiver_request_at(rig.receivers[0], number);
-    struct request *request = request_read(taken.head, taken.body, taken.body_len);
-    assert_non_null(request);
-    assert_int_equal(request->malformed, 0);
-    return request;
-}
+#include "tests/unit/writer/items.h"
 
 static uint64_t value_of(uint64_t target, uint32_t line, int64_t ms)
 {
@@ -81,12 +38,12 @@ static void every_kind_arrives_in_a_series_of_its_own(void **state)
 {
     (void)state;
     for (int version = 1; version <= 2; version++) {
-        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        items_open(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
         rig_start(&rig);
-        scrape_all_kinds(T0);
+        items_scrape_all_kinds(T0);
         rig_drain(&rig);
         assert_int_equal(receiver_request_count(rig.receivers[0]), 1);
-        struct request *request = request_at(0);
+        struct request *request = items_request_at(0);
         assert_int_equal(request->is_v2, version == 2);
         assert_int_equal(request->item_count, 9);
         for (uint32_t i = 0; i < 9; i++)
@@ -105,11 +62,11 @@ static void every_kind_arrives_in_a_series_of_its_own(void **state)
 static void metadata_and_start_timestamps_go_with_each_series_of_2_0(void **state)
 {
     (void)state;
-    open_with(CONFIG_MESSAGE_V2);
+    items_open(CONFIG_MESSAGE_V2);
     rig_start(&rig);
-    scrape_all_kinds(T0);
+    items_scrape_all_kinds(T0);
     rig_drain(&rig);
-    struct request *request = request_at(0);
+    struct request *request = items_request_at(0);
     for (uint32_t i = 0; i < request->item_count; i++) {
         const struct request_item *item = &request->items[i];
         char help[16];
@@ -127,11 +84,11 @@ static void metadata_and_start_timestamps_go_with_each_series_of_2_0(void **stat
 static void without_metadata_nothing_is_said_of_the_family(void **state)
 {
     (void)state;
-    open_with(CONFIG_MESSAGE_V2);
+    items_open(CONFIG_MESSAGE_V2);
     rig_start(&rig);
-    scrape((struct scrape){.target = 1, .ms = T0, .lines = 1});
+    items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 1});
     rig_drain(&rig);
-    struct request *request = request_at(0);
+    struct request *request = items_request_at(0);
     assert_int_equal(request->items[0].type, 0);
     assert_string_equal(request->items[0].help, "");
     assert_int_equal(request->items[0].start_ms, 0);
@@ -142,13 +99,13 @@ static void without_metadata_nothing_is_said_of_the_family(void **state)
 static void what_a_remote_is_not_to_be_sent_is_passed_over(void **state)
 {
     (void)state;
-    open_with(CONFIG_MESSAGE_V1);
+    items_open(CONFIG_MESSAGE_V1);
     rig.remotes[0].send_exemplars = false;
     rig.remotes[0].send_native_histograms = false;
     rig_start(&rig);
-    scrape_all_kinds(T0);
+    items_scrape_all_kinds(T0);
     rig_drain(&rig);
-    struct request *request = request_at(0);
+    struct request *request = items_request_at(0);
     assert_int_equal(request->item_count, 3);
     assert_int_equal(request->of[REQUEST_SAMPLE], 3);
     request_free(request);
@@ -160,16 +117,16 @@ static void histograms_of_custom_buckets_go_to_2_0_only(void **state)
 {
     (void)state;
     for (int version = 1; version <= 2; version++) {
-        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        items_open(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
         rig_start(&rig);
-        scrape((struct scrape){.target = 1, .ms = T0, .lines = 1});
-        scrape((struct scrape){.target = 2,
-                               .ms = T0,
-                               .lines = 2,
-                               .kind = SHM_BLOCK_HISTOGRAMS,
-                               .custom_buckets = true});
+        items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 1});
+        items_scrape((struct scrape){.target = 2,
+                                     .ms = T0,
+                                     .lines = 2,
+                                     .kind = SHM_BLOCK_HISTOGRAMS,
+                                     .custom_buckets = true});
         rig_drain(&rig);
-        struct request *request = request_at(0);
+        struct request *request = items_request_at(0);
         assert_int_equal(request->item_count, version == 1 ? 1 : 3);
         assert_int_equal(rig_count(&rig, 0, REMOTE_HISTOGRAMS_CUSTOM_BUCKETS),
                          version == 1 ? 2 : 0);
@@ -181,9 +138,9 @@ static void histograms_of_custom_buckets_go_to_2_0_only(void **state)
 static void a_request_has_the_headers_of_remote_write_2(void **state)
 {
     (void)state;
-    open_with(CONFIG_MESSAGE_V2);
+    items_open(CONFIG_MESSAGE_V2);
     rig_start(&rig);
-    scrape((struct scrape){.target = 1, .ms = T0, .lines = 1});
+    items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 1});
     rig_drain(&rig);
     const char *head = receiver_request_at(rig.receivers[0], 0).head;
     assert_non_null(strstr(head, "\r\nContent-Encoding: snappy\r\n"));
@@ -199,12 +156,12 @@ static void labels_are_the_same_in_both_versions(void **state)
     (void)state;
     static const struct config_pair external[] = {{"a", "x"}, {"instance", "not this"}, {"z", "y"}};
     for (int version = 1; version <= 2; version++) {
-        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        items_open(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
         rig.config.global.external_labels = (struct config_map){external, 3};
         rig_start(&rig);
-        scrape((struct scrape){.target = 1, .ms = T0, .lines = 2});
+        items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 2});
         rig_drain(&rig);
-        struct request *request = request_at(0);
+        struct request *request = items_request_at(0);
         assert_string_equal(request->items[1].series, "__name__=m1,a=x,instance=t1,job=j,z=y,");
         request_free(request);
         rig.config.global.external_labels = (struct config_map){0};
@@ -225,24 +182,26 @@ static void items_that_cannot_be_read_are_left_out_and_counted(void **state)
     (void)state;
     const uint32_t huge = UINT32_MAX;
     for (int version = 1; version <= 2; version++) {
-        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        items_open(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
         rig_start(&rig);
-        scrape((struct scrape){.target = 1, .ms = T0, .lines = 4, .kind = SHM_BLOCK_HISTOGRAMS});
+        items_scrape(
+            (struct scrape){.target = 1, .ms = T0, .lines = 4, .kind = SHM_BLOCK_HISTOGRAMS});
         memcpy(block_at(sizeof(struct shm_block) + sizeof huge), &huge, sizeof huge); /* an end */
         rig_drain(&rig);
-        struct request *request = request_at(0);
+        struct request *request = items_request_at(0);
         assert_int_equal(request->of[REQUEST_HISTOGRAM], 2); /* the first and the last */
         assert_int_equal(rig_count(&rig, 0, REMOTE_HISTOGRAMS_DAMAGED), 2);
         request_free(request);
         rig_close(&rig);
 
-        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        items_open(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
         rig_start(&rig);
-        scrape((struct scrape){.target = 1, .ms = T0, .lines = 4, .kind = SHM_BLOCK_EXEMPLARS});
+        items_scrape(
+            (struct scrape){.target = 1, .ms = T0, .lines = 4, .kind = SHM_BLOCK_EXEMPLARS});
         /* Values and ends come first; then the number of labels of the first exemplar. */
         memcpy(block_at(sizeof(struct shm_block) + 4 * 8 + 4 * 4), &huge, sizeof huge);
         rig_drain(&rig);
-        request = request_at(0);
+        request = items_request_at(0);
         assert_int_equal(request->of[REQUEST_EXEMPLAR], 3);
         assert_int_equal(rig_count(&rig, 0, REMOTE_EXEMPLARS_DAMAGED), 1);
         request_free(request);
@@ -370,15 +329,16 @@ static void run_until_families(size_t count)
 static void metadata_goes_in_requests_of_its_own_in_1_0(void **state)
 {
     (void)state;
-    open_with(CONFIG_MESSAGE_V1);
+    items_open(CONFIG_MESSAGE_V1);
     rig.remotes[0].metadata_config = (struct config_metadata){true, 200, 2};
     rig_start(&rig);
     for (uint64_t target = 1; target <= 3; target++) /* replicas: their families count once */
-        scrape((struct scrape){.target = target, .ms = T0, .lines = 3, .with_metadata = true});
+        items_scrape(
+            (struct scrape){.target = target, .ms = T0, .lines = 3, .with_metadata = true});
     run_until_families(3);
     static const size_t sizes[] = {2, 1};
     for (size_t i = 0; i < 2; i++) {
-        struct request *request = request_at(1 + i);
+        struct request *request = items_request_at(1 + i);
         assert_false(request->is_v2);
         assert_int_equal(request->item_count, 0);
         assert_int_equal(request->family_count, sizes[i]);
@@ -397,10 +357,10 @@ static void metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series(
 {
     (void)state;
     for (int version = 1; version <= 2; version++) {
-        open_with(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
+        items_open(version == 1 ? CONFIG_MESSAGE_V1 : CONFIG_MESSAGE_V2);
         rig.remotes[0].metadata_config = (struct config_metadata){version == 2, 20, 2};
         rig_start(&rig);
-        scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
+        items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
         rig_drain(&rig);
         for (int i = 0; i < 20; i++)
             rig_turn(&rig, 5);
@@ -429,7 +389,7 @@ static void refused_metadata_is_dropped_and_failed_metadata_is_sent_again(void *
         rig_receive(&rig, 0, refuse_second, &statuses[i]);
         rig.remotes[0].metadata_config = (struct config_metadata){true, 200, 2};
         rig_start(&rig);
-        scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
+        items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
         run_until_families(i == 0 ? 1 : 3);
         assert_int_equal(rig_count(&rig, 0, REMOTE_METADATA_FAILED), i == 0 ? 2 : 0);
         assert_int_equal(rig_count(&rig, 0, REMOTE_METADATA_RETRIED), i == 0 ? 0 : 2);
@@ -441,195 +401,17 @@ static void refused_metadata_is_dropped_and_failed_metadata_is_sent_again(void *
 static void metadata_of_targets_that_are_gone_is_forgotten(void **state)
 {
     (void)state;
-    open_with(CONFIG_MESSAGE_V1);
+    items_open(CONFIG_MESSAGE_V1);
     rig.remotes[0].metadata_config = (struct config_metadata){true, 100, 10};
     rig_start(&rig);
     rig.writer.metadata.lifetime_ns = 1;
-    scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
+    items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 3, .with_metadata = true});
     rig_drain(&rig);
     for (int i = 0; i < 60 && rig.writer.metadata.entry_count > 0; i++)
         rig_turn(&rig, 5);
     assert_int_equal(rig.writer.metadata.entry_count, 0);
     assert_int_equal(receiver_family_count(rig.receivers[0]), 0);
     rig_close(&rig);
-}
-
-/* ---- receivers that do not understand 2.0 ---- */
-
-static void auto_finds_out_and_sends_the_same_as_1_0(void **state)
-{
-    (void)state;
-    static const int answers[] = {204, 200, 415, 400};
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
-        open_with(CONFIG_MESSAGE_AUTO);
-        receiver_know_no_v2(rig.receivers[0], answers[i]);
-        rig_start(&rig);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_MESSAGE), 2);
-        scrape_all_kinds(T0);
-        rig_drain(&rig);
-        scrape_all_kinds(T0 + 1000);
-        rig_drain(&rig);
-        rig_assert_complete(&rig, 0);
-        assert_int_equal(receiver_exemplar_count(rig.receivers[0]), 6);
-        assert_int_equal(receiver_request_count(rig.receivers[0]), 3);
-        for (size_t j = 0; j < 3; j++) {
-            struct request *request = request_at(j);
-            assert_int_equal(request->is_v2, j == 0);
-            request_free(request);
-        }
-        assert_null(strstr(receiver_request_at(rig.receivers[0], 1).head, "Retry-Attempt"));
-        assert_int_equal(rig_count(&rig, 0, REMOTE_MESSAGE), 1);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_FALLBACKS), 1);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 6);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_SAMPLES_FAILED), 0);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_REPEATS_CHANGED), 0);
-        rig_close(&rig);
-    }
-}
-
-static void auto_stays_with_2_0_where_it_is_understood(void **state)
-{
-    (void)state;
-    open_with(CONFIG_MESSAGE_AUTO);
-    rig_start(&rig);
-    for (int i = 0; i < 3; i++) {
-        scrape_all_kinds(T0 + i * 1000);
-        rig_drain(&rig);
-    }
-    rig_assert_complete(&rig, 0);
-    assert_int_equal(receiver_request_count(rig.receivers[0]), 3);
-    assert_int_equal(rig_count(&rig, 0, REMOTE_MESSAGE), 2);
-    assert_int_equal(rig_count(&rig, 0, REMOTE_FALLBACKS), 0);
-    rig_close(&rig);
-}
-
-/* As Prometheus: what an old receiver swallows is lost, and counted. */
-static void explicit_2_0_counts_as_failed_what_nobody_says_is_written(void **state)
-{
-    (void)state;
-    static const int answers[] = {204, 415};
-    for (size_t i = 0; i < 2; i++) {
-        open_with(CONFIG_MESSAGE_V2);
-        receiver_know_no_v2(rig.receivers[0], answers[i]);
-        rig_start(&rig);
-        scrape_all_kinds(T0);
-        rig_drain(&rig);
-        assert_int_equal(receiver_request_count(rig.receivers[0]), 1);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 0);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_SAMPLES_FAILED), 3);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_HISTOGRAMS_FAILED), 3);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_EXEMPLARS_FAILED), 3);
-        rig_close(&rig);
-    }
-}
-
-static struct receiver_reply write_some(void *context, size_t number,
-                                        const struct receiver_request *request)
-{
-    (void)number;
-    (void)request;
-    return (struct receiver_reply){.action = RECEIVER_STORE_AND_ANSWER,
-                                   .status = *(int *)context,
-                                   .fields = "X-Prometheus-Remote-Write-Samples-Written: 2\r\n"
-                                             "X-Prometheus-Remote-Write-Histograms-Written: 9\r\n",
-                                   .body = "partly\n"};
-}
-
-static void what_was_written_of_a_request_is_not_counted_as_failed(void **state)
-{
-    (void)state;
-    for (int status = 200; status <= 400; status += 200) {
-        rig_open(&rig, 1, RING, 1);
-        rig_receive(&rig, 0, write_some, &status);
-        rig.remotes[0].protobuf_message = CONFIG_MESSAGE_AUTO;
-        rig.remotes[0].send_exemplars = rig.remotes[0].send_native_histograms = true;
-        rig_start(&rig);
-        scrape_all_kinds(T0);
-        rig_drain(&rig);
-        assert_int_equal(receiver_request_count(rig.receivers[0]), 1);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 2);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_SAMPLES_FAILED), 1);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_HISTOGRAMS_DELIVERED), 3);
-        assert_int_equal(rig_count(&rig, 0, REMOTE_EXEMPLARS_FAILED), 3);
-        rig_close(&rig);
-    }
-}
-
-/* ---- repeats ---- */
-
-static struct receiver_reply fail_first(void *context, size_t number,
-                                        const struct receiver_request *request)
-{
-    size_t failures = *(const size_t *)context;
-    (void)request;
-    return number < failures
-               ? (struct receiver_reply){.action = RECEIVER_ANSWER, .status = 500, .body = "no\n"}
-               : (struct receiver_reply){.action = RECEIVER_STORE};
-}
-
-static void assert_same_body(size_t a, size_t b)
-{
-    struct receiver_request first = receiver_request_at(rig.receivers[0], a);
-    struct receiver_request second = receiver_request_at(rig.receivers[0], b);
-    assert_int_equal(first.body_len, second.body_len);
-    assert_memory_equal(first.body, second.body, first.body_len);
-}
-
-/* Targets of several lanes, a batch that ends in the middle of a block, and a new process. */
-static void a_successor_repeats_2_0_byte_by_byte(void **state)
-{
-    (void)state;
-    size_t failures = 2;
-    rig_open(&rig, 1, RING, 1);
-    rig_receive(&rig, 0, fail_first, &failures);
-    rig.remotes[0].protobuf_message = CONFIG_MESSAGE_V2;
-    rig.remotes[0].send_exemplars = rig.remotes[0].send_native_histograms = true;
-    rig.remotes[0].queue_config.max_samples_per_send = 8;
-    rig.remotes[0].queue_config.min_backoff = rig.remotes[0].queue_config.max_backoff = 100;
-    rig_start(&rig);
-    scrape_all_kinds(T0);
-    scrape_all_kinds(T0 + 1000);
-    rig_run_until_requests(&rig, 1);
-    rig_crash(&rig);
-    rig_run_until_requests(&rig, 2);
-    rig_crash(&rig);
-    rig_drain(&rig);
-    assert_same_body(0, 1);
-    assert_same_body(0, 2);
-    assert_int_equal(rig_count(&rig, 0, REMOTE_REPEATS_CHANGED), 0);
-    rig_assert_complete(&rig, 0);
-    rig_close(&rig);
-}
-
-/* The second request is 1.0 and fails; the successor, which knows nothing of it, repeats it so. */
-static void a_successor_repeats_1_0_after_a_fallback(void **state)
-{
-    (void)state;
-    size_t failures = 0;
-    rig_open(&rig, 1, RING, 1);
-    rig_receive(&rig, 0, fail_first, &failures);
-    rig.remotes[0].protobuf_message = CONFIG_MESSAGE_AUTO;
-    rig.remotes[0].queue_config.min_backoff = rig.remotes[0].queue_config.max_backoff = 100;
-    receiver_know_no_v2(rig.receivers[0], 204);
-    rig_start(&rig);
-    scrape((struct scrape){.target = 1, .ms = T0, .lines = 5});
-    rig_run_until_requests(&rig, 1);
-    failures = 2;
-    rig_run_until_requests(&rig, 2);
-    rig_crash(&rig);
-    rig_drain(&rig);
-    assert_int_equal(receiver_request_count(rig.receivers[0]), 3);
-    assert_same_body(1, 2);
-    rig_assert_complete(&rig, 0);
-    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 5);
-    rig_close(&rig);
-}
-
-static int reserve_descriptors(void **state)
-{
-    (void)state;
-    rig_reserve_descriptors();
-    return 0;
 }
 
 int main(void)
@@ -648,12 +430,6 @@ int main(void)
         cmocka_unit_test(metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series),
         cmocka_unit_test(refused_metadata_is_dropped_and_failed_metadata_is_sent_again),
         cmocka_unit_test(metadata_of_targets_that_are_gone_is_forgotten),
-        cmocka_unit_test(auto_finds_out_and_sends_the_same_as_1_0),
-        cmocka_unit_test(auto_stays_with_2_0_where_it_is_understood),
-        cmocka_unit_test(explicit_2_0_counts_as_failed_what_nobody_says_is_written),
-        cmocka_unit_test(what_was_written_of_a_request_is_not_counted_as_failed),
-        cmocka_unit_test(a_successor_repeats_2_0_byte_by_byte),
-        cmocka_unit_test(a_successor_repeats_1_0_after_a_fallback),
     };
-    return cmocka_run_group_tests(tests, reserve_descriptors, NULL);
+    return cmocka_run_group_tests(tests, items_reserve_descriptors, NULL);
 }
