@@ -50,8 +50,10 @@ def assert_no_gap_and_no_marker(receiver, target, missing=1):
     assert all(STALE not in [*scrape.samples.values(), *scrape.report.values()]
                for scrape in stream.scrapes)
     numbers = [scrape.samples["n"] for scrape in stream.scrapes]
-    assert len(numbers) >= len(target.requests) - missing
-    assert numbers == sorted(set(numbers))
+    said = (f"arrived: {[(scrape.ts, scrape.samples) for scrape in stream.scrapes]}; requests: "
+            f"{[(q.number, q.connection, q.arrived) for q in target.requests]}")
+    assert len(numbers) >= len(target.requests) - missing, said
+    assert numbers == sorted(set(numbers)), said
 
 
 # ------------------------------------------------------------------------------------------- pages
