@@ -169,14 +169,22 @@ static void count_transfer(struct target *target)
     target->counted = *now;
 }
 
-static void run_pending(struct target *target)
+/*
+ * After a standstill a scrape and the next tick may fall into the same millisecond. Two scrapes of
+ * one timestamp are of no use to anybody: the second would be dropped as out of order.
+ */
+static void run_pending(struct target *target, int64_t last_ms)
 {
     int64_t due_ns = target->pending_due_ns;
     target->pending_due_ns = 0;
     if (due_ns == 0 || target->life != TARGET_ACTIVE || target->scraper->stopping)
         return;
     int64_t now_ns = target->scraper->schedule.wall_now();
-    scrape_due(&target->tick, due_ns, tick_timestamp(due_ns, now_ns, target->tick.interval_ns));
+    int64_t timestamp_ns = tick_timestamp(due_ns, now_ns, target->tick.interval_ns);
+    if (clock_ms_of_ns(timestamp_ns) == last_ms)
+        count(target->scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
+    else
+        scrape_due(&target->tick, due_ns, timestamp_ns);
 }
 
 /* A good body, of which not all could be put into the series table. */
@@ -190,6 +198,7 @@ static void finish(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
+    int64_t timestamp_ms = scrape->timestamp_ms;
     atomic_store_explicit(&scraper->slot->working_on, target->id, memory_order_relaxed);
     if (scrape->uses_body) {
         body_finish(&scrape->body);
@@ -212,7 +221,7 @@ static void finish(struct scrape *scrape)
     }
     put_back(scrape);
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
-    run_pending(target);
+    run_pending(target, timestamp_ms);
 }
 
 /* ---- the answer ---- */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes under test: output in files, bounded waits, nothing left running."""
+import contextlib
 import json
 import os
 import signal
@@ -32,6 +33,14 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def dead_port():
+    """A port of 127.0.0.1 that nobody else gets and that refuses connections."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
 
 
 def port_is_open(port, host="127.0.0.1"):

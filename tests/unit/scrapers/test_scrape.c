@@ -364,6 +364,21 @@ static void an_overrun_is_remembered_once(void **state)
     rig_free(rig);
 }
 
+static void two_ticks_of_one_millisecond_make_one_scrape(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_start(rig, 1, &ONE);
+    int64_t due_ns = (rig->now_ms - RIG_INTERVAL_MS) * 1000000;
+    scrape_due(&rig_target(rig, 1)->tick, due_ns, rig->now_ms * 1000000);
+    rig_finish(rig);
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPES), 1);
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_SKIPPED_MISSED), 1);
+    assert_int_equal(rig_counter(rig, COUNTER_SAMPLES_OUT_OF_ORDER), 0);
+    rig_free(rig);
+}
+
 static void a_quarantined_target_is_skipped(void **state)
 {
     (void)state;
@@ -424,6 +439,7 @@ int main(void)
     ADD(a_scrape_larger_than_half_the_ring_fails);
     ADD(large_scrapes_go_into_several_blocks);
     ADD(an_overrun_is_remembered_once);
+    ADD(two_ticks_of_one_millisecond_make_one_scrape);
     ADD(a_quarantined_target_is_skipped);
     ADD(time_that_goes_back_sends_nothing);
     ADD(a_full_series_table_keeps_what_was);
