@@ -182,7 +182,7 @@ static void run_pending(struct target *target, int64_t last_ms)
     int64_t now_ns = target->scraper->schedule.wall_now();
     int64_t timestamp_ns = tick_timestamp(due_ns, now_ns, target->tick.interval_ns);
     if (clock_ms_of_ns(timestamp_ns) == last_ms)
-        count(target->scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
+        scrape_count(target->scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
     else
         scrape_due(&target->tick, due_ns, timestamp_ns);
 }
