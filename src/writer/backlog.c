@@ -32,14 +32,20 @@ static bool is_plain(const char *name)
     return len > 0 && len < SPOOL_NAME_MAX;
 }
 
-void backlog_name(const char *name, const char *url, char ret_name[static SPOOL_NAME_MAX])
+void backlog_name(const struct config_remote *config, uint32_t twin,
+                  char ret_name[static SPOOL_NAME_MAX])
 {
+    const char *name = config->name;
+    const char *url = config->url;
     if (is_made_up(name))
         snprintf(ret_name, SPOOL_NAME_MAX, "url-%016" PRIx64, hash64(url, strlen(url), 0));
     else if (is_plain(name))
         snprintf(ret_name, SPOOL_NAME_MAX, "%s", name);
     else
         snprintf(ret_name, SPOOL_NAME_MAX, "name-%016" PRIx64, hash64(name, strlen(name), 0));
+    size_t len = strlen(ret_name);
+    if (twin > 0 && len + 8 < SPOOL_NAME_MAX)
+        snprintf(ret_name + len, SPOOL_NAME_MAX - len, ".%u", twin + 1);
 }
 
 /* ---- Counting ---- */
@@ -263,13 +269,13 @@ static void reconcile(struct backlog *backlog)
 }
 
 void backlog_open(struct backlog *backlog, struct delivery *delivery, struct remote *remote,
-                  int storage_fd, struct spool_limits limits)
+                  int storage_fd, uint32_t twin, struct spool_limits limits)
 {
     *backlog =
         (struct backlog){.is_there = storage_fd >= 0, .delivery = delivery, .remote = remote};
     if (backlog->is_there) {
         char name[SPOOL_NAME_MAX];
-        backlog_name(remote->config->name, remote->config->url, name);
+        backlog_name(remote->config, twin, name);
         spool_open(&backlog->spool, storage_fd, name, limits);
     }
     finish_note(backlog);

@@ -107,6 +107,20 @@ static void start_metadata(struct writer *writer, struct remote *remote)
     metadata_sender_init(remote->metadata, writer->loop, remote, &writer->metadata);
 }
 
+/* Remotes that only their settings tell apart are known by their order. */
+static uint32_t twins_before(const struct writer *writer, const struct remote *remote)
+{
+    char own[SPOOL_NAME_MAX];
+    char other[SPOOL_NAME_MAX];
+    uint32_t twins = 0;
+    backlog_name(remote->config, 0, own);
+    for (const struct remote *before = writer->remotes; before < remote; before++) {
+        backlog_name(before->config, 0, other);
+        twins += strcmp(own, other) == 0;
+    }
+    return twins;
+}
+
 static int start_remote(struct writer *writer, struct remote *remote, struct errctx *reterr)
 {
     int err = take_place(writer, remote);
@@ -115,6 +129,7 @@ static int start_remote(struct writer *writer, struct remote *remote, struct err
                        remote->config->name, err_text(err));
     const struct config_spool *spool = &writer->config->limpet.spool;
     backlog_open(&remote->backlog, &writer->delivery, remote, writer->storage_fd,
+                 twins_before(writer, remote),
                  (struct spool_limits){spool->max_bytes, spool->max_age});
     show_settings(remote);
     shards_start(writer, remote);

@@ -335,6 +335,33 @@ static void what_another_life_stored_is_delivered(void **state)
     rig_close(&rig);
 }
 
+/* Names that are made up change with any setting of the remote; the directory must not. */
+static void directories_are_named_so_that_they_are_found_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *url;
+        uint32_t twin;
+        const char *directory;
+    } cases[] = {
+        {"central", "http://a/", 0, "central"}, {"central", "http://b/", 0, "central"},
+        {"../up", "http://a/", 0, "name-"},     {"0a1b2c", "http://a/", 0, "url-"},
+        {"0a1b2c", "http://a/", 1, "url-"},
+    };
+    char names[sizeof cases / sizeof *cases][SPOOL_NAME_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config_remote remote = {.name = cases[i].name, .url = cases[i].url};
+        backlog_name(&remote, cases[i].twin, names[i]);
+        assert_memory_equal(names[i], cases[i].directory, strlen(cases[i].directory));
+        assert_null(strchr(names[i], '/'));
+    }
+    assert_string_not_equal(names[3], names[4]);
+    struct config_remote changed = {.name = "ffffff", .url = "http://a/"};
+    backlog_name(&changed, 0, names[0]);
+    assert_string_equal(names[0], names[3]);
+}
+
 /* ---- without one ---- */
 
 static void without_a_spool_a_remote_loses_its_oldest_alone(void **state)
@@ -388,6 +415,7 @@ int main(void)
         cmocka_unit_test(what_has_become_too_old_is_left_out_of_a_record),
         cmocka_unit_test(what_is_under_way_at_the_end_is_stored),
         cmocka_unit_test(what_another_life_stored_is_delivered),
+        cmocka_unit_test(directories_are_named_so_that_they_are_found_again),
         cmocka_unit_test(without_a_spool_a_remote_loses_its_oldest_alone),
         cmocka_unit_test(without_a_spool_half_of_a_ring_is_kept),
     };
