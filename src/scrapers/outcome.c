@@ -114,6 +114,9 @@ static void note_before(struct outcome *outcome, const struct outcome_input *inp
     uint32_t tracked = input->before.layout;
     uint32_t stamped = input->before.stamped;
     struct refmap *before = &outcome->before;
+    /* They are remembered for longer than a series counts as known: only after a new start, when
+       nothing else is, they are taken for such. */
+    uint32_t remembered = input->known == NULL ? BEFORE_KNOWN : 0;
     refmap_reset(before, (size_t)count_of(store, known) + count_of(store, tracked) +
                              count_of(store, stamped));
     if (known != 0)
@@ -124,7 +127,7 @@ static void note_before(struct outcome *outcome, const struct outcome_input *inp
                    BEFORE_KNOWN | BEFORE_TRACKED);
     for (uint32_t i = 0; i < count_of(store, stamped); i++)
         *refmap_at(before, series_stamped_lines(store, stamped)[i]) |=
-            BEFORE_KNOWN | BEFORE_STAMPED | i << BEFORE_SHIFT;
+            remembered | BEFORE_STAMPED | i << BEFORE_SHIFT;
 }
 
 static uint32_t flags_before(const struct outcome *outcome, uint32_t line)

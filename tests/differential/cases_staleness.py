@@ -45,6 +45,19 @@ CASES = {
         lines(MANY), lines(MANY[:399], 2) + b"!\n" + lines(MANY[400:], 2), lines(MANY, 3), b""),
     "parse error after an empty body": same(ABC, b"", b"a 1\n!\n", ABC),
     "bad label in the middle": same(ABC, b'a 2\nb{x="1",x="2"} 1\nc 2\n', ABC, scrapes=4),
+    "series added after a parse error": differs(
+        "older: in 2.42 what a failed scrape had seen is known for a scrape longer",
+        [good(ALL, 3), bad(counts=(3, 3, 0)), good({"a": 1, "b": "stale", "c": "stale"}, 0, 1), good(ALL, 2)],
+        ABC, ABC + b"!\n", A, ABC),
+    "series added after a series of failures": differs(
+        "deviation: what was only in a scrape that failed is forgotten with the next one",
+        [good({"a": 1, "x": 1}, 2), good({"a": 1, "x": "stale"}, 0, 1), bad(counts=(2, 2, 1)), bad("a", "x"),
+         good({"a": 1, "x": 1}, 1)],
+        b"a 1\nx 1\n", A, b"a 1\nx 1\n!\n", DOWN, b"a 1\nx 1\n"),
+    "a series with a timestamp returns": same(
+        at(("a", 1, 0)) + b"b 1\n", b"b 2\n", b"b 3\n", at(("a", 4, 1000)) + b"b 4\n", b"b 5\n"),
+    "a negative zero": differs(
+        "deviation: Prometheus' encoder leaves out a zero, its sign too", [good({"a": -0.0}, 1)], b"a -0\n"),
     "values that look like markers": same(b"a NaN\nb nan\n", b"a NaN\nb 1\n", b"b NaN\n"),
     "one spelling for another": differs(
         "deviation: a spelling of known labels is no series added",

@@ -58,6 +58,7 @@ class Case:
     own: dict = None  # with want: {series: [(ms, value), ...]}
     none: bool = False  # nothing is scraped
     exemplars: bool = False  # they are compared, too
+    ignored: str = None  # a report series that is not compared
     every: bool = False  # what kinds of requests come is compared, not only the first one
     asks: str = None  # the request's method and target, where Prometheus 2.42 asks otherwise
 
@@ -288,10 +289,11 @@ def run_both(cases, tmp_path_factory):
 # ------------------------------------------------------------------------------------- comparing
 
 
-def shown(outcome, count):
+def shown(outcome, count, ignored=None):
     """What is compared: of each scrape its samples, and its report series but the duration."""
     scrapes = outcome.scrapes[:count] + outcome.others[:count]
-    return [(scrape.samples, scrape.report) for scrape in scrapes]
+    return [(scrape.samples, {name: value for name, value in scrape.report.items() if name != ignored})
+            for scrape in scrapes]
 
 
 def usual(scrapes):
@@ -319,7 +321,7 @@ def compare(what, mine, theirs):
 def difference(case, limpet, prometheus):
     """"" if limpet does what it has to."""
     if case.want is SAME:
-        return (compare("scrape", shown(limpet, case.count), shown(prometheus, case.count))
+        return (compare("scrape", shown(limpet, case.count, case.ignored), shown(prometheus, case.count, case.ignored))
                 or compare("own timestamps", sorted(limpet.own.items()), sorted(prometheus.own.items()))
                 or (case.exemplars and compare("exemplars", sorted(limpet.exemplars.items()),
                                                sorted(prometheus.exemplars.items()))) or "")
