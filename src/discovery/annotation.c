@@ -33,6 +33,11 @@ void annotation_complain(struct annotation_listener *listener, enum annotation_r
     listener->problem(listener, &problem);
 }
 
+bool annotation_is_ours(struct slice key)
+{
+    return key.len > sizeof(PREFIX) - 1 && memcmp(key.ptr, PREFIX, sizeof(PREFIX) - 1) == 0;
+}
+
 bool annotation_wants_scrape(struct slice record)
 {
     return slice_is(get(record, PREFIX "scrape"), "true");

@@ -20,7 +20,7 @@ enum annotation_reason {
     ANNOTATION_NO_CONTAINER, /* the pod has no such container, or it has ended */
     ANNOTATION_NO_ADDRESS,   /* the pod has none yet */
     ANNOTATION_FINISHED,     /* the pod's phase is Succeeded or Failed */
-    ANNOTATION_NO_SELECTOR,  /* the service has none */
+    ANNOTATION_NO_ENDPOINT,  /* the service has no selector and no endpoints */
     ANNOTATION_NO_POD,       /* its selector matches no pod that is known here */
     ANNOTATION_BAD_VALUE,    /* an interval, time-out or limit that is none: the job's holds */
     ANNOTATION_CLAMPED,      /* one beyond the configured bounds: the bound holds */
@@ -57,6 +57,9 @@ struct annotations {
     int64_t timeout_ms;
     int64_t sample_limit;
 };
+
+/* Whether the key of an annotation is one of those that are read here. */
+bool annotation_is_ours(struct slice key);
 
 /* Whether prometheus.io/scrape is exactly "true". */
 bool annotation_wants_scrape(struct slice record);

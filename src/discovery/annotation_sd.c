@@ -5,26 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/grow.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "discovery/annotation_targets.h"
-#include "discovery/kube_watch.h"
+#include "discovery/kube_watches.h"
 #include "shm/slot.h"
 
-/* One of the watches. */
-struct part {
-    struct kube_watch_user user;
-    struct annotation_sd *owner;
-    struct kube_watch *watch;
-};
+/*
+ * Services without selector whose EndpointSlices are watched. Anybody may make such services, and
+ * each costs the API server a watch.
+ */
+#define SLICES_MAX 64
 
-/* Those of a kind, and their stores, which are looked up again for each use. */
-struct parts {
-    struct part **items;
-    const struct kube_store **stores;
+/* How long the first targets wait for slices that are not known: they may be forbidden. */
+#define SLICES_WAIT_NS (10 * NS_PER_S)
+
+/* Stores, which are looked up again for each use. */
+struct stores {
+    const struct kube_store **items;
     size_t len;
+    size_t room;
 };
 
 /* Hashes of what the log has said, so that it says it once while it holds. */
@@ -37,108 +40,185 @@ struct said {
 struct annotation_sd {
     struct source source;
     const struct config_annotation_sd *config;
-    struct parts pods;
-    struct parts services;
-    uint64_t problems[ANNOTATION_REASONS]; /* as they are counted now */
-    struct said said;                      /* sorted */
+    struct kube_watches watches; /* of pods and services */
+    struct kube_part *slices[SLICES_MAX];
+    size_t slice_count;
+    bool complete;         /* slices were known, or not, once: there are targets from then on */
+    int64_t waiting_since; /* for slices; 0: not yet */
+    struct stores pods, services, endpoints; /* for a walk */
+    uint64_t problems[ANNOTATION_REASONS];   /* as they are counted now */
+    struct said said;                        /* sorted */
     bool review_wanted;
-    bool broken; /* there is no server to ask */
 };
 
-#define OWNER(pointer) ((struct annotation_sd *)(void *)(uintptr_t)(pointer))
+#define OWNER(pointer, member)                                                                     \
+    ((struct annotation_sd *)(void *)((char *)(uintptr_t)(pointer)-offsetof(struct annotation_sd,  \
+                                                                            member)))
 
-/* ---- Watches ---- */
+/* ---- EndpointSlices of services without selector ---- */
 
-static void changed(struct kube_watch_user *user)
+static bool needs_slices(struct slice service)
 {
-    struct part *part = (struct part *)(void *)((char *)user - offsetof(struct part, user));
-    part->owner->review_wanted = true;
-    source_changed(&part->owner->source);
+    return annotation_wants_scrape(service) && kube_record_count(service, KUBE_SELECTOR) == 0 &&
+           !slice_is(kube_record_get(service, KUBE_TYPE), "ExternalName");
 }
 
-static int add_watch(struct annotation_sd *sd, struct kube_access *access, struct parts *parts,
-                     const char *ns, struct errctx *reterr)
+static const char slice_label[] = "kubernetes.io/service-name=";
+
+static bool is_for(const struct kube_part *part, struct slice ns, struct slice name)
 {
-    const char *node = sd->source.host->node;
-    struct strbuf field = STRBUF_GROWING;
-    strbuf_adds(&field, "");
-    if (parts == &sd->pods && node != NULL)
-        strbuf_addf(&field, "spec.nodeName=%s", node);
-    const struct kube_wanted wanted = {.kind = parts == &sd->pods ? KUBE_PODS : KUBE_SERVICES,
-                                       .ns = ns,
-                                       .label = "",
-                                       .field = field.text};
-    struct part *part = calloc(1, sizeof(*part));
-    parts->items = (struct part **)realloc(parts->items, (parts->len + 1) * sizeof(part));
-    parts->stores = (const struct kube_store **)realloc(parts->stores,
-                                                        (parts->len + 1) * sizeof(*parts->stores));
-    check(part != NULL && parts->items != NULL && parts->stores != NULL);
-    *part = (struct part){.user = {.changed = changed}, .owner = sd};
-    int err = kube_watch_open(sd->source.host, access, &wanted, &part->user, &part->watch, reterr);
-    if (err == 0)
-        parts->items[parts->len++] = part;
-    else
-        free(part);
-    strbuf_fini(&field);
-    return err;
+    const struct kube_wanted *wanted = kube_watch_wanted(part->watch);
+    return slice_is(ns, wanted->ns) && slice_is(name, wanted->label + sizeof(slice_label) - 1);
 }
 
-static int add_namespaced(struct annotation_sd *sd, struct kube_access *access, struct parts *parts,
-                          struct errctx *reterr)
+static bool is_watched(const struct annotation_sd *sd, struct slice ns, struct slice name)
 {
-    const struct config_kube_namespaces *namespaces = &sd->config->namespaces;
-    int err = 0;
-    if (namespaces->own_namespace && access->own_namespace[0] == '\0')
-        return err_set(reterr, ERR_CONFIG,
-                       "own_namespace: the namespace file of the service account is missing");
-    if (namespaces->own_namespace)
-        err = add_watch(sd, access, parts, access->own_namespace, reterr);
-    for (size_t i = 0; err == 0 && i < namespaces->names.len; i++)
-        err = add_watch(sd, access, parts, namespaces->names.items[i], reterr);
-    if (err == 0 && !namespaces->own_namespace && namespaces->names.len == 0)
-        err = add_watch(sd, access, parts, "", reterr);
-    return err;
+    for (size_t i = 0; i < sd->slice_count; i++) {
+        if (is_for(sd->slices[i], ns, name))
+            return true;
+    }
+    return false;
 }
 
-static int add_watches(struct annotation_sd *sd, struct errctx *reterr)
+static void watch_slices(struct annotation_sd *sd, struct slice service)
 {
-    const struct config_kubernetes_sd server = {.api_server = sd->config->api_server,
-                                                .kubeconfig_file = sd->config->kubeconfig_file,
-                                                .http = sd->config->http};
-    struct kube_access *access;
-    int err = kube_access_new(&server, &access, reterr);
-    if (err != 0)
-        return err;
-    err = add_namespaced(sd, access, &sd->pods, reterr);
-    if (err == 0 && sd->config->services)
-        err = add_namespaced(sd, access, &sd->services, reterr);
-    kube_access_unref(access);
-    return err;
+    struct errctx why;
+    struct arena arena = {0};
+    struct strbuf label = STRBUF_GROWING;
+    struct slice ns = kube_record_get(service, KUBE_NAMESPACE);
+    struct slice name = kube_record_get(service, KUBE_NAME);
+    if (sd->slice_count == SLICES_MAX || is_watched(sd, ns, name))
+        return;
+    strbuf_addf(&label, "%s%.*s", slice_label, SLICE_ARG(name));
+    const struct kube_wanted wanted = {.kind = KUBE_ENDPOINTSLICES,
+                                       .ns = arena_copy(&arena, ns.ptr, ns.len),
+                                       .label = label.text,
+                                       .field = ""};
+    if (kube_watches_open_part(&sd->watches, &wanted, &sd->slices[sd->slice_count], &why) == 0)
+        sd->slice_count++;
+    strbuf_fini(&label);
+    arena_fini(&arena);
 }
 
-static bool are_known(const struct parts *parts)
+/* The next annotated service without selector; NULL first, NULL at the end. */
+static const struct kube_object *next_without_selector(const struct kube_store *store,
+                                                       const struct kube_object *object)
 {
-    for (size_t i = 0; i < parts->len; i++) {
-        if (!kube_watch_is_known(parts->items[i]->watch))
+    do
+        object = kube_store_next(store, object);
+    while (object != NULL && !needs_slices(kube_object_record(object)));
+    return object;
+}
+
+static bool are_slices_known(const struct annotation_sd *sd)
+{
+    for (size_t i = 0; i < sd->slice_count; i++) {
+        if (!kube_watch_is_known(sd->slices[i]->watch))
             return false;
     }
     return true;
 }
 
-static void look_up(const struct parts *parts)
+/* Watches what is not watched yet; never closes anything, for a watch may be on the stack. */
+static void look_for_slices(struct annotation_sd *sd)
 {
-    for (size_t i = 0; i < parts->len; i++)
-        parts->stores[i] = kube_watch_store(parts->items[i]->watch);
+    for (size_t i = 0; i < sd->watches.len; i++) {
+        const struct kube_part *part = sd->watches.parts[i];
+        const struct kube_store *store = kube_watch_store(part->watch);
+        const struct kube_object *object = NULL;
+        while (part->kind == KUBE_SERVICES && sd->config->services &&
+               (object = next_without_selector(store, object)) != NULL)
+            watch_slices(sd, kube_object_record(object));
+    }
 }
 
-static void free_parts(struct parts *parts)
+static bool is_slice_needed(const struct annotation_sd *sd, const struct kube_part *slices)
 {
-    for (size_t i = 0; i < parts->len; i++) {
-        kube_watch_close(parts->items[i]->watch, &parts->items[i]->user);
-        free(parts->items[i]);
+    const struct kube_wanted *wanted = kube_watch_wanted(slices->watch);
+    struct slice ns = slice_of(wanted->ns);
+    struct slice name = slice_of(wanted->label + sizeof(slice_label) - 1);
+    for (size_t i = 0; i < sd->watches.len; i++) {
+        const struct kube_part *part = sd->watches.parts[i];
+        if (part->kind != KUBE_SERVICES)
+            continue;
+        struct slice service = kube_store_find(kube_watch_store(part->watch), ns, name);
+        if (service.len > 0 && needs_slices(service))
+            return true;
     }
-    free(parts->items);
-    free((void *)parts->stores);
+    return false;
+}
+
+static void close_slices(struct annotation_sd *sd, bool all)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < sd->slice_count; i++) {
+        if (!all && is_slice_needed(sd, sd->slices[i]))
+            sd->slices[kept++] = sd->slices[i];
+        else
+            kube_watches_close_part(sd->slices[i]);
+    }
+    sd->slice_count = kept;
+}
+
+/* ---- Watches ---- */
+
+static int add_watches(struct kube_watches *watches, struct errctx *reterr)
+{
+    const struct annotation_sd *sd = OWNER(watches, watches);
+    const char *node = sd->source.host->node;
+    struct strbuf field = STRBUF_GROWING;
+    strbuf_adds(&field, "");
+    if (node != NULL)
+        strbuf_addf(&field, "spec.nodeName=%s", node);
+    int err = kube_watches_add(watches, KUBE_PODS, "", field.text, reterr);
+    if (err == 0 && sd->config->services)
+        err = kube_watches_add(watches, KUBE_SERVICES, "", "", reterr);
+    strbuf_fini(&field);
+    return err;
+}
+
+/* Whether there are targets at all: from the moment on at which all is known once. */
+static void settle(struct annotation_sd *sd, int64_t now_mono_ns)
+{
+    if (sd->complete || !kube_watches_are_known(&sd->watches))
+        return;
+    if (sd->waiting_since == 0)
+        sd->waiting_since = now_mono_ns;
+    sd->complete = are_slices_known(sd) || now_mono_ns - sd->waiting_since >= SLICES_WAIT_NS;
+    if (sd->complete)
+        source_changed(&sd->source);
+}
+
+static void changed(struct kube_watches *watches, enum kube_kind kind)
+{
+    struct annotation_sd *sd = OWNER(watches, watches);
+    sd->review_wanted = true;
+    if (kind == KUBE_SERVICES)
+        look_for_slices(sd);
+    settle(sd, clock_mono_ns());
+    source_changed(&sd->source);
+}
+
+static const struct kube_watches_owner owner = {add_watches, changed};
+
+static void add_store(struct stores *stores, const struct kube_part *part)
+{
+    stores->items = (const struct kube_store **)grow_for_one((void *)stores->items, stores->len,
+                                                             &stores->room, sizeof(*stores->items));
+    stores->items[stores->len++] = kube_watch_store(part->watch);
+}
+
+static struct annotation_world world_of(struct annotation_sd *sd)
+{
+    sd->pods.len = sd->services.len = sd->endpoints.len = 0;
+    for (size_t i = 0; i < sd->watches.len; i++)
+        add_store(sd->watches.parts[i]->kind == KUBE_PODS ? &sd->pods : &sd->services,
+                  sd->watches.parts[i]);
+    for (size_t i = 0; i < sd->slice_count; i++)
+        add_store(&sd->endpoints, sd->slices[i]);
+    return (struct annotation_world){sd->config,         sd->pods.items,   sd->pods.len,
+                                     sd->services.items, sd->services.len, sd->endpoints.items,
+                                     sd->endpoints.len};
 }
 
 /* ---- Problems ---- */
@@ -175,8 +255,8 @@ static void log_problem(enum kube_kind kind, struct slice record, const char *te
 /* That a service has no pods on this node is how it is; that a pod has ended or starts, too. */
 static bool is_news(enum annotation_reason reason)
 {
-    return reason != ANNOTATION_NO_POD && reason != ANNOTATION_FINISHED &&
-           reason != ANNOTATION_NO_ADDRESS;
+    return reason != ANNOTATION_NO_POD && reason != ANNOTATION_NO_ENDPOINT &&
+           reason != ANNOTATION_FINISHED && reason != ANNOTATION_NO_ADDRESS;
 }
 
 static void on_problem(struct annotation_review *base, enum kube_kind kind, struct slice record,
@@ -207,7 +287,7 @@ static void count_problems(struct annotation_sd *sd, const uint64_t problems[ANN
         [ANNOTATION_NO_CONTAINER] = COUNTER_ANNOTATION_NO_CONTAINER,
         [ANNOTATION_NO_ADDRESS] = COUNTER_ANNOTATION_NO_ADDRESS,
         [ANNOTATION_FINISHED] = COUNTER_ANNOTATION_FINISHED,
-        [ANNOTATION_NO_SELECTOR] = COUNTER_ANNOTATION_NO_SELECTOR,
+        [ANNOTATION_NO_ENDPOINT] = COUNTER_ANNOTATION_NO_ENDPOINT,
         [ANNOTATION_NO_POD] = COUNTER_ANNOTATION_NO_POD,
         [ANNOTATION_BAD_VALUE] = COUNTER_ANNOTATION_BAD_VALUE,
         [ANNOTATION_CLAMPED] = COUNTER_ANNOTATION_CLAMPED,
@@ -218,28 +298,15 @@ static void count_problems(struct annotation_sd *sd, const uint64_t problems[ANN
     }
 }
 
-static struct annotation_world world_of(const struct annotation_sd *sd)
-{
-    look_up(&sd->pods);
-    look_up(&sd->services);
-    return (struct annotation_world){sd->config, sd->pods.stores, sd->pods.len, sd->services.stores,
-                                     sd->services.len};
-}
-
 static bool is_known(const struct source *source)
 {
-    const struct annotation_sd *sd = OWNER(source);
-    return !sd->broken && are_known(&sd->pods) && are_known(&sd->services);
+    const struct annotation_sd *sd = OWNER(source, source);
+    return sd->complete && kube_watches_are_known(&sd->watches);
 }
 
-static void poll_source(struct source *source, int64_t now_mono_ns, bool files_changed)
+static void review(struct annotation_sd *sd)
 {
-    struct annotation_sd *sd = OWNER(source);
     struct review review = {.review.problem = on_problem, .sd = sd};
-    (void)now_mono_ns;
-    (void)files_changed;
-    if (!sd->review_wanted || !is_known(source))
-        return;
     const struct annotation_world world = world_of(sd);
     (void)annotation_targets_walk(&world, NULL, &review.review);
     count_problems(sd, review.problems);
@@ -250,24 +317,39 @@ static void poll_source(struct source *source, int64_t now_mono_ns, bool files_c
     sd->review_wanted = false;
 }
 
+static void poll_source(struct source *source, int64_t now_mono_ns, bool files_changed)
+{
+    struct annotation_sd *sd = OWNER(source, source);
+    (void)files_changed;
+    kube_watches_poll(&sd->watches, now_mono_ns);
+    settle(sd, now_mono_ns);
+    if (!sd->review_wanted || !is_known(source))
+        return;
+    close_slices(sd, false);
+    look_for_slices(sd); /* there may be room now */
+    review(sd);
+}
+
 /* ---- As a source ---- */
 
 static int walk(const struct source *source, struct source_visit *visit)
 {
-    const struct annotation_sd *sd = OWNER(source);
     if (!is_known(source))
         return 0;
-    const struct annotation_world world = world_of(sd);
+    const struct annotation_world world = world_of(OWNER(source, source));
     return annotation_targets_walk(&world, visit, NULL);
 }
 
 static void free_source(struct source *source)
 {
     static const uint64_t none[ANNOTATION_REASONS];
-    struct annotation_sd *sd = OWNER(source);
+    struct annotation_sd *sd = OWNER(source, source);
     count_problems(sd, none);
-    free_parts(&sd->pods);
-    free_parts(&sd->services);
+    close_slices(sd, true);
+    kube_watches_fini(&sd->watches);
+    free((void *)sd->pods.items);
+    free((void *)sd->services.items);
+    free((void *)sd->endpoints.items);
     free(sd->said.items);
     free(sd);
 }
@@ -283,16 +365,14 @@ static const struct source_class class = {
 struct source *annotation_sd_new(struct source_host *host,
                                  const struct config_annotation_sd *config)
 {
-    struct errctx why;
+    const struct config_kubernetes_sd server = {.api_server = config->api_server,
+                                                .kubeconfig_file = config->kubeconfig_file,
+                                                .http = config->http,
+                                                .namespaces = config->namespaces};
     struct annotation_sd *sd = calloc(1, sizeof(*sd));
     check(sd != NULL);
     sd->source = (struct source){&class, host};
     sd->config = config;
-    if (add_watches(sd, &why) != 0) {
-        sd->broken = true;
-        log_error(MSG("annotation_discovery: no targets from here until the configuration is "
-                      "loaded again"),
-                  STR("err", why.text));
-    }
+    kube_watches_open(&sd->watches, host, &owner, &server, clock_mono_ns());
     return &sd->source;
 }

@@ -4,84 +4,9 @@
 #include <stdlib.h>
 
 #include "base/grow.h"
-#include "base/hash.h"
-#include "discovery/annotation_request.h"
-#include "discovery/kube_private.h"
+#include "discovery/annotation_private.h"
 
-/* Records in the order of namespace and name. */
-struct records {
-    struct slice *items;
-    size_t len;
-    size_t room;
-};
-
-/* Hashes of URLs. */
-struct hash_set {
-    uint64_t *slots; /* 0: free */
-    size_t slot_count;
-    size_t used;
-};
-
-struct walker {
-    const struct annotation_world *world;
-    struct source_visit *visit;
-    struct annotation_review *review;
-    struct annotation_listener listener;
-    struct records pods;
-    struct records services;
-    struct hash_set urls;
-    struct arena arena; /* of one object */
-    struct label_set labels;
-    /* The object that is looked at. */
-    enum kube_kind kind;
-    struct slice object;
-    struct annotations annotations;
-};
-
-/* A port of a pod that may become a target. */
-struct place {
-    struct slice pod;
-    struct slice container;
-    struct slice number;
-    struct slice port_name;
-    const struct annotation_port *wanted; /* with a path of its own; or NULL */
-};
-
-/* ---- Sets ---- */
-
-static void grow_hash_set(struct hash_set *set)
-{
-    struct hash_set larger = {.slot_count = set->slot_count == 0 ? 64 : 2 * set->slot_count};
-    larger.slots = calloc(larger.slot_count, sizeof(*larger.slots));
-    check(larger.slots != NULL);
-    for (size_t i = 0; i < set->slot_count; i++) {
-        uint64_t hash = set->slots[i];
-        size_t at = hash & (larger.slot_count - 1);
-        while (hash != 0 && larger.slots[at] != 0)
-            at = (at + 1) & (larger.slot_count - 1);
-        if (hash != 0)
-            larger.slots[at] = hash;
-    }
-    larger.used = set->used;
-    free(set->slots);
-    *set = larger;
-}
-
-/* False: it was there. */
-static bool add_hash(struct hash_set *set, uint64_t hash)
-{
-    hash += hash == 0;
-    if (2 * set->used >= set->slot_count)
-        grow_hash_set(set);
-    size_t at = hash & (set->slot_count - 1);
-    while (set->slots[at] != 0 && set->slots[at] != hash)
-        at = (at + 1) & (set->slot_count - 1);
-    if (set->slots[at] == hash)
-        return false;
-    set->slots[at] = hash;
-    set->used++;
-    return true;
-}
+/* ---- Records ---- */
 
 static int compare_records(const void *a, const void *b)
 {
@@ -93,8 +18,8 @@ static int compare_records(const void *a, const void *b)
                                       kube_record_get(*right, KUBE_NAME));
 }
 
-static void collect(struct records *records, const struct kube_store *const *stores, size_t count,
-                    bool annotated_only)
+static void collect(struct annotation_records *records, const struct kube_store *const *stores,
+                    size_t count, bool annotated_only)
 {
     for (size_t i = 0; i < count; i++) {
         const struct kube_object *object = NULL;
@@ -109,103 +34,6 @@ static void collect(struct records *records, const struct kube_store *const *sto
     }
     if (records->len > 0)
         qsort(records->items, records->len, sizeof(struct slice), compare_records);
-}
-
-/* ---- Labels ---- */
-
-static void put(struct walker *walker, const char *name, struct slice value)
-{
-    if (value.len > 0)
-        label_set_put(&walker->labels, slice_of(name), value);
-}
-
-/* "app.kubernetes.io/name" to "app_kubernetes_io_name". */
-static struct slice plain_name(struct arena *arena, struct slice key)
-{
-    const size_t prefix = sizeof("__meta_kubernetes_") - 1;
-    struct slice name = kube_meta_name(arena, "", "", key);
-    return slice_make(name.ptr + prefix, name.len - prefix);
-}
-
-static void put_pod_labels(struct walker *walker, struct slice pod)
-{
-    const struct config_strings *keys = &walker->world->config->pod_labels;
-    for (size_t i = 0; i < keys->len; i++) {
-        struct slice key = slice_of(keys->items[i]);
-        struct slice value = kube_record_get_key(pod, KUBE_LABEL, key);
-        if (value.len > 0)
-            label_set_put(&walker->labels, plain_name(&walker->arena, key), value);
-    }
-}
-
-static void put_job(struct walker *walker, struct slice pod)
-{
-    struct slice name =
-        kube_record_get_key(pod, KUBE_LABEL, SLICE_LITERAL("app.kubernetes.io/name"));
-    if (walker->world->config->job_from_name && name.len > 0)
-        put(walker, "job", name);
-    else
-        put(walker, "job",
-            walker->kind == KUBE_SERVICES ? SLICE_LITERAL("kubernetes-services")
-                                          : SLICE_LITERAL("kubernetes-pods"));
-}
-
-/* What it is. The allowed labels of the pod go first: they do not hide limpet's own. */
-static void put_names(struct walker *walker, const struct place *place)
-{
-    put_pod_labels(walker, place->pod);
-    put_job(walker, place->pod);
-    put(walker, "namespace", kube_record_get(place->pod, KUBE_NAMESPACE));
-    put(walker, "pod", kube_record_get(place->pod, KUBE_NAME));
-    put(walker, "container", place->container);
-    put(walker, "node", kube_record_get(place->pod, KUBE_NODE_NAME));
-    if (walker->kind == KUBE_SERVICES)
-        put(walker, "service", kube_record_get(walker->object, KUBE_NAME));
-}
-
-/* For relabel_configs: as role pod has them, and those of the service. */
-static void put_meta(struct walker *walker, const struct place *place)
-{
-    struct label_set *labels = &walker->labels;
-    label_set_put(labels, KUBE_META("namespace"), kube_record_get(place->pod, KUBE_NAMESPACE));
-    kube_labels_put_pod(labels, &walker->arena, place->pod);
-    label_set_put(labels, KUBE_META("pod_container_name"), place->container);
-    label_set_put(labels, KUBE_META("pod_container_port_name"), place->port_name);
-    label_set_put(labels, KUBE_META("pod_container_port_number"), place->number);
-    if (walker->kind == KUBE_SERVICES)
-        kube_labels_put_meta(labels, &walker->arena, "service", walker->object, true);
-}
-
-/* ---- One target ---- */
-
-static uint64_t url_hash(const struct walker *walker, struct slice address)
-{
-    static const char prefix[] = "__param_";
-    const struct label_set *labels = &walker->labels;
-    uint64_t hash = hash64(address.ptr, address.len, 0);
-    for (size_t i = 0; i < labels->count; i++) {
-        struct slice name = labels->labels[i].name, value = labels->labels[i].value;
-        bool param =
-            name.len >= sizeof(prefix) - 1 && memcmp(name.ptr, prefix, sizeof(prefix) - 1) == 0;
-        if (!param && !slice_is(name, "__scheme__") && !slice_is(name, "__metrics_path__"))
-            continue;
-        hash = hash64(name.ptr, name.len, hash);
-        hash = hash64(value.ptr, value.len, hash);
-    }
-    return hash;
-}
-
-static int give(struct walker *walker, const struct place *place)
-{
-    struct slice ip = kube_record_get(place->pod, KUBE_POD_IP);
-    struct slice address = source_address(&walker->arena, ip, place->number);
-    label_set_clear(&walker->labels);
-    annotation_put_request(&walker->labels, &walker->arena, &walker->annotations, place->wanted);
-    if (!add_hash(&walker->urls, url_hash(walker, address)) || walker->visit == NULL)
-        return 0;
-    put_names(walker, place);
-    put_meta(walker, place);
-    return walker->visit->target(walker->visit, address, &walker->labels);
 }
 
 /* ---- Pods ---- */
@@ -238,15 +66,15 @@ static bool is_in_mesh(struct slice pod)
         kube_record_get_key(pod, KUBE_LABEL, SLICE_LITERAL("security.istio.io/tlsMode")), "istio");
 }
 
-static bool is_meant(const struct walker *walker, struct slice pod)
+bool annotation_is_meant(const struct annotation_walker *walker, struct slice pod)
 {
     enum config_mesh mesh = walker->world->config->mesh;
     return mesh == CONFIG_MESH_ANY || is_in_mesh(pod) == (mesh == CONFIG_MESH_INSIDE);
 }
 
 /* The next container that may be scraped: not ended, and of the annotated name if there is one. */
-static bool next_container(const struct walker *walker, struct slice pod, struct slice *rest,
-                           struct slice *ret_name, struct slice *ret_inner)
+static bool next_container(const struct annotation_walker *walker, struct slice pod,
+                           struct slice *rest, struct slice *ret_name, struct slice *ret_inner)
 {
     struct slice wanted = walker->annotations.container;
     struct kube_entry container;
@@ -260,7 +88,8 @@ static bool next_container(const struct walker *walker, struct slice pod, struct
 }
 
 /* The declared port with this name, or else number; the last place to look for what `text` is. */
-static bool find_port(const struct walker *walker, struct slice text, struct place *place)
+static bool find_port(const struct annotation_walker *walker, struct slice text,
+                      struct annotation_place *place)
 {
     struct slice rest = place->pod, name, ports;
     struct kube_entry port;
@@ -280,7 +109,8 @@ static bool find_port(const struct walker *walker, struct slice text, struct pla
 }
 
 /* A number need not be declared: its container is the annotated one, or the pod's only one. */
-static bool settle_number(const struct walker *walker, struct slice text, struct place *place)
+static bool settle_number(const struct annotation_walker *walker, struct slice text,
+                          struct annotation_place *place)
 {
     uint16_t number;
     struct slice rest = place->pod, name, ports;
@@ -295,37 +125,43 @@ static bool settle_number(const struct walker *walker, struct slice text, struct
     return true;
 }
 
-static bool settle_port(const struct walker *walker, struct slice text, struct place *place)
+static bool settle_port(const struct annotation_walker *walker, struct slice text,
+                        struct annotation_place *place)
 {
     return find_port(walker, text, place) || settle_number(walker, text, place);
 }
 
-static int give_declared(struct walker *walker, struct slice pod, bool *ret_any)
+static int give_declared(struct annotation_walker *walker, struct slice pod, bool *ret_any)
 {
     struct slice rest = pod, name, ports;
     struct kube_entry port;
     int err = 0;
     while (err == 0 && next_container(walker, pod, &rest, &name, &ports)) {
         while (err == 0 && kube_record_find(&ports, KUBE_PORT, &port)) {
-            const struct place place = {pod, name, kube_record_get(port.inner, KUBE_NUMBER),
-                                        kube_record_get(port.inner, KUBE_NAME), NULL};
+            const struct annotation_place place = {
+                .ip = kube_record_get(pod, KUBE_POD_IP),
+                .number = kube_record_get(port.inner, KUBE_NUMBER),
+                .pod = pod,
+                .container = name,
+                .port_name = kube_record_get(port.inner, KUBE_NAME)};
             if (!is_tcp(&port))
                 continue;
             *ret_any = true;
-            err = give(walker, &place);
+            err = annotation_give(walker, &place);
         }
     }
     return err;
 }
 
-static int give_wanted(struct walker *walker, struct slice pod)
+static int give_wanted(struct annotation_walker *walker, struct slice pod)
 {
     const struct annotations *annotations = &walker->annotations;
     int err = 0;
     for (size_t i = 0; err == 0 && i < annotations->port_count; i++) {
-        struct place place = {.pod = pod, .wanted = &annotations->ports[i]};
+        struct annotation_place place = {
+            .ip = kube_record_get(pod, KUBE_POD_IP), .pod = pod, .wanted = &annotations->ports[i]};
         if (settle_port(walker, annotations->ports[i].port, &place))
-            err = give(walker, &place);
+            err = annotation_give(walker, &place);
         else
             annotation_complain(&walker->listener, ANNOTATION_BAD_PORT,
                                 "no container of the pod has a port of the name \"%.*s\"",
@@ -335,7 +171,7 @@ static int give_wanted(struct walker *walker, struct slice pod)
 }
 
 /* False: it can have no target, which was said. */
-static bool check_pod(struct walker *walker, struct slice pod)
+static bool check_pod(struct annotation_walker *walker, struct slice pod)
 {
     struct annotation_listener *listener = &walker->listener;
     struct slice rest = pod, name, ports;
@@ -359,10 +195,10 @@ static bool check_pod(struct walker *walker, struct slice pod)
     return true;
 }
 
-static int walk_pod(struct walker *walker, struct slice pod)
+static int walk_pod(struct annotation_walker *walker, struct slice pod)
 {
     bool any = false;
-    if (!annotation_wants_scrape(pod) || !is_meant(walker, pod))
+    if (!annotation_wants_scrape(pod) || !annotation_is_meant(walker, pod))
         return 0;
     if (!annotations_read(pod, walker->world->config, &walker->arena, &walker->listener,
                           &walker->annotations) ||
@@ -416,19 +252,20 @@ static struct slice map_port(struct slice service, struct slice text)
     return text;
 }
 
-static int give_port(struct walker *walker, struct slice pod, struct slice text,
+static int give_port(struct annotation_walker *walker, struct slice pod, struct slice text,
                      const struct annotation_port *wanted)
 {
-    struct place place = {.pod = pod, .wanted = wanted};
+    struct annotation_place place = {
+        .ip = kube_record_get(pod, KUBE_POD_IP), .pod = pod, .wanted = wanted};
     if (settle_port(walker, text, &place))
-        return give(walker, &place);
+        return annotation_give(walker, &place);
     annotation_complain(&walker->listener, ANNOTATION_BAD_PORT,
                         "no container of the pod %.*s has a port of the name \"%.*s\"",
                         SLICE_ARG(kube_record_get(pod, KUBE_NAME)), SLICE_ARG(text));
     return 0;
 }
 
-static int give_service_pod(struct walker *walker, struct slice pod)
+static int give_service_pod(struct annotation_walker *walker, struct slice pod)
 {
     const struct annotations *annotations = &walker->annotations;
     struct slice rest = walker->object;
@@ -445,12 +282,13 @@ static int give_service_pod(struct walker *walker, struct slice pod)
 }
 
 /* Pods that have ended or have no address are no endpoints; ready or not does not matter. */
-static bool is_endpoint(const struct walker *walker, struct slice pod)
+static bool is_endpoint(const struct annotation_walker *walker, struct slice pod)
 {
-    return !is_finished(pod) && kube_record_get(pod, KUBE_POD_IP).len > 0 && is_meant(walker, pod);
+    return !is_finished(pod) && kube_record_get(pod, KUBE_POD_IP).len > 0 &&
+           annotation_is_meant(walker, pod);
 }
 
-static int give_matching(struct walker *walker)
+static int give_matching(struct annotation_walker *walker)
 {
     bool any = false;
     int err = 0;
@@ -467,16 +305,13 @@ static int give_matching(struct walker *walker)
     return err;
 }
 
-static int walk_service(struct walker *walker, struct slice service)
+static int walk_service(struct annotation_walker *walker, struct slice service)
 {
     if (!annotations_read(service, walker->world->config, &walker->arena, &walker->listener,
                           &walker->annotations))
         return 0;
-    if (kube_record_count(service, KUBE_SELECTOR) == 0) {
-        annotation_complain(&walker->listener, ANNOTATION_NO_SELECTOR,
-                            "it has no selector, by which its pods are found");
-        return 0;
-    }
+    if (kube_record_count(service, KUBE_SELECTOR) == 0)
+        return annotation_walk_slices(walker, service);
     if (walker->annotations.port_count == 0 && kube_record_count(service, KUBE_PORT) == 0) {
         annotation_complain(&walker->listener, ANNOTATION_NO_PORT, "no port declared or annotated");
         return 0;
@@ -486,17 +321,30 @@ static int walk_service(struct walker *walker, struct slice service)
 
 /* ---- All ---- */
 
+struct slice annotation_find_pod(const struct annotation_walker *walker, struct slice name)
+{
+    struct slice ns = kube_record_get(walker->object, KUBE_NAMESPACE);
+    for (size_t i = 0; i < walker->world->pod_stores; i++) {
+        struct slice pod = kube_store_find(walker->world->pods[i], ns, name);
+        if (pod.len > 0)
+            return pod;
+    }
+    return SLICE_LITERAL("");
+}
+
 static void on_problem(struct annotation_listener *listener,
                        const struct annotation_problem *problem)
 {
-    struct walker *walker =
-        (struct walker *)(void *)((char *)listener - offsetof(struct walker, listener));
+    struct annotation_walker *walker =
+        (struct annotation_walker *)(void *)((char *)listener -
+                                             offsetof(struct annotation_walker, listener));
     if (walker->review != NULL)
         walker->review->problem(walker->review, walker->kind, walker->object, problem);
 }
 
-static int walk_records(struct walker *walker, enum kube_kind kind, const struct records *records,
-                        int (*walk)(struct walker *walker, struct slice record))
+static int walk_records(struct annotation_walker *walker, enum kube_kind kind,
+                        const struct annotation_records *records,
+                        int (*walk)(struct annotation_walker *walker, struct slice record))
 {
     int err = 0;
     walker->kind = kind;
@@ -511,17 +359,19 @@ static int walk_records(struct walker *walker, enum kube_kind kind, const struct
 int annotation_targets_walk(const struct annotation_world *world, struct source_visit *visit,
                             struct annotation_review *review)
 {
-    struct walker walker = {
+    struct annotation_walker walker = {
         .world = world, .visit = visit, .review = review, .listener.problem = on_problem};
     int err = 0;
     collect(&walker.pods, world->pods, world->pod_stores, !world->config->services);
     collect(&walker.services, world->services, world->service_stores, true);
+    collect(&walker.slices, world->slices, world->slice_stores, false);
     if (world->config->services)
         err = walk_records(&walker, KUBE_SERVICES, &walker.services, walk_service);
     if (err == 0 && world->config->pods)
         err = walk_records(&walker, KUBE_PODS, &walker.pods, walk_pod);
     free(walker.pods.items);
     free(walker.services.items);
+    free(walker.slices.items);
     free(walker.urls.slots);
     arena_fini(&walker.arena);
     label_set_fini(&walker.labels);

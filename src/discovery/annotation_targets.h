@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Annotated pods and services to targets with plain labels, from what is known of pods and
- * services; no Endpoints are asked for: a service's targets are the pods that its selector matches.
+ * services; no Endpoints are asked for: a service's targets are the pods that its selector matches,
+ * and only where it has none what its EndpointSlices say.
  * The ordinary pipeline does the rest, relabel_configs included.
  *
  * Which (docs/kubernetes.md says it to users): prometheus.io/port and ports name the ports, else
@@ -24,6 +25,8 @@ struct annotation_world {
     size_t pod_stores;
     const struct kube_store *const *services;
     size_t service_stores;
+    const struct kube_store *const *slices; /* EndpointSlices of services without selector */
+    size_t slice_stores;
 };
 
 /* Who hears of objects with problems; embedded in what he needs to know. */

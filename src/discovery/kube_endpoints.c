@@ -315,8 +315,7 @@ static int walk_endpoint(struct walk *walk, struct slice slice, struct slice end
     return err;
 }
 
-/* A service of both families has slices of both, which lead to the same pods. */
-static bool is_of_secondary_family(struct slice slice, struct slice service)
+bool kube_is_of_secondary_family(struct slice slice, struct slice service)
 {
     return kube_record_count(service, KUBE_IP_FAMILY) > 1 &&
            !slice_equal(kube_record_get(service, KUBE_IP_FAMILY),
@@ -336,7 +335,7 @@ int kube_walk_slice(struct kube_labels *labels, struct slice slice)
     struct slice service = put_service(
         labels, slice,
         kube_record_get_key(slice, KUBE_LABEL, SLICE_LITERAL("kubernetes.io/service-name")));
-    if (is_of_secondary_family(slice, service))
+    if (kube_is_of_secondary_family(slice, service))
         return 0;
     while (err == 0 && kube_record_find(&rest, KUBE_ENDPOINT, &endpoint))
         err = walk_endpoint(&walk, slice, endpoint.inner);

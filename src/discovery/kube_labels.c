@@ -4,6 +4,7 @@
 #include <ctype.h>
 
 #include "base/strbuf.h"
+#include "discovery/annotation.h"
 #include "discovery/kube_private.h"
 
 #define PREFIX "__meta_kubernetes_"
@@ -117,7 +118,7 @@ bool kube_labels_need(const struct source_host *host, enum kube_kind kind, struc
                                                   [KUBE_REPLICASETS] = "replicaset",
                                                   [KUBE_JOBS] = "job"};
     struct arena arena = {0};
-    if (host->is_needed == NULL)
+    if (host->is_needed == NULL || annotation_is_ours(key))
         return true;
     bool needed = host->is_needed(host->is_needed_context,
                                   kube_meta_name(&arena, roles[kind], "_annotation_", key));

@@ -45,7 +45,7 @@ void kube_labels_fini(struct kube_labels *labels);
 void kube_labels_put_meta(struct label_set *set, struct arena *arena, const char *role,
                           struct slice record, bool with_name);
 
-/* Whether some rule of the host's needs the value of an annotation of such an object. */
+/* Whether some rule of the host's, or limpet itself, needs the value of an annotation. */
 bool kube_labels_need(const struct source_host *host, enum kube_kind kind, struct slice key);
 
 /* The owner that controls the object, with KIND and NAME. False: there is none. */

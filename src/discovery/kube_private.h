@@ -39,6 +39,9 @@ void kube_put_container(struct label_set *set, const struct kube_entry *containe
 void kube_put_container_port(struct label_set *set, struct slice name, struct slice number,
                              struct slice protocol);
 
+/* A service of both families has slices of both, which lead to the same pods. */
+bool kube_is_of_secondary_family(struct slice slice, struct slice service);
+
 /* The one walker of each role. */
 int kube_walk_pod(struct kube_labels *labels, struct slice pod);
 int kube_walk_node(struct kube_labels *labels, struct slice node);

@@ -4,29 +4,17 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/strbuf.h"
 #include "discovery/kube_labels.h"
-#include "discovery/kube_watch.h"
-
-struct kube_sd;
-
-/* One of the watches of a source. */
-struct part {
-    struct kube_watch_user user;
-    struct kube_sd *owner;
-    struct kube_watch *watch;
-    enum kube_kind kind;
-};
+#include "discovery/kube_watches.h"
 
 struct kube_sd {
     struct source source;
     struct kube_view view;
+    struct kube_watches watches;
     const struct config_kubernetes_sd *config;
     enum kube_kind kind; /* of the objects that become targets */
-    struct part **parts;
-    size_t part_count;
-    bool broken; /* there is no server to ask */
 };
 
 #define OWNER(pointer, member)                                                                     \
@@ -65,12 +53,6 @@ static unsigned kinds_of(const struct config_kubernetes_sd *config)
     return kinds;
 }
 
-static void changed(struct kube_watch_user *user)
-{
-    struct part *part = (struct part *)(void *)((char *)user - offsetof(struct part, user));
-    source_changed(&part->owner->source);
-}
-
 /* "a,field=value", unless the selector says something about the field already. */
 static void restrict_field(struct strbuf *selector, const char *field, const char *value)
 {
@@ -92,80 +74,53 @@ static void add_field_selector(const struct kube_sd *sd, enum kube_kind kind, co
         restrict_field(selector, "metadata.name", node);
 }
 
-static int add_watch(struct kube_sd *sd, struct kube_access *access, enum kube_kind kind,
-                     const char *ns, struct errctx *reterr)
+static int add_kind(struct kube_watches *watches, enum kube_kind kind, struct errctx *reterr)
 {
+    const struct kube_sd *sd = OWNER(watches, watches);
     const struct config_kube_selectors *selectors = &sd->config->selectors;
-    struct kube_wanted wanted = {.kind = kind, .ns = ns, .label = "", .field = ""};
+    const char *label = "", *given = "";
     for (size_t i = 0; i < selectors->len; i++) {
         if (kind_of(selectors->items[i].role) == kind) {
-            wanted.label = selectors->items[i].label;
-            wanted.field = selectors->items[i].field;
+            label = selectors->items[i].label;
+            given = selectors->items[i].field;
         }
     }
     struct strbuf field = STRBUF_GROWING;
-    add_field_selector(sd, kind, wanted.field, &field);
-    wanted.field = field.text;
-    struct part *part = calloc(1, sizeof(*part));
-    struct part **parts =
-        (struct part **)realloc(sd->parts, (sd->part_count + 1) * sizeof(struct part *));
-    check(part != NULL && parts != NULL);
-    *part = (struct part){.user = {.changed = changed}, .owner = sd, .kind = kind};
-    sd->parts = parts;
-    int err = kube_watch_open(sd->source.host, access, &wanted, &part->user, &part->watch, reterr);
-    if (err == 0)
-        sd->parts[sd->part_count++] = part;
-    else
-        free(part);
+    add_field_selector(sd, kind, given, &field);
+    int err = kube_watches_add(watches, kind, label, field.text, reterr);
     strbuf_fini(&field);
     return err;
 }
 
-/* Namespaces that are watched one by one: those that are named, and limpet's own. */
-static int add_namespaced(struct kube_sd *sd, struct kube_access *access, enum kube_kind kind,
-                          struct errctx *reterr)
+static int add_watches(struct kube_watches *watches, struct errctx *reterr)
 {
-    const struct config_kube_namespaces *namespaces = &sd->config->namespaces;
+    unsigned kinds = kinds_of(OWNER(watches, watches)->config);
     int err = 0;
-    if (namespaces->own_namespace && access->own_namespace[0] == '\0')
-        return err_set(reterr, ERR_CONFIG,
-                       "own_namespace: the namespace file of the service account is missing");
-    if (namespaces->own_namespace)
-        err = add_watch(sd, access, kind, access->own_namespace, reterr);
-    for (size_t i = 0; err == 0 && i < namespaces->names.len; i++)
-        err = add_watch(sd, access, kind, namespaces->names.items[i], reterr);
-    if (err == 0 && !namespaces->own_namespace && namespaces->names.len == 0)
-        err = add_watch(sd, access, kind, "", reterr);
+    for (int kind = 0; err == 0 && kind < KUBE_KINDS; kind++) {
+        if (kinds & 1u << kind)
+            err = add_kind(watches, (enum kube_kind)kind, reterr);
+    }
     return err;
 }
 
-static int add_watches(struct kube_sd *sd, struct errctx *reterr)
+static void changed(struct kube_watches *watches, enum kube_kind kind)
 {
-    struct kube_access *access;
-    int err = kube_access_new(sd->config, &access, reterr);
-    if (err != 0)
-        return err;
-    for (int kind = 0; err == 0 && kind < KUBE_KINDS; kind++) {
-        if (!(kinds_of(sd->config) & 1u << kind))
-            continue;
-        err = kube_kind_info((enum kube_kind)kind)->namespaced
-                  ? add_namespaced(sd, access, (enum kube_kind)kind, reterr)
-                  : add_watch(sd, access, (enum kube_kind)kind, "", reterr);
-    }
-    kube_access_unref(access);
-    return err;
+    (void)kind;
+    source_changed(&OWNER(watches, watches)->source);
 }
+
+static const struct kube_watches_owner owner = {add_watches, changed};
 
 /* ---- As a source ---- */
 
 static struct slice find(const struct kube_view *view, enum kube_kind kind, struct slice ns,
                          struct slice name)
 {
-    const struct kube_sd *sd = OWNER(view, view);
-    for (size_t i = 0; i < sd->part_count; i++) {
-        if (sd->parts[i]->kind != kind)
+    const struct kube_watches *watches = &OWNER(view, view)->watches;
+    for (size_t i = 0; i < watches->len; i++) {
+        if (watches->parts[i]->kind != kind)
             continue;
-        struct slice record = kube_store_find(kube_watch_store(sd->parts[i]->watch), ns, name);
+        struct slice record = kube_store_find(kube_watch_store(watches->parts[i]->watch), ns, name);
         if (record.len > 0)
             return record;
     }
@@ -184,12 +139,7 @@ static int walk_store(struct kube_labels *labels, enum kube_kind kind,
 
 static bool is_known(const struct source *source)
 {
-    const struct kube_sd *sd = OWNER(source, source);
-    for (size_t i = 0; i < sd->part_count; i++) {
-        if (!kube_watch_is_known(sd->parts[i]->watch))
-            return false;
-    }
-    return !sd->broken;
+    return kube_watches_are_known(&OWNER(source, source)->watches);
 }
 
 static int walk(const struct source *source, struct source_visit *visit)
@@ -199,27 +149,31 @@ static int walk(const struct source *source, struct source_visit *visit)
     int err = 0;
     if (!is_known(source))
         return 0; /* half of the labels would be worse than none: targets would be others */
-    for (size_t i = 0; err == 0 && i < sd->part_count; i++) {
-        if (sd->parts[i]->kind == sd->kind)
-            err = walk_store(&labels, sd->kind, kube_watch_store(sd->parts[i]->watch));
+    for (size_t i = 0; err == 0 && i < sd->watches.len; i++) {
+        const struct kube_part *part = sd->watches.parts[i];
+        if (part->kind == sd->kind)
+            err = walk_store(&labels, sd->kind, kube_watch_store(part->watch));
     }
     kube_labels_fini(&labels);
     return err;
 }
 
+static void poll_source(struct source *source, int64_t now_mono_ns, bool files_changed)
+{
+    (void)files_changed;
+    kube_watches_poll(&OWNER(source, source)->watches, now_mono_ns);
+}
+
 static void free_source(struct source *source)
 {
     struct kube_sd *sd = OWNER(source, source);
-    for (size_t i = 0; i < sd->part_count; i++) {
-        kube_watch_close(sd->parts[i]->watch, &sd->parts[i]->user);
-        free(sd->parts[i]);
-    }
-    free(sd->parts);
+    kube_watches_fini(&sd->watches);
     free(sd);
 }
 
 static const struct source_class class = {
     .name = "kubernetes_sd_configs",
+    .poll = poll_source,
     .walk = walk,
     .is_known = is_known,
     .free = free_source,
@@ -227,7 +181,6 @@ static const struct source_class class = {
 
 struct source *kube_sd_new(struct source_host *host, const struct config_kubernetes_sd *config)
 {
-    struct errctx why;
     struct kube_sd *sd = calloc(1, sizeof(*sd));
     check(sd != NULL);
     sd->source = (struct source){&class, host};
@@ -239,10 +192,6 @@ struct source *kube_sd_new(struct source_host *host, const struct config_kuberne
                                   .attach_deployment = config->attach_metadata.deployment,
                                   .attach_job = config->attach_metadata.job,
                                   .attach_cronjob = config->attach_metadata.cronjob};
-    if (add_watches(sd, &why) != 0) {
-        sd->broken = true;
-        log_error(MSG("kubernetes: no targets from here until the configuration is loaded again"),
-                  STR("err", why.text));
-    }
+    kube_watches_open(&sd->watches, host, &owner, config, clock_mono_ns());
     return &sd->source;
 }

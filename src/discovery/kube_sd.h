@@ -12,8 +12,8 @@
 #include "discovery/source.h"
 
 /*
- * *config must outlive it. A server that cannot be found out is said in the log, and gives no
- * targets; that is no error.
+ * *config must outlive it. A server that cannot be found out yet is said in the log and looked for
+ * again and again; that is no error.
  */
 struct source *kube_sd_new(struct source_host *host, const struct config_kubernetes_sd *config);
 

@@ -7,7 +7,7 @@ import time
 import pytest
 import yaml
 
-from lib.kube import ApiServer, pod, service
+from lib.kube import ApiServer, endpoint_slice, pod, service
 from lib.limpet import Limpet, config, remote
 from lib.proc import built, wait_until
 from lib.remote_write import Receiver
@@ -179,7 +179,7 @@ def test_the_manifest_has_this_node_scraped_only(tmp_path, server, receiver, tar
         assert {s["pod"] for s in labels_of(receiver, "up")} == {"here"}
         assert limpet.metric("limpet_discovery_targets") == 1
         asked = {r.path.rsplit("/", 1)[1] for r in server.requests}
-        assert asked == {resource for rule in rules for resource in rule["resources"]}
+        assert asked < {resource for rule in rules for resource in rule["resources"]}
         assert server.lists("pods")[0].query["fieldSelector"] == "spec.nodeName=node-1"
 
 
@@ -194,3 +194,49 @@ def test_https_uses_the_tls_config_of_the_job(tmp_path, server, receiver):
         with Limpet(tmp_path, settings(receiver, server, job={
                 "tls_config": {"insecure_skip_verify": True}})):
             wait_until(lambda: [r for r in secure.requests if r.path == "/secure"], 10, "a scrape")
+
+
+def test_a_service_without_selector_is_asked_for_alone(tmp_path, server, receiver, target):
+    server.put("services", service("bare", selector={}, annotations=SCRAPE))
+    server.put("services", service("silent", selector={}))
+    server.put("services", service("outside", selector={}, annotations=SCRAPE, type="ExternalName"))
+    server.put("endpointslices", endpoint_slice("bare-1", "bare", ["127.0.0.1"], port_of(target),
+                                                node="node-1"))
+    server.put("endpointslices", endpoint_slice("silent-1", "silent", ["127.0.0.1"], 9))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        series = wait_until(lambda: labels_of(receiver), 10, "a series")
+        assert series == [{"__name__": "a", "job": "kubernetes-services", "node": "node-1",
+                           "instance": target.address, "namespace": "default", "service": "bare"}]
+        assert [(r.path, r.query["labelSelector"]) for r in server.lists("endpointslices")] == [
+            ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+             "kubernetes.io/service-name=bare")]
+        wait_until(lambda: problems(limpet) == {"no_endpoint": 1}, 10, "the service outside")
+        server.put("endpointslices", endpoint_slice("bare-1", "bare", ["127.0.0.1", "127.0.0.2"],
+                                                    port_of(target)))
+        wait_for_targets(limpet, 2)
+        server.wait_for_watch("endpointslices")
+        server.put("services", service("bare", annotations=SCRAPE))  # a selector, and no pod
+        wait_for_targets(limpet, 0)
+        wait_until(lambda: server.open_watches["endpointslices"] == 0, 10, "the end of the watch")
+        assert limpet.metric("limpet_discovery_kubernetes_objects") == 3
+        limpet.stop()
+
+
+def test_slices_that_are_forbidden_keep_nobody_waiting_for_long(tmp_path, server, receiver, target):
+    server.forbidden.add("endpointslices")
+    server.put("services", service("bare", selector={}, annotations=SCRAPE))
+    server.put("pods", pod("web-1", port=port_of(target), annotations=SCRAPE))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        wait_for_targets(limpet, 1, 20)
+        assert "endpointslices is forbidden" in limpet.stderr()
+
+
+def test_a_very_long_annotation_is_read_to_its_end(tmp_path, server, receiver):
+    ports = ",".join(["1" * 90] * 60 + ["9"])
+    many = ",".join(["9"] * 5000)
+    server.put("pods", pod("long", annotations=annotated(ports=ports)))
+    server.put("pods", pod("many", annotations=annotated(ports=many), ip="127.0.0.2"))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        wait_for_targets(limpet, 2)
+        wait_until(lambda: problems(limpet) == {"bad_port": 61}, 10, "60 that are none, 1 too many")
+        assert "more than 64 ports" in limpet.stderr()

@@ -415,6 +415,26 @@ def test_a_kubeconfig_file_that_is_none_concerns_its_job_only(tmp_path, receiver
         assert reason in limpet.stderr()
 
 
+@pytest.mark.parametrize("before", [None, "a: [", "{}"], ids=["missing", "broken", "empty"])
+def test_a_kubeconfig_file_that_becomes_one_is_taken(tmp_path, receiver, certificates, before):
+    path = tmp_path / "kube.conf"
+    if before is not None:
+        path.write_text(before)
+    with https_server(certificates, token="t") as server:
+        server.put("pods", pod("web-1", port=9, annotations={"prometheus.io/scrape": "true"}))
+        job = {"job_name": "k", "kubernetes_sd_configs": [
+            {"role": "pod", "kubeconfig_file": "kube.conf"}]}
+        annotated = {"job_name": "a", "limpet": {"annotation_discovery": [
+            {"kubeconfig_file": "kube.conf"}]}}
+        with Limpet(tmp_path, settings(receiver, job, annotated)) as limpet:
+            wait_until(lambda: limpet.metric("limpet_discovery_kubernetes_failures_total") >= 4, 20,
+                       "two tries of each")
+            assert limpet.stderr().count("looks again every 5 s") == 2  # once for each
+            path.write_text(json.dumps(kubeconfig(server, certificates, token="t")))
+            wait_for_targets(limpet, 2, 20)
+            assert "the server is known now" in limpet.stderr()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, for a /var/run of its own")
 def test_in_a_cluster_nothing_has_to_be_configured(tmp_path, receiver, certificates):
     account = tmp_path / "account"

@@ -454,7 +454,7 @@ def node(name, ip="192.0.2.1", labels=None, port=10250):
 def service(name, port=80, namespace="default", selector=None, annotations=None, **spec):
     return {"metadata": {"name": name, "namespace": namespace, "annotations": annotations or {}},
             "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.1",
-                     "selector": selector or {"app": "web"},
+                     "selector": {"app": "web"} if selector is None else selector,
                      "ports": [{"name": "http", "port": port, "protocol": "TCP",
                                 "targetPort": "metrics"}], **spec}}
 
@@ -467,3 +467,13 @@ def endpoints(name, addresses, port, namespace="default"):
     return {"metadata": {"name": name, "namespace": namespace},
             "subsets": [{"addresses": found,
                          "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}]}
+
+
+def endpoint_slice(name, service_name, ips, port, namespace="default", node=None):
+    """Of a service; all endpoints on the same node."""
+    return {"metadata": {"name": name, "namespace": namespace,
+                         "labels": {"kubernetes.io/service-name": service_name}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [ip], "conditions": {"ready": True},
+                           **({"nodeName": node} if node else {})} for ip in ips],
+            "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}

@@ -26,7 +26,7 @@ static const char *const reasons[ANNOTATION_REASONS] = {
     [ANNOTATION_BAD_SCHEME] = "bad_scheme",   [ANNOTATION_BAD_PORT] = "bad_port",
     [ANNOTATION_NO_PORT] = "no_port",         [ANNOTATION_NO_CONTAINER] = "no_container",
     [ANNOTATION_NO_ADDRESS] = "no_address",   [ANNOTATION_FINISHED] = "finished",
-    [ANNOTATION_NO_SELECTOR] = "no_selector", [ANNOTATION_NO_POD] = "no_pod",
+    [ANNOTATION_NO_ENDPOINT] = "no_endpoint", [ANNOTATION_NO_POD] = "no_pod",
     [ANNOTATION_BAD_VALUE] = "bad_value",     [ANNOTATION_CLAMPED] = "clamped"};
 
 /* What stands in the line's head already, or for everything. */
@@ -98,7 +98,8 @@ static int walk(struct rig *rig)
 {
     const struct kube_store *pods = &rig->world.stores[KUBE_PODS];
     const struct kube_store *services = &rig->world.stores[KUBE_SERVICES];
-    const struct annotation_world world = {&rig->config, &pods, 1, &services, 1};
+    const struct kube_store *slices = &rig->world.stores[KUBE_ENDPOINTSLICES];
+    const struct annotation_world world = {&rig->config, &pods, 1, &services, 1, &slices, 1};
     rig->targets.len = rig->problems.len = 0;
     strbuf_adds(&rig->targets, "");
     strbuf_adds(&rig->problems, "");
@@ -425,7 +426,66 @@ static void services_without_pods_here_or_without_a_selector_are_said(void **sta
     add_service(*state, "t", SCRAPE, "", SERVICE_PORT("a", "80", "80"));
     add_service(*state, "u", SCRAPE, SELECT_A, "");
     add_service(*state, "v", "", "", "");
-    expect(*state, "", "service s no_pod\nservice t no_selector\nservice u no_port\n");
+    expect(*state, "", "service s no_pod\nservice t no_endpoint\nservice u no_port\n");
+}
+
+static void add_slice(struct rig *rig, const char *name, const char *service, const char *type,
+                      const char *endpoints, const char *ports)
+{
+    struct strbuf text = STRBUF_GROWING;
+    strbuf_addf(&text,
+                "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"shop\",\"labels\":{"
+                "\"kubernetes.io/service-name\":\"%s\"}},\"addressType\":\"%s\","
+                "\"endpoints\":[%s],\"ports\":[%s]}",
+                name, service, type, endpoints, ports);
+    kube_world_add(&rig->world, KUBE_ENDPOINTSLICES, text.text);
+    strbuf_fini(&text);
+}
+
+#define ENDPOINT(ip, more) "{\"addresses\":[\"" ip "\"]" more "}"
+#define SLICE_PORT         "{\"name\":\"web\",\"port\":8080,\"protocol\":\"TCP\"}"
+#define POD_A              ",\"targetRef\":{\"kind\":\"Pod\",\"name\":\"a\"}"
+
+static void a_service_without_selector_is_what_its_slices_say(void **state)
+{
+    one_pod(*state, "");
+    add_service(*state, "s", SCRAPE, "", SERVICE_PORT("web", "80", "8080"));
+    add_slice(
+        *state, "s-1", "s", "IPv4",
+        ENDPOINT("192.0.2.1", ",\"conditions\":{\"ready\":false}") "," ENDPOINT("10.0.0.1", POD_A),
+        SLICE_PORT ",{\"name\":\"u\",\"port\":1,\"protocol\":\"UDP\"},{\"name\":\"any\"}");
+    add_slice(*state, "s-2", "s", "IPv6", ENDPOINT("fd00::1", ""), SLICE_PORT);
+    add_slice(*state, "t-1", "t", "IPv4", ENDPOINT("192.0.2.9", ""), SLICE_PORT);
+    expect(*state,
+           "http://192.0.2.1:8080/metrics service=s\n"
+           "http://10.0.0.1:8080/metrics service=s\n"
+           "http://[fd00::1]:8080/metrics service=s\n",
+           "");
+}
+
+static void ports_of_slices_have_the_names_of_the_services(void **state)
+{
+    add_slice(*state, "s-1", "s", "IPv4", ENDPOINT("192.0.2.1", ""), SLICE_PORT);
+    add_service(*state, "s", ALSO("port", "80"), "", SERVICE_PORT("web", "80", "80"));
+    expect(*state, "http://192.0.2.1:8080/metrics service=s\n", "");
+    add_service(*state, "s", ALSO("ports", "web/x,8080/y,9/z,gone"), "",
+                SERVICE_PORT("web", "80", "80"));
+    expect(*state,
+           "http://192.0.2.1:8080/x service=s\n"
+           "http://192.0.2.1:8080/y service=s\n"
+           "http://192.0.2.1:9/z service=s\n",
+           "service s bad_port\n");
+}
+
+static void a_service_of_both_families_is_scraped_by_its_first(void **state)
+{
+    struct rig *rig = *state;
+    kube_world_add(&rig->world, KUBE_SERVICES,
+                   "{\"metadata\":{\"name\":\"s\",\"namespace\":\"shop\",\"annotations\":{" SCRAPE
+                   "}},\"spec\":{\"ipFamilies\":[\"IPv6\",\"IPv4\"],\"ports\":[{\"port\":80}]}}");
+    add_slice(rig, "s-1", "s", "IPv4", ENDPOINT("192.0.2.1", ""), SLICE_PORT);
+    add_slice(rig, "s-2", "s", "IPv6", ENDPOINT("fd00::1", ""), SLICE_PORT);
+    expect(rig, "http://[fd00::1]:8080/metrics service=s\n", "");
 }
 
 static void a_pod_of_another_namespace_is_no_endpoint(void **state)
@@ -543,6 +603,9 @@ int main(void)
         TEST(a_service_is_its_pods_that_the_selector_matches),
         TEST(ports_of_a_service_are_mapped),
         TEST(services_without_pods_here_or_without_a_selector_are_said),
+        TEST(a_service_without_selector_is_what_its_slices_say),
+        TEST(ports_of_slices_have_the_names_of_the_services),
+        TEST(a_service_of_both_families_is_scraped_by_its_first),
         TEST(a_pod_of_another_namespace_is_no_endpoint),
         TEST(a_url_that_pod_and_service_give_is_one_target_of_the_service),
         TEST(labels_say_what_a_target_is),
