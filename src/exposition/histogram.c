@@ -140,13 +140,26 @@ static int64_t merged_index(int64_t index, int32_t steps)
     return quotient + 1;
 }
 
+/* Whether no span begins before the one before it ends. */
+static bool spans_rise(const struct histogram_side *side)
+{
+    for (uint32_t i = 1; i < side->span_count; i++) {
+        if (side->spans[i].offset < 0)
+            return false;
+    }
+    return true;
+}
+
 /*
- * Replaces the side by its non-empty buckets, merged by `steps`. What is added never outgrows the
- * limit, since only up to two zeros are added for each bucket that is kept, and there were fewer.
+ * Replaces the side by its non-empty buckets, merged by `steps`. One with spans that overlap stays
+ * as it is: histogram_invalid says so. What is added never outgrows the limit, since only up to two
+ * zeros are added for each bucket that is kept, and there were fewer.
  */
 static void side_rebuild(struct histogram *histogram, struct histogram_side *side, int32_t steps,
                          uint32_t inline_empty)
 {
+    if (!spans_rise(side))
+        return;
     bool is_float = histogram->is_float;
     struct rebuild rebuild = {.side = &histogram->spare, .is_float = is_float};
     side_clear(rebuild.side);

@@ -173,9 +173,9 @@ static uint32_t last_line(const struct body *body)
 /* The histogram as the job wants it. False: it has too many buckets. */
 static bool prepare_histogram(struct body *body, struct histogram *histogram)
 {
-    bool is_fine = histogram->schema > body->source.max_schema;
-    if (is_fine && histogram->schema <= HISTOGRAM_SCHEMA_MAX)
-        histogram_reduce(histogram, body->source.max_schema);
+    if (histogram->schema > HISTOGRAM_SCHEMA_MAX)
+        return true; /* histogram_invalid refuses it */
+    histogram_reduce(histogram, body->source.max_schema);
     uint32_t limit = body->source.bucket_limit;
     if (limit == 0 || histogram_limit_buckets(histogram, limit))
         return true;

@@ -66,7 +66,9 @@ CASES = {
         reply(C), reply(C, hist(8, 1, native())), reply(C), mine=ON),
     "histograms: a negative bucket": after_good(hist(0, 1, native(deltas=(1, -3, 1)))),
     "histograms: a negative offset": after_good(hist(
-        7, 1, native(positive=((0, 1), (-1, 2)), deltas=(1, 1, -1)))),
+        6, 1, native(positive=((0, 1), (-1, 2)), deltas=(1, 1, -1)))),
+    "histograms: spans that overlap": after_good(hist(
+        6, 1, native(positive=((0, 3), (-3, 1)), deltas=(1, 0, 0, 0)))),
     "histograms: not wanted": differs(
         "older: 2.42 has one switch for all jobs",
         [good({"h_count": 7, "h_sum": 10.5, 'h_bucket{le="0.5"}': 3, 'h_bucket{le="+Inf"}': 7}, 4)],

@@ -5,125 +5,9 @@
  * is cut. What comes out must be the same with the plan of the same body and without one, whole or
  * in pieces.
  */
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
-#include "base/hash.h"
-#include "scrapers/body.h"
+#include "tests/fuzz/bodies.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define RING_SIZE   (1u << 20)
-#define SERIES_SIZE (16u << 20)
-
-static struct ring_producer ring;
-static struct series_store store;
-static struct line_contexts contexts;
-static struct line_context *context;
-static struct plans plans;
-static struct body_tools tools;
-
-static int make_segment(uint32_t kind, uint64_t size, uint64_t geometry)
-{
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    check(fd >= 0);
-    check(segment_create(fd, kind, 0, size, geometry, NULL) == 0);
-    return fd;
-}
-
-static void prepare(void)
-{
-    static const struct label labels[] = {{{"instance", 8}, {"i", 1}}, {{"job", 3}, {"j", 1}}};
-    const struct line_rules rules = {.job = SLICE_LITERAL("j")};
-    int ring_fd = make_segment(SHM_KIND_RING, SHM_RING_DATA + RING_SIZE, RING_SIZE);
-    int series_fd = make_segment(SHM_KIND_SERIES, SERIES_SIZE, 0);
-    check(ring_producer_attach(&ring, ring_fd, 0, NULL) == 0);
-    check(series_store_attach(&store, series_fd, 0, &ring, NULL) == 0);
-    hash_key_make(&tools.key);
-    tools.store = &store;
-    plans_init(&plans, &store, &contexts, NULL, 0);
-    context = line_context_get(&contexts, &rules, labels, 2);
-}
-
-static struct body_source source_of(uint8_t choice, struct plan *plan)
-{
-    struct body_source source = {
-        .context = context,
-        .plan = plan,
-        .format = (enum exposition_format)(choice % 3),
-        .honor_timestamps = true,
-        .takes_exemplars = true,
-        .takes_metadata = true,
-        .max_schema = (choice & 0x40) != 0 ? 2 : HISTOGRAM_SCHEMA_MAX,
-        .bucket_limit = (choice & 0x80) != 0 ? 3 : 0,
-        .limit = 100000,
-    };
-    source.flags = EXPOSITION_NATIVE_HISTOGRAMS;
-    source.flags |= (choice & 4) != 0 ? EXPOSITION_CLASSIC_HISTOGRAMS : 0;
-    source.flags |= (choice & 8) != 0 ? EXPOSITION_CONVERT_HISTOGRAMS : 0;
-    if (source.format == EXPOSITION_OPENMETRICS && (choice & 16) != 0)
-        source.flags |= EXPOSITION_CREATED_TIMESTAMPS;
-    return source;
-}
-
-static void read_body(struct body *body, const struct body_source *source, struct slice bytes,
-                      size_t piece)
-{
-    body_begin(body, &tools, source);
-    while (bytes.len > 0) {
-        size_t n = bytes.len < piece ? bytes.len : piece;
-        char *copy = malloc(n); /* so that nothing behind it can be read */
-        check(copy != NULL);
-        memcpy(copy, bytes.ptr, n);
-        body_take(body, slice_make(copy, n));
-        free(copy);
-        bytes = slice_make(bytes.ptr + n, bytes.len - n);
-    }
-    body_finish(body);
-}
-
-static bool is_histogram(const struct body *body, uint32_t at)
-{
-    return (harvest_types(&body->harvest, body->plan)[at] & PLAN_HISTOGRAM) != 0;
-}
-
-static void check_same_value(const struct body *a, const struct body *b, uint32_t at)
-{
-    uint64_t left = a->harvest.bits[at];
-    uint64_t right = b->harvest.bits[at];
-    check(is_histogram(a, at) == is_histogram(b, at));
-    if (!is_histogram(a, at) || left == HARVEST_NO_HISTOGRAM) {
-        check(left == right);
-        return;
-    }
-    check(slice_equal(harvest_histogram(&a->harvest, left), harvest_histogram(&b->harvest, right)));
-}
-
-static void check_same_exemplars(const struct exemplars *a, const struct exemplars *b)
-{
-    check(a->count == b->count && a->bytes_len == b->bytes_len);
-    check(a->too_long == b->too_long && a->invalid == b->invalid);
-    check(a->bytes_len == 0 || memcmp(a->bytes, b->bytes, a->bytes_len) == 0);
-    for (uint32_t i = 0; i < a->count; i++)
-        check(a->items[i].sample == b->items[i].sample && a->items[i].bits == b->items[i].bits &&
-              a->items[i].has_ms == b->items[i].has_ms && a->items[i].ms == b->items[i].ms);
-}
-
-static void check_same(const struct body *a, const struct body *b)
-{
-    check(a->state == b->state && a->scraped == b->scraped && a->accepted == b->accepted);
-    check(a->harvest.count == b->harvest.count && a->exceeds_buckets == b->exceeds_buckets);
-    check(strcmp(a->error.text, b->error.text) == 0);
-    for (uint32_t i = 0; i < a->harvest.count; i++) {
-        check(harvest_lines(&a->harvest, a->plan)[i] == harvest_lines(&b->harvest, b->plan)[i]);
-        check_same_value(a, b, i);
-        int64_t left = a->harvest.has_starts ? a->harvest.starts[i] : 0;
-        int64_t right = b->harvest.has_starts ? b->harvest.starts[i] : 0;
-        check(left == right);
-    }
-    check_same_exemplars(&a->harvest.exemplars, &b->harvest.exemplars);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -131,28 +15,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct body pieces;
     struct plan *plan = NULL;
     struct plan *again = NULL;
-    if (context == NULL)
-        prepare();
+    bodies_prepare();
     if (size < 2)
         return 0;
     struct slice bytes = slice_make(data + 2, size - 2);
-    struct body_source source = source_of(data[0], NULL);
-    read_body(&whole, &source, bytes, SIZE_MAX);
-    read_body(&pieces, &source, bytes, 1u + data[1]);
-    check_same(&whole, &pieces);
-    body_end(&pieces, &plans);
+    struct body_source source = bodies_source(data[0]);
+    bodies_read(&whole, &source, bytes, SIZE_MAX, true);
+    bodies_read(&pieces, &source, bytes, 1u + data[1], true);
+    bodies_check_same(&whole, &pieces);
+    body_end(&pieces, &bodies_plans);
     if (whole.state == BODY_COMPLETE && whole.harvest.count > 0) {
-        check(body_plan(&whole, &plans, &plan) == 0);
+        check(body_plan(&whole, &bodies_plans, &plan) == 0);
         source.plan = plan;
-        read_body(&pieces, &source, bytes, 1u + data[1]);
-        check_same(&whole, &pieces);
-        check(body_plan(&pieces, &plans, &again) == 0);
+        bodies_read(&pieces, &source, bytes, 1u + data[1], true);
+        bodies_check_same(&whole, &pieces);
+        check(body_plan(&pieces, &bodies_plans, &again) == 0);
         check(again->metadata.ref == plan->metadata.ref);
-        body_end(&pieces, &plans);
+        body_end(&pieces, &bodies_plans);
     }
-    body_end(&whole, &plans);
-    plan_release(&plans, again);
-    plan_release(&plans, plan);
-    series_reclaim(&store);
+    body_end(&whole, &bodies_plans);
+    plan_release(&bodies_plans, again);
+    plan_release(&bodies_plans, plan);
+    bodies_reclaim();
     return 0;
 }

@@ -176,6 +176,21 @@ static void what_prometheus_refuses_is_refused(void **state)
     histogram_fini(&h);
 }
 
+static void spans_that_overlap_are_left_to_the_check(void **state)
+{
+    (void)state;
+    struct histogram h = {.schema = 3, .count.integer = 6};
+    add_spans(&h.positive, SPANS(0, 3, -3, 1));
+    add_counts(&h.positive, COUNTS(1, 2, 1, 2));
+    histogram_compact(&h, 0);
+    assert_non_null(strstr(histogram_invalid(&h), "offset"));
+    histogram_reduce(&h, 1);
+    assert_int_equal(h.schema, 1);
+    assert_false(histogram_limit_buckets(&h, 2));
+    assert_non_null(strstr(histogram_invalid(&h), "offset"));
+    histogram_fini(&h);
+}
+
 static void custom_buckets_have_rules_of_their_own(void **state)
 {
     (void)state;
@@ -264,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_growth_factor_names_the_finest_schema_it_allows),
         cmocka_unit_test(integer_buckets_must_add_up),
         cmocka_unit_test(what_prometheus_refuses_is_refused),
+        cmocka_unit_test(spans_that_overlap_are_left_to_the_check),
         cmocka_unit_test(custom_buckets_have_rules_of_their_own),
         cmocka_unit_test(bounds_may_come_in_any_order_and_again),
         cmocka_unit_test(classic_histograms_that_contradict_themselves_are_none),
