@@ -53,12 +53,12 @@ CASES = {
     "parameter with a null": same(A, params={"match[]": ['{job="x"}', "{__name__=~\"job:.*\"}"]}),
     "targets alike are one": same(A, targets=[{}, {}]),
     "targets that differ in a meta label are one": same(A, targets=[{"__meta_x": "1"}, {"__meta_x": "2"}]),
-    "interval of the target": same(A, A, labels={"__scrape_interval__": "3s"}),
-    "time-out of the target": same(A, labels={"__scrape_timeout__": "900ms"}),
+    "interval of the target": same(A, A, labels={"__scrape_interval__": "6s"}),
+    "time-out of the target": same(A, labels={"__scrape_timeout__": "2s900ms"}),
     "interval and time-out by a rule": same(A, relabel_configs=[
-        {"target_label": "__scrape_interval__", "replacement": "1s500ms"},
-        {"target_label": "__scrape_timeout__", "replacement": "1s250ms"}]),
-    "short interval of the job": same(A, A, A, scrape_interval="500ms", scrape_timeout="500ms"),
+        {"target_label": "__scrape_interval__", "replacement": "4s500ms"},
+        {"target_label": "__scrape_timeout__", "replacement": "4s250ms"}]),
+    "short interval of the job": same(A, A, A, scrape_interval="2s500ms", scrape_timeout="2s500ms"),
 }
 
 # A label of the target comes before the parameter of the job since 2.52; here it is only the URL.
@@ -73,7 +73,7 @@ NONE = {
     "interval that is none": [{"target_label": "__scrape_interval__", "replacement": "soon"}],
     "interval of zero": [{"target_label": "__scrape_interval__", "replacement": "0s"}],
     "time-out of zero": [{"target_label": "__scrape_timeout__", "replacement": "0"}],
-    "time-out longer than the interval": [{"target_label": "__scrape_timeout__", "replacement": "3s"}],
+    "time-out longer than the interval": [{"target_label": "__scrape_timeout__", "replacement": "6s"}],
     "dropped": [{"action": "drop"}],
     "labelkeep without the address": [{"action": "labelkeep", "regex": "job|case"}],
 }

@@ -73,7 +73,7 @@ def reference(vector):
 def case_of(vector, why):
     body = base64.b64decode(vector["input_b64"])
     reply = Reply(body, content_type=TYPES[vector["format"]], framing="close")
-    case = Case([reply], job={"scrape_interval": "8s", "scrape_timeout": "4s"})
+    case = Case([reply], job={"scrape_interval": "10s"})
     if why:
         want, case.own = reference(vector)
         case.want, case.why = [want], why

@@ -29,4 +29,4 @@ def test_limpet_asks_what_prometheus_asks(outcomes, name):
 def test_durations_are_plausible(outcomes):
     for name, found in outcomes.items():
         for scrape in found["limpet"].scrapes:
-            assert 0 <= scrape.duration < 4.5, name
+            assert 0 <= scrape.duration < 12, name
