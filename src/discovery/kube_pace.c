@@ -9,6 +9,7 @@
 #define PAUSE_MAX_NS (30 * NS_PER_S)
 #define GONE_MIN_NS  (1 * NS_PER_S)
 #define FORGIVEN_NS  (120 * NS_PER_S)
+#define ASKED_MAX_S  300
 
 int64_t kube_limit_reserve(struct kube_limit *limit, int64_t now_ns)
 {
@@ -45,4 +46,26 @@ int64_t kube_backoff_fail(struct kube_backoff *backoff, int64_t now_ns, uint64_t
 int64_t kube_backoff_gone(struct kube_backoff *backoff, int64_t now_ns, uint64_t chance)
 {
     return part_of(grow(backoff, now_ns, GONE_MIN_NS), chance);
+}
+
+/* 0 for what is no number of seconds, an HTTP date among it: API servers send none. */
+static int64_t seconds_of(struct slice text)
+{
+    int64_t seconds = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return 0;
+        if (seconds < ASKED_MAX_S)
+            seconds = 10 * seconds + (text.ptr[i] - '0');
+    }
+    return seconds < ASKED_MAX_S ? seconds : ASKED_MAX_S;
+}
+
+int64_t kube_backoff_asked(int64_t pause_ns, struct slice retry_after, uint64_t chance)
+{
+    int64_t asked_ns = seconds_of(retry_after) * NS_PER_S;
+    if (asked_ns == 0)
+        return pause_ns;
+    asked_ns += part_of(asked_ns / 2, chance);
+    return asked_ns > pause_ns ? asked_ns : pause_ns;
 }

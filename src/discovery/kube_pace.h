@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "base/slice.h"
+
 /* Requests to one server: five a second after a burst of ten. Zeroed at first. */
 struct kube_limit {
     int64_t next_ns;
@@ -24,6 +26,12 @@ struct kube_backoff {
  * the start after two minutes without a failure. `chance` is any random number.
  */
 int64_t kube_backoff_fail(struct kube_backoff *backoff, int64_t now_ns, uint64_t chance);
+
+/*
+ * The pause, but not shorter than what an answer of 429 or 503 asks for (Retry-After, in seconds,
+ * of which at most five minutes are believed), and up to half as much again by chance.
+ */
+int64_t kube_backoff_asked(int64_t pause_ns, struct slice retry_after, uint64_t chance);
 
 /* The pause before a list that the server has asked for (410): by chance, from 0 to 1 s at first.
  */

@@ -63,6 +63,7 @@ struct kube_watch {
     /* Of the answer that is coming. */
     struct kube_parser *parser;
     int status;
+    char retry_after[16]; /* what an answer that refuses asks for */
     int64_t began_ns;
     unsigned events;
     bool gone;
@@ -161,7 +162,9 @@ static void complain(struct kube_watch *watch, const char *why)
 static void fail(struct kube_watch *watch, const char *why)
 {
     complain(watch, why);
-    pause_for(watch, kube_backoff_fail(&watch->backoff, now_of(watch), random_number()));
+    int64_t pause_ns = kube_backoff_fail(&watch->backoff, now_of(watch), random_number());
+    struct slice asked = slice_of(watch->retry_after);
+    pause_for(watch, kube_backoff_asked(pause_ns, asked, random_number()));
 }
 
 /* The version is too old: list again, and not from a cache that may be as old. */
@@ -222,6 +225,7 @@ static int on_parsed(void *context, const struct kube_parsed *parsed, struct err
 static void begin_answer(struct kube_watch *watch)
 {
     watch->status = 0;
+    watch->retry_after[0] = '\0';
     watch->events = 0;
     watch->gone = false;
     watch->began_ns = now_of(watch);
@@ -297,6 +301,8 @@ static void on_head(void *context, const struct http_head *head)
         kube_parser_set_needed(watch->parser, is_needed);
     } else {
         watch->parser = kube_parser_new_status();
+        snprintf(watch->retry_after, sizeof(watch->retry_after), "%.*s",
+                 SLICE_ARG(head->retry_after));
     }
     err_set(&watch->why, 0, "%.*s", SLICE_ARG(head->status_text));
 }

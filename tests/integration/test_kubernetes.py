@@ -220,6 +220,19 @@ def test_a_broken_list_is_an_error_and_is_repeated(tmp_path, server, receiver, f
         assert len(server.lists("pods")) == 2
 
 
+@pytest.mark.parametrize("watch", [False, True], ids=["list", "watch"])
+def test_a_server_that_asks_for_time_gets_it(tmp_path, server, receiver, watch):
+    server.put("pods", pod("web-1", port=9))
+    server.faults.append(Fault("pods", watch=watch, status=429, reason="TooManyRequests",
+                               retry_after="4"))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        server.wait_for_watch("pods", seconds=20)
+        wait_for_targets(limpet, 1, 20)
+        asked = [r.arrived for r in server.requests if r.watch == watch]
+        assert len(asked) == 2 and 4 <= asked[1] - asked[0] < 7
+        assert len(server.lists("pods")) == 2 - watch
+
+
 def test_a_page_that_fails_is_asked_for_again(tmp_path, server, receiver):
     server.put_all("pods", [pod(f"p-{i:04}", ip=f"127.1.{i // 200}.{i % 200}", port=9)
                             for i in range(1100)])

@@ -49,10 +49,10 @@ class Fault:
     """
 
     def __init__(self, resource, watch=None, times=1, status=None, body=None, stall=None,
-                 cut=False, reason="", only=None):
+                 cut=False, reason="", only=None, retry_after=None):
         self.resource, self.watch, self.times = resource, watch, times
         self.status, self.body, self.stall, self.cut = status, body, stall, cut
-        self.reason, self.only = reason, only
+        self.reason, self.only, self.retry_after = reason, only, retry_after
 
 
 def status_object(code, reason, message):
@@ -250,16 +250,18 @@ def _handler_of(server):
         def log_message(self, *_):
             pass
 
-        def answer(self, code, obj, reason=None):
+        def answer(self, code, obj, retry_after=None):
             body = obj if isinstance(obj, bytes) else json.dumps(obj).encode()
-            self.send_response(code, reason)
+            self.send_response(code)
+            if retry_after:
+                self.send_header("Retry-After", retry_after)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def refuse(self, code, reason, message):
-            self.answer(code, status_object(code, reason, message))
+        def refuse(self, code, reason, message, retry_after=None):
+            self.answer(code, status_object(code, reason, message), retry_after)
 
         def chunk(self, data):
             if data:
@@ -290,7 +292,7 @@ def _handler_of(server):
             with server.lock:
                 fault = server.take_fault(resource, watch, self.path)
             if fault and fault.status:
-                return self.refuse(fault.status, fault.reason, "made to fail")
+                return self.refuse(fault.status, fault.reason, "made to fail", fault.retry_after)
             if watch:
                 self.watch(resource, namespace, query, fault)
             elif fault and (fault.body is not None or fault.stall):

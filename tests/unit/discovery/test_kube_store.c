@@ -148,9 +148,24 @@ static void requests_are_limited_after_a_burst(void **state)
 
 #define TEST(name) cmocka_unit_test(name)
 
+static void what_a_server_asks_for_is_the_least_pause(void **state)
+{
+    (void)state;
+    const int64_t s = NS_PER_S;
+    assert_int_equal(kube_backoff_asked(s, SLICE_LITERAL(""), 1), s);
+    assert_int_equal(kube_backoff_asked(s, SLICE_LITERAL("soon"), 1), s);
+    assert_int_equal(kube_backoff_asked(s, SLICE_LITERAL("-3"), 1), s);
+    assert_int_equal(kube_backoff_asked(s, SLICE_LITERAL("3"), 0), 3 * s);
+    assert_int_equal(kube_backoff_asked(s, SLICE_LITERAL("3"), 7), 3 * s + 7);
+    assert_int_equal(kube_backoff_asked(5 * s, SLICE_LITERAL("3"), 0), 5 * s);
+    assert_int_equal(kube_backoff_asked(s, SLICE_LITERAL("99999999999999999999"), 0), 300 * s);
+    assert_in_range(kube_backoff_asked(s, SLICE_LITERAL("10"), UINT64_MAX), 10 * s, 15 * s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_a_server_asks_for_is_the_least_pause),
         TEST(only_what_differs_is_a_change),
         TEST(a_list_replaces_what_was_there),
         TEST(records_hold_what_was_put_in_them),
