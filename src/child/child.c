@@ -67,7 +67,7 @@ static void set_name(struct child *child)
 int child_start(struct child *child, enum child_role role, int argc, char **argv,
                 struct errctx *reterr)
 {
-    *child = (struct child){.role = role, .scrapers = 1, .supplies_fd = -1};
+    *child = (struct child){.role = role, .scrapers = 1};
     set_signals();
     struct child_arguments arguments;
     int r = child_arguments_parse(argc, argv, &arguments, reterr);
@@ -109,12 +109,30 @@ void child_progress(struct child *child)
     slot_progress(child->slot);
 }
 
-/* Only the newest set counts. */
-static void keep_supplies(struct child *child, int fd)
+static void take_supplies(const struct child_errands *errands, int fd)
 {
-    if (child->supplies_fd >= 0)
-        close(child->supplies_fd);
-    child->supplies_fd = fd;
+    struct supplies *supplies;
+    struct errctx why;
+    int r = supplies_take(fd, errands->generation, errands->supplies_len, &supplies, &why);
+    if (r < 0)
+        log_error(MSG("cannot take credentials"), STR("err", why.text));
+    else if (r > 0)
+        errands->supply(errands->context, supplies);
+}
+
+/* The descriptor, if there is one, is its own. */
+static void run_errand(const struct child_errands *errands, const struct heritage_message *message,
+                       int fd)
+{
+    if (message->kind == HERITAGE_SUPPLIES && fd >= 0 && errands->supply != NULL) {
+        take_supplies(errands, fd);
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (message->kind == HERITAGE_LOOKUP && errands->look_up != NULL)
+        errands->look_up(errands->context,
+                         slice_make(message->text, strnlen(message->text, HERITAGE_TEXT)));
 }
 
 enum child_order child_take_order(struct child *child, int64_t *ret_limit_ms)
@@ -127,12 +145,7 @@ enum child_order child_take_order(struct child *child, int64_t *ret_limit_ms)
             return CHILD_ORDER_NONE;
         if (r < 0)
             return CHILD_ORDER_ORPHANED;
-        if (message.kind == HERITAGE_SUPPLIES && fd >= 0) {
-            keep_supplies(child, fd);
-            return CHILD_ORDER_SUPPLIES;
-        }
-        if (fd >= 0)
-            close(fd);
+        run_errand(&child->errands, &message, fd);
         if (message.kind != HERITAGE_STOP && message.kind != HERITAGE_ROLL)
             continue;
         if (ret_limit_ms != NULL)
@@ -154,6 +167,16 @@ int child_send_supplies(struct child *child, uint32_t role, int fd)
     check(child->role == CHILD_ROLE_DISCOVERY && (role == ROLE_SCRAPER || role == ROLE_WRITER));
     const struct heritage_message message = {.kind = HERITAGE_SUPPLIES, .arg = role};
     return message_send(HERITAGE_SUPERVISION, &message, fd);
+}
+
+void child_ask(const struct child *child, struct slice host)
+{
+    struct heritage_message message = {.kind = HERITAGE_LOOKUP};
+    check(child->role == CHILD_ROLE_SCRAPER || child->role == CHILD_ROLE_WRITER);
+    if (host.len == 0 || host.len >= sizeof(message.text))
+        return;
+    memcpy(message.text, host.ptr, host.len);
+    (void)!message_send(HERITAGE_SUPERVISION, &message, -1);
 }
 
 int child_leave(struct child *child)

@@ -26,12 +26,29 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/slice.h"
 #include "shm/heritage.h"
 #include "shm/slot.h"
+#include "shm/supplies.h"
 
 enum child_role { CHILD_ROLE_DISCOVERY, CHILD_ROLE_SCRAPER, CHILD_ROLE_WRITER, CHILD_ROLE_CONSOLE };
 
-/* Read-only for the caller. */
+/*
+ * What else comes over the supervision socket, for those whom it concerns; NULL: not this one. Set
+ * after child_start; called by child_take_order.
+ */
+struct child_errands {
+    /* A new set of supplies, which is the child's now; it belongs to the configuration of this
+       generation, and has this many entries (shm/supplies.h). */
+    void (*supply)(void *context, struct supplies *supplies);
+    uint64_t generation;
+    size_t supplies_len;
+    /* Somebody needs the addresses of this host. */
+    void (*look_up)(void *context, struct slice host);
+    void *context;
+};
+
+/* Read-only for the caller, but for the errands. */
 struct child {
     enum child_role role;
     uint32_t index;         /* ordinal of a scraper; 0 for others */
@@ -43,15 +60,14 @@ struct child {
     struct control control; /* all of the control segment, read-only */
     const struct shm_supervisor *supervisor; /* in it: quarantine, reloads */
     char name[16];                           /* "scraper-0", "writer": the log's component */
-    int supplies_fd; /* of CHILD_ORDER_SUPPLIES; -1: none. The caller closes it and sets -1 */
+    struct child_errands errands;
 };
 
 enum child_order {
-    CHILD_ORDER_NONE,     /* nothing (more) to be read */
-    CHILD_ORDER_STOP,     /* limpet ends: drain and leave */
-    CHILD_ORDER_ROLL,     /* a successor follows: finish what is in flight and leave */
-    CHILD_ORDER_SUPPLIES, /* child.supplies_fd is a new set (shm/supplies.h) */
-    CHILD_ORDER_ORPHANED  /* the supervisor is dead: leave, the writer after a short flush */
+    CHILD_ORDER_NONE,    /* nothing (more) to be read */
+    CHILD_ORDER_STOP,    /* limpet ends: drain and leave */
+    CHILD_ORDER_ROLL,    /* a successor follows: finish what is in flight and leave */
+    CHILD_ORDER_ORPHANED /* the supervisor is dead: leave, the writer after a short flush */
 };
 
 /*
@@ -71,9 +87,9 @@ void child_progress(struct child *child);
 
 /*
  * The next order, without blocking; call until CHILD_ORDER_NONE when HERITAGE_SUPERVISION is
- * readable. ret_limit_ms, which may be NULL, gets the time until the supervisor kills the child
- * (STOP, ROLL). With STOP or ROLL the state becomes "draining". After ORPHANED do not watch the
- * descriptor any more.
+ * readable. Errands are run on the way. ret_limit_ms, which may be NULL, gets the time until the
+ * supervisor kills the child (STOP, ROLL). With STOP or ROLL the state becomes "draining". After
+ * ORPHANED do not watch the descriptor any more.
  */
 enum child_order child_take_order(struct child *child, int64_t *ret_limit_ms);
 
@@ -82,6 +98,9 @@ int child_request(struct child *child, enum heritage_kind kind) MUST_USE;
 
 /* Discovery's: hands a set of supplies to the children of a role (ROLE_*). 0 or -errno. */
 int child_send_supplies(struct child *child, uint32_t role, int fd) MUST_USE;
+
+/* A scraper's or the writer's: asks discovery for a host (HERITAGE_LOOKUP). It may get lost. */
+void child_ask(const struct child *child, struct slice host);
 
 /* State "stopped", DRAINED to the supervisor. Returns the exit status for main. */
 int child_leave(struct child *child);

@@ -14,8 +14,8 @@
 struct client {
     const struct config_http_client *config;
     const struct supply *supply; /* NULL: none has come yet; the owner keeps it */
-    uint32_t version; /* moves with each supply */
-    char *tail;       /* see client_tail; or NULL */
+    uint32_t version;            /* moves with each supply */
+    char *tail;                  /* see client_tail; or NULL */
     size_t tail_len;
     char *error; /* requests cannot be made, and why; else NULL */
     struct net_tls_context *tls;

@@ -140,20 +140,30 @@ static bool parse_number(struct slice host, uint16_t port, struct net_address *r
     return true;
 }
 
+static bool is_localhost(struct slice host)
+{
+    static const char local[] = "localhost";
+    return host.len == sizeof(local) - 1 && strncasecmp(host.ptr, local, host.len) == 0;
+}
+
 static uint32_t local_addresses(uint16_t port, struct net_address *ret_addresses)
 {
     return (uint32_t)parse_number(SLICE_LITERAL("127.0.0.1"), port, &ret_addresses[0]) +
            (uint32_t)parse_number(SLICE_LITERAL("::1"), port, &ret_addresses[1]);
 }
 
+bool route_is_name(const struct route *route)
+{
+    struct net_address ignored;
+    return !is_localhost(route->host) && !parse_number(route->host, route->port, &ignored);
+}
+
 uint32_t route_addresses(const struct route *route, const struct names_reader *names,
                          struct net_address ret_addresses[ROUTE_ADDRESSES])
 {
-    static const char local[] = "localhost";
     if (parse_number(route->host, route->port, &ret_addresses[0]))
         return 1;
-    if (route->host.len == sizeof(local) - 1 &&
-        strncasecmp(route->host.ptr, local, route->host.len) == 0)
+    if (is_localhost(route->host))
         return local_addresses(route->port, ret_addresses);
     struct sockaddr_in6 found[SHM_TARGET_ADDRESSES];
     uint32_t n = names_lookup(names, route->host, found);

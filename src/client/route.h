@@ -30,6 +30,9 @@ struct route {
 int route_make(const struct config_proxy *proxy, const struct http_url *url, struct arena *arena,
                struct route *ret_route, struct errctx *reterr) MUST_USE;
 
+/* Whether that needs discovery: the host to connect to is no number, and not localhost. */
+bool route_is_name(const struct route *route);
+
 #define ROUTE_ADDRESSES SHM_TARGET_ADDRESSES
 
 /*

@@ -266,6 +266,7 @@ static void on_tick(struct loop_timer *timer)
         send_all_supplies(discovery);
     }
     sync_poll(&discovery->sync, now, false);
+    remotes_sweep(&discovery->remotes, now);
     remotes_update(&discovery->remotes);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
         want_table(discovery, GATHER_NS);
@@ -294,6 +295,13 @@ static void on_orders(struct loop_op *op, int result)
     loop_poll_readable(discovery->loop, op, HERITAGE_SUPERVISION);
 }
 
+static void look_up(void *context, struct slice host)
+{
+    struct discovery *discovery = context;
+    if (!remotes_ask(&discovery->remotes, host, loop_now(discovery->loop)))
+        slot_add(discovery->child.slot, COUNTER_NAMES_REFUSED, 1);
+}
+
 static int attach(struct discovery *discovery, struct errctx *why)
 {
     const struct loop_options options = {
@@ -317,6 +325,7 @@ static int attach(struct discovery *discovery, struct errctx *why)
 
 static void listen_to_all(struct discovery *discovery)
 {
+    discovery->child.errands = (struct child_errands){.look_up = look_up, .context = discovery};
     discovery->orders.done = on_orders;
     discovery->files.done = on_files;
     discovery->names.done = on_names;

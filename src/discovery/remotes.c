@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "discovery/remotes.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "discovery/target_url.h"
 #include "http/proxy.h"
+
+struct asked_host {
+    int64_t asked_at; /* last */
+    char text[];
+};
 
 /* The configuration has checked the URL: "http://" and a host, perhaps in brackets. */
 static struct slice host_of(const char *url)
@@ -53,6 +60,7 @@ static void add(struct remotes *remotes, const struct names_reader *former, stru
     struct name_addresses *name = &remotes->names[remotes->count++];
     name->host = host;
     name->count = names_lookup(former, host, name->addresses);
+    name->state = name->count > 0 ? SHM_NAME_KNOWN : SHM_NAME_PENDING;
 }
 
 static void add_proxies(struct remotes *remotes, const struct names_reader *former,
@@ -65,6 +73,15 @@ static void add_proxies(struct remotes *remotes, const struct names_reader *form
         return;
     add(remotes, former, proxy_host_of(environment.for_http));
     add(remotes, former, proxy_host_of(environment.for_https));
+}
+
+/* What was in force stays, where there is no memory for more. */
+static void write_names(struct remotes *remotes)
+{
+    int err = names_write(&remotes->writer, remotes->names, remotes->count);
+    if (err != 0 && !remotes->write_failed)
+        log_error(MSG("cannot hand on the addresses of names"), STR("err", err_text(err)));
+    remotes->write_failed = err != 0;
 }
 
 int remotes_init(struct remotes *remotes, const struct config *config, struct resolver *resolver,
@@ -84,25 +101,41 @@ int remotes_init(struct remotes *remotes, const struct config *config, struct re
     for (size_t i = 0; i < config->scrape_configs.len; i++)
         add_proxies(remotes, &former, &config->scrape_configs.items[i].http.proxy);
     names_reader_detach(&former);
-    names_write(&remotes->writer, remotes->names, remotes->count);
+    remotes->own = remotes->count;
+    names_set_full(&remotes->writer, false);
+    write_names(remotes);
     remotes_update(remotes);
     return 0;
 }
 
 void remotes_fini(struct remotes *remotes)
 {
+    for (uint32_t i = remotes->own; i < remotes->count; i++)
+        free(remotes->asked[i]);
     names_writer_detach(&remotes->writer);
 }
 
-/* True: the name has other addresses than before. */
+static uint32_t state_of(const struct resolver_answer *answer)
+{
+    if (answer->state == RESOLVER_PENDING)
+        return SHM_NAME_PENDING;
+    if (answer->state == RESOLVER_KNOWN)
+        return SHM_NAME_KNOWN;
+    return answer->is_negative ? SHM_NAME_NONE : SHM_NAME_UNREACHABLE;
+}
+
+/* True: the name has another state or other addresses than before. */
 static bool take_answer(struct name_addresses *name, const struct resolver_answer *answer)
 {
-    if (answer->state != RESOLVER_KNOWN)
-        return false;
+    uint32_t state = state_of(answer);
+    bool changed = state != name->state;
+    name->state = state;
+    if (state != SHM_NAME_KNOWN)
+        return changed;
     uint32_t count = (uint32_t)answer->count;
     size_t size = count * sizeof(*name->addresses);
     if (name->count == count && memcmp(name->addresses, answer->addresses, size) == 0)
-        return false;
+        return changed;
     name->count = count;
     memcpy(name->addresses, answer->addresses, size);
     return true;
@@ -117,5 +150,72 @@ void remotes_update(struct remotes *remotes)
         changed |= take_answer(name, &answer);
     }
     if (changed)
-        names_write(&remotes->writer, remotes->names, remotes->count);
+        write_names(remotes);
+}
+
+/* ---- what is asked for ---- */
+
+static struct name_addresses *find(struct remotes *remotes, struct slice host)
+{
+    uint64_t key = names_key(host);
+    for (uint32_t i = 0; i < remotes->count; i++) {
+        if (names_key(remotes->names[i].host) == key)
+            return &remotes->names[i];
+    }
+    return NULL;
+}
+
+static bool is_old(const struct remotes *remotes, uint32_t i, int64_t now_mono_ns)
+{
+    return now_mono_ns - remotes->asked[i]->asked_at >= REMOTES_KEEP_NS;
+}
+
+static void take_host(struct remotes *remotes, struct slice host, int64_t now_mono_ns)
+{
+    uint32_t place = remotes->count++;
+    struct asked_host *asked = malloc(sizeof(*asked) + host.len);
+    check(asked != NULL);
+    asked->asked_at = now_mono_ns;
+    memcpy(asked->text, host.ptr, host.len);
+    remotes->asked[place] = asked;
+    remotes->names[place] = (struct name_addresses){.host = slice_make(asked->text, host.len),
+                                                    .state = SHM_NAME_PENDING};
+    struct resolver_answer answer = resolver_lookup(remotes->resolver, remotes->names[place].host);
+    (void)take_answer(&remotes->names[place], &answer);
+    write_names(remotes);
+}
+
+bool remotes_ask(struct remotes *remotes, struct slice host, int64_t now_mono_ns)
+{
+    const struct name_addresses *name = find(remotes, host);
+    if (name != NULL) {
+        ptrdiff_t place = name - remotes->names;
+        if (place >= remotes->own)
+            remotes->asked[place]->asked_at = now_mono_ns;
+        return true;
+    }
+    remotes_sweep(remotes, now_mono_ns);
+    names_set_full(&remotes->writer, remotes->count == SHM_NAMES_MAX);
+    if (remotes->count == SHM_NAMES_MAX)
+        return false;
+    take_host(remotes, host, now_mono_ns);
+    return true;
+}
+
+void remotes_sweep(struct remotes *remotes, int64_t now_mono_ns)
+{
+    uint32_t kept = remotes->own;
+    for (uint32_t i = remotes->own; i < remotes->count; i++) {
+        if (is_old(remotes, i, now_mono_ns)) {
+            free(remotes->asked[i]);
+            continue;
+        }
+        remotes->names[kept] = remotes->names[i];
+        remotes->asked[kept++] = remotes->asked[i];
+    }
+    if (kept == remotes->count)
+        return;
+    remotes->count = kept;
+    names_set_full(&remotes->writer, false);
+    write_names(remotes);
 }

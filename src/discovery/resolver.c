@@ -66,10 +66,11 @@ static struct resolver_answer ask(const char *host, int flags)
     int status = getaddrinfo(host, NULL, &hints, &list);
     if (status == 0)
         copy_addresses(list, &answer);
+    answer.is_negative = status == EAI_NONAME || status == EAI_NODATA || status == 0;
     if (answer.count > 0)
         answer.state = RESOLVER_KNOWN;
     else
-        answer.error = status == EAI_NONAME || status == 0 ? "no such host" : gai_strerror(status);
+        answer.error = answer.is_negative ? "no such host" : gai_strerror(status);
     if (list != NULL)
         freeaddrinfo(list);
     return answer;
@@ -220,7 +221,8 @@ static bool answer_at_once(struct slice host, struct resolver_answer *ret)
 {
     char text[NI_MAXHOST];
     if (host.len == 0 || host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len) != NULL) {
-        *ret = (struct resolver_answer){.state = RESOLVER_FAILED, .error = "no such host"};
+        *ret = (struct resolver_answer){
+            .state = RESOLVER_FAILED, .error = "no such host", .is_negative = true};
         return true;
     }
     memcpy(text, host.ptr, host.len);

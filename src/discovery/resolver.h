@@ -30,6 +30,7 @@ struct resolver_answer {
     int count;                                         /* of addresses, when known; ports are 0 */
     struct sockaddr_in6 addresses[RESOLVER_ADDRESSES]; /* or sockaddr_in, by family */
     const char *error;                                 /* when failed; "no such host" and so on */
+    bool is_negative;                                  /* failed for certain: no such host */
 };
 
 struct resolver;

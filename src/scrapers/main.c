@@ -57,17 +57,15 @@ static void obey(enum child_order order, int64_t limit_ms)
     scraper_stop(&life.scraper);
 }
 
-static void take_supplies(void)
+static void supply(void *context, struct supplies *supplies)
 {
-    struct supplies *supplies;
-    struct errctx why;
-    int r = supplies_take(life.child.supplies_fd, life.config->generation,
-                          life.config->scrape_configs.len, &supplies, &why);
-    life.child.supplies_fd = -1;
-    if (r < 0)
-        log_error(MSG("cannot take credentials"), STR("err", why.text));
-    else if (r > 0)
-        scraper_supply(&life.scraper, supplies);
+    (void)context;
+    scraper_supply(&life.scraper, supplies);
+}
+
+static void ask(struct slice host)
+{
+    child_ask(&life.child, host);
 }
 
 static void on_orders(struct loop_op *op, int result)
@@ -76,10 +74,6 @@ static void on_orders(struct loop_op *op, int result)
     int64_t limit_ms = 0;
     enum child_order order;
     while ((order = child_take_order(&life.child, &limit_ms)) != CHILD_ORDER_NONE) {
-        if (order == CHILD_ORDER_SUPPLIES) {
-            take_supplies();
-            continue;
-        }
         obey(order, limit_ms);
         if (order == CHILD_ORDER_ORPHANED)
             return;
@@ -145,10 +139,14 @@ static int start(struct errctx *reterr)
     life.scraper.config = life.config;
     life.scraper.index = index;
     life.scraper.scrapers = life.child.scrapers;
+    life.scraper.lookups.ask = ask;
     err = scraper_init(&life.scraper, &segments, reterr);
     if (err != 0)
         return err;
     life.wake.done = on_wake;
+    life.child.errands = (struct child_errands){.supply = supply,
+                                                .generation = life.config->generation,
+                                                .supplies_len = life.config->scrape_configs.len};
     life.orders.done = on_orders;
     loop_poll_readable(life.scraper.loop, &life.wake, HERITAGE_WAKE);
     loop_poll_readable(life.scraper.loop, &life.orders, HERITAGE_SUPERVISION);

@@ -18,6 +18,8 @@
 /* So many finished scrapes keep their memory for the next ones: those of a tick. */
 #define SPARE_MAX 64u
 
+static void on_look(struct loop_timer *timer);
+
 /* ---- the pool ---- */
 
 static struct scrape *take_scrape(struct scraper *scraper)
@@ -30,6 +32,7 @@ static struct scrape *take_scrape(struct scraper *scraper)
     }
     scrape = calloc(1, sizeof(*scrape));
     check(scrape != NULL);
+    scrape->look.expired = on_look;
     return scrape;
 }
 
@@ -59,6 +62,7 @@ static void put_back(struct scrape *scrape)
         http_gzip_fini(&scrape->gzip);
     free(scrape->location);
     scrape->location = NULL;
+    loop_timer_clear(scraper->loop, &scrape->look);
     way_end(target);
     scraper->promised -= scrape->promised;
     scraper->running--;
@@ -401,21 +405,51 @@ static void finish_gzip(struct scrape *scrape)
     scrape_fail(scrape, COUNTER_SCRAPE_PROTOCOL, http_gzip_error(&scrape->gzip));
 }
 
-/* True if another place is asked now. */
-static bool follow(struct scrape *scrape)
+static int64_t deadline_of(const struct scrape *scrape)
+{
+    return scrape->started_ns + scrape->target->timeout_ns;
+}
+
+/* The other place is asked, or the scrape is over, or its addresses are looked for once more. */
+static void go_on(struct scrape *scrape)
 {
     struct target *target = scrape->target;
+    struct loop *loop = target->scraper->loop;
     struct fetch_request request;
     struct errctx why;
-    int err = way_redirect(target, scrape->redirect, slice_of(scrape->location),
-                           scrape->started_ns + target->timeout_ns, &request, &why);
-    free(scrape->location);
-    scrape->location = NULL;
-    if (err == 0)
+    int r = way_go_on(target, deadline_of(scrape), &request, &why);
+    if (r == 0 && loop_now(loop) < deadline_of(scrape)) {
+        loop_timer_set(loop, &scrape->look, loop_now(loop) + LOOKUP_POLL_NS);
+        return;
+    }
+    if (r > 0) {
         fetch_start(&target->conn, &request);
+        return;
+    }
+    if (r == 0)
+        scrape_fail(scrape, COUNTER_SCRAPE_TIMEOUT, err_text(ERR_TIMEOUT));
     else
         scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
-    return err == 0;
+    finish(scrape);
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    go_on((struct scrape *)(void *)((char *)timer - offsetof(struct scrape, look)));
+}
+
+static void follow(struct scrape *scrape)
+{
+    struct errctx why;
+    int err = way_redirect(scrape->target, scrape->redirect, slice_of(scrape->location), &why);
+    free(scrape->location);
+    scrape->location = NULL;
+    if (err == 0) {
+        go_on(scrape);
+        return;
+    }
+    scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
+    finish(scrape);
 }
 
 static void on_done(struct fetch_connection *conn, int error, const char *text)
@@ -423,8 +457,10 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
     struct target *target = TARGET_OF(conn, conn);
     struct scrape *scrape = target->scrape;
     count_transfer(target);
-    if (scrape->location != NULL && error == 0 && follow(scrape))
+    if (scrape->location != NULL && error == 0) {
+        follow(scrape);
         return;
+    }
     if (error == 0 && scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
         finish_gzip(scrape);
     if (error != 0 && scrape->failure == COUNTER_SCRAPE_CONTENT_TYPE)
@@ -494,7 +530,7 @@ static void ask(struct target *target)
     struct scrape *scrape = target->scrape;
     struct fetch_request request;
     struct errctx why;
-    if (way_request(target, scrape->started_ns + target->timeout_ns, &request, &why) != 0) {
+    if (way_request(target, deadline_of(scrape), &request, &why) != 0) {
         scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
         finish(scrape);
         return;

@@ -16,11 +16,12 @@ struct scrape {
     struct scrape *next; /* spare ones */
     struct target *target;
     int64_t timestamp_ms;
-    int64_t started_ns; /* monotonic */
-    uint64_t promised;  /* bytes of the ring */
-    int failure;        /* enum counter of the first failure that counts; -1: none yet */
-    char *location;     /* another place that is to be asked; NULL: none */
-    int redirect;       /* the status that said so */
+    int64_t started_ns;     /* monotonic */
+    uint64_t promised;      /* bytes of the ring */
+    int failure;            /* enum counter of the first failure that counts; -1: none yet */
+    char *location;         /* another place that is to be asked; NULL: none */
+    int redirect;           /* the status that said so */
+    struct loop_timer look; /* set while the addresses of that place are being asked for */
     struct http_gzip gzip;
     bool is_gzip;   /* the body is, which is being undone */
     bool gzip_over; /* it was damaged, or longer than allowed */

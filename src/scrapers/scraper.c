@@ -89,6 +89,8 @@ static int attach(struct scraper *scraper, const struct scraper_segments *segmen
         err = names_reader_attach(&scraper->names, segments->targets, reterr);
     if (err != 0)
         return err;
+    scraper->lookups.names = &scraper->names;
+    scraper->lookups.slot = scraper->slot;
     err = report_lines_get(&scraper->store, &scraper->report);
     if (err != 0)
         return err_set(reterr, err, "no memory in the series table: %s", err_text(err));

@@ -7,6 +7,7 @@
 #define SCRAPERS_SCRAPER_H
 
 #include "client/client.h"
+#include "client/lookup.h"
 #include "config/config.h"
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
@@ -49,7 +50,8 @@ struct scraper {
     struct target_set targets;
     struct scraper_job *jobs;
     struct supplies *supplies; /* of the jobs' clients; NULL: none have come */
-    struct names_reader names; /* of proxies, in the segment of targets */
+    struct names_reader names; /* of proxies and redirects, in the segment of targets */
+    struct lookups lookups;    /* in them; its `ask` is given, too */
     struct scrape *spare_scrapes;
     uint32_t spare_count;
     uint32_t running;  /* scrapes */

@@ -266,7 +266,7 @@ static void use_own_addresses(struct target *target)
 }
 
 /* A name that the target itself has, discovery has looked up. */
-static void find_addresses(struct target *target)
+static int find_addresses(struct target *target, struct errctx *reterr)
 {
     struct detour *detour = target->detour;
     const struct route *route = &detour->route;
@@ -274,11 +274,14 @@ static void find_addresses(struct target *target)
     bool is_local = target->addresses[0].any.sa_family == AF_UNIX;
     bool is_own =
         !route->proxied && !goes_by_proxy && slice_equal(route->host, detour->first.url.host);
-    detour->address_count = 0;
-    if (!is_local || !is_own)
+    if (is_own && !is_local)
         detour->address_count = route_addresses(route, &target->scraper->names, detour->addresses);
-    if (detour->address_count == 0 && is_own)
+    if (is_own && (is_local || detour->address_count == 0))
         use_own_addresses(target);
+    if (is_own)
+        return 1;
+    return lookup_route(&target->scraper->lookups, route, target->id, clock_mono_ns(),
+                        detour->addresses, &detour->address_count, reterr);
 }
 
 /* With what the target's own requests carry, unless the way leads to strangers. */
@@ -312,8 +315,7 @@ static bool is_same_peer(const struct http_url *a, const struct http_url *b)
     return a->https == b->https && a->port == b->port && slice_equal(a->host, b->host);
 }
 
-int way_redirect(struct target *target, int status, struct slice location, int64_t deadline_ns,
-                 struct fetch_request *ret_request, struct errctx *reterr)
+int way_redirect(struct target *target, int status, struct slice location, struct errctx *reterr)
 {
     int err = target->detour != NULL ? 0 : begin_detour(target, reterr);
     if (err != 0)
@@ -328,13 +330,16 @@ int way_redirect(struct target *target, int status, struct slice location, int64
     check(r == 1); /* see way_leads_on */
     err = route_make(&target->job->config->http.proxy, &detour->now.url, &detour->arena,
                      &detour->route, reterr);
-    if (err == 0)
-        err = write_detour_head(target, reterr);
-    if (err != 0)
-        return err;
-    find_addresses(target);
-    if (detour->address_count == 0)
-        return fail_unknown(&detour->route, reterr);
+    return err != 0 ? err : write_detour_head(target, reterr);
+}
+
+int way_go_on(struct target *target, int64_t deadline_ns, struct fetch_request *ret_request,
+              struct errctx *reterr)
+{
+    struct detour *detour = target->detour;
+    int r = find_addresses(target, reterr);
+    if (r <= 0)
+        return r;
     *ret_request = (struct fetch_request){
         .addresses = detour->addresses,
         .n_addresses = detour->address_count,
@@ -343,7 +348,8 @@ int way_redirect(struct target *target, int status, struct slice location, int64
         .deadline_ns = deadline_ns,
         .peer = is_same_peer(&detour->first.url, &detour->now.url) ? 0 : detour->route.peer,
     };
-    return use_tls(target, &detour->route, ret_request, reterr);
+    int err = use_tls(target, &detour->route, ret_request, reterr);
+    return err != 0 ? err : 1;
 }
 
 /* The request line and the Host field; behind them there may be credentials. */

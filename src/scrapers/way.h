@@ -48,9 +48,16 @@ int way_request(struct target *target, int64_t deadline_ns, struct fetch_request
 /* Whether this answer is not the answer: another place will be asked. */
 bool way_leads_on(const struct target *target, const struct http_head *head);
 
-/* The request that follows such an answer; nothing of the connection may be in flight. */
-int way_redirect(struct target *target, int status, struct slice location, int64_t deadline_ns,
-                 struct fetch_request *ret_request, struct errctx *reterr) MUST_USE;
+/* Takes the way that such an answer shows; nothing of the connection may be in flight. */
+int way_redirect(struct target *target, int status, struct slice location,
+                 struct errctx *reterr) MUST_USE;
+
+/*
+ * Then 1 and the request to make there; 0: the host's addresses are not known yet, ask again after
+ * LOOKUP_POLL_NS. Fails, with the reason, if they never will.
+ */
+int way_go_on(struct target *target, int64_t deadline_ns, struct fetch_request *ret_request,
+              struct errctx *reterr) MUST_USE;
 
 /* For the log: what is asked for, without what must not be shown. */
 struct slice way_shown(const struct target *target);

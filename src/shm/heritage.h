@@ -10,7 +10,7 @@
  *     SUPERVISION   SOCK_SEQPACKET to the supervisor          all
  *     CONFIG        the frozen configuration                  all
  *     CONTROL       control segment                           all: write their slot only
- *     TARGETS       target table, addresses of remotes        discovery; all others ro
+ *     TARGETS       target table, addresses of names          discovery; all others ro
  *     DELIVERY      positions and batches of the remotes      writer; console ro
  *     DOORBELL      eventfd on which the writer sleeps        scrapers ring it, writer waits
  *     WAKE          eventfd: "there is a new target table"    scraper: its own
@@ -75,19 +75,28 @@ enum heritage_kind {
      * the configuration that it belongs to; a child with another one lets it pass.
      */
     HERITAGE_SUPPLIES = 5,
+    /*
+     * A scraper or the writer: `text` is a host that a redirect leads to. The supervisor passes it
+     * on to discovery, which looks it up; the answer comes to stand among the names (shm/names.h).
+     * A question may get lost with whoever had it, so it is asked again.
+     */
+    HERITAGE_LOOKUP = 6,
     /* supervisor -> child, besides HERITAGE_SUPPLIES; `value` = milliseconds until the child is
        killed */
     HERITAGE_STOP = 16, /* limpet ends: drain and leave */
     HERITAGE_ROLL = 17  /* a new incarnation follows: finish what is in flight and leave */
 };
 
+/* Room for any host name. */
+#define HERITAGE_TEXT 256
+
 struct heritage_message {
     uint32_t kind; /* HERITAGE_*; unknown ones are ignored */
     uint32_t arg;
     uint64_t value;
-    char text[48]; /* NUL-terminated */
+    char text[HERITAGE_TEXT]; /* NUL-terminated */
 };
-_Static_assert(sizeof(struct heritage_message) == 64, "both sides agree on the size");
+_Static_assert(sizeof(struct heritage_message) == 272, "both sides agree on the size");
 
 /*
  * What the kernel sends to a child whose supervisor has died: a belt for children that do not look

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 3u
+#define SHM_LAYOUT_MAJOR 4u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -265,13 +265,14 @@ _Static_assert(sizeof(struct shm_family) == 20, "layout");
 
 /* ---- targets ------------------------------------------------------------------------------ */
 
+#define SHM_TARGETS_DATA (1024u * 1024u)
+
 /* Page 1: written by discovery only. */
 struct shm_targets_head {
     _Atomic uint64_t generation; /* its low bit says which half holds the table; 0 = no table yet */
 };
 
-/* The two halves; `size` of the segment is SHM_TARGETS_DATA + 2 halves. */
-#define SHM_TARGETS_DATA (1024u * 1024u)
+/* The two halves lie from SHM_TARGETS_DATA on; `size` of the segment is that + 2 halves. */
 
 struct shm_targets_half {
     uint64_t generation; /* the same as the head's, while this half is in force */
@@ -315,25 +316,31 @@ struct shm_target {
 };
 _Static_assert(sizeof(struct shm_target) == 200, "layout");
 
-/* A host that is no target: a remote. */
+/* A host that is no target: of a remote, of a proxy, or of where a redirect leads to. */
 struct shm_name {
-    uint64_t key; /* hash of the host; 0: this place is free */
+    uint64_t key; /* hash of the host */
     uint32_t address_count;
-    uint32_t reserved;
+    uint32_t state; /* SHM_NAME_*, of the last question; addresses stay whatever it says */
     uint8_t addresses[SHM_TARGET_ADDRESSES][SHM_SOCKADDR_SIZE];
 };
 _Static_assert(sizeof(struct shm_name) == 128, "layout");
 
-/* Page 2: written by discovery only. */
+#define SHM_NAME_PENDING     0u /* no answer yet */
+#define SHM_NAME_KNOWN       1u
+#define SHM_NAME_NONE        2u /* there is no such host */
+#define SHM_NAME_UNREACHABLE 3u /* the resolver has no answer */
+
+/* From page 2 on: written by discovery only. As long as names are few, only page 2 has memory. */
 #define SHM_NAMES     (2 * SHM_PAGE)
-#define SHM_NAMES_MAX 15u
+#define SHM_NAMES_MAX 192u
 
 struct shm_names {
-    _Atomic uint64_t generation; /* its low bit says which copy is in force */
-    uint64_t reserved;
-    struct shm_name copies[2][SHM_NAMES_MAX];
+    _Atomic uint64_t generation;             /* its low bit says which copies are in force */
+    _Atomic uint64_t full;                   /* 1: no further name is taken in now */
+    _Atomic uint64_t counts[2];              /* of names, in each copy */
+    struct shm_name names[SHM_NAMES_MAX][2]; /* two copies of each */
 };
-_Static_assert(sizeof(struct shm_names) <= SHM_PAGE, "the page of names");
+_Static_assert(SHM_NAMES + sizeof(struct shm_names) <= SHM_TARGETS_DATA, "names before the halves");
 
 /* ---- delivery ----------------------------------------------------------------------------- */
 

@@ -25,7 +25,7 @@ static int map(struct shm_segment *segment, int fd, bool writable, struct shm_na
     return err;
 }
 
-static uint64_t key_of(struct slice host)
+uint64_t names_key(struct slice host)
 {
     char lower[HOST_MAX];
     size_t len = host.len < sizeof(lower) ? host.len : sizeof(lower);
@@ -60,26 +60,36 @@ static void store(struct shm_name *place, const struct shm_name *name)
 
 static struct shm_name record_of(const struct name_addresses *name)
 {
-    struct shm_name record = {.key = key_of(name->host), .address_count = name->count};
+    struct shm_name record = {
+        .key = names_key(name->host), .address_count = name->count, .state = name->state};
     check(name->count <= SHM_TARGET_ADDRESSES);
     for (uint32_t i = 0; i < name->count; i++)
         memcpy(record.addresses[i], &name->addresses[i], SHM_SOCKADDR_SIZE);
     return record;
 }
 
-void names_write(struct names_writer *writer, const struct name_addresses *names, uint32_t count)
+int names_write(struct names_writer *writer, const struct name_addresses *names, uint32_t count)
 {
     check(count <= SHM_NAMES_MAX);
     struct shm_names *shared = writer->names;
+    uint64_t end = SHM_NAMES + offsetof(struct shm_names, names) + count * sizeof(shared->names[0]);
+    int err = segment_reserve(writer->segment.fd, SHM_NAMES, end);
+    if (err != 0)
+        return err;
     uint64_t next = atomic_load_explicit(&shared->generation, memory_order_relaxed) + 1;
-    for (uint32_t i = 0; i < SHM_NAMES_MAX; i++) {
-        struct shm_name record = {0};
-        if (i < count)
-            record = record_of(&names[i]);
-        store(&shared->copies[next & 1][i], &record);
+    for (uint32_t i = 0; i < count; i++) {
+        struct shm_name record = record_of(&names[i]);
+        store(&shared->names[i][next & 1], &record);
     }
-    /* release; pairs with names_lookup: the copy is complete */
+    atomic_store_explicit(&shared->counts[next & 1], count, memory_order_release); /* as in store */
+    /* release; pairs with find: the copies are complete */
     atomic_store_explicit(&shared->generation, next, memory_order_release);
+    return 0;
+}
+
+void names_set_full(struct names_writer *writer, bool full)
+{
+    atomic_store_explicit(&writer->names->full, full, memory_order_relaxed);
 }
 
 int names_reader_attach(struct names_reader *reader, int fd, struct errctx *reterr)
@@ -107,13 +117,26 @@ static void load(struct shm_name *record, const struct shm_name *place)
     }
 }
 
-/* The record with this key in the copy of this generation; an empty one if there is none. */
-static struct shm_name find(const struct shm_names *shared, uint64_t generation, uint64_t key)
+/* The record with this key among the copies of this generation; an empty one if there is none. */
+static struct shm_name search(const struct shm_names *shared, uint64_t generation, uint64_t key)
 {
     struct shm_name record;
-    for (uint32_t i = 0; i < SHM_NAMES_MAX; i++) {
-        load(&record, &shared->copies[generation & 1][i]);
+    uint64_t count = atomic_load_explicit(&shared->counts[generation & 1], memory_order_acquire);
+    for (uint64_t i = 0; i < count && i < SHM_NAMES_MAX; i++) {
+        load(&record, &shared->names[i][generation & 1]);
         if (record.key == key)
+            return record;
+    }
+    return (struct shm_name){0};
+}
+
+static struct shm_name find(const struct shm_names *shared, uint64_t key)
+{
+    for (int i = 0; i < TRIES; i++) {
+        /* acquire; pairs with names_write */
+        uint64_t generation = atomic_load_explicit(&shared->generation, memory_order_acquire);
+        struct shm_name record = search(shared, generation, key);
+        if (atomic_load_explicit(&shared->generation, memory_order_relaxed) == generation)
             return record;
     }
     return (struct shm_name){0};
@@ -134,14 +157,17 @@ static uint32_t take_addresses(const struct shm_name *record, struct sockaddr_in
 uint32_t names_lookup(const struct names_reader *reader, struct slice host,
                       struct sockaddr_in6 ret_addresses[SHM_TARGET_ADDRESSES])
 {
-    const struct shm_names *shared = reader->names;
-    uint64_t key = key_of(host);
-    for (int i = 0; i < TRIES; i++) {
-        /* acquire; pairs with names_write */
-        uint64_t generation = atomic_load_explicit(&shared->generation, memory_order_acquire);
-        struct shm_name record = find(shared, generation, key);
-        if (atomic_load_explicit(&shared->generation, memory_order_relaxed) == generation)
-            return take_addresses(&record, ret_addresses);
-    }
-    return 0;
+    struct shm_name record = find(reader->names, names_key(host));
+    return take_addresses(&record, ret_addresses);
+}
+
+uint32_t names_state(const struct names_reader *reader, struct slice host)
+{
+    struct shm_name record = find(reader->names, names_key(host));
+    return record.key != 0 ? record.state : NAME_UNKNOWN;
+}
+
+bool names_are_full(const struct names_reader *reader)
+{
+    return atomic_load_explicit(&reader->names->full, memory_order_relaxed) != 0;
 }

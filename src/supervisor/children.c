@@ -389,6 +389,20 @@ void children_turn(struct children *children, int64_t now)
 
 /* ---- messages ---- */
 
+/* Discovery is asked again if it is not there, or has no room for it, now. */
+static void pass_question_on(const struct children *children, const struct child_process *from,
+                             const struct heritage_message *question)
+{
+    uint32_t role = slot_role(from->slot);
+    if (role != ROLE_SCRAPER && role != ROLE_WRITER)
+        return;
+    for (uint32_t i = 0; i < children->count; i++) {
+        const struct child_process *child = &children->all[i];
+        if (slot_role(child->slot) == ROLE_DISCOVERY && child->socket >= 0)
+            (void)!message_send(child->socket, question, -1);
+    }
+}
+
 static void take_message(struct children *children, struct child_process *child,
                          const struct heritage_message *message, int64_t now)
 {
@@ -399,6 +413,8 @@ static void take_message(struct children *children, struct child_process *child,
         children->reload_requested = true;
     else if (message->kind == HERITAGE_QUIT_REQUEST && is_console)
         children->quit_requested = true;
+    else if (message->kind == HERITAGE_LOOKUP)
+        pass_question_on(children, child, message);
 }
 
 static void take_descriptor(struct children *children, const struct child_process *child,

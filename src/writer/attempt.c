@@ -78,35 +78,36 @@ static void count_answer(const struct attempt *attempt, enum answer answer)
         remote_count(attempt->remote->place, failures[answer], 1);
 }
 
-static int follow(struct attempt *attempt, struct errctx *why);
+static void follow(struct attempt *attempt);
 
 /*
  * As in Prometheus the status alone decides: an answer counts from its head on, even if the rest of
  * it does not come. A proxy may make up a 5xx after the receiver has taken the request; 429 says
  * that nobody looked at it.
  */
-static void on_done(struct fetch_connection *conn, int error, const char *text)
+static void end(struct attempt *attempt, int error, const char *text)
 {
-    struct attempt *attempt = ATTEMPT_OF(conn, fetch);
-    struct errctx why;
-    if (error == 0 && detour_is_noted(&attempt->detour)) {
-        error = follow(attempt, &why);
-        if (error == 0)
-            return;
-        text = why.text;
-    }
     bool retry_on_429 = attempt->remote->config->queue_config.retry_on_http_429;
     enum answer answer = ANSWER_NONE;
     if (error == 0 || attempt->status != 0) {
         answer = answer_classify(attempt->status, retry_on_429);
         attempt->may_have_arrived = answer == ANSWER_RETRY && attempt->status != 429;
     } else {
-        attempt->may_have_arrived = fetch_request_maybe_delivered(conn);
+        attempt->may_have_arrived = fetch_request_maybe_delivered(&attempt->fetch);
         keep_text(attempt, text, strlen(text));
     }
     detour_end(&attempt->detour);
     count_answer(attempt, answer);
     attempt->done(attempt, answer);
+}
+
+static void on_done(struct fetch_connection *conn, int error, const char *text)
+{
+    struct attempt *attempt = ATTEMPT_OF(conn, fetch);
+    if (error == 0 && detour_is_noted(&attempt->detour))
+        follow(attempt);
+    else
+        end(attempt, error, text);
 }
 
 /* `text` has why. */
@@ -117,6 +118,8 @@ static void on_unsent(struct loop_timer *timer)
     attempt->done(attempt, ANSWER_NONE);
 }
 
+static void on_look(struct loop_timer *timer);
+
 void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *remote,
                   attempt_done_fn *done)
 {
@@ -126,6 +129,7 @@ void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *rem
                                 .remote = remote,
                                 .done = done,
                                 .unsent.expired = on_unsent,
+                                .look.expired = on_look,
                                 .turn = remote->attempts++};
     fetch_init(&attempt->fetch, loop, &handler);
 }
@@ -137,22 +141,28 @@ void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *rem
 static void turn_addresses(struct attempt *attempt, uint32_t count)
 {
     struct net_address turned[ROUTE_ADDRESSES];
-    /* Fibonacci hashing: whatever the order in which attempts are made, they do not fall in step. */
+    /* Fibonacci hashing: whatever the order in which attempts are made, they do not fall in step.
+     */
     uint32_t first = (uint32_t)(attempt->turn * 2654435769u) >> 16;
     for (uint32_t i = 0; i < count; i++)
         turned[i] = attempt->addresses[(first + i) % count];
     memcpy(attempt->addresses, turned, count * sizeof(turned[0]));
 }
 
+static void use_addresses(struct attempt *attempt, struct fetch_request *request, uint32_t count)
+{
+    if (attempt->remote->config->round_robin_dns && count > 1)
+        turn_addresses(attempt, count);
+    request->addresses = attempt->addresses;
+    request->n_addresses = count;
+}
+
 static int find_addresses(struct attempt *attempt, const struct route *route,
                           struct fetch_request *request, struct errctx *why)
 {
-    const struct remote *remote = attempt->remote;
-    request->addresses = attempt->addresses;
-    request->n_addresses = route_addresses(route, remote->names, attempt->addresses);
-    if (remote->config->round_robin_dns && request->n_addresses > 1)
-        turn_addresses(attempt, request->n_addresses);
-    if (request->n_addresses > 0)
+    uint32_t count = route_addresses(route, attempt->remote->names, attempt->addresses);
+    use_addresses(attempt, request, count);
+    if (count > 0)
         return 0;
     /* As Go says it. */
     return err_set(why, ERR_NOT_READY, "dial tcp: lookup %.*s: no such host",
@@ -200,43 +210,77 @@ static int prepare(struct attempt *attempt, struct fetch_request *request, struc
 }
 
 /* What the client adds goes to no other host than the remote's own. */
-static int write_detour_head(struct attempt *attempt, struct slice *ret_head, struct errctx *why)
+static int write_detour_head(struct attempt *attempt, struct errctx *why)
 {
     struct detour *detour = &attempt->detour;
-    struct slice tail;
-    int err =
-        remote_write_head_to(attempt->remote, &detour->hop, &detour->route, attempt->message,
-                             attempt->number, attempt->body.len, &detour->arena, ret_head, why);
+    struct slice first, tail;
+    int err = remote_write_head_to(attempt->remote, &detour->hop, &detour->route, attempt->message,
+                                   attempt->number, attempt->body.len, &detour->arena, &first, why);
     if (err == 0)
         err = client_tail_to(&attempt->remote->client, &detour->hop, &detour->arena, &tail, why);
     if (err != 0)
         return err;
-    size_t len = ret_head->len - (sizeof "\r\n" - 1);
+    size_t len = first.len - (sizeof "\r\n" - 1);
     char *head = arena_alloc(&detour->arena, len + tail.len);
-    memcpy(head, ret_head->ptr, len);
+    memcpy(head, first.ptr, len);
     memcpy(head + len, tail.ptr, tail.len);
-    *ret_head = slice_make(head, len + tail.len);
+    attempt->detour_head = slice_make(head, len + tail.len);
     return 0;
 }
 
-static int follow(struct attempt *attempt, struct errctx *why)
+static int use_route(struct attempt *attempt, struct fetch_request *request, struct errctx *why)
 {
-    struct detour *detour = &attempt->detour;
-    struct fetch_request request = {.deadline_ns = attempt->deadline_ns};
-    int err = detour_take(detour, attempt->remote, why);
-    if (err == 0)
-        err = write_detour_head(attempt, &request.head, why);
-    if (err == 0)
-        err = find_addresses(attempt, &detour->route, &request, why);
-    if (err == 0)
-        err = use_tls(attempt->remote, &detour->route, &request, why);
-    if (err != 0)
-        return err;
-    request.peer = detour->route.peer;
+    const struct detour *detour = &attempt->detour;
+    request->peer = detour->route.peer;
+    request->head = attempt->detour_head;
+    request->deadline_ns = attempt->deadline_ns;
     if (detour->hop.with_body)
-        request.body = attempt->body;
-    fetch_start(&attempt->fetch, &request);
-    return 0;
+        request->body = attempt->body;
+    return use_tls(attempt->remote, &detour->route, request, why);
+}
+
+/* The other place is asked, or the attempt is over, or its addresses are looked for once more. */
+static void go_on(struct attempt *attempt)
+{
+    struct fetch_request request = {0};
+    struct errctx why;
+    uint32_t count;
+    int64_t now_ns = clock_mono_ns();
+    /* A remote is known by where it stands. */
+    int r = lookup_route(attempt->remote->lookups, &attempt->detour.route,
+                         (uint64_t)(uintptr_t)attempt->remote, now_ns, attempt->addresses, &count,
+                         &why);
+    if (r == 0 && now_ns < attempt->deadline_ns) {
+        loop_timer_set(attempt->loop, &attempt->look, now_ns + LOOKUP_POLL_NS);
+        return;
+    }
+    if (r == 0)
+        r = err_set(&why, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT));
+    if (r > 0) {
+        use_addresses(attempt, &request, count);
+        r = use_route(attempt, &request, &why);
+    }
+    if (r == 0)
+        fetch_start(&attempt->fetch, &request);
+    else
+        end(attempt, r, why.text);
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    go_on(ATTEMPT_OF(timer, look));
+}
+
+static void follow(struct attempt *attempt)
+{
+    struct errctx why;
+    int err = detour_take(&attempt->detour, attempt->remote, &why);
+    if (err == 0)
+        err = write_detour_head(attempt, &why);
+    if (err == 0)
+        go_on(attempt);
+    else
+        end(attempt, err, why.text);
 }
 
 void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, struct slice body)
@@ -276,6 +320,7 @@ struct slice attempt_text(const struct attempt *attempt)
 void attempt_abort(struct attempt *attempt)
 {
     loop_timer_clear(attempt->loop, &attempt->unsent);
+    loop_timer_clear(attempt->loop, &attempt->look);
     fetch_abort(&attempt->fetch);
     fetch_close_idle(&attempt->fetch);
 }

@@ -35,6 +35,8 @@ struct attempt {
     struct fetch_connection fetch;
     struct loop *loop;
     struct loop_timer unsent; /* set while the end of an attempt that sends nothing is due */
+    struct loop_timer look;   /* set while the addresses of a redirect's host are asked for */
+    struct slice detour_head; /* of the request there */
     struct remote *remote;
     attempt_done_fn *done;
     struct detour detour;

@@ -64,30 +64,28 @@ static void obey(enum child_order order, int64_t limit_ms)
     life.writer.flushing = order != CHILD_ORDER_ROLL;
 }
 
-static void take_supplies(void)
+static void supply(void *context, struct supplies *supplies)
 {
-    struct supplies *supplies;
-    struct errctx why;
-    int r = supplies_take(life.child.supplies_fd, life.config->generation,
-                          life.config->remote_write.len, &supplies, &why);
-    life.child.supplies_fd = -1;
-    if (r < 0)
-        log_error(MSG("cannot take credentials"), STR("err", why.text));
-    else if (r > 0)
-        writer_supply(&life.writer, supplies);
+    (void)context;
+    writer_supply(&life.writer, supplies);
+}
+
+static void ask(struct slice host)
+{
+    child_ask(&life.child, host);
 }
 
 static void on_orders(struct loop_op *op, int result)
 {
     (void)result;
     int64_t limit_ms = 0;
-    enum child_order order = child_take_order(&life.child, &limit_ms);
-    if (order == CHILD_ORDER_SUPPLIES)
-        take_supplies();
-    else if (order != CHILD_ORDER_NONE)
+    enum child_order order;
+    while ((order = child_take_order(&life.child, &limit_ms)) != CHILD_ORDER_NONE) {
         obey(order, limit_ms);
-    if (order != CHILD_ORDER_ORPHANED)
-        loop_poll_readable(life.writer.loop, op, HERITAGE_SUPERVISION);
+        if (order == CHILD_ORDER_ORPHANED)
+            return;
+    }
+    loop_poll_readable(life.writer.loop, op, HERITAGE_SUPERVISION);
 }
 
 static bool may_leave(void)
@@ -170,10 +168,14 @@ static int start(struct errctx *reterr)
         return err;
     life.writer.slot = life.child.slot;
     life.writer.config = life.config;
+    life.writer.lookups.ask = ask;
     err = writer_init(&life.writer, life.child.scrapers, reterr);
     if (err != 0)
         return err;
     life.doorbell.done = on_doorbell;
+    life.child.errands = (struct child_errands){.supply = supply,
+                                                .generation = life.config->generation,
+                                                .supplies_len = life.config->remote_write.len};
     life.orders.done = on_orders;
     loop_poll_readable(life.writer.loop, &life.doorbell, HERITAGE_DOORBELL);
     loop_poll_readable(life.writer.loop, &life.orders, HERITAGE_SUPERVISION);

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "client/client.h"
+#include "client/lookup.h"
 #include "client/route.h"
 #include "config/config.h"
 #include "http/redirect.h"
@@ -31,6 +32,7 @@ struct remote {
 
     /* Set by the writer. */
     const struct names_reader *names;
+    struct lookups *lookups;
     struct shm_remote *place; /* in the delivery segment */
     uint32_t message;         /* the version of remote write for new batches: 1 or 2 */
     bool speaks_v2;           /* the receiver has shown that it understands 2.0 */

@@ -168,6 +168,7 @@ static int prepare_remotes(struct writer *writer, struct errctx *reterr)
         if (err != 0)
             return err;
         writer->remotes[i].names = &writer->names;
+        writer->remotes[i].lookups = &writer->lookups;
         writer->remote_count++;
     }
     return 0;
@@ -204,6 +205,8 @@ int writer_init(struct writer *writer, uint32_t rings, struct errctx *reterr)
         err = delivery_attach(&writer->delivery, HERITAGE_DELIVERY, rings, true, reterr);
     if (err == 0)
         err = names_reader_attach(&writer->names, HERITAGE_TARGETS, reterr);
+    writer->lookups.names = &writer->names;
+    writer->lookups.slot = writer->slot;
     if (err == 0)
         err = prepare_builder(writer, reterr);
     if (err == 0)

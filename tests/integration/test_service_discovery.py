@@ -2,14 +2,10 @@
 """Targets from HTTP servers, from DNS and from a kubelet: what is asked, and what stays when the
 answers break."""
 import json
-import os
-import random
-import socket
-import struct
-import threading
 
 import pytest
 
+from lib.dns import asks, dns
 from lib.kube import pod
 from lib.limpet import Limpet, config, remote
 from lib.proc import wait_until
@@ -193,92 +189,13 @@ def test_pods_come_from_the_kubelet(tmp_path, receiver):
 # ---- dns_sd_configs ----
 
 
-def encode_name(name):
-    return b"".join(bytes([len(part)]) + part.encode()
-                    for part in name.rstrip(".").split(".") if part) + b"\0"
-
-
-TYPES = {"A": 1, "NS": 2, "MX": 15, "AAAA": 28, "SRV": 33}
-
-
-def encode_record(kind, value):
-    if kind == "A":
-        return socket.inet_aton(value)
-    if kind == "AAAA":
-        return socket.inet_pton(socket.AF_INET6, value)
-    if kind == "MX":
-        return struct.pack("!H", 10) + encode_name(value)
-    if kind == "SRV":
-        return struct.pack("!HHH", 0, 0, value[1]) + encode_name(value[0])
-    return encode_name(value)
-
-
-class Dns:
-    """A name server. records: {(name, type): [value, ...]}; other names do not exist. `code`: what
-    it says instead to everything, 2 for SERVFAIL; None: nothing at all."""
-
-    def __init__(self):
-        self.records, self.code, self.asked = {}, 0, []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.7"
-        self.socket.bind((self.address, 53))
-        self.tcp = socket.create_server((self.address, 53))
-        threading.Thread(target=self.run, daemon=True).start()
-        threading.Thread(target=self.run_tcp, daemon=True).start()
-
-    def answer(self, query, limit):
-        at, parts = 12, []
-        while query[at]:
-            parts.append(query[at + 1 : at + 1 + query[at]].decode())
-            at += 1 + query[at]
-        question = query[12 : at + 5]
-        name, kind = ".".join(parts), struct.unpack("!H", query[at + 1 : at + 3])[0]
-        kind = {number: word for word, number in TYPES.items()}.get(kind)
-        self.asked.append((name, kind))
-        known = [value for (other, _), value in self.records.items() if other == name]
-        values = self.records.get((name, kind), [])
-        code = self.code or (0 if known else 3)
-        records = b"".join(
-            b"\xc0\x0c" + struct.pack("!HHIH", TYPES[kind], 1, 1, len(encode_record(kind, value)))
-            + encode_record(kind, value) for value in (values if code == 0 else []))
-        truncated = 12 + len(question) + len(records) > limit
-        flags = 0x8180 | code | (0x200 if truncated else 0)
-        counts = (1, 0 if truncated or code else len(values), 0, 0)
-        return query[:2] + struct.pack("!HHHHH", flags, *counts) + question + (
-            b"" if truncated else records)
-
-    def run(self):
-        while True:
-            query, peer = self.socket.recvfrom(4096)
-            if self.code is not None:
-                self.socket.sendto(self.answer(query, 512), peer)
-
-    def run_tcp(self):
-        while True:
-            peer, _ = self.tcp.accept()
-            with peer:
-                size = struct.unpack("!H", peer.recv(2))[0]
-                answer = self.answer(peer.recv(size), 65535)
-                peer.sendall(struct.pack("!H", len(answer)) + answer)
-
-
-@pytest.fixture
-def dns():
-    if os.geteuid() != 0:
-        pytest.skip("needs to be root, for port 53 and a resolv.conf of its own")
-    return Dns()
-
-
 def dns_limpet(tmp_path, receiver, dns, *entries):
-    """limpet in a mount namespace of its own, where /etc/resolv.conf names our server."""
-    resolv = tmp_path / "resolv.conf"
-    resolv.write_text(f"nameserver {dns.address}\nsearch zone.test\noptions timeout:1 attempts:1\n")
+    """limpet where /etc/resolv.conf names our server."""
     jobs = [{"job_name": f"dns-{i}", "dns_sd_configs": [{"refresh_interval": "200ms", **entry}],
              "relabel_configs": [{"action": "labelmap", "regex": "__meta_dns_(.+)"}]}
             for i, entry in enumerate(entries)]
-    prefix = ["unshare", "-m", "sh", "-c",
-              f"mount --bind {resolv} $(readlink -f /etc/resolv.conf) && exec \"$@\"", "sh"]
-    return Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="200ms"), prefix=prefix)
+    return Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="200ms"),
+                  prefix=asks(dns, tmp_path))
 
 
 def series(receiver):

@@ -85,6 +85,29 @@ static const char configuration[] = "global: {scrape_interval: 15s}\n"
                                     "  - job_name: fallback\n"
                                     "    fallback_scrape_protocol: PrometheusText0.0.4\n";
 
+static struct rig *asking;
+
+static void ask(struct slice host)
+{
+    snprintf(asking->asked_for, sizeof(asking->asked_for), "%.*s", SLICE_ARG(host));
+}
+
+void rig_tell_host(struct rig *rig, const char *host, bool exists)
+{
+    struct names_writer writer;
+    struct errctx why;
+    struct name_addresses name = {.host = slice_of(host), .state = SHM_NAME_NONE};
+    struct net_address address = server_address(rig->server);
+    if (exists) {
+        name.state = SHM_NAME_KNOWN;
+        name.count = 1;
+        memcpy(&name.addresses[0], &address.v6, sizeof(address.v6));
+    }
+    assert_int_equal(names_writer_attach(&writer, rig->segments.targets, &why), 0);
+    assert_int_equal(names_write(&writer, &name, 1), 0);
+    names_writer_detach(&writer);
+}
+
 static void start_scraper(struct rig *rig)
 {
     struct errctx why = {""};
@@ -92,7 +115,9 @@ static void start_scraper(struct rig *rig)
                                     .slot = rig->slot,
                                     .supervisor = &rig->supervisor,
                                     .config = rig->config,
-                                    .scrapers = 2};
+                                    .scrapers = 2,
+                                    .lookups.ask = ask};
+    asking = rig;
     if (scraper_init(&rig->scraper, &rig->segments, &why) != 0)
         fail_msg("%s", why.text);
     rig->scraper.schedule.wall_now = wall_now;

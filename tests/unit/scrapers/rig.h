@@ -63,6 +63,7 @@ struct rig {
     _Atomic(const struct rig_answer *) answer;
     char request[4096]; /* the last one */
     int doorbells;
+    char asked_for[64]; /* of discovery: the last host */
     int64_t now_ms;
     struct strbuf text;
 };
@@ -99,6 +100,9 @@ const char *rig_scrape(struct rig *rig, uint64_t id, const struct rig_answer *an
  * line: "up 1 scraped 2 post 2 added 1", or "report stale". Everything is acknowledged.
  */
 const char *rig_take(struct rig *rig);
+
+/* What discovery says of a host: that it is at 127.0.0.1, or that there is none. */
+void rig_tell_host(struct rig *rig, const char *host, bool exists);
 
 /* A counter of the scraper. */
 uint64_t rig_counter(const struct rig *rig, enum counter counter);

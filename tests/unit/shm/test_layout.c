@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 3u
-#define FINGERPRINT         UINT64_C(0x2235b34337f3c7e2)
+#define FINGERPRINT_VERSION 4u
+#define FINGERPRINT         UINT64_C(0x5e9ad50f7ea0fbdb)
 
 struct number {
     const char *what;
@@ -208,10 +208,15 @@ static const struct number numbers[] = {
     SIZE(shm_name),
     AT(shm_name, key),
     AT(shm_name, address_count),
+    AT(shm_name, state),
     AT(shm_name, addresses),
     SIZE(shm_names),
     AT(shm_names, generation),
-    AT(shm_names, copies),
+    AT(shm_names, full),
+    AT(shm_names, counts),
+    AT(shm_names, names),
+    VALUE(SHM_NAMES),
+    VALUE(SHM_NAMES_MAX),
     SIZE(shm_position),
     AT(shm_position, pos),
     AT(shm_position, sample),

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -63,13 +64,13 @@ static void what_was_written_last_is_found(void **state)
     open_stage(&stage);
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("a"), found), 0);
     const struct name_addresses first[] = {host("a", 1, 1), host("b", 4, 2)};
-    names_write(&stage.writer, first, 2);
+    assert_int_equal(names_write(&stage.writer, first, 2), 0);
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("A"), found), 1);
     assert_int_equal(last_byte(&found[0]), 1);
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("b"), found), 4);
     assert_int_equal(last_byte(&found[3]), 5);
     const struct name_addresses second[] = {host("b", 1, 9)};
-    names_write(&stage.writer, second, 1);
+    assert_int_equal(names_write(&stage.writer, second, 1), 0);
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("a"), found), 0);
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("b"), found), 1);
     assert_int_equal(last_byte(&found[0]), 9);
@@ -83,13 +84,43 @@ static void nonsense_is_no_address(void **state)
     struct sockaddr_in6 found[SHM_TARGET_ADDRESSES];
     open_stage(&stage);
     struct name_addresses good = host("a", 2, 1);
-    names_write(&stage.writer, &good, 1);
-    struct shm_name *record = &stage.writer.names->copies[1][0];
+    assert_int_equal(names_write(&stage.writer, &good, 1), 0);
+    struct shm_name *record = &stage.writer.names->names[0][1];
     record->address_count = SHM_TARGET_ADDRESSES + 1;
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("a"), found), 0);
     record->address_count = 2;
     memset(record->addresses[1], 0xff, 2); /* the family */
     assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("a"), found), 0);
+    close_stage(&stage);
+}
+
+static void as_many_names_as_there_may_be_are_found_and_fewer_again(void **state)
+{
+    (void)state;
+    static struct name_addresses many[SHM_NAMES_MAX];
+    static char texts[SHM_NAMES_MAX][16];
+    struct stage stage;
+    struct sockaddr_in6 found[SHM_TARGET_ADDRESSES];
+    open_stage(&stage);
+    for (uint32_t i = 0; i < SHM_NAMES_MAX; i++) {
+        snprintf(texts[i], sizeof texts[i], "n%u", i);
+        many[i] = host(texts[i], 1, (uint8_t)i);
+        many[i].state = i % 4;
+    }
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(names_write(&stage.writer, many, SHM_NAMES_MAX), 0);
+        for (uint32_t i = 0; i < SHM_NAMES_MAX; i++) {
+            assert_int_equal(names_lookup(&stage.reader, slice_of(texts[i]), found), 1);
+            assert_int_equal(last_byte(&found[0]), i);
+            assert_int_equal(names_state(&stage.reader, slice_of(texts[i])), i % 4);
+        }
+        assert_int_equal(names_write(&stage.writer, many, 3), 0);
+        assert_int_equal(names_state(&stage.reader, SLICE_LITERAL("n2")), 2);
+        assert_int_equal(names_state(&stage.reader, SLICE_LITERAL("n3")), NAME_UNKNOWN);
+    }
+    /* A number of them that cannot be. */
+    stage.writer.names->counts[0] = stage.writer.names->counts[1] = UINT64_MAX;
+    assert_int_equal(names_state(&stage.reader, SLICE_LITERAL("zz")), NAME_UNKNOWN);
     close_stage(&stage);
 }
 
@@ -105,7 +136,7 @@ static void *write_on(void *context)
     for (uint32_t i = 0; i < 20000; i++) {
         uint8_t first = (uint8_t)(i % 200 + 1);
         const struct name_addresses names[] = {host("x", 4, first)};
-        names_write(&race->stage->writer, names, 1);
+        check(names_write(&race->stage->writer, names, 1) == 0);
     }
     race->is_over = true;
     return NULL;
@@ -136,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_last_is_found),
         cmocka_unit_test(nonsense_is_no_address),
+        cmocka_unit_test(as_many_names_as_there_may_be_are_found_and_fewer_again),
         cmocka_unit_test(nobody_sees_addresses_of_two_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,7 +280,7 @@ static void tell_address(const char *number)
     assert_int_equal(inet_pton(AF_INET, number, &v4.sin_addr), 1);
     memcpy(name.addresses, &v4, sizeof v4);
     assert_int_equal(names_writer_attach(&writer, rig.scrapers.targets_fd, &why), 0);
-    names_write(&writer, &name, 1);
+    assert_int_equal(names_write(&writer, &name, 1), 0);
     names_writer_detach(&writer);
 }
 

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Redirects to hosts that nobody knew before: discovery is asked for them, and the scrape goes on
+within its time-out."""
+import itertools
+
+import pytest
+
+from lib.dns import asks, dns
+from lib.limpet import Limpet, config, job, remote
+from lib.no_uring import WITHOUT_URING
+from lib.proc import wait_until
+from lib.remote_write import Answer, Receiver
+from lib.target import Reply, Target
+
+BODY = b"page_total 1\n"
+BACKENDS = pytest.mark.parametrize("backend", ["io_uring", "epoll"])
+
+
+def moved(location):
+    return Reply(b"", status="302 Found", headers=[("Location", location)])
+
+
+def start(tmp_path, dns, backend, settings):
+    prefix = (WITHOUT_URING if backend == "epoll" else []) + asks(dns, tmp_path)
+    return Limpet(tmp_path, settings, prefix=prefix)
+
+
+def ups(receiver, name):
+    return [value for _, value in receiver.samples("up", job=name)]
+
+
+@BACKENDS
+def test_the_first_scrape_already_reaches_a_host_that_nobody_knew(tmp_path, dns, backend):
+    dns.records = {("moved.test", "A"): ["127.0.0.1"], ("both.test", "AAAA"): ["::1"],
+                   ("both.test", "A"): ["127.0.0.1"]}
+    with Target(BODY) as there, Receiver() as receiver, \
+            Target(lambda _: moved(f"http://moved.test:{there.port}/x")) as first, \
+            Target(lambda _: moved(f"http://Both.test:{there.port}/y")) as second:
+        settings = config(job("moved", [first.address]), job("both", [second.address]),
+                          remote(receiver.url), interval="1s")
+        with start(tmp_path, dns, backend, settings) as limpet:
+            assert limpet.metric("limpet_event_loop_info", backend=backend, scraper="0") == 1
+            for name in ("moved", "both"):
+                receiver.wait_for(lambda r: len(ups(r, name)) >= 3)
+            limpet.stop()
+        for name in ("moved", "both"):
+            assert set(ups(receiver, name)) == {1}, name
+        # Asked once, then known.
+        assert len([n for n, kind in dns.asked if (n, kind) == ("moved.test", "A")]) == 1
+        assert {r.header("Host") for r in there.requests} == {
+            f"moved.test:{there.port}", f"Both.test:{there.port}"}
+
+
+@BACKENDS
+def test_hosts_without_an_answer_fail_with_a_reason(tmp_path, dns, backend):
+    dns.silent = {"silent.test"}
+    with Receiver() as receiver, Target(lambda _: moved("http://absent.test/absent")) as absent, \
+            Target(lambda _: moved("http://silent.test/silent")) as silent:
+        settings = config(job("absent", [absent.address]),
+                          job("silent", [silent.address], scrape_timeout="500ms"),
+                          remote(receiver.url), interval="1s")
+        with start(tmp_path, dns, backend, settings) as limpet:
+            for name in ("absent", "silent"):
+                receiver.wait_for(lambda r: len(ups(r, name)) >= 2)
+            page = limpet.get("/targets")[1]
+            assert "lookup absent.test: no such host" in page
+            assert "context deadline exceeded" in page or "the resolver does not answer" in page
+            limpet.stop()
+        assert set(ups(receiver, "absent")) == set(ups(receiver, "silent")) == {0}
+        durations = [value for _, value in receiver.samples("scrape_duration_seconds", job="silent")]
+        assert max(durations) < 0.8
+
+
+def test_a_target_that_leads_to_ever_new_hosts_costs_a_counter(tmp_path, dns):
+    number = itertools.count()
+    dns.records = {(f"n{i}.test", "A"): ["127.0.0.1"] for i in range(1000)}
+    dns.records[("good.test", "A")] = ["127.0.0.1"]
+    with Target(BODY) as there, Receiver() as receiver, \
+            Target(lambda _: moved(f"http://n{next(number)}.test:{there.port}/")) as hostile, \
+            Target(lambda _: moved(f"http://good.test:{there.port}/")) as good:
+        settings = config(job("hostile", [hostile.address], scrape_interval="100ms"),
+                          job("good", [good.address]), remote(receiver.url), interval="500ms")
+        with start(tmp_path, dns, "io_uring", settings) as limpet:
+            wait_until(lambda: limpet.metric("limpet_redirect_lookups_refused_total",
+                                             scraper="0") >= 10, 30, "refusals")
+            assert "redirects lead to too many different hosts" in limpet.get("/targets")[1]
+            receiver.wait_for(lambda r: len(ups(r, "good")) >= 3)
+            limpet.stop()
+        assert set(ups(receiver, "good")) == {1}
+        assert len({name for name, _ in dns.asked if name.startswith("n")}) == 4
+
+
+@BACKENDS
+def test_a_remote_that_has_moved_to_a_host_that_nobody_knew(tmp_path, dns, backend):
+    dns.records = {("receiver.test", "A"): ["127.0.0.1"]}
+    with Receiver() as receiver, Receiver() as front, Target(BODY) as target:
+        front.default = Answer(status=308, headers={
+            "Location": f"http://receiver.test:{receiver.port}/api/v1/write"})
+        with start(tmp_path, dns, backend,
+                   config(job("a", [target.address]), remote(front.url))) as limpet:
+            receiver.wait_for(lambda r: len(ups(r, "a")) >= 3)
+            limpet.stop()
+        assert not receiver.problems()
+        # No attempt was lost for the name.
+        assert len(front.requests) == len(receiver.requests)
