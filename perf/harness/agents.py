@@ -12,37 +12,73 @@ from lib.limpet import session_members
 from lib.proc import Process, free_port, wait_until
 from lib.prom import http_get
 
-from . import measure
+from . import measure, tls
+
+
+class Farm:
+    """Targets of one kind, with TLS in front of them if the load says so."""
+
+    def __init__(self, agent, load, name):
+        self.load = load
+        self.targets_path = os.path.join(agent.directory, f"{name}.json")
+        self.process = agent.helper("perf/farm", "--targets", load.targets, "--kind", load.kind,
+                                    "--file-sd", self.targets_path, *load.farm)
+        ready = self.process.ready_json()
+        self.series = ready["series"]
+        self.base = f"http://127.0.0.1:{ready['port']}"
+        self.processes = [self.process]
+        if load.tls:
+            self.processes.append(tls.front(agent, ready["port"], self.targets_path))
+
+    def job(self, name, own_keys):
+        load = self.load
+        keys = {"job_name": name, "scrape_interval": f"{load.interval_ms}ms",
+                "scrape_timeout": f"{min(load.interval_ms, 10000)}ms",
+                "file_sd_configs": [{"files": [self.targets_path]}]}
+        if load.tls:
+            keys |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
+        return keys | (load.job if own_keys else {})
+
+    def complete(self):
+        """Bodies sent to the end, of each target."""
+        status, text = http_get(f"{self.base}/farm", 60)
+        assert status == 200
+        return [target["complete"] for target in json.loads(text)["targets"]]
+
+    def stop(self):
+        for process in self.processes:
+            process.stop_or_kill()
 
 
 class Agent:
-    """A farm, a sink, and between them what `start_agent` of the class makes."""
+    """Farms, a sink, and between them what `start_agent` of the class makes."""
 
     name = ""
     sink_words = ("--any-agent",)
     has_sink = True
     needs = None  # the peer's program
+    takes_own_keys = False
 
     def __init__(self, directory, build, load, cpus, program=None):
         self.directory = tempfile.mkdtemp(prefix=f"{self.name}-", dir=directory)
         self.build, self.load, self.cpus = build, load, cpus
         self.program = program or self.needs
-        self.targets_path = os.path.join(self.directory, "targets.json")
-        self.farm = self._helper("perf/farm", "--targets", load.targets, "--kind", load.kind,
-                                 "--file-sd", self.targets_path, *load.farm)
-        self.series = self.farm.ready_json()["series"]
-        self.farm_base = f"http://127.0.0.1:{self.farm.ready_json()['port']}"
+        loads = [load] if load.beside is None else [load, load.beside]
+        self.farms = [Farm(self, one, f"farm{i}") for i, one in enumerate(loads)]
+        self.targets = sum(one.targets for one in loads)
         if self.has_sink:
-            self.sink = self._helper("perf/sink", "--interval", load.interval_ms, *self.sink_words)
+            self.sink = self.helper("perf/sink", "--interval", load.interval_ms, *self.sink_words)
             self.sink_url = self.sink.ready_json()["url"]
             self.sink_base = f"http://127.0.0.1:{self.sink.ready_json()['port']}"
 
-    def _helper(self, path, *words):
+    def helper(self, path, *words):
+        """A program of the build, or one by its whole path."""
         return self._process([os.path.join(self.build, path), *words], self.cpus[1])
 
     def _process(self, argv, cpu, **options):
         words = ["taskset", "-c", cpu, *argv] if cpu is not None else argv
-        name = os.path.basename(str(argv[0]))
+        self.started = getattr(self, "started", 0) + 1
+        name = f"{os.path.basename(str(argv[0]))}-{self.started}"
         return Process(words, self.directory, name, **options)
 
     def start(self):
@@ -51,23 +87,20 @@ class Agent:
     def stop(self):
         if hasattr(self, "process"):
             self.process.stop_or_kill()
-        self.farm.stop_or_kill()
+        for farm in self.farms:
+            farm.stop()
         if self.has_sink:
             self.sink.stop_or_kill()
 
     def pids(self):
         return list(session_members(self.process.pid))
 
-    def config(self, **job):
-        settings = {
-            "global": {"scrape_interval": f"{self.load.interval_ms}ms",
-                       "scrape_timeout": f"{min(self.load.interval_ms, 10000)}ms"},
-            "scrape_configs": [{"job_name": "farm",
-                                "file_sd_configs": [{"files": [self.targets_path]}], **job}],
-            "remote_write": [{"url": self.sink_url,
-                              **({"queue_config": self.load.queue} if self.load.queue else {})}],
-        }
-        return settings
+    def config(self):
+        jobs = [farm.job(f"farm{i}", self.takes_own_keys) for i, farm in enumerate(self.farms)]
+        native = any(job.get("scrape_native_histograms") for job in jobs)
+        remote = {"url": self.sink_url, **({"send_native_histograms": True} if native else {}),
+                  **({"queue_config": self.load.queue} if self.load.queue else {})}
+        return {"scrape_configs": jobs, "remote_write": [remote]}
 
     def write_config(self, settings):
         path = os.path.join(self.directory, "config.yml")
@@ -78,11 +111,17 @@ class Agent:
     # -------------------------------------------------------------------------------- figures
 
     def served(self):
-        """(bodies sent to the end, targets that have had one)"""
-        status, text = http_get(f"{self.farm_base}/farm", 60)
-        assert status == 200
-        complete = [target["complete"] for target in json.loads(text)["targets"]]
-        return sum(complete), sum(1 for n in complete if n > 0)
+        """(bodies sent to the end, targets that have had one, series in these bodies)"""
+        complete = [farm.complete() for farm in self.farms]
+        return (sum(map(sum, complete)), sum(n > 0 for numbers in complete for n in numbers),
+                sum(farm.series * sum(numbers) for farm, numbers in zip(self.farms, complete)))
+
+    def lateness(self, before, after):
+        """What the agent says of it itself: None where it does not."""
+        return None
+
+    def own_page(self):
+        return None
 
     def report(self):
         if not self.has_sink:
@@ -92,20 +131,26 @@ class Agent:
         return json.loads(text)
 
     def snapshot(self):
-        served, seen = self.served()
-        return measure.Snapshot(measure.cpu_seconds(self.pids()), served, seen, self.report())
+        served, seen, exposed = self.served()
+        farm = [process.pid for farm in self.farms for process in farm.processes]
+        helpers = [pid for parent in farm for pid in session_members(parent)]
+        return measure.Snapshot(measure.cpu_seconds(self.pids()), served, seen, self.report(),
+                                exposed, measure.wakes(self.pids()), measure.cpu_seconds(helpers),
+                                self.own_page())
 
 
 class Limpet(Agent):
     name = "limpet"
     sink_words = ()
+    takes_own_keys = True
+    settings = {}
 
     def start_agent(self):
         base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.directory
         self.runtime = tempfile.mkdtemp(prefix="limpet-perf-", dir=base)
         settings = self.config()
         settings["limpet"] = {**({"scrapers": self.load.cores} if self.load.cores else {}),
-                              **self.load.limpet}
+                              **self.settings, **self.load.limpet}
         self.port = free_port()
         return self._process(
             [self.program or os.path.join(self.build, "limpet"),
@@ -123,6 +168,14 @@ class Limpet(Agent):
 
     def own_page(self):
         return http_get(f"http://127.0.0.1:{self.port}/metrics", 10)[1]
+
+    def lateness(self, before, after):
+        return measure.lateness(before, after)
+
+
+class LimpetEpoll(Limpet):
+    name = "limpet-epoll"
+    settings = {"event_loop": "epoll"}
 
 
 class Prometheus(Agent):
@@ -163,14 +216,14 @@ class Null(Agent):
 
     def start_agent(self):
         return self._process(
-            [os.path.join(self.build, "perf/null"), "--file-sd", self.targets_path,
+            [os.path.join(self.build, "perf/null"), "--file-sd", self.farms[0].targets_path,
              "--interval", self.load.interval_ms, "--tick", self.load.null_tick_ms], self.cpus[0])
 
     def memory(self):
         return measure.memory(self.pids())
 
 
-AGENTS = {agent.name: agent for agent in (Limpet, Prometheus, Vmagent, Null)}
+AGENTS = {agent.name: agent for agent in (Limpet, LimpetEpoll, Prometheus, Vmagent, Null)}
 
 
 def is_installed(agent, program):
@@ -198,6 +251,6 @@ def version(name, program):
 def wait_until_all_seen(agent, timeout):
     """Until every target has been fetched once."""
     try:
-        wait_until(lambda: agent.served()[1] >= agent.load.targets, timeout, "all targets", 0.25)
+        wait_until(lambda: agent.served()[1] >= agent.targets, timeout, "all targets", 0.25)
     except AssertionError:
         print(f"{agent.name}: not all targets were scraped within {timeout} s", file=sys.stderr)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a tree of processes has used, from /proc and perf(1)."""
 import dataclasses
+import glob
 import os
 import re
 import subprocess
@@ -12,6 +13,10 @@ class Snapshot:
     served: int
     seen: int
     report: dict | None
+    exposed: int  # series in the bodies
+    wakes: int
+    farm_cpu: float
+    page: str | None
 
 
 def _run_time_ns(path):
@@ -33,6 +38,38 @@ def cpu_seconds(pids):
             continue
         total += sum(_run_time_ns(f"/proc/{pid}/task/{task}/schedstat") for task in tasks)
     return total / 1e9
+
+
+def wakes(pids):
+    """How often these have slept, which is how often they were woken."""
+    total = 0
+    for path in (path for pid in pids for path in glob.glob(f"/proc/{pid}/task/*/status")):
+        try:
+            with open(path) as file:
+                total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)[1])
+        except OSError:
+            pass
+    return total
+
+
+def lateness(before, after):
+    """From limpet's own pages: the limit that 99 % of the scrapes between them were within, as
+    text, and the longest of all, in ms."""
+    def buckets(page):
+        found = {}
+        for le, n in re.findall(r'^limpet_scrape_lateness_seconds_bucket\{.*?le="([^"]+)".*?\} (\S+)',
+                                page, re.M):
+            found[le] = found.get(le, 0) + float(n)
+        return found
+    old, new = buckets(before), buckets(after)
+    counts = {float(le): new[le] - old.get(le, 0) for le in new}
+    total = counts.get(float("inf"), 0)
+    limit = next((le for le in sorted(counts) if counts[le] >= 0.99 * total), float("inf"))
+    longest = [float(n) for n in
+               re.findall(r"^limpet_scrape_lateness_max_seconds(?:\{[^}]*\})? (\S+)", after, re.M)]
+    return {"p99": f"<={1000 * limit:g}" if limit != float("inf") else ">50",
+            "max_ms": 1000 * max(longest, default=0), "scrapes": total,
+            "buckets": {str(le): n for le, n in counts.items()}}
 
 
 def _rollup(pid):

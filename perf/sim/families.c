@@ -158,9 +158,20 @@ static const struct family big[] = {
      {{"destination", "inventory-backend-service-~57"}}},
 };
 
+static const struct family rpc[] = {
+    {"rpc_server_handling_seconds", 0, "Time from the request to the answer, by method.",
+     FAMILY_HISTOGRAM, COUNT, 0, 40 * MILLION, false, false,
+     {{"grpc_method", "ListOrders#70"}, {"grpc_service", "shop.v1.Orders"}}},
+    {"rpc_client_handling_seconds", 0, "The same of requests to others.", FAMILY_HISTOGRAM, COUNT,
+     0, 40 * MILLION, false, false, {{"grpc_method", "Reserve#36"}, {"grpc_service", "stock.v1"}}},
+    {"rpc_server_in_flight", 0, "Requests being answered.", FAMILY_GAUGE, COUNT, 0, 900, false,
+     false, {{"grpc_method", "ListOrders#20"}}},
+};
+
 /* clang-format on */
 
 const struct family_list families_common = LIST(common);
 const struct family_list families_tiny = LIST(tiny);
 const struct family_list families_node = LIST(node);
 const struct family_list families_big = LIST(big);
+const struct family_list families_rpc = LIST(rpc);

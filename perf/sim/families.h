@@ -43,5 +43,6 @@ extern const struct family_list families_common; /* what every kind begins with 
 extern const struct family_list families_tiny;
 extern const struct family_list families_node;
 extern const struct family_list families_big;
+extern const struct family_list families_rpc;
 
 #endif

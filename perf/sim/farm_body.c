@@ -5,22 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ZLIB_CONST
+#include <zlib.h>
+
 #include "base/check.h"
+#include "sim/farm_proto.h"
 
 #define CHURN_LINE_MAX  128
 #define PARAMS_LINE_MAX 256
+#define LABELS_MAX      64
+#define TIMESTAMP_MAX   24
+#define PROTO_SPARE     4096 /* native buckets take no more than the text of classic ones */
 #define CHUNK_MIN       1000
 #define CHUNK_HEAD_MAX  16
 
 void farm_body_init(struct farm_body *ret_body, enum plan_kind kind,
-                    const struct value_params *params)
+                    const struct value_params *params, const struct farm_style *style)
 {
-    *ret_body = (struct farm_body){.params = *params};
+    *ret_body = (struct farm_body){.params = *params, .style = *style};
     plan_init(&ret_body->plan, kind);
     value_table_init(&ret_body->table, params->seed);
-    ret_body->cap = ret_body->plan.text.len + PARAMS_LINE_MAX +
-                    (size_t)ret_body->plan.count * (VALUE_TEXT_MAX + 1) +
-                    (size_t)(params->churn + 1) * CHURN_LINE_MAX;
+    size_t line = VALUE_TEXT_MAX + 1 + LABELS_MAX + TIMESTAMP_MAX;
+    size_t once = ret_body->plan.text.len + (size_t)ret_body->plan.count * line;
+    ret_body->cap = PARAMS_LINE_MAX + once * params->copies + PROTO_SPARE * style->native +
+                    (size_t)(params->churn + 1) * CHURN_LINE_MAX + LABELS_MAX;
     size_t chunks = ret_body->cap / CHUNK_MIN + 2;
     ret_body->text = malloc(ret_body->cap);
     ret_body->chunks = malloc(ret_body->cap + chunks * CHUNK_HEAD_MAX);
@@ -29,9 +37,23 @@ void farm_body_init(struct farm_body *ret_body, enum plan_kind kind,
 
 void farm_body_fini(struct farm_body *body)
 {
+    if (body->zlib != NULL)
+        deflateEnd(body->zlib);
+    free(body->zlib);
     plan_fini(&body->plan);
     free(body->text);
     free(body->chunks);
+    free(body->packed);
+}
+
+const char *farm_body_type(const struct farm_body *body)
+{
+    static const char *const types[] = {
+        [FARM_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
+        [FARM_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        [FARM_PROTOBUF] = "application/vnd.google.protobuf; "
+                          "proto=io.prometheus.client.MetricFamily; encoding=delimited"};
+    return types[body->style.format];
 }
 
 static char *add_text(char *at, const char *text, size_t len)
@@ -40,16 +62,17 @@ static char *add_text(char *at, const char *text, size_t len)
     return at + len;
 }
 
-static char *add_params(const struct farm_body *body, uint32_t target, char *at)
+size_t farm_body_print_params(const struct farm_body *body, uint32_t target, char *to, size_t size)
 {
     const struct value_params *params = &body->params;
-    int len = snprintf(at, PARAMS_LINE_MAX,
-                       "{change=\"%u\",churn=\"%u\",kind=\"%s\",seed=\"%llu\",target=\"%u\","
-                       "vanish=\"%d\"} ",
-                       params->change, params->churn, plan_kind_name(body->plan.kind),
-                       (unsigned long long)params->seed, target, (int)params->vanish);
-    check(len > 0 && len < PARAMS_LINE_MAX);
-    return at + len;
+    int len =
+        snprintf(to, size,
+                 "{change=\"%u\",churn=\"%u\",copies=\"%u\",kind=\"%s\",seed=\"%llu\","
+                 "target=\"%u\",vanish=\"%d\"} ",
+                 params->change, params->churn, params->copies, plan_kind_name(body->plan.kind),
+                 (unsigned long long)params->seed, target, (int)params->vanish);
+    check(len > 0 && (size_t)len < size);
+    return (size_t)len;
 }
 
 static char *add_churn(const struct farm_body *body, uint32_t target, uint64_t n, char *at)
@@ -66,28 +89,108 @@ static char *add_churn(const struct farm_body *body, uint32_t target, uint64_t n
     return at;
 }
 
-struct slice farm_body_render(struct farm_body *body, uint32_t target, uint64_t n)
+/* The labels that no plan has: which copy, and whose. Returns the length; 0: none. */
+static int print_labels(const struct farm_body *body, uint32_t target, uint32_t copy, char *to)
+{
+    int len = 0;
+    if (body->params.copies > 1)
+        len = snprintf(to, LABELS_MAX, "copy=\"%u\"", copy);
+    if (body->style.different)
+        len += snprintf(to + len, LABELS_MAX - (size_t)len, "%svariant=\"%06u\"",
+                        len > 0 ? "," : "", target);
+    check(len < LABELS_MAX);
+    return len;
+}
+
+/* The series of a line and what separates it from the value, with more labels. */
+static char *add_series(const struct farm_body *body, const struct plan_line *line,
+                        const char *labels, int len, char *at)
+{
+    const char *text = body->plan.text.text;
+    at = add_text(at, text + line->series, line->labels - line->series);
+    bool has_labels = text[line->labels] == '{';
+    if (len > 0) {
+        *at++ = '{';
+        at = add_text(at, labels, (size_t)len);
+        *at++ = has_labels ? ',' : '}';
+    }
+    size_t skip = len > 0 && has_labels;
+    return add_text(at, text + line->labels + skip, line->end - line->labels - skip);
+}
+
+static char *end_line(const struct farm_body *body, const struct value *value, const char *time,
+                      char *at)
+{
+    at += value_print(value, &body->table, at);
+    at = add_text(at, time, strlen(time));
+    *at++ = '\n';
+    return at;
+}
+
+/* A line of the plan as often as there are copies of it. */
+static char *add_line(const struct farm_body *body, uint32_t i, uint32_t target, uint64_t n,
+                      const char *time, char *at)
+{
+    const struct plan_line *line = &body->plan.lines[i];
+    struct value value = value_at(&line->rule, &body->params, target, n);
+    bool is_own = i <= PLAN_LINE_PARAMS;
+    at = add_text(at, body->plan.text.text + line->start, line->series - line->start);
+    for (uint32_t copy = 0; copy < (is_own ? 1 : body->params.copies); copy++) {
+        char labels[LABELS_MAX];
+        int len = is_own ? 0 : print_labels(body, target, copy, labels);
+        at = add_series(body, line, labels, len, at);
+        if (i == PLAN_LINE_PARAMS)
+            at += farm_body_print_params(body, target, at, PARAMS_LINE_MAX);
+        at = end_line(body, &value, time, at);
+    }
+    return at;
+}
+
+static char *render_text(const struct farm_body *body, uint32_t target, uint64_t n, int64_t now_ms)
 {
     static const char churn_comment[] = "# TYPE farm_churn gauge\n";
     const struct plan *plan = &body->plan;
     char *at = body->text;
+    char time[TIMESTAMP_MAX] = "";
+    if (body->style.timestamps)
+        snprintf(time, sizeof(time), " %lld", (long long)now_ms);
     for (uint32_t i = 0; i < plan->count; i++) {
-        const struct plan_line *line = &plan->lines[i];
-        if (!value_present(&line->rule, &body->params, target, n))
-            continue;
-        at = add_text(at, plan->text.text + line->start, line->end - line->start);
-        if (i == PLAN_LINE_PARAMS)
-            at = add_params(body, target, at);
-        struct value value = value_at(&line->rule, &body->params, target, n);
-        at += value_print(&value, &body->table, at);
-        *at++ = '\n';
+        if (value_present(&plan->lines[i].rule, &body->params, target, n))
+            at = add_line(body, i, target, n, time, at);
     }
     if (body->params.churn > 0) {
         at = add_text(at, churn_comment, sizeof(churn_comment) - 1);
         at = add_churn(body, target, n, at);
     }
-    check((size_t)(at - body->text) <= body->cap);
-    return slice_make(body->text, (size_t)(at - body->text));
+    return body->style.format == FARM_OPENMETRICS ? add_text(at, "# EOF\n", 6) : at;
+}
+
+struct slice farm_body_render(struct farm_body *body, uint32_t target, uint64_t n, int64_t now_ms)
+{
+    char *end = body->style.format == FARM_PROTOBUF ? farm_proto_render(body, target, n, body->text)
+                                                    : render_text(body, target, n, now_ms);
+    check((size_t)(end - body->text) <= body->cap);
+    return slice_make(body->text, (size_t)(end - body->text));
+}
+
+struct slice farm_body_pack(struct farm_body *body, struct slice text)
+{
+    enum { GZIP = 16 + MAX_WBITS, MEMORY = 8 };
+    if (body->zlib == NULL) {
+        body->packed_cap = body->cap / 2 + 4096;
+        body->packed = malloc(body->packed_cap);
+        body->zlib = calloc(1, sizeof(*body->zlib));
+        check(body->packed != NULL && body->zlib != NULL);
+        check(deflateInit2(body->zlib, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP, MEMORY,
+                           Z_DEFAULT_STRATEGY) == Z_OK);
+    }
+    check(deflateReset(body->zlib) == Z_OK);
+    body->zlib->next_in = (const Bytef *)text.ptr;
+    body->zlib->avail_in = (uInt)text.len;
+    body->zlib->next_out = (Bytef *)body->packed;
+    body->zlib->avail_out = (uInt)body->packed_cap;
+    check(deflate(body->zlib, Z_FINISH) == Z_STREAM_END);
+    return slice_make(body->packed, body->packed_cap - body->zlib->avail_out);
 }
 
 struct slice farm_body_chunk(struct farm_body *body, struct slice text)

@@ -30,6 +30,8 @@ struct options {
     uint32_t targets;
     enum plan_kind kind;
     struct value_params params;
+    struct farm_style style;
+    bool gzip;
     int64_t delay_ms;
     enum encoding encoding;
     bool by_port;
@@ -47,11 +49,23 @@ struct farm {
     FILE *latency_log;
 };
 
+/* `user` of a connection whose answer is to be compressed. */
+static char gzip_wanted[1];
+
 static const char usage[] =
-    "usage: farm [--targets N] [--kind tiny|node|big] [--port P | --ports] [--file-sd FILE]\n"
-    "            [--seed S] [--change PERCENT] [--churn N] [--vanish] [--delay MS]\n"
+    "usage: farm [--targets N] [--kind tiny|node|big|rpc] [--port P | --ports] [--file-sd FILE]\n"
+    "            [--seed S] [--change PERCENT] [--churn N] [--vanish] [--copies N] [--different]\n"
+    "            [--timestamps] [--format text|openmetrics|protobuf|native] [--gzip] [--delay MS]\n"
     "            [--encoding content-length|chunked|close|mixed] [--ledger FILE]\n"
     "            [--latency-log FILE]\n";
+
+/* Series a target. */
+static uint32_t series_of(const struct farm *farm)
+{
+    struct value_params params = farm->options.params;
+    params.vanish = false;
+    return plan_present(&farm->body.plan, &params, 0, 1) + params.churn;
+}
 
 /* Target i is 127.(1 + i / 65536).x.y, the first one 127.1.0.1. */
 static uint32_t target_of_address(struct in_addr address)
@@ -83,12 +97,17 @@ static enum encoding encoding_of(const struct farm *farm, uint32_t target)
 
 static void answer_metrics(struct farm *farm, struct serve_conn *conn)
 {
-    char storage[256];
+    char storage[512];
     struct strbuf head = STRBUF_FIXED(storage);
-    strbuf_adds(&head, "HTTP/1.1 200 OK\r\n"
-                       "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
-    struct slice body = farm_body_render(&farm->body, conn->tag, conn->sequence);
+    strbuf_addf(&head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", farm_body_type(&farm->body));
+    int64_t now_ms = clock_ms_of_ns(clock_wall_ns());
+    struct slice body = farm_body_render(&farm->body, conn->tag, conn->sequence, now_ms);
     enum encoding encoding = encoding_of(farm, conn->tag);
+    if (conn->user == gzip_wanted) {
+        body = farm_body_pack(&farm->body, body);
+        strbuf_adds(&head, "Content-Encoding: gzip\r\n");
+        encoding = ENCODING_LENGTH;
+    }
     if (encoding == ENCODING_LENGTH) {
         strbuf_addf(&head, "Content-Length: %zu\r\n\r\n", body.len);
     } else if (encoding == ENCODING_CHUNKED) {
@@ -100,12 +119,20 @@ static void answer_metrics(struct farm *farm, struct serve_conn *conn)
     serve_send(conn, slice_make(head.text, head.len), body, encoding == ENCODING_CLOSE);
 }
 
+/* Whether the answer is compressed: if both sides are for it. */
+static bool is_gzip_wanted(const struct farm *farm, const struct serve_request *request)
+{
+    struct slice accepted;
+    return farm->options.gzip && serve_header(request, "Accept-Encoding", &accepted) &&
+           memmem(accepted.ptr, accepted.len, "gzip", 4) != NULL;
+}
+
 static void answer_account(struct farm *farm, struct serve_conn *conn)
 {
     struct strbuf text = STRBUF_GROWING;
     strbuf_addf(&text, "{\"kind\":\"%s\",\"seed\":%llu,\"series\":%u,\"targets\":[",
                 plan_kind_name(farm->body.plan.kind), (unsigned long long)farm->options.params.seed,
-                farm->body.plan.count + farm->options.params.churn);
+                series_of(farm));
     for (uint32_t i = 0; i < farm->targets.count; i++) {
         const struct farm_target *target = &farm->targets.targets[i];
         strbuf_addf(&text, "%s{\"instance\":\"%s\",\"requests\":%u,\"complete\":%u}",
@@ -132,6 +159,7 @@ static void on_request(void *ctx, struct serve_conn *conn, const struct serve_re
     if (farm->latency_log != NULL)
         fprintf(farm->latency_log, "request %s %u %lld\n", farm->targets.targets[conn->tag].address,
                 conn->sequence, (long long)request->arrival_ns);
+    conn->user = is_gzip_wanted(farm, request) ? gzip_wanted : NULL;
     if (farm->options.delay_ms > 0)
         serve_delay(conn, farm->options.delay_ms);
     else
@@ -191,8 +219,8 @@ static void print_ready(const struct farm *farm)
 {
     printf("{\"ready\":true,\"port\":%u,\"pid\":%d,\"targets\":%u,\"series\":%u,"
            "\"first\":\"%s\",\"last\":\"%s\"}\n",
-           (unsigned)farm->options.port, (int)getpid(), farm->targets.count,
-           farm->body.plan.count + farm->options.params.churn, farm->targets.targets[0].address,
+           (unsigned)farm->options.port, (int)getpid(), farm->targets.count, series_of(farm),
+           farm->targets.targets[0].address,
            farm->targets.targets[farm->targets.count - 1].address);
     fflush(stdout);
 }
@@ -202,7 +230,7 @@ static int set_up(struct farm *farm, struct errctx *errctx)
     const struct serve_handler handler = {farm,     on_accept, NULL, on_request,
                                           on_delay, on_sent,   NULL};
     const struct options *options = &farm->options;
-    farm_body_init(&farm->body, options->kind, &options->params);
+    farm_body_init(&farm->body, options->kind, &options->params, &options->style);
     farm_targets_init(&farm->targets, options->targets, options->ledger != NULL);
     if (options->latency_log != NULL) {
         farm->latency_log = fopen(options->latency_log, "w");
@@ -245,6 +273,31 @@ static enum encoding parse_encoding(const char *word)
     exit(2);
 }
 
+static void take_format(struct farm_style *style, const char *word)
+{
+    static const char *const names[] = {"text", "openmetrics", "protobuf", "native"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(word, names[i]) != 0)
+            continue;
+        style->native = i > FARM_PROTOBUF;
+        style->format = style->native ? FARM_PROTOBUF : (enum farm_format)i;
+        return;
+    }
+    fprintf(stderr, "farm: --format: \"%s\" is not text, openmetrics, protobuf or native\n", word);
+    exit(2);
+}
+
+/* What only text can show, and what the sink cannot tell. */
+static bool is_possible(const struct options *options)
+{
+    const struct value_params *params = &options->params;
+    bool is_text = options->style.format != FARM_PROTOBUF;
+    return options->targets > 0 && params->copies > 0 && (params->copies == 1 || !params->vanish) &&
+           (is_text || (params->copies == 1 && params->churn == 0 && !params->vanish &&
+                        !options->style.different && !options->style.timestamps)) &&
+           (options->style.format == FARM_TEXT || !options->style.timestamps);
+}
+
 static void take_option(struct options *options, int letter, const char *name, const char *value)
 {
     switch (letter) {
@@ -253,7 +306,7 @@ static void take_option(struct options *options, int letter, const char *name, c
         break;
     case 'k':
         if (!plan_kind_parse(value, &options->kind)) {
-            fprintf(stderr, "farm: --kind: \"%s\" is not tiny, node or big\n", value);
+            fprintf(stderr, "farm: --kind: \"%s\" is not tiny, node, big or rpc\n", value);
             exit(2);
         }
         break;
@@ -277,6 +330,21 @@ static void take_option(struct options *options, int letter, const char *name, c
         break;
     case 'v':
         options->params.vanish = true;
+        break;
+    case 'C':
+        options->params.copies = (unsigned)parse_number(name, value, VALUE_COPIES_MAX);
+        break;
+    case 'D':
+        options->style.different = true;
+        break;
+    case 'T':
+        options->style.timestamps = true;
+        break;
+    case 'F':
+        take_format(&options->style, value);
+        break;
+    case 'z':
+        options->gzip = true;
         break;
     case 'd':
         options->delay_ms = (int64_t)parse_number(name, value, 3600000);
@@ -307,12 +375,17 @@ static void parse_options(int argc, char **argv, struct options *ret_options)
                                           {"change", required_argument, 0, 'c'},
                                           {"churn", required_argument, 0, 'n'},
                                           {"vanish", no_argument, 0, 'v'},
+                                          {"copies", required_argument, 0, 'C'},
+                                          {"different", no_argument, 0, 'D'},
+                                          {"timestamps", no_argument, 0, 'T'},
+                                          {"format", required_argument, 0, 'F'},
+                                          {"gzip", no_argument, 0, 'z'},
                                           {"delay", required_argument, 0, 'd'},
                                           {"encoding", required_argument, 0, 'e'},
                                           {"ledger", required_argument, 0, 'l'},
                                           {"latency-log", required_argument, 0, 'L'},
                                           {0, 0, 0, 0}};
-    *ret_options = (struct options){.targets = 1, .params = {.seed = 1, .change = 30}};
+    *ret_options = (struct options){.targets = 1, .params = {.seed = 1, .change = 30, .copies = 1}};
     int index = 0;
     for (;;) {
         int letter = getopt_long(argc, argv, "", known, &index);
@@ -320,7 +393,7 @@ static void parse_options(int argc, char **argv, struct options *ret_options)
             break;
         take_option(ret_options, letter, known[index].name, optarg);
     }
-    if (optind < argc || ret_options->targets == 0) {
+    if (optind < argc || !is_possible(ret_options)) {
         fputs(usage, stderr);
         exit(2);
     }

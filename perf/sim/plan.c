@@ -11,7 +11,7 @@
 #define BUCKETS  12 /* of a histogram, with +Inf */
 #define VANISHES 10 /* every tenth line comes and goes, if its comments belong to it alone */
 
-static const char *const kind_names[PLAN_KINDS] = {"tiny", "node", "big"};
+static const char *const kind_names[PLAN_KINDS] = {"tiny", "node", "big", "rpc"};
 static const char *const type_names[] = {"counter", "gauge", "histogram", "summary"};
 static const char *const bucket_bounds[BUCKETS] = {"0.005", "0.01", "0.025", "0.05", "0.1", "0.25",
                                                    "0.5",   "1",    "2.5",   "5",    "10",  "+Inf"};
@@ -36,7 +36,9 @@ static struct plan_line *add_line(struct writing *w, size_t series, struct value
     bool loses_no_comment = w->start == series || (w->family && !w->family->labels[0].label);
     rule.vanishes = rule.kind == VALUE_GAUGE && loses_no_comment && plan->count % VANISHES == 0;
     struct plan_line *line = &plan->lines[plan->count++];
-    *line = (struct plan_line){w->start, series, plan->text.len, rule};
+    const char *name = plan->text.text + series;
+    size_t name_len = strcspn(name, "{ ");
+    *line = (struct plan_line){w->start, series, series + name_len, plan->text.len, rule};
     w->start = plan->text.len;
     return line;
 }
@@ -167,9 +169,27 @@ static void add_all_series(struct writing *w)
     }
 }
 
+/* The lines from `first` on are one. Its name stands `name_at` in the text. */
+static void note_family(struct plan *plan, enum family_type type, size_t name_at, uint32_t first)
+{
+    static const uint32_t steps[] = {1, 1, BUCKETS + 2,
+                                     sizeof(quantiles) / sizeof(quantiles[0]) + 2};
+    if (plan->family_count == plan->family_cap) {
+        plan->family_cap = plan->family_cap == 0 ? 32 : 2 * plan->family_cap;
+        plan->families = realloc(plan->families, plan->family_cap * sizeof(*plan->families));
+        check(plan->families != NULL);
+    }
+    size_t name_len = strcspn(plan->text.text + name_at, " {\n");
+    plan->families[plan->family_count++] = (struct plan_family){
+        name_at, name_len, (uint8_t)type, first, plan->count - first, steps[type]};
+}
+
 static void add_family(struct plan *plan, const struct family *family, const char *stem,
                        size_t stem_len)
 {
+    static const char help[] = "# HELP ";
+    uint32_t first = plan->count;
+    size_t name_at = plan->text.len + sizeof(help) - 1;
     struct writing w = {.plan = plan, .family = family, .start = plan->text.len};
     const char *star = strchr(family->name, '*');
     if (star != NULL)
@@ -177,9 +197,10 @@ static void add_family(struct plan *plan, const struct family *family, const cha
                  (int)stem_len, stem, star + 1);
     else
         snprintf(w.name, sizeof(w.name), "%s", family->name);
-    strbuf_addf(&plan->text, "# HELP %s %s\n# TYPE %s %s\n", w.name, family->help, w.name,
+    strbuf_addf(&plan->text, "%s%s %s\n# TYPE %s %s\n", help, w.name, family->help, w.name,
                 type_names[family->type]);
     add_all_series(&w);
+    note_family(plan, family->type, name_at, first);
 }
 
 static void add_families(struct plan *plan, const struct family_list *list)
@@ -207,6 +228,7 @@ static void add_own_lines(struct plan *plan)
     size_t series = plan->text.len;
     strbuf_adds(&plan->text, "farm_scrape_number ");
     check(add_line(&w, series, number) == &plan->lines[PLAN_LINE_NUMBER]);
+    note_family(plan, FAMILY_COUNTER, series, PLAN_LINE_NUMBER);
 
     struct value_rule one = {VALUE_CONSTANT, VALUE_INTEGER, 0, false, 0, 1, 1, 1};
     strbuf_adds(&plan->text, "# HELP farm_plan What the values of this target follow from.\n"
@@ -214,6 +236,7 @@ static void add_own_lines(struct plan *plan)
     series = plan->text.len;
     strbuf_adds(&plan->text, "farm_plan");
     check(add_line(&w, series, one) == &plan->lines[PLAN_LINE_PARAMS]);
+    note_family(plan, FAMILY_GAUGE, series, PLAN_LINE_PARAMS);
 }
 
 void plan_init(struct plan *ret_plan, enum plan_kind kind)
@@ -225,13 +248,16 @@ void plan_init(struct plan *ret_plan, enum plan_kind kind)
         add_families(ret_plan, &families_tiny);
     else if (kind == PLAN_NODE)
         add_families(ret_plan, &families_node);
-    else
+    else if (kind == PLAN_BIG)
         add_families(ret_plan, &families_big);
+    else
+        add_families(ret_plan, &families_rpc);
 }
 
 void plan_fini(struct plan *plan)
 {
     free(plan->lines);
+    free(plan->families);
     strbuf_fini(&plan->text);
     *plan = (struct plan){0};
 }
@@ -264,10 +290,9 @@ struct slice plan_series(const struct plan *plan, uint32_t index)
 uint32_t plan_present(const struct plan *plan, const struct value_params *params, uint32_t target,
                       uint64_t n)
 {
-    if (!params->vanish)
-        return plan->count;
-    uint32_t present = 0;
-    for (uint32_t i = 0; i < plan->count; i++)
-        present += value_present(&plan->lines[i].rule, params, target, n);
-    return present;
+    uint32_t present = plan->count;
+    for (uint32_t i = 0; params->vanish && i < plan->count; i++)
+        present -= !value_present(&plan->lines[i].rule, params, target, n);
+    uint32_t own = PLAN_LINE_PARAMS + 1; /* of these there is one each */
+    return own + (present - own) * params->copies;
 }

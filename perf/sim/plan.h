@@ -18,7 +18,7 @@
 #include "base/strbuf.h"
 #include "sim/value.h"
 
-enum plan_kind { PLAN_TINY, PLAN_NODE, PLAN_BIG, PLAN_KINDS };
+enum plan_kind { PLAN_TINY, PLAN_NODE, PLAN_BIG, PLAN_RPC, PLAN_KINDS };
 
 /* Lines with a part of their own in every plan. */
 enum { PLAN_LINE_NUMBER, PLAN_LINE_PARAMS };
@@ -26,8 +26,17 @@ enum { PLAN_LINE_NUMBER, PLAN_LINE_PARAMS };
 struct plan_line {
     size_t start;  /* of this line's text in plan.text: comments, then the series and a space */
     size_t series; /* where the series begins, after the comments */
+    size_t labels; /* where its labels do: at the brace, or where there would be one */
     size_t end;
     struct value_rule rule;
+};
+
+/* Lines that belong together. */
+struct plan_family {
+    size_t name, name_len; /* in plan.text */
+    uint8_t type;          /* enum family_type */
+    uint32_t first, count; /* lines */
+    uint32_t step;         /* lines a metric */
 };
 
 struct plan {
@@ -36,9 +45,11 @@ struct plan {
     struct plan_line *lines;
     uint32_t count;
     uint32_t cap;
+    struct plan_family *families;
+    uint32_t family_count, family_cap;
 };
 
-/* tiny: 66 series, 7.7 kB; node: 1573, 134 kB; big: 50000, 6.5 MB. */
+/* tiny: 66 series, 7.7 kB; node: 1573, 134 kB; big: 50000, 6.5 MB; rpc: mostly histograms, 1542. */
 void plan_init(struct plan *ret_plan, enum plan_kind kind);
 void plan_fini(struct plan *plan);
 
@@ -48,7 +59,7 @@ const char *plan_kind_name(enum plan_kind kind);
 /* name{a="b",c="d"} of a line, labels sorted. The line of the parameters has only its name. */
 struct slice plan_series(const struct plan *plan, uint32_t index);
 
-/* How many lines of the plan a target shows in scrape n; the churn is not counted. */
+/* How many series of the plan a target shows in scrape n; the churn is not counted. */
 uint32_t plan_present(const struct plan *plan, const struct value_params *params, uint32_t target,
                       uint64_t n);
 

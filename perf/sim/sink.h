@@ -18,7 +18,7 @@
 
 #define SINK_STATUS_MAX   600
 #define SINK_ERRORS_SHOWN 20
-#define SINK_DELAY_MS     4096 /* arrival delays: so many buckets of 1 ms, then of 1 s */
+#define SINK_DELAY_MS     16384 /* arrival delays: so many buckets of 1 ms, then of 1 s */
 #define SINK_DELAY_S      3600
 
 enum sink_error {

@@ -30,7 +30,7 @@ struct sink_role {
     uint8_t type;
     uint8_t kinds;       /* of a plan's line: bit 1 << enum plan_kind for each that has it */
     uint32_t index;      /* the line, the slot of the churn, or the number of the report series */
-    uint32_t generation; /* of the churn */
+    uint32_t generation; /* of the churn; which of the copies of a plan's line */
 };
 
 struct sink_lookup {

@@ -161,7 +161,8 @@ static bool expected_value(const struct sink *sink, const struct sink_target *ta
         return false;
     const struct value_rule *rule = &plan_of(sink, target)->lines[role->index].rule;
     *ret_value = value_at(rule, &target->params, target->index, n);
-    return value_present(rule, &target->params, target->index, n);
+    return value_present(rule, &target->params, target->index, n) &&
+           role->generation < target->params.copies;
 }
 
 static struct slice name_of(const struct sink *sink, const struct sink_target *target,
@@ -201,8 +202,8 @@ static bool verify(struct sink *sink, const struct sink_target *target, struct s
         sink_add_error(sink, SINK_ERROR_VALUE, "%.*s of %s at %lld, scrape %u: is %.17g, not %.17g",
                        SLICE_ARG(name), target->instance, (long long)scrape->ts, scrape->n,
                        double_of(bits), double_of(want));
-    uint32_t first = role->type == SINK_ROLE_CHURN ? plan_of(sink, target)->count : 0;
-    return mark_seen(scrape, first + role->index);
+    uint32_t copy = role->type == SINK_ROLE_CHURN ? target->params.copies : role->generation;
+    return mark_seen(scrape, plan_of(sink, target)->count * copy + role->index);
 }
 
 /* Once number and parameters are known: what waited is checked. Returns the repeats among it. */
@@ -215,7 +216,8 @@ static uint32_t resolve(struct sink *sink, struct sink_target *target, struct si
     scrape->resolved = true;
     scrape->expected =
         plan_present(plan, &target->params, target->index, scrape->n) + target->params.churn;
-    scrape->map = calloc((plan->count + target->params.churn) / 64 + 1, sizeof(*scrape->map));
+    uint32_t bits = plan->count * target->params.copies + target->params.churn;
+    scrape->map = calloc(bits / 64 + 1, sizeof(*scrape->map));
     check(scrape->map != NULL);
     for (uint32_t i = 0; i < scrape->waiting_count; i++)
         repeats += verify(sink, target, scrape, &scrape->waiting[i].role, scrape->waiting[i].bits);

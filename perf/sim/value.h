@@ -18,6 +18,8 @@
 #define VALUE_DOUBLES  1024 /* entries of the table of 17-digit numbers */
 #define VALUE_TEXT_MAX 32   /* room for any printed number */
 
+#define VALUE_COPIES_MAX 10000u
+
 /* The value bits of a staleness marker (Prometheus' StaleNaN). */
 #define VALUE_STALE UINT64_C(0x7ff0000000000002)
 
@@ -52,6 +54,7 @@ struct value_params {
     unsigned change; /* percent of the numbers that change from one scrape to the next */
     unsigned churn;  /* series with a new name in every scrape */
     bool vanish;     /* whether rules that vanish do */
+    unsigned copies; /* of each series, told apart by a label; at least 1 */
 };
 
 struct value {

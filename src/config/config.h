@@ -82,6 +82,13 @@ enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2, CONFIG_MESSAGE_AUTO 
 enum config_compression { CONFIG_COMPRESSION_FAST, CONFIG_COMPRESSION_SMALL };
 enum config_pinning { CONFIG_PINNING_AUTO, CONFIG_PINNING_ON, CONFIG_PINNING_OFF };
 
+/* As enum loop_backend_kind. */
+enum config_event_loop {
+    CONFIG_EVENT_LOOP_AUTO,
+    CONFIG_EVENT_LOOP_IO_URING,
+    CONFIG_EVENT_LOOP_EPOLL
+};
+
 enum config_validation { CONFIG_VALIDATION_NONE, CONFIG_VALIDATION_UTF8, CONFIG_VALIDATION_LEGACY };
 
 enum config_escaping {
@@ -491,6 +498,7 @@ struct config_limpet {
     uint64_t ring_size;      /* of each scraper; a power of two */
     int64_t tick_max;        /* scrapes due within this time may share a tick */
     enum config_pinning pinning;
+    enum config_event_loop event_loop;
     struct config_spool spool;
     struct config_sharding sharding;
 };

@@ -106,6 +106,13 @@ static const struct schema_word compression_words[] = {
     {NULL, 0, SCHEMA_WORKS},
 };
 
+static const struct schema_word event_loop_words[] = {
+    {"auto", CONFIG_EVENT_LOOP_AUTO, SCHEMA_WORKS},
+    {"io_uring", CONFIG_EVENT_LOOP_IO_URING, SCHEMA_WORKS},
+    {"epoll", CONFIG_EVENT_LOOP_EPOLL, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
 static const struct schema_word pinning_words[] = {
     {"auto", CONFIG_PINNING_AUTO, SCHEMA_WORKS},
     {"on", CONFIG_PINNING_ON, SCHEMA_WORKS},
@@ -566,6 +573,8 @@ static const struct schema_key limpet_keys[] = {
              "as it is needed."},
     {MEMBER(tick_max), .type = SCHEMA_DURATION, .fallback = "250ms", .min = 1, .max = 1000,
      .help = "Scrapes that are due within this time may start together, which saves CPU."},
+    {MEMBER(event_loop), .type = SCHEMA_ENUM, .words = event_loop_words, .fallback = "auto",
+     .help = "How scrapers and writer talk to the kernel. `auto`: io_uring where it works."},
     {MEMBER(spool), .type = SCHEMA_STRUCT, .block = &spool_block,
      .help = "Where samples wait that a receiver does not take."},
     {MEMBER(sharding), .type = SCHEMA_STRUCT, .block = &sharding_block, .verify = check_sharding,

@@ -112,7 +112,9 @@ static int run(struct errctx *reterr)
 
 static int start_loop(struct errctx *reterr)
 {
-    int err = loop_new(&(struct loop_options){0}, &life.scraper.loop, reterr);
+    const struct loop_options options = {
+        .backend = (enum loop_backend_kind)life.config->limpet.event_loop};
+    int err = loop_new(&options, &life.scraper.loop, reterr);
     if (err != 0)
         return err;
     const char *name = loop_backend_name(life.scraper.loop);

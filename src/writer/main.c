@@ -145,8 +145,12 @@ static int run(struct errctx *reterr)
 
 static int start_loop(struct errctx *reterr)
 {
-    int err =
-        loop_new(&(struct loop_options){.entries = 128, .buffers = 16}, &life.writer.loop, reterr);
+    const struct loop_options options = {
+        .backend = (enum loop_backend_kind)life.config->limpet.event_loop,
+        .entries = 128,
+        .buffers = 16,
+    };
+    int err = loop_new(&options, &life.writer.loop, reterr);
     if (err != 0)
         return err;
     const char *name = loop_backend_name(life.writer.loop);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """perf/farm and perf/sink do what they claim: a small client scrapes the farm and forwards to the
 sink, and everything it does wrong on purpose is in the sink's report."""
+import gzip
 import http.client
 import json
 import re
 import time
 import urllib.error
+import urllib.request
 
 import pytest
 
@@ -122,7 +124,7 @@ def names_of(rows):
 
 
 @pytest.mark.parametrize("kind,series,size", [("tiny", 66, 7700), ("node", 1573, 134000),
-                                              ("big", 50000, 6500000)])
+                                              ("big", 50000, 6500000), ("rpc", 1547, 170000)])
 def test_each_kind_has_its_size_and_no_series_twice(farm, kind, series, size):
     _, ready = farm("--kind", kind)
     text = prom.http_get(f"http://{ready['first']}/metrics")[1]
@@ -191,6 +193,39 @@ def test_every_encoding_carries_the_same_bodies(farm, encoding):
     for last in (1, 2, 3):
         want, got = (scrape(f"127.1.0.{last}:{ready['port']}") for ready in (plain, other))
         assert want == got
+
+
+def test_copies_and_different_targets_are_told_apart_by_labels(farm):
+    _, ready = farm("--targets", "2", "--copies", "3", "--different")
+    first, last = (names_of(scrape(ready[which])) for which in ("first", "last"))
+    assert len(first) == len(last) == ready["series"] == 3 * 64 + 2
+    assert {dict(labels)["__name__"] for labels in first & last} == {"farm_scrape_number"}
+
+
+def get(address, **headers):
+    request = urllib.request.Request(f"http://{address}/metrics", headers=headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.headers, answer.read()
+
+
+def test_gzip_is_used_if_both_sides_are_for_it(farm):
+    _, plain = farm("--kind", "node")
+    _, ready = farm("--kind", "node", "--gzip")
+    want = get(plain["first"])[1]
+    headers, packed = get(ready["first"], **{"Accept-Encoding": "deflate, gzip"})
+    assert headers["Content-Encoding"] == "gzip" and gzip.decompress(packed) == want
+    headers, body = get(ready["first"])
+    assert headers["Content-Encoding"] is None and body[:100] == want[:100]
+
+
+def test_openmetrics_ends_as_it_must_and_timestamps_are_now(farm):
+    _, ready = farm("--format", "openmetrics")
+    headers, body = get(ready["first"])
+    assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"\n# EOF\n")
+    _, ready = farm("--timestamps")
+    lines = [line for line in get(ready["first"])[1].decode().splitlines() if line[0] != "#"]
+    assert all(abs(int(line.split()[-1]) - time.time() * 1000) < 5000 for line in lines)
 
 
 def test_numbers_persist_over_connections_and_keep_alive_works(farm):

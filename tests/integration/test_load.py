@@ -42,6 +42,21 @@ def test_large_bodies_arrive_exactly(tmp_path, kind, targets):
     assert account.report["samples"]["stored"] == samples(load, account.report)
 
 
+@pytest.mark.parametrize("words,limpet", [
+    (["--copies", "3", "--different"], {}),
+    (["--format", "openmetrics"], {"event_loop": "epoll"}),
+    (["--format", "protobuf"], {"event_loop": "io_uring"})])
+def test_other_forms_and_both_event_loops_arrive_exactly(tmp_path, words, limpet):
+    farm = ["--kind", "rpc", *words]
+    with Load(tmp_path, 5, 1000, farm=farm, limpet=limpet) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(4)
+        limpet.stop()
+        account = load.account()
+    assert account.problems() == []
+    assert account.report["samples"]["stored"] == samples(load, account.report)
+
+
 def test_series_that_come_and_go_get_exactly_their_markers(tmp_path):
     with Load(tmp_path, 50, 500, farm=["--vanish", "--churn", "5"]) as load:
         limpet = load.start()

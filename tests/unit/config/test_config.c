@@ -52,6 +52,7 @@ static void an_empty_file_means_defaults(void **state)
     assert_int_equal(config->limpet.ring_size, 64 << 20);
     assert_int_equal(config->limpet.tick_max, 250);
     assert_int_equal(config->limpet.pinning, CONFIG_PINNING_AUTO);
+    assert_int_equal(config->limpet.event_loop, CONFIG_EVENT_LOOP_AUTO);
     assert_int_equal(config->limpet.spool.max_bytes, 1 << 30);
     assert_int_equal(config->limpet.spool.after, 10000);
     assert_int_equal(config->limpet.spool.max_age, 24 * 60 * 60 * 1000);
@@ -217,7 +218,7 @@ static void limpets_own_block_is_taken(void **state)
 {
     (void)state;
     parse("limpet: {scrapers: 4, cpus: '5,0-3,2', ring_size: 1GB, tick_max: 10ms, pinning: on,"
-          " spool: {max_bytes: 2MiB, max_age: 1h}}");
+          " event_loop: epoll, spool: {max_bytes: 2MiB, max_age: 1h}}");
     assert_int_equal(config->limpet.scrapers, 4);
     assert_int_equal(config->limpet.cpus.len, 5);
     assert_int_equal(config->limpet.cpus.items[0], 0);
@@ -225,6 +226,7 @@ static void limpets_own_block_is_taken(void **state)
     assert_int_equal(config->limpet.ring_size, 1 << 30);
     assert_int_equal(config->limpet.tick_max, 10);
     assert_int_equal(config->limpet.pinning, CONFIG_PINNING_ON);
+    assert_int_equal(config->limpet.event_loop, CONFIG_EVENT_LOOP_EPOLL);
     assert_int_equal(config->limpet.spool.max_bytes, 2 << 20);
     assert_int_equal(config->limpet.spool.max_age, 60 * 60 * 1000);
     config_free(config);
