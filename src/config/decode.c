@@ -207,15 +207,15 @@ static int decode_list_key(const struct source *source, const struct node *node,
     return r;
 }
 
-/* Nothing, or mappings and lists that hold nothing: the default of a block. */
+/* Nothing, a list without entries, or a mapping to such: the default of a block. */
 static bool is_empty(const struct node *node)
 {
     if (node_is_null(node))
         return true;
-    if (node->kind == NODE_SCALAR)
-        return false;
+    if (node->kind != NODE_MAP)
+        return node->kind != NODE_SCALAR && node->len == 0;
     for (size_t i = 0; i < node->len; i++) {
-        if (!is_empty(node->kind == NODE_MAP ? node->pairs[i].value : node->items[i]))
+        if (!is_empty(node->pairs[i].value))
             return false;
     }
     return true;

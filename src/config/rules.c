@@ -222,12 +222,15 @@ static void settle_protocols(const struct rules *rules, struct config_job *job)
                                     : (struct config_protocols){usual + 1, count - 1};
 }
 
-/* As Prometheus does it, which sees no host name in it; a colon and a port are not required. */
+/* As Prometheus does it, which sees no host name in it; a colon and a port are not required. What
+   rules make of an address is seen when they have run. */
 static int check_targets(struct rules *rules, const struct node *groups,
-                         const struct config_target_groups *static_configs)
+                         const struct config_job *job)
 {
-    for (size_t i = 0; i < static_configs->len; i++) {
-        const struct config_strings *targets = &static_configs->items[i].targets;
+    if (job->relabel_configs.len > 0)
+        return 0;
+    for (size_t i = 0; i < job->static_configs.len; i++) {
+        const struct config_strings *targets = &job->static_configs.items[i].targets;
         const struct node *list = node_get(node_at(groups, i), "targets");
         for (size_t j = 0; j < targets->len; j++) {
             if (strchr(targets->items[j], '/') != NULL)
@@ -280,7 +283,7 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     if (r < 0)
         return r;
     settle_protocols(rules, job);
-    r = check_targets(rules, node_get(block, "static_configs"), &job->static_configs);
+    r = check_targets(rules, node_get(block, "static_configs"), job);
     if (r < 0)
         return r;
     resolve_files(rules, &job->file_sd_configs);

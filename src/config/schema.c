@@ -97,7 +97,7 @@ static void add_range(const struct schema_key *key, struct strbuf *out)
         add_number(key, out, key->min);
         strbuf_adds(out, " to ");
         add_number(key, out, key->max);
-    } else if (key->min != 0 || key->type == SCHEMA_INT) {
+    } else if (key->min != 0 || key->type == SCHEMA_INT || key->type == SCHEMA_NUMBER) {
         strbuf_adds(out, " of at least ");
         add_number(key, out, key->min);
     }
@@ -108,7 +108,7 @@ void schema_wants(const struct schema_key *key, char *text, size_t size)
     static const char *const nouns[] = {
         [SCHEMA_BOOL] = "true or false",
         [SCHEMA_INT] = "a whole number",
-        [SCHEMA_NUMBER] = "a number that is not negative",
+        [SCHEMA_NUMBER] = "a number",
         [SCHEMA_DURATION] = "a duration such as 1m30s",
         [SCHEMA_SIZE] = "a size such as 64MiB",
         [SCHEMA_STRING] = "a string",
@@ -127,7 +127,8 @@ void schema_wants(const struct schema_key *key, char *text, size_t size)
     strbuf_adds(&out, nouns[key->type]);
     if (key->type == SCHEMA_ENUM || key->type == SCHEMA_ENUMS)
         add_words(key, &out);
-    if (key->type == SCHEMA_INT || key->type == SCHEMA_DURATION || key->type == SCHEMA_SIZE)
+    if (key->type == SCHEMA_INT || key->type == SCHEMA_NUMBER || key->type == SCHEMA_DURATION ||
+        key->type == SCHEMA_SIZE)
         add_range(key, &out);
 }
 

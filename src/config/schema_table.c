@@ -6,6 +6,7 @@
 #include "config/schema_check.h"
 #include "config/schema_discovery.h"
 #include "config/schema_http.h"
+#include "config/schema_storage.h"
 
 #define MEMBER(key)  .name = #key, .offset = offsetof(BLOCK, key)
 #define NOWHERE(key) .name = #key, .offset = SCHEMA_NO_MEMBER
@@ -318,6 +319,8 @@ static const struct schema_key job_keys[] = {
     OTHER_SD(docker),
     OTHER_SD(dockerswarm),
     OTHER_SD(ec2),
+    OTHER_SD(ecs),
+    OTHER_SD(elasticache),
     OTHER_SD(eureka),
     OTHER_SD(gce),
     OTHER_SD(hetzner),
@@ -326,11 +329,15 @@ static const struct schema_key job_keys[] = {
     OTHER_SD(lightsail),
     OTHER_SD(linode),
     OTHER_SD(marathon),
+    OTHER_SD(msk),
     OTHER_SD(nerve),
     OTHER_SD(nomad),
+    OTHER_SD(oci),
     OTHER_SD(openstack),
+    OTHER_SD(outscale),
     OTHER_SD(ovhcloud),
     OTHER_SD(puppetdb),
+    OTHER_SD(rds),
     OTHER_SD(scaleway),
     OTHER_SD(serverset),
     OTHER_SD(stackit),
@@ -452,54 +459,6 @@ const struct schema_block schema_remote = {"remote_write",
                                            "The receivers, at most 8; each gets every sample.",
                                            sizeof(struct config_remote), remote_keys};
 
-#define BLOCK struct config_tsdb
-static const struct schema_key tsdb_keys[] = {
-    {MEMBER(out_of_order_time_window), .type = SCHEMA_DURATION, .fallback = "0s",
-     .help =
-         "A sample may be older than the last one of its series, but not by this time or more."},
-    {NOWHERE(retention), .type = SCHEMA_OPAQUE, UNUSED("limpet keeps no database"),
-     .help = "How long a database keeps samples."},
-    {NOWHERE(stale_series_compaction_threshold), .type = SCHEMA_STRING,
-     UNUSED("limpet keeps no database"), .help = "When a database compacts early."},
-    {.name = NULL},
-};
-#undef BLOCK
-
-static const struct schema_block tsdb_block = {
-    "tsdb", "Settings of a database, of which one is about what is sent, too.",
-    sizeof(struct config_tsdb), tsdb_keys};
-
-static const struct schema_key exemplars_keys[] = {
-    {NOWHERE(max_exemplars), .type = SCHEMA_INT, .fallback = "100000",
-     UNUSED("limpet keeps no database"), .help = "Exemplars that a database keeps."},
-    {.name = NULL},
-};
-
-static const struct schema_block exemplars_block = {
-    "exemplars", "Exemplars in the database that limpet does not have.", 0, exemplars_keys};
-
-#define BLOCK struct config_storage
-static const struct schema_key storage_keys[] = {
-    {MEMBER(tsdb), .type = SCHEMA_STRUCT, .block = &tsdb_block, .help = "A database's settings."},
-    {NOWHERE(exemplars), .type = SCHEMA_STRUCT, .block = &exemplars_block,
-     UNUSED("limpet keeps no database"), .help = "A database's settings for exemplars."},
-    {.name = NULL},
-};
-#undef BLOCK
-
-static const struct schema_block storage_block = {
-    "storage", "Settings of a database, accepted so that files can be shared.",
-    sizeof(struct config_storage), storage_keys};
-
-static const struct schema_key runtime_keys[] = {
-    {NOWHERE(gogc), .type = SCHEMA_INT, .fallback = "75", UNUSED("limpet collects no garbage"),
-     .help = "How often Go collects garbage."},
-    {.name = NULL},
-};
-
-static const struct schema_block runtime_block = {
-    "runtime", "Settings of Go, accepted so that files can be shared.", 0, runtime_keys};
-
 #define BLOCK struct config_spool
 static const struct schema_key spool_keys[] = {
     {MEMBER(max_bytes), .type = SCHEMA_SIZE, .fallback = "1GiB", .min = 1 << 20,
@@ -602,9 +561,9 @@ static const struct schema_key root_keys[] = {
     {MEMBER(scrape_config_files), .type = SCHEMA_STRINGS, .verify = check_job_files,
      .help = "Files with more jobs, each a mapping with the key `scrape_configs`. Paths, relative "
              "to this file's directory; `*` may stand in the last element."},
-    {MEMBER(storage), .type = SCHEMA_STRUCT, .block = &storage_block,
+    {MEMBER(storage), .type = SCHEMA_STRUCT, .block = &schema_storage,
      .help = "Settings of a database."},
-    {NOWHERE(runtime), .type = SCHEMA_STRUCT, .block = &runtime_block,
+    {NOWHERE(runtime), .type = SCHEMA_STRUCT, .block = &schema_runtime,
      UNUSED("limpet does not run on Go"), .help = "Settings of Go."},
     AGENT_MODE(alerting),
     AGENT_MODE(rule_files),

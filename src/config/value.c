@@ -155,7 +155,8 @@ bool value_parse(const struct schema_key *key, struct slice text, bool plain, st
     case SCHEMA_INT:
         return plain && parse_int(text, out) && in_bounds(key, *(int64_t *)out);
     case SCHEMA_NUMBER:
-        return plain && parse_number(text, out);
+        return plain && parse_number(text, out) &&
+               (key->max == 0 || *(double *)out <= (double)key->max);
     case SCHEMA_DURATION:
         return config_duration_parse(text, out) && in_bounds(key, *(int64_t *)out);
     case SCHEMA_SIZE: /* config_size_parse gives no more than INT64_MAX */

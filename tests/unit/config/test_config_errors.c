@@ -84,10 +84,10 @@ static const struct refusal values[] = {
     {JOB("scrape_native_histograms: nonsense"),
      "3:29: `scrape_native_histograms` must be true or false, not \"nonsense\""},
     {JOB("native_histogram_min_bucket_factor: -1"),
-     "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not "
+     "3:39: `native_histogram_min_bucket_factor` must be a number of at least 0, not "
      "\"-1\""},
     {JOB("native_histogram_min_bucket_factor: 1.1.1"),
-     "3:39: `native_histogram_min_bucket_factor` must be a number that is not negative, not "
+     "3:39: `native_histogram_min_bucket_factor` must be a number of at least 0, not "
      "\"1.1.1\""},
     {JOB("static_configs: [{labels: {'': x}}]"),
      "3:29: `labels` must not hold an empty label name"},
