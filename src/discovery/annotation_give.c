@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/strbuf.h"
 #include "discovery/annotation_private.h"
 #include "discovery/annotation_request.h"
 #include "discovery/kube_private.h"
@@ -99,6 +100,18 @@ static struct slice pod_of(const struct annotation_place *place)
     return kube_record_get(place->pod, KUBE_NAME);
 }
 
+/* Several paths of one port would else have the same labels, and so the same series. */
+static void put_path(struct annotation_walker *walker, const struct annotation_port *wanted)
+{
+    struct strbuf text = STRBUF_GROWING;
+    if (wanted == NULL || wanted->path.len == 0)
+        return;
+    strbuf_addf(&text, "%.*s%s%.*s", SLICE_ARG(wanted->path), wanted->query.len > 0 ? "?" : "",
+                SLICE_ARG(wanted->query));
+    put(walker, "metrics_path", arena_slice(&walker->arena, slice_make(text.text, text.len)));
+    strbuf_fini(&text);
+}
+
 /* What it is. The allowed labels of the pod go first: they do not hide limpet's own. */
 static void put_names(struct annotation_walker *walker, const struct annotation_place *place)
 {
@@ -110,6 +123,7 @@ static void put_names(struct annotation_walker *walker, const struct annotation_
     put(walker, "node", node_of(place));
     if (walker->kind == KUBE_SERVICES)
         put(walker, "service", kube_record_get(walker->object, KUBE_NAME));
+    put_path(walker, place->wanted);
 }
 
 /* As role endpointslice has them; sharding looks at the node. */

@@ -6,6 +6,7 @@ bookmarks and time-outs, versions that expire, selectors, tokens; and what goes 
         server.put("pods", pod("web-1", ip="10.0.0.1", node="n1"))
         ... server.requests, server.compact(), server.faults.append(Fault("pods", ...)) ...
 """
+import bisect
 import collections
 import copy
 import json
@@ -66,17 +67,14 @@ def _field(obj, path):
     return obj if isinstance(obj, str) else ""
 
 
-def matches_fields(obj, selector):
+def field_terms(selector):
+    """[(path as a list, value, whether it must be equal)]"""
+    terms = []
     for part in filter(None, selector.split(",")):
-        if "!=" in part:
-            path, value = part.split("!=")
-            if _field(obj, path) == value:
-                return False
-        else:
-            path, value = part.replace("==", "=").split("=")
-            if _field(obj, path) != value:
-                return False
-    return True
+        equal = "!=" not in part
+        path, value = part.replace("==", "=").split("=" if equal else "!=")
+        terms.append((path, value, equal))
+    return terms
 
 
 def _split_labels(selector):
@@ -121,7 +119,9 @@ class ApiServer:
     key; `client_ca`: who must sign the clients'. `page`: the largest page, whatever is asked for."""
 
     def __init__(self, token=None, tls=None, client_ca=None, bookmark_interval=0.3):
-        self.lock = threading.Condition()
+        mutex = threading.RLock()
+        self.lock = threading.Condition(mutex)
+        self.news = {resource: threading.Condition(mutex) for resource in BASES}  # for watches
         self.version = 1000
         self.objects = {resource: {} for resource in BASES}
         self.events = {resource: [] for resource in BASES}
@@ -153,7 +153,7 @@ class ApiServer:
     def __exit__(self, *_):
         with self.lock:
             self.stopping = True
-            self.lock.notify_all()
+            self._wake_all()
         self.http.shutdown()
         self.http.server_close()
 
@@ -163,13 +163,14 @@ class ApiServer:
         with self.lock:
             self._put(resource, obj)
 
-    def put_all(self, resource, objects):
+    def put_all(self, resource, objects, owned=False):
+        """`owned`: the objects are the server's from now on, but for parts they may share."""
         with self.lock:
             for obj in objects:
-                self._put(resource, obj)
+                self._put(resource, obj, owned)
 
-    def _put(self, resource, obj):
-        obj = copy.deepcopy(obj)
+    def _put(self, resource, obj, owned=False):
+        obj = obj if owned else copy.deepcopy(obj)
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         self.version += 1
@@ -189,7 +190,12 @@ class ApiServer:
 
     def _log(self, resource, kind, before, after):
         self.events[resource].append(Event(self.version, kind, before, after))
+        self.news[resource].notify_all()
+
+    def _wake_all(self):
         self.lock.notify_all()
+        for condition in self.news.values():
+            condition.notify_all()
 
     def compact(self):
         """Forgets all events: watches from earlier versions and pages of earlier lists are gone."""
@@ -199,13 +205,13 @@ class ApiServer:
                 self.events[resource] = []
                 self.oldest[resource] = self.version
             self.pages = {}
-            self.lock.notify_all()
+            self._wake_all()
 
     def drop_connections(self):
         """Ends all watches as a server does that restarts."""
         with self.lock:
             self.generation = getattr(self, "generation", 0) + 1
-            self.lock.notify_all()
+            self._wake_all()
 
     # ---- looking ----
 
@@ -236,11 +242,21 @@ class ApiServer:
                 return fault
         return None
 
-    def select(self, objects, namespace, query):
-        fields, labels = query.get("fieldSelector", ""), query.get("labelSelector", "")
-        return [obj for key, obj in sorted(objects.items())
-                if (not namespace or key[0] == namespace) and matches_fields(obj, fields)
-                and matches_labels(obj, labels)]
+    def selects(self, namespace, query):
+        """A function of an object: whether the query asks for it."""
+        fields = field_terms(query.get("fieldSelector", ""))
+        labels = query.get("labelSelector", "")
+
+        def matches(obj):
+            return ((not namespace or obj["metadata"].get("namespace", "") == namespace)
+                    and all((_field(obj, path) == value) == equal for path, value, equal in fields)
+                    and (not labels or matches_labels(obj, labels)))
+
+        return matches
+
+    def news_since(self, resource, version):
+        events = self.events[resource]
+        return events[bisect.bisect_right(events, version, key=lambda event: event.version):]
 
 
 def _handler_of(server):
@@ -340,7 +356,10 @@ def _handler_of(server):
                     version, rest = server.pages[query["continue"]]
                 else:
                     version = server.version
-                    rest = server.select(server.objects[resource], namespace, query)
+                    matches = server.selects(namespace, query)
+                    found = ((key, obj) for key, obj in server.objects[resource].items()
+                             if matches(obj))
+                    rest = [obj for _, obj in sorted(found, key=lambda item: item[0])]
                 items, rest = (rest[:limit], rest[limit:]) if limit else (rest, [])
                 meta = {"resourceVersion": str(version)}
                 if rest:
@@ -385,18 +404,19 @@ def _handler_of(server):
             generation = getattr(server, "generation", 0)
             bookmark = time.time() + server.bookmark_interval
 
+            matches = server.selects(namespace, query)
+
             def wanted(obj):
-                return obj is not None and bool(
-                    server.select({(obj["metadata"].get("namespace", ""), ""): obj}, namespace, query))
+                return obj is not None and matches(obj)
 
             while time.time() < end:
                 with server.lock:
                     if server.stopping or getattr(server, "generation", 0) != generation:
                         break
-                    news = [e for e in server.events[resource] if e.version > since]
+                    news = server.news_since(resource, since)
                     current = server.version
                     if not news and time.time() < bookmark:
-                        server.lock.wait(min(bookmark, end) - time.time())
+                        server.news[resource].wait(min(bookmark, end) - time.time())
                         continue
                 for event in news:
                     before = wanted(event.before)
@@ -405,9 +425,8 @@ def _handler_of(server):
                             (True, False): "DELETED"}.get((before, after))
                     if kind:
                         obj = event.after if event.type == "DELETED" or after else event.before
-                        obj = copy.deepcopy(obj)
-                        obj["metadata"]["resourceVersion"] = str(event.version)
-                        self.event(kind, obj)
+                        meta = {**obj["metadata"], "resourceVersion": str(event.version)}
+                        self.event(kind, {**obj, "metadata": meta})
                     since = event.version
                 if not news and query.get("allowWatchBookmarks") == "true":
                     api, kind = KINDS[resource]

@@ -290,8 +290,8 @@ static void several_ports_with_paths_of_their_own(void **state)
     one_pod(*state, ALSO("ports", "8080/metrics, 9090/other?x=1,7070") ",\"prometheus.io/path\":"
                                                                        "\"/p\"");
     expect(*state,
-           "http://10.0.0.1:8080/metrics container=app\n"
-           "http://10.0.0.1:9090/other __param_x=1 container=app\n"
+           "http://10.0.0.1:8080/metrics container=app metrics_path=/metrics\n"
+           "http://10.0.0.1:9090/other __param_x=1 container=app metrics_path=/other?x=1\n"
            "http://10.0.0.1:7070/p container=app\n",
            "");
     one_pod(*state, ALSO("ports", "8080,,x/y,99999"));
@@ -411,7 +411,7 @@ static void ports_of_a_service_are_mapped(void **state)
     add_service(*state, "s", ALSO("ports", "a/x,7070,http"), SELECT_A,
                 SERVICE_PORT("a", "80", "9999"));
     expect(*state,
-           "http://10.0.0.1:9999/x container=app service=s\n"
+           "http://10.0.0.1:9999/x container=app metrics_path=/x service=s\n"
            "http://10.0.0.1:7070/metrics container=app service=s\n"
            "http://10.0.0.1:8080/metrics container=app service=s\n",
            "");
@@ -471,9 +471,9 @@ static void ports_of_slices_have_the_names_of_the_services(void **state)
     add_service(*state, "s", ALSO("ports", "web/x,8080/y,9/z,gone"), "",
                 SERVICE_PORT("web", "80", "80"));
     expect(*state,
-           "http://192.0.2.1:8080/x service=s\n"
-           "http://192.0.2.1:8080/y service=s\n"
-           "http://192.0.2.1:9/z service=s\n",
+           "http://192.0.2.1:8080/x metrics_path=/x service=s\n"
+           "http://192.0.2.1:8080/y metrics_path=/y service=s\n"
+           "http://192.0.2.1:9/z metrics_path=/z service=s\n",
            "service s bad_port\n");
 }
 
