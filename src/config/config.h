@@ -359,11 +359,20 @@ struct config_annotation_sds {
     size_t len;
 };
 
+/* Whether targets are asked for gzip. */
+enum config_gzip {
+    CONFIG_GZIP_UNSAID,
+    CONFIG_GZIP_AUTO, /* those that are not on this node */
+    CONFIG_GZIP_ON,
+    CONFIG_GZIP_OFF
+};
+
 /* `limpet` of a job: what Prometheus has no key for. */
 struct config_job_limpet {
     struct config_kubelet_sds kubelet_sd_configs;
     struct config_annotation_sds annotation_discovery;
-    bool start_timestamps; /* _created lines are start timestamps, no samples */
+    bool start_timestamps;        /* _created lines are start timestamps, no samples */
+    enum config_gzip compression; /* never CONFIG_GZIP_UNSAID */
 };
 
 /* An entry of `scrape_configs`, after inheritance from `global`. */
@@ -376,7 +385,7 @@ struct config_job {
     bool honor_labels;
     bool honor_timestamps;
     bool track_timestamps_staleness;
-    bool enable_compression; /* accepted; identity is asked for in any case */
+    bool enable_compression; /* if it is written; what holds is limpet.compression */
     struct config_http_client http;
     const char *metrics_path;
     enum config_scheme scheme;

@@ -222,6 +222,18 @@ static void settle_protocols(const struct rules *rules, struct config_job *job)
                                     : (struct config_protocols){usual + 1, count - 1};
 }
 
+/* Prometheus' own key means what it does there, if it is written. */
+static void settle_compression(const struct node *block, struct config_job *job)
+{
+    enum config_gzip *compression = &job->limpet.compression;
+    if (*compression != CONFIG_GZIP_UNSAID)
+        return;
+    if (node_get(block, "enable_compression") == NULL)
+        *compression = CONFIG_GZIP_AUTO;
+    else
+        *compression = job->enable_compression ? CONFIG_GZIP_ON : CONFIG_GZIP_OFF;
+}
+
 /* As Prometheus does it, which sees no host name in it; a colon and a port are not required. What
    rules make of an address is seen when they have run. */
 static int check_targets(struct rules *rules, const struct node *groups,
@@ -283,6 +295,7 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
     if (r < 0)
         return r;
     settle_protocols(rules, job);
+    settle_compression(block, job);
     r = check_targets(rules, node_get(block, "static_configs"), job);
     if (r < 0)
         return r;

@@ -114,6 +114,12 @@ static const struct schema_word event_loop_words[] = {
     {NULL, 0, SCHEMA_WORKS},
 };
 
+static const struct schema_word gzip_words[] = {
+    {"", CONFIG_GZIP_UNSAID, SCHEMA_WORKS}, {"auto", CONFIG_GZIP_AUTO, SCHEMA_WORKS},
+    {"true", CONFIG_GZIP_ON, SCHEMA_WORKS}, {"false", CONFIG_GZIP_OFF, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
 static const struct schema_word pinning_words[] = {
     {"auto", CONFIG_PINNING_AUTO, SCHEMA_WORKS},
     {"on", CONFIG_PINNING_ON, SCHEMA_WORKS},
@@ -250,6 +256,11 @@ static const struct schema_key job_limpet_keys[] = {
          "Take the `_created` lines of OpenMetrics as the start timestamps of the samples before "
          "them, which remote write 2.0 carries, instead of as samples. The lines of a family are "
          "then held until its `_created` line has come: at most 1 MiB."},
+    {MEMBER(compression), .type = SCHEMA_ENUM, .words = gzip_words, .fallback = "",
+     .fallback_help = "what the job's `enable_compression` says if it is written, else `auto`",
+     .help = "Whether targets are asked for gzip. `auto`: those on other nodes are, those on this "
+             "one (by the node's name where the discovery knows it, else by their addresses) are "
+             "not: there, compressing and undoing it costs both sides more than the bytes do."},
     {.name = NULL},
 };
 #undef BLOCK
@@ -287,7 +298,8 @@ static const struct schema_key job_keys[] = {
      .help = "How targets are spoken to."},
     {MEMBER(params), .type = SCHEMA_PARAMS, .help = "The query of the URL."},
     {MEMBER(enable_compression), .type = SCHEMA_BOOL, .fallback = "true",
-     UNUSED("uncompressed answers are asked for in any case"), .help = "Ask for gzip."},
+     .fallback_help = "see `compression` of `limpet`",
+     .help = "Ask for gzip; with `false` for uncompressed answers."},
     {MEMBER(static_configs), .type = SCHEMA_STRUCTS, .block = &schema_target_group,
      .help = "Targets by name."},
     {MEMBER(file_sd_configs), .type = SCHEMA_STRUCTS, .block = &schema_file_sd,

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "child/child.h"
 #include "config/freeze.h"
+#include "discovery/locality.h"
 #include "discovery/provision.h"
 #include "discovery/remotes.h"
 #include "discovery/sharding.h"
@@ -50,6 +51,7 @@ struct discovery {
     struct targets_writer table;
     struct targets_reader former; /* the same table, as it is in force */
     struct sharding sharding;
+    struct locality locality;
     struct source_host host;
     struct sync sync;
     struct remotes remotes;
@@ -349,6 +351,8 @@ static int find_shard(struct discovery *discovery, const char *host_name, struct
     const struct sharding_environment environment = {getenv("NODE_NAME"),
                                                      pod_name != NULL ? pod_name : host_name};
     struct sharding *sharding = &discovery->sharding;
+    const char *node = discovery->config->limpet.sharding.node;
+    discovery->locality.node = node[0] != '\0' ? node : environment.node_name;
     int err = sharding_init(sharding, &discovery->config->limpet.sharding, &environment, reterr);
     if (err == 0 && sharding->by != CONFIG_SHARD_NONE)
         log_info(MSG("targets are shared out among instances"), STR("by", words[sharding->by]),
@@ -370,6 +374,7 @@ static int start(struct discovery *discovery, struct errctx *reterr)
                                            .slot = discovery->child.slot,
                                            .node = discovery->sharding.node,
                                            .sharding = &discovery->sharding,
+                                           .locality = &discovery->locality,
                                            .changed = on_change};
     err = sync_init(&discovery->sync, discovery->config, &discovery->host, &discovery->table,
                     &discovery->former, discovery->child.scrapers, host_name, reterr);

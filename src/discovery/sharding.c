@@ -97,8 +97,7 @@ static bool takes_unlocated(const struct sharding *sharding, uint64_t id)
     return false;
 }
 
-/* The node that the target runs on; empty where the source does not know. */
-static struct slice node_of(const struct label_set *found)
+struct slice sharding_node_of(const struct label_set *found)
 {
     static const struct slice names[] = {
         SLICE_LITERAL("__meta_kubernetes_endpointslice_endpoint_node_name"),
@@ -130,7 +129,7 @@ bool sharding_takes(const struct sharding *sharding, const struct label_set *fou
     case CONFIG_SHARD_HASH:
         return is_hashed_here(sharding, id);
     case CONFIG_SHARD_NODE:
-        place = node_of(found);
+        place = sharding_node_of(found);
         return place.len > 0 ? slice_is(place, sharding->node) : takes_unlocated(sharding, id);
     case CONFIG_SHARD_NAMESPACE:
         place = label_set_get(found, SLICE_LITERAL("__meta_kubernetes_namespace"));

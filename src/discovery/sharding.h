@@ -33,6 +33,9 @@ struct sharding_environment {
 int sharding_init(struct sharding *sharding, const struct config_sharding *config,
                   const struct sharding_environment *environment, struct errctx *reterr) MUST_USE;
 
+/* The node that a target runs on; empty where the source does not know. */
+struct slice sharding_node_of(const struct label_set *found);
+
 /* found: the labels as the source gave them, __meta_* included; id: the target's identity. */
 bool sharding_takes(const struct sharding *sharding, const struct label_set *found, uint64_t id);
 

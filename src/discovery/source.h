@@ -24,6 +24,7 @@
 #include "config/config.h"
 #include "labels/label_set.h"
 
+struct locality;
 struct loop;
 struct resolver;
 struct sharding;
@@ -38,6 +39,7 @@ struct source_host {
     struct shm_slot *slot;   /* counters */
     const char *node;        /* only what runs on this node matters; NULL: everything does */
     const struct sharding *sharding; /* which targets are ours; NULL: all */
+    struct locality *locality;       /* which targets are on this node; NULL: none is known to be */
     void (*changed)(struct source_host *host);
     /* Whether some rule may look at the value of a label of this name. NULL: any may. */
     bool (*is_needed)(void *context, struct slice label);

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "discovery/locality.h"
 #include "discovery/sharding.h"
 #include "discovery/target_build.h"
 #include "discovery/target_url.h"
@@ -105,7 +106,9 @@ struct round {
     struct arena arena; /* texts of the targets of this round */
     struct arena scratch;
     struct target_builder builder; /* of the job that is visited */
-    uint64_t *seen;                /* identities, an open-addressing set; 0 = empty */
+    const struct label_set
+        *found;     /* labels of the target that is visited, as the source has them */
+    uint64_t *seen; /* identities, an open-addressing set; 0 = empty */
     size_t seen_mask;
     size_t seen_count;
     size_t targets;
@@ -176,6 +179,7 @@ static int visit_found(struct source_visit *walk, struct slice address,
     const struct config_job *job = round->builder.job;
     struct built_target target;
     struct errctx why;
+    round->found = labels;
     int err = target_build(&round->builder, address, labels, &target, &why);
     if (err == TARGET_DROPPED) {
         round->dropped++;
@@ -341,8 +345,6 @@ static uint32_t flags_of(const struct config_job *job, const struct target_switc
         flags |= SHM_TARGET_HONOR_TIMESTAMPS;
     if (job->track_timestamps_staleness)
         flags |= SHM_TARGET_TRACK_TIMESTAMPS;
-    if (job->fallback_scrape_protocol != CONFIG_PROTOCOL_NONE)
-        flags |= SHM_TARGET_FALLBACK_TEXT;
     if (switches->native_histograms)
         flags |= SHM_TARGET_NATIVE_HISTOGRAMS;
     if (switches->classic_histograms)
@@ -350,6 +352,18 @@ static uint32_t flags_of(const struct config_job *job, const struct target_switc
     if (switches->convert_histograms)
         flags |= SHM_TARGET_CONVERT_HISTOGRAMS;
     return flags;
+}
+
+/* What was found of the target that is visited has its addresses now. */
+static bool wants_gzip(const struct round *round, const struct config_job *job,
+                       const struct target_view *view)
+{
+    const struct locality *locality = round->sync->host->locality;
+    if (job->limpet.compression != CONFIG_GZIP_AUTO)
+        return job->limpet.compression == CONFIG_GZIP_ON;
+    return view->socket.len == 0 &&
+           (locality == NULL ||
+            !locality_has(locality, round->found, view->addresses, view->address_count));
 }
 
 /* Room for what does not belong to the texts, generously. */
@@ -447,6 +461,8 @@ static int add_to_table(struct round *round, const struct config_job *job,
         snprintf(error, sizeof(error), "lookup %.*s: %s", host_len, target->host.ptr, answer.error);
         view.error = slice_of(error);
     }
+    if (wants_gzip(round, job, &view))
+        view.flags |= SHM_TARGET_GZIP;
     round->targets++;
     return targets_writer_add(round->sync->table, &view);
 }
@@ -455,6 +471,8 @@ int sync_write(struct sync *sync)
 {
     struct round round = {.sync = sync, .visit = add_to_table, .log_failures = true, .keeps = true};
     count_targets(sync);
+    if (sync->host->locality != NULL)
+        locality_look(sync->host->locality);
     targets_writer_begin(sync->table);
     int err = visit_all(&round);
     if (err != 0)

@@ -101,7 +101,8 @@ int request_head(const struct request_line *line, const char *accept, int64_t ti
     struct http_field fields[FIXED_FIELDS + OPTIONAL_FIELDS] = {
         {SLICE_LITERAL("User-Agent"), SLICE_LITERAL("limpet/" PACKAGE_VERSION)},
         {SLICE_LITERAL("Accept"), slice_of(accept)},
-        {SLICE_LITERAL("Accept-Encoding"), SLICE_LITERAL("identity")},
+        {SLICE_LITERAL("Accept-Encoding"),
+         line->gzip ? SLICE_LITERAL("gzip") : SLICE_LITERAL("identity")},
         {SLICE_LITERAL("X-Prometheus-Scrape-Timeout-Seconds"),
          slice_of(format_seconds(timeout_ms, seconds))},
     };

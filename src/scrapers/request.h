@@ -26,6 +26,7 @@ struct request_line {
     struct slice target;              /* path and query; a whole URL for a proxy */
     struct slice proxy_authorization; /* empty: none; the same below */
     struct slice referer;
+    bool gzip; /* is asked for; else no encoding */
 };
 
 /*

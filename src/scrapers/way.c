@@ -59,7 +59,8 @@ static int write_head(struct target *target, const struct target_view *view, str
 {
     char head[HEAD_MAX];
     size_t len;
-    struct request_line line = {.host = view->host, .target = view->path};
+    struct request_line line = {
+        .host = view->host, .target = view->path, .gzip = (view->flags & SHM_TARGET_GZIP) != 0};
     if (target->way != NULL && target->way->route.proxied && !target->way->route.https) {
         line.target = target->way->route.target;
         line.proxy_authorization = target->way->route.proxy_authorization;
@@ -292,7 +293,8 @@ static int write_detour_head(struct target *target, struct errctx *reterr)
     const struct request_line line = {.host = route->field,
                                       .target = route->target,
                                       .proxy_authorization = route->proxy_authorization,
-                                      .referer = detour->now.referer};
+                                      .referer = detour->now.referer,
+                                      .gzip = (target->flags & SHM_TARGET_GZIP) != 0};
     struct slice tail;
     size_t len;
     int err = client_tail_to(&target->job->client, &detour->now, &detour->arena, &tail, reterr);

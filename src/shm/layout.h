@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 4u
+#define SHM_LAYOUT_MAJOR 5u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -285,7 +285,7 @@ _Static_assert(sizeof(struct shm_targets_half) == 24, "layout");
 #define SHM_TARGET_HONOR_LABELS       1u
 #define SHM_TARGET_HONOR_TIMESTAMPS   2u
 #define SHM_TARGET_TRACK_TIMESTAMPS   4u
-#define SHM_TARGET_FALLBACK_TEXT      8u /* fallback_scrape_protocol is a text format */
+#define SHM_TARGET_GZIP               8u /* ask for gzip */
 #define SHM_TARGET_NATIVE_HISTOGRAMS  16u
 #define SHM_TARGET_CLASSIC_HISTOGRAMS 32u /* also where there is a native one */
 #define SHM_TARGET_CONVERT_HISTOGRAMS 64u /* classic ones become native ones */

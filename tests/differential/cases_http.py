@@ -32,6 +32,11 @@ def gzip_of(data, **settings):
     return Reply(data, headers=[("Content-Encoding", "gzip")], **settings)
 
 
+def says_encoding(request):
+    body = f"asked_{request.header('Accept-Encoding')} 1\n".encode()
+    return gzipped(body) if request.header("Accept-Encoding") == "gzip" else Reply(body)
+
+
 CASES = {
     **{f"status {line.split()[0]}": status(line) for line in (
         "201 Created", "203 Non-Authoritative", "206 Partial Content", "300 Choices", "304 Not Modified",
@@ -111,6 +116,10 @@ CASES = {
     "plain text called identity": same(Reply(ABC, headers=[("Content-Encoding", "identity")])),
     "503 in gzip": after_good(gzip_of(ABC, status="503 Down")),
     "compression off": same(A, mine={"enable_compression": False}),
+    "compression off, as asked": differs(
+        "older: enable_compression came with 2.50", [good({"asked_identity": 1}, 1)],
+        says_encoding, mine={"enable_compression": False}),
+    "compression on, as asked": same(says_encoding, mine={"enable_compression": True}),
     # -------------------------------------------------------------------------------- redirects
     "redirect": same(
         lambda request: Reply(A) if request.path == "/other" else Reply(b"", "302 Found", headers=[("Location", "/other")])),

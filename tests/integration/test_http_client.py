@@ -396,6 +396,36 @@ def test_a_target_behind_a_unix_socket(tmp_path):
         assert {request.header("Host") for request in target.requests} == {"app.example:1", "localhost"}
 
 
+def test_who_is_asked_for_gzip(tmp_path):
+    """By the job's keys; else those that are not on this node."""
+    def script(request):
+        if request.header("Accept-Encoding") != "gzip":
+            return Reply(BODY)
+        return Reply(gzip.compress(BODY), headers=[("Content-Encoding", "gzip")])
+
+    node = lambda name: {"__meta_kubernetes_node_name": name}
+    groups = tmp_path / "nodes.json"
+    with Target(script) as target, Receiver() as receiver:
+        groups.write_text(json.dumps([
+            {"targets": [target.address], "labels": {**node("here"), "__metrics_path__": "/this-node"}},
+            {"targets": [target.address], "labels": {**node("there"), "__metrics_path__": "/other-node"}}]))
+        wanted = {"/default": "identity", "/on": "gzip", "/off": "identity", "/forced": "gzip",
+                  "/this-node": "identity", "/other-node": "gzip"}
+        jobs = [job("default", [target.address], metrics_path="/default"),
+                job("on", [target.address], metrics_path="/on", enable_compression=True),
+                job("off", [target.address], metrics_path="/off", enable_compression=False),
+                job("forced", [target.address], metrics_path="/forced", limpet={"compression": "true"}),
+                {"job_name": "nodes", "file_sd_configs": [{"files": [str(groups)]}]}]
+        settings = config(*jobs, remote(receiver.url), limpet={"sharding": {"by": "none"}})
+        with Limpet(tmp_path, settings, env={"NODE_NAME": "here"}) as limpet:
+            for name in ("default", "on", "off", "forced"):
+                wait_for_up(receiver, name, 1)
+            wait_until(lambda: {request.path for request in target.requests} == set(wanted), 20, "all")
+            limpet.stop()
+        assert {request.path: request.header("Accept-Encoding") for request in target.requests} == wanted
+        assert {value for _, value in receiver.samples("page_total")} == {1}
+
+
 def moved(location, status="302 Found"):
     return Reply(b"elsewhere\n", status=status, headers=[("Location", location)])
 

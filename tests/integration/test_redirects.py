@@ -7,7 +7,6 @@ import pytest
 
 from lib.dns import asks, dns
 from lib.limpet import Limpet, config, job, remote
-from lib.no_uring import WITHOUT_URING
 from lib.proc import wait_until
 from lib.remote_write import Answer, Receiver
 from lib.target import Reply, Target
@@ -20,9 +19,9 @@ def moved(location):
     return Reply(b"", status="302 Found", headers=[("Location", location)])
 
 
-def start(tmp_path, dns, backend, settings):
-    prefix = (WITHOUT_URING if backend == "epoll" else []) + asks(dns, tmp_path)
-    return Limpet(tmp_path, settings, prefix=prefix)
+def start(tmp_path, dns, *entries, backend="auto", interval="1s"):
+    return Limpet(tmp_path, config(*entries, interval=interval, limpet={"event_loop": backend}),
+                  prefix=asks(dns, tmp_path))
 
 
 def ups(receiver, name):
@@ -36,9 +35,8 @@ def test_the_first_scrape_already_reaches_a_host_that_nobody_knew(tmp_path, dns,
     with Target(BODY) as there, Receiver() as receiver, \
             Target(lambda _: moved(f"http://moved.test:{there.port}/x")) as first, \
             Target(lambda _: moved(f"http://Both.test:{there.port}/y")) as second:
-        settings = config(job("moved", [first.address]), job("both", [second.address]),
-                          remote(receiver.url), interval="1s")
-        with start(tmp_path, dns, backend, settings) as limpet:
+        jobs = [job("moved", [first.address]), job("both", [second.address])]
+        with start(tmp_path, dns, *jobs, remote(receiver.url), backend=backend) as limpet:
             assert limpet.metric("limpet_event_loop_info", backend=backend, scraper="0") == 1
             for name in ("moved", "both"):
                 receiver.wait_for(lambda r: len(ups(r, name)) >= 3)
@@ -56,10 +54,9 @@ def test_hosts_without_an_answer_fail_with_a_reason(tmp_path, dns, backend):
     dns.silent = {"silent.test"}
     with Receiver() as receiver, Target(lambda _: moved("http://absent.test/absent")) as absent, \
             Target(lambda _: moved("http://silent.test/silent")) as silent:
-        settings = config(job("absent", [absent.address]),
-                          job("silent", [silent.address], scrape_timeout="500ms"),
-                          remote(receiver.url), interval="1s")
-        with start(tmp_path, dns, backend, settings) as limpet:
+        jobs = [job("absent", [absent.address]),
+                job("silent", [silent.address], scrape_timeout="500ms")]
+        with start(tmp_path, dns, *jobs, remote(receiver.url), backend=backend) as limpet:
             for name in ("absent", "silent"):
                 receiver.wait_for(lambda r: len(ups(r, name)) >= 2)
             page = limpet.get("/targets")[1]
@@ -78,9 +75,9 @@ def test_a_target_that_leads_to_ever_new_hosts_costs_a_counter(tmp_path, dns):
     with Target(BODY) as there, Receiver() as receiver, \
             Target(lambda _: moved(f"http://n{next(number)}.test:{there.port}/")) as hostile, \
             Target(lambda _: moved(f"http://good.test:{there.port}/")) as good:
-        settings = config(job("hostile", [hostile.address], scrape_interval="100ms"),
-                          job("good", [good.address]), remote(receiver.url), interval="500ms")
-        with start(tmp_path, dns, "io_uring", settings) as limpet:
+        jobs = [job("hostile", [hostile.address], scrape_interval="100ms"),
+                job("good", [good.address])]
+        with start(tmp_path, dns, *jobs, remote(receiver.url), interval="500ms") as limpet:
             wait_until(lambda: limpet.metric("limpet_redirect_lookups_refused_total",
                                              scraper="0") >= 10, 30, "refusals")
             assert "redirects lead to too many different hosts" in limpet.get("/targets")[1]
@@ -96,8 +93,8 @@ def test_a_remote_that_has_moved_to_a_host_that_nobody_knew(tmp_path, dns, backe
     with Receiver() as receiver, Receiver() as front, Target(BODY) as target:
         front.default = Answer(status=308, headers={
             "Location": f"http://receiver.test:{receiver.port}/api/v1/write"})
-        with start(tmp_path, dns, backend,
-                   config(job("a", [target.address]), remote(front.url))) as limpet:
+        with start(tmp_path, dns, job("a", [target.address]), remote(front.url),
+                   backend=backend) as limpet:
             receiver.wait_for(lambda r: len(ups(r, "a")) >= 3)
             limpet.stop()
         assert not receiver.problems()

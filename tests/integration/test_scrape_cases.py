@@ -65,7 +65,7 @@ def test_every_request_has_the_headers_of_prometheus(run):
             assert line in (b"GET /metrics HTTP/1.1", b"GET /metrics?moved HTTP/1.1")
             assert request.header("Host") == target.address
             assert request.header("User-Agent").startswith("limpet/")
-            assert request.header("Accept-Encoding") == "identity"
+            assert request.header("Accept-Encoding") == "identity"  # they are on this node
             assert request.header("X-Prometheus-Scrape-Timeout-Seconds") == timeout
             formats = [part.split(";")[0] for part in request.header("Accept").split(",")]
             assert set(formats) == {"application/openmetrics-text", "text/plain", "*/*"} and formats[-1] == "*/*"

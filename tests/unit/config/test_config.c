@@ -117,6 +117,30 @@ static void a_short_global_interval_shortens_the_default_timeout(void **state)
     assert_int_equal(job(0)->scrape_timeout, 3000);
 }
 
+static void prometheus_key_of_compression_holds_where_it_is_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum config_gzip wanted;
+    } rows[] = {
+        {"{job_name: a}", CONFIG_GZIP_AUTO},
+        {"{job_name: a, enable_compression: true}", CONFIG_GZIP_ON},
+        {"{job_name: a, enable_compression: false}", CONFIG_GZIP_OFF},
+        {"{job_name: a, limpet: {compression: auto}}", CONFIG_GZIP_AUTO},
+        {"{job_name: a, limpet: {compression: true}}", CONFIG_GZIP_ON},
+        {"{job_name: a, limpet: {compression: false}}", CONFIG_GZIP_OFF},
+        {"{job_name: a, enable_compression: true, limpet: {compression: auto}}", CONFIG_GZIP_AUTO},
+        {"{job_name: a, enable_compression: false, limpet: {compression: true}}", CONFIG_GZIP_ON},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "scrape_configs: [%s]", rows[i].text);
+        parse(text);
+        assert_int_equal(job(0)->limpet.compression, rows[i].wanted);
+    }
+}
+
 static void everything_a_job_may_say_is_taken(void **state)
 {
     (void)state;
@@ -376,6 +400,8 @@ int main(void)
         cmocka_unit_test_teardown(a_job_has_prometheus_defaults, clean_up),
         cmocka_unit_test_teardown(jobs_inherit_times_and_protocols, clean_up),
         cmocka_unit_test_teardown(a_short_global_interval_shortens_the_default_timeout, clean_up),
+        cmocka_unit_test_teardown(prometheus_key_of_compression_holds_where_it_is_written,
+                                  clean_up),
         cmocka_unit_test_teardown(everything_a_job_may_say_is_taken, clean_up),
         cmocka_unit_test_teardown(everything_a_remote_may_say_is_taken, clean_up),
         cmocka_unit_test_teardown(a_generated_remote_name_depends_on_its_entry_only, clean_up),

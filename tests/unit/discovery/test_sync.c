@@ -193,7 +193,8 @@ static void several_jobs_make_one_table(void **state)
     assert_int_equal(count_targets(fixture), 4);
     struct target_view a = find(fixture, "http://127.0.0.1:1/metrics");
     assert_true(slice_is(a.job, "a"));
-    assert_int_equal(a.flags, SHM_TARGET_HONOR_LABELS | SHM_TARGET_HONOR_TIMESTAMPS);
+    assert_int_equal(a.flags,
+                     SHM_TARGET_HONOR_LABELS | SHM_TARGET_HONOR_TIMESTAMPS | SHM_TARGET_GZIP);
     assert_int_equal(a.interval_ms, 5000);
     assert_int_equal(a.address_count, 1);
     assert_int_equal(a.label_count, 2);

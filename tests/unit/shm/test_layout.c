@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 4u
-#define FINGERPRINT         UINT64_C(0x5e9ad50f7ea0fbdb)
+#define FINGERPRINT_VERSION 5u
+#define FINGERPRINT         UINT64_C(0x83776f06ffc10675)
 
 struct number {
     const char *what;
@@ -83,7 +83,7 @@ static const struct number numbers[] = {
     VALUE(SHM_TARGET_HONOR_LABELS),
     VALUE(SHM_TARGET_HONOR_TIMESTAMPS),
     VALUE(SHM_TARGET_TRACK_TIMESTAMPS),
-    VALUE(SHM_TARGET_FALLBACK_TEXT),
+    VALUE(SHM_TARGET_GZIP),
     VALUE(SHM_TARGET_NATIVE_HISTOGRAMS),
     VALUE(SHM_TARGET_CLASSIC_HISTOGRAMS),
     VALUE(SHM_TARGET_CONVERT_HISTOGRAMS),
