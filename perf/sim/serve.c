@@ -191,9 +191,19 @@ static void watch(struct serve_conn *conn, uint32_t events)
     conn->events = events;
 }
 
+/* Also where the peer has only shut down its side: no client of ours does that. */
+static bool has_left(const struct serve_conn *conn)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           info.tcpi_state != TCP_ESTABLISHED;
+}
+
 static void finish_answer(struct serve_conn *conn)
 {
     conn->busy = false;
+    conn->peer_left |= has_left(conn);
     if (conn->serve->handler.on_sent != NULL)
         conn->serve->handler.on_sent(conn->serve->handler.ctx, conn);
     if (conn->close_after)
@@ -212,6 +222,7 @@ void serve_send(struct serve_conn *conn, struct slice head, struct slice body, b
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.len > 0 ? 2 : 1};
     ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) {
+        conn->peer_left = true;
         close_conn(conn);
         return;
     }
@@ -233,6 +244,7 @@ static void send_rest(struct serve_conn *conn)
     size_t left = conn->out.len - conn->out_sent;
     ssize_t sent = send(conn->fd, conn->out.text + conn->out_sent, left, MSG_NOSIGNAL);
     if (sent < 0) {
+        conn->peer_left |= errno != EAGAIN;
         if (errno != EAGAIN)
             close_conn(conn);
         return;
@@ -300,6 +312,7 @@ static void read_some(struct serve_conn *conn)
     struct serve *serve = conn->serve;
     ssize_t got = recv(conn->fd, serve->scratch, sizeof(serve->scratch), 0);
     if (got <= 0) {
+        conn->peer_left |= got < 0 && errno == ECONNRESET; /* it had not read all */
         if (got == 0 || errno != EAGAIN)
             close_conn(conn);
         return;

@@ -31,6 +31,7 @@ struct serve_conn {
     uint32_t tag;      /* the handler's own; at first that of the listener */
     uint32_t sequence; /* of the request being answered; the handler's own */
     void *user;        /* the handler's own, at first NULL */
+    bool peer_left;    /* the peer closed it and cannot have read all that it was sent */
 
     /* private */
     struct serve *serve;
@@ -46,7 +47,6 @@ struct serve_conn {
     bool close_after;
     bool head_seen;
     bool dead;
-    bool peer_closed;
 };
 
 struct serve_handler {

@@ -15,6 +15,7 @@
 #include "sim/sink_repeats.h"
 #include "sim/sink_series.h"
 #include "sim/sink_targets.h"
+#include "sim/sink_unheard.h"
 
 #define SINK_STATUS_MAX   600
 #define SINK_ERRORS_SHOWN 20
@@ -60,6 +61,7 @@ struct sink {
     struct sink_series series;
     struct sink_targets targets;
     struct sink_repeats repeats;
+    struct sink_unheard unheard;
     struct sink_faults faults;
     char *errors[SINK_ERRORS_SHOWN]; /* the first ones, as JSON objects */
     uint32_t error_count;

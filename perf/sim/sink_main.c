@@ -22,13 +22,16 @@
 static const char usage[] = "usage: sink [--port P] [--like prometheus|victoria] [--keep]\n"
                             "            [--interval MS] [--any-agent] [--report FILE]\n";
 
-/* An answer that has not gone out yet. */
-struct late_answer {
+/* A connection's last request, until the next one or its end. */
+struct last_request {
     uint64_t hash; /* of the request's body */
     int status;    /* 0: none will be given */
     const char *text;
     int64_t retry_after_s;
+    struct sink_samples samples;
     bool stored;
+    bool is_known; /* a single scrape that was refused: its sender takes it for a repeat */
+    bool is_answered;
 };
 
 static const char *const error_names[SINK_ERROR_KINDS] = {"header", "body", "labels", "value",
@@ -56,83 +59,116 @@ void sink_add_error(struct sink *sink, enum sink_error kind, const char *format,
     sink->errors[sink->error_count++] = json.text;
 }
 
-/* Ends the account of a request whose answer is on its way, or will never be. */
-static void settle(struct sink *sink, struct serve_conn *conn, int status)
+/* Whether an answer tells the sender that the samples are there. */
+static bool tells(const struct last_request *last)
 {
-    struct late_answer *late = conn->user;
-    sink_repeats_settle(&sink->repeats, late->hash, status);
-    free(late);
+    return (last->status >= 200 && last->status < 300) || last->is_known;
+}
+
+/* Ends the account of a request. */
+static void settle(struct sink *sink, const struct last_request *last, int status)
+{
+    sink_repeats_settle(&sink->repeats, last->hash, status);
+    if (status != 0 && tells(last))
+        sink_unheard_drop(&sink->unheard, &last->samples);
+    else
+        sink_unheard_add(&sink->unheard, &last->samples, false);
+}
+
+static void forget_last(struct serve_conn *conn)
+{
+    struct last_request *last = conn->user;
+    if (last != NULL)
+        free(last->samples.items);
+    free(last);
     conn->user = NULL;
+}
+
+/* The sender knows nothing of the answer that was given. */
+static void answer_was_not_read(struct sink *sink, struct serve_conn *conn)
+{
+    const struct last_request *last = conn->user;
+    sink_unheard_add(&sink->unheard, &last->samples, tells(last));
+    forget_last(conn);
 }
 
 static void answer_now(struct sink *sink, struct serve_conn *conn)
 {
-    const struct late_answer *late = conn->user;
+    struct last_request *last = conn->user;
     char headers[64] = "";
-    if (late->retry_after_s > 0)
-        snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", (long long)late->retry_after_s);
-    int status = late->status;
-    const char *text = late->text;
-    sink->counts.answered[status]++;
-    settle(sink, conn, status);
-    serve_answer(conn, status, headers, "text/plain", slice_of(text));
+    if (last->retry_after_s > 0)
+        snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", (long long)last->retry_after_s);
+    last->is_answered = true;
+    sink->counts.answered[last->status]++;
+    settle(sink, last, last->status);
+    serve_answer(conn, last->status, headers, "text/plain", slice_of(last->text));
+    if (conn->peer_left)
+        answer_was_not_read(sink, conn);
 }
 
 static void reset_now(struct sink *sink, struct serve_conn *conn)
 {
-    const struct late_answer *late = conn->user;
+    const struct last_request *last = conn->user;
     sink->counts.resets++;
-    sink->counts.lost_answers += late->stored;
-    settle(sink, conn, 0);
+    sink->counts.lost_answers += last->stored;
+    settle(sink, last, 0);
+    forget_last(conn);
     serve_reset(conn);
 }
 
 static void on_delay(void *ctx, struct serve_conn *conn)
 {
-    const struct late_answer *late = conn->user;
-    if (late->status == 0)
+    const struct last_request *last = conn->user;
+    if (last->status == 0)
         reset_now(ctx, conn);
     else
         answer_now(ctx, conn);
 }
 
-/* The client left before its answer: for it, the request may have failed. */
+/* A client that left before its answer: for it, the request may have failed. */
 static void on_close(void *ctx, struct serve_conn *conn)
 {
     struct sink *sink = ctx;
-    const struct late_answer *late = conn->user;
-    if (late == NULL)
+    const struct last_request *last = conn->user;
+    if (last == NULL)
         return;
-    sink->counts.gone++;
-    sink->counts.lost_answers += late->stored;
-    settle(sink, conn, 0);
+    if (!last->is_answered) {
+        sink->counts.gone++;
+        sink->counts.lost_answers += last->stored;
+        settle(sink, last, 0);
+    } else if (conn->peer_left) {
+        answer_was_not_read(sink, conn);
+    }
+    forget_last(conn);
 }
 
-static struct late_answer *take_request(struct sink *sink, const struct serve_request *request,
-                                        const struct sink_fault *fault)
+static struct last_request *take_request(struct sink *sink, const struct serve_request *request,
+                                         const struct sink_fault *fault)
 {
     bool spoilt = fault->status != 0 || fault->hang || fault->reset != SINK_RESET_NONE;
     struct slice retry;
-    struct late_answer *late = calloc(1, sizeof(*late));
-    check(late != NULL);
-    late->hash = hash64(request->body.ptr, request->body.len, 0) | 1;
+    struct last_request *last = calloc(1, sizeof(*last));
+    check(last != NULL);
+    last->hash = hash64(request->body.ptr, request->body.len, 0) | 1;
     sink->counts.requests++;
     sink->counts.bytes += request->body.len;
-    sink_repeats_note(&sink->repeats, late->hash,
+    sink_repeats_note(&sink->repeats, last->hash,
                       serve_header(request, "Retry-Attempt", &retry) && !slice_is(retry, "0"));
     struct sink_outcome outcome;
     sink_take(sink, request, !spoilt || fault->store, &outcome);
-    late->status = outcome.status;
-    late->text = outcome.text;
-    late->stored = outcome.status == 204 && (!spoilt || fault->store);
-    late->retry_after_s = fault->retry_after_s;
+    last->status = outcome.status;
+    last->text = outcome.text;
+    last->samples = outcome.samples;
+    last->is_known = outcome.status == 400 && fault->status == 0 && outcome.samples.is_one_scrape;
+    last->stored = outcome.status == 204 && (!spoilt || fault->store);
+    last->retry_after_s = fault->retry_after_s;
     if (fault->status != 0) {
-        late->status = fault->status;
-        late->text = "as told by /faults\n";
+        last->status = fault->status;
+        last->text = "as told by /faults\n";
     }
     if (fault->reset != SINK_RESET_NONE)
-        late->status = 0;
-    return late;
+        last->status = 0;
+    return last;
 }
 
 static void take_write(struct sink *sink, struct serve_conn *conn,
@@ -146,11 +182,12 @@ static void take_write(struct sink *sink, struct serve_conn *conn,
         return;
     }
     sink_faults_draw(&sink->faults, &fault);
-    struct late_answer *late = take_request(sink, request, &fault);
-    conn->user = late;
+    struct last_request *last = take_request(sink, request, &fault);
+    forget_last(conn);
+    conn->user = last;
     /* Unanswered so far: the repeat may come before the close of this connection is seen. */
     if (fault.hang || fault.delay_ms > 0)
-        sink_repeats_settle(&sink->repeats, late->hash, 0);
+        settle(sink, last, 0);
     if (fault.hang)
         sink->counts.hung++;
     else if (fault.delay_ms > 0)
@@ -338,6 +375,7 @@ int main(int argc, char **argv)
     sink_targets_fini(&sink.targets);
     sink_series_fini(&sink.series);
     sink_repeats_fini(&sink.repeats);
+    sink_unheard_fini(&sink.unheard);
     for (uint32_t i = 0; i < sink.error_count; i++)
         free(sink.errors[i]);
     return status;

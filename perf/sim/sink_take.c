@@ -19,6 +19,7 @@ struct received {
     int64_t ts;
     uint64_t bits;
     bool unchanged; /* the imitated Prometheus has it already */
+    bool is_new;    /* stored, and it was not there */
 };
 
 /* Buffers that live from request to request. */
@@ -125,7 +126,7 @@ static void add_received(struct sink_entry *entry, uint64_t bits, int64_t ts)
         scratch.samples = realloc(scratch.samples, scratch.cap * sizeof(*scratch.samples));
         check(scratch.samples != NULL);
     }
-    scratch.samples[scratch.count++] = (struct received){entry, ts, bits, false};
+    scratch.samples[scratch.count++] = (struct received){entry, ts, bits, false, false};
 }
 
 /* The Label fields of a TimeSeries, which come first; behind samples they count as malformed. */
@@ -233,7 +234,7 @@ static void count_delay(struct sink *sink, int64_t delay_ms)
             .delays_s[delay_ms / 1000 < SINK_DELAY_S ? delay_ms / 1000 : SINK_DELAY_S - 1]++;
 }
 
-static void store_sample(struct sink *sink, const struct received *sample, int64_t now_ms)
+static void store_sample(struct sink *sink, struct received *sample, int64_t now_ms)
 {
     struct sink_entry *entry = sample->entry;
     bool repeat = entry->stored && sample->ts == entry->last_ts;
@@ -256,6 +257,7 @@ static void store_sample(struct sink *sink, const struct received *sample, int64
         repeat |= sink_targets_take(sink, entry->target, &entry->role, sample->ts, sample->bits);
     if (sink->options.keep)
         sink_series_keep_sample(entry, sample->ts, sample->bits);
+    sample->is_new = !repeat;
     sink->counts.duplicates += repeat;
     sink->counts.samples_stored++;
     count_delay(sink, now_ms - sample->ts);
@@ -273,22 +275,35 @@ static void store_all(struct sink *sink)
     sink->counts.stored_requests++;
 }
 
+static void list_samples(struct sink_samples *ret_samples)
+{
+    *ret_samples = (struct sink_samples){.count = scratch.count, .is_one_scrape = true};
+    ret_samples->items = calloc(scratch.count + 1, sizeof(*ret_samples->items));
+    check(ret_samples->items != NULL);
+    for (uint32_t i = 0; i < scratch.count; i++) {
+        const struct received *sample = &scratch.samples[i];
+        ret_samples->items[i] = (struct sink_sample_key){
+            sink_sample_key(sample->entry->key, sample->ts), sample->is_new};
+        ret_samples->is_one_scrape &= sample->ts == scratch.samples[0].ts;
+    }
+}
+
 void sink_take(struct sink *sink, const struct serve_request *request, bool store,
                struct sink_outcome *ret_outcome)
 {
     struct slice message;
-    *ret_outcome = (struct sink_outcome){204, ""};
+    *ret_outcome = (struct sink_outcome){204, "", {0}};
     check_headers(sink, request);
     if (!unpack(request->body, &message)) {
         sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not a snappy block",
                        request->body.len);
-        *ret_outcome = (struct sink_outcome){400, "snappy: corrupt input\n"};
+        *ret_outcome = (struct sink_outcome){400, "snappy: corrupt input\n", {0}};
         return;
     }
     sink->counts.bytes_unpacked += message.len;
     if (!take_message(sink, message)) {
         sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not a WriteRequest", message.len);
-        *ret_outcome = (struct sink_outcome){400, "proto: malformed WriteRequest\n"};
+        *ret_outcome = (struct sink_outcome){400, "proto: malformed WriteRequest\n", {0}};
         return;
     }
     sink->counts.samples_received += scratch.count;
@@ -296,7 +311,8 @@ void sink_take(struct sink *sink, const struct serve_request *request, bool stor
         return;
     const char *refusal = sink->options.like_victoria ? NULL : refusal_of(sink);
     if (refusal != NULL)
-        *ret_outcome = (struct sink_outcome){400, refusal};
+        *ret_outcome = (struct sink_outcome){400, refusal, {0}};
     else
         store_all(sink);
+    list_samples(&ret_outcome->samples);
 }

@@ -12,6 +12,7 @@
 struct sink_outcome {
     int status;
     const char *text; /* of a refusal; static */
+    struct sink_samples samples; /* the caller frees the items */
 };
 
 /* Takes the request; `store` false checks its form only. Single-threaded, not re-entrant. */

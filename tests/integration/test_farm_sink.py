@@ -5,14 +5,17 @@ import gzip
 import http.client
 import json
 import re
+import signal
+import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
 
 from lib import prom, remote_write
-from lib.proc import Process, built
+from lib.proc import Process, built, wait_until
 from lib.remote_write import STALE_BITS
 
 LINE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -526,3 +529,39 @@ remote_write: [{{url: "{receiver.url}", queue_config: {{batch_send_deadline: 200
     assert report["errors"]["total"] == 0 and report["errors"]["first"] == []
     assert report["scrapes"]["incomplete"] == report["stale"]["stored"] == 0
     assert report["samples"]["verified"] == 66 * report["scrapes"]["complete"]
+
+
+def test_what_arrived_without_its_sender_knowing_is_told(sink):
+    receiver = sink()
+
+    def unheard():
+        return receiver.report()["requests"]["unheard_samples"]
+
+    first = remote_write.encode(plain((1000, 1.0)) + plain((1000, 2.0), name="y"))
+    receiver.faults("lose-answer=1")
+    assert receiver.post([], body=first) == 0 and unheard() == 2
+    assert receiver.post([], body=first) == 204 and unheard() == 0
+
+    # A client that leaves before its answer, or without having read it.
+    address = urllib.parse.urlsplit(receiver.url)
+    for stamp, reset in (2000, False), (3000, True):
+        body = remote_write.encode(plain((stamp, 1.0)))
+        head = "".join(f"{name}: {value}\r\n" for name, value in remote_write.HEADERS.items())
+        client = socket.create_connection((address.hostname, address.port))
+        if not reset:
+            receiver.process.send(signal.SIGSTOP)
+        client.sendall(f"POST {address.path} HTTP/1.1\r\nHost: x\r\n{head}"
+                       f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        if reset:
+            client.recv(1, socket.MSG_PEEK)
+        client.close()
+        receiver.process.send(signal.SIGCONT)
+        wait_until(lambda: unheard() == 1, 5, "a request whose answer nobody read")
+        assert receiver.post([], body=body) == 204 and unheard() == 0
+    # Two scrapes in one request: a repeat is refused, which says nothing; one by one it does.
+    both = plain((4000, 1.0), (5000, 1.0))
+    receiver.faults("lose-answer=1")
+    assert receiver.post(both) == 0 and receiver.post(both) == 400 and unheard() == 2
+    assert receiver.post(plain((4000, 1.0))) == 400 and unheard() == 1
+    assert receiver.post(plain((5000, 1.0))) == 204 and unheard() == 0
+    assert receiver.report()["samples"]["stored"] == 6

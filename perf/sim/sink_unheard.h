@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Samples that are stored although their sender cannot know it: no request with them has had an
+ * answer that says so and that was read. Kept by hash of series and timestamp.
+ */
+#ifndef SIM_SINK_UNHEARD_H
+#define SIM_SINK_UNHEARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sink_unheard {
+    uint64_t *keys; /* open addressing; 0: free */
+    uint32_t cap;   /* a power of two */
+    uint32_t count;
+};
+
+/* The samples of one request. */
+struct sink_samples {
+    struct sink_sample_key {
+        uint64_t key; /* never 0 */
+        bool is_new;  /* it was not there before */
+    } * items;
+    uint32_t count;
+    bool is_one_scrape; /* all have the same timestamp */
+};
+
+uint64_t sink_sample_key(uint64_t series, int64_t ts);
+
+/* The sender has read that these are there. */
+void sink_unheard_drop(struct sink_unheard *unheard, const struct sink_samples *samples);
+
+/* It has not: those that came with this request, or, if it may have answered for others too, all.
+ */
+void sink_unheard_add(struct sink_unheard *unheard, const struct sink_samples *samples, bool all);
+
+void sink_unheard_fini(struct sink_unheard *unheard);
+
+#endif
