@@ -293,9 +293,9 @@ void delivery_detach(struct delivery *delivery)
     *delivery = (struct delivery){0};
 }
 
-static uint64_t make_key(const char *name, const char *url)
+static uint64_t make_key(const char *text)
 {
-    uint64_t key = hash64(url, strlen(url), hash64(name, strlen(name), 0));
+    uint64_t key = hash64(text, strlen(text), 0);
     return key != 0 ? key : 1;
 }
 
@@ -308,9 +308,16 @@ static struct shm_remote *find_key(struct delivery *delivery, uint64_t key)
     return NULL;
 }
 
-struct shm_remote *delivery_find(struct delivery *delivery, const char *name, const char *url)
+struct shm_remote *delivery_find(struct delivery *delivery, const char *key)
 {
-    return find_key(delivery, make_key(name, url));
+    return find_key(delivery, make_key(key));
+}
+
+/* Only for show: the console, which may look meanwhile, takes any bytes. */
+static void set_names(struct shm_remote *remote, const struct delivery_names *names)
+{
+    snprintf(remote->name, sizeof(remote->name), "%s", names->name);
+    snprintf(remote->url, sizeof(remote->url), "%s", names->url);
 }
 
 /* A lane behind `start` would read what has been overwritten. */
@@ -323,34 +330,33 @@ static void raise_lanes(struct delivery *delivery, struct shm_remote *remote, co
 }
 
 /* The key comes last: without it the place is free, whatever else is there. */
-static int claim(struct delivery *delivery, struct shm_remote *remote, uint64_t key,
-                 const char *name, const char *url, const uint64_t *start)
+static int claim(struct delivery *delivery, struct shm_remote *remote,
+                 const struct delivery_names *names, const uint64_t *start)
 {
     uint64_t from = offset_of(delivery, remote);
     int err = segment_reserve(delivery->segment.fd, from, from + sizeof(*remote));
     if (err != 0)
         return err;
     memset(remote->name, 0, sizeof(*remote) - offsetof(struct shm_remote, name));
-    snprintf(remote->name, sizeof(remote->name), "%s", name);
-    snprintf(remote->url, sizeof(remote->url), "%s", url);
+    set_names(remote, names);
     raise_lanes(delivery, remote, start);
     CRASHPOINT("delivery.remote_half_made");
-    set_key(remote, key);
+    set_key(remote, make_key(names->key));
     return 0;
 }
 
-int delivery_remote(struct delivery *delivery, const char *name, const char *url,
+int delivery_remote(struct delivery *delivery, const struct delivery_names *names,
                     const uint64_t *start, struct shm_remote **ret_remote)
 {
     check(delivery->segment.writable);
-    uint64_t key = make_key(name, url);
-    struct shm_remote *remote = find_key(delivery, key);
+    struct shm_remote *remote = delivery_find(delivery, names->key);
     int err = 0;
     if (remote != NULL) {
+        set_names(remote, names);
         raise_lanes(delivery, remote, start);
     } else {
         remote = find_key(delivery, 0);
-        err = remote == NULL ? ERR_FULL : claim(delivery, remote, key, name, url, start);
+        err = remote == NULL ? ERR_FULL : claim(delivery, remote, names, start);
     }
     if (err == 0)
         *ret_remote = remote;

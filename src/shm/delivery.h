@@ -24,15 +24,22 @@ int delivery_attach(struct delivery *delivery, int fd, uint32_t rings, bool writ
                     struct errctx *reterr) MUST_USE;
 void delivery_detach(struct delivery *delivery);
 
+/* How a remote is known from start to start, and how it is shown. */
+struct delivery_names {
+    const char *key;  /* what stays the same as long as it is the same remote */
+    const char *name; /* these may change */
+    const char *url;
+};
+
 /*
- * The place of the remote with this name and URL: the one it had, or a free one, whose lanes start
- * at `start` (one position per ring). ERR_FULL: there are SHM_MAX_REMOTES already.
+ * The place of the remote with this key: the one it had, or a free one, whose lanes start at
+ * `start` (one position per ring). ERR_FULL: there are SHM_MAX_REMOTES already.
  */
-int delivery_remote(struct delivery *delivery, const char *name, const char *url,
+int delivery_remote(struct delivery *delivery, const struct delivery_names *names,
                     const uint64_t *start, struct shm_remote **ret_remote) MUST_USE;
 
-/* The place that the remote with this name and URL has, or NULL. */
-struct shm_remote *delivery_find(struct delivery *delivery, const char *name, const char *url);
+/* The place that the remote with this key has, or NULL. */
+struct shm_remote *delivery_find(struct delivery *delivery, const char *key);
 
 /* Frees the places of remotes that are not in `kept` (count of them). */
 void delivery_keep_only(struct delivery *delivery, struct shm_remote *const *kept, uint32_t count);

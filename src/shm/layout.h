@@ -379,7 +379,7 @@ struct shm_batch {
 
 /* One remote; written by the writer only. */
 struct shm_remote {
-    _Atomic uint64_t key; /* hash of the remote's URL and name; 0 = this place is free */
+    _Atomic uint64_t key; /* hash of what names the remote's spool; 0 = this place is free */
     char name[64];        /* NUL-terminated, for the console */
     char url[256];
     _Atomic uint64_t counters[128]; /* remote_counters.def */

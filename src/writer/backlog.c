@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/backlog.h"
 
-#include <ctype.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,41 +9,6 @@
 #include "base/log.h"
 #include "shm/remote_counters.h"
 #include "writer/remote.h"
-
-/* ---- Names ---- */
-
-/* As config/rules.c makes them where none is given: they change with anything in the entry. */
-static bool is_made_up(const char *name)
-{
-    return strlen(name) == 6 && strspn(name, "0123456789abcdef") == 6;
-}
-
-/* Letters that need no thought in a path. */
-static bool is_plain(const char *name)
-{
-    size_t len = strlen(name);
-    for (size_t i = 0; i < len; i++) {
-        if (!isalnum((unsigned char)name[i]) && strchr("-_", name[i]) == NULL)
-            return false;
-    }
-    return len > 0 && len < SPOOL_NAME_MAX;
-}
-
-void backlog_name(const struct config_remote *config, uint32_t twin,
-                  char ret_name[static SPOOL_NAME_MAX])
-{
-    const char *name = config->name;
-    const char *url = config->url;
-    if (is_made_up(name))
-        snprintf(ret_name, SPOOL_NAME_MAX, "url-%016" PRIx64, hash64(url, strlen(url), 0));
-    else if (is_plain(name))
-        snprintf(ret_name, SPOOL_NAME_MAX, "%s", name);
-    else
-        snprintf(ret_name, SPOOL_NAME_MAX, "name-%016" PRIx64, hash64(name, strlen(name), 0));
-    size_t len = strlen(ret_name);
-    if (twin > 0 && len + 8 < SPOOL_NAME_MAX)
-        snprintf(ret_name + len, SPOOL_NAME_MAX - len, ".%u", twin + 1);
-}
 
 /* ---- Counting ---- */
 
@@ -269,15 +231,12 @@ static void reconcile(struct backlog *backlog)
 }
 
 void backlog_open(struct backlog *backlog, struct delivery *delivery, struct remote *remote,
-                  int storage_fd, uint32_t twin, struct spool_limits limits)
+                  int storage_fd, const char *name, struct spool_limits limits)
 {
     *backlog =
         (struct backlog){.is_there = storage_fd >= 0, .delivery = delivery, .remote = remote};
-    if (backlog->is_there) {
-        char name[SPOOL_NAME_MAX];
-        backlog_name(remote->config, twin, name);
+    if (backlog->is_there)
         spool_open(&backlog->spool, storage_fd, name, limits);
-    }
     finish_note(backlog);
     if (!backlog->is_there)
         return;

@@ -21,7 +21,6 @@
 #include "shm/delivery.h"
 #include "writer/spool.h"
 
-struct config_remote;
 struct remote;
 
 struct backlog {
@@ -38,18 +37,11 @@ struct backlog {
 
 /*
  * After the remote's place in the delivery segment is known, and before its shards start. A
- * storage_fd of -1: there is no spool. All must outlive the backlog.
+ * storage_fd of -1: there is no spool. `name`: spool_name. All but that must outlive the backlog.
  */
 void backlog_open(struct backlog *backlog, struct delivery *delivery, struct remote *remote,
-                  int storage_fd, uint32_t twin, struct spool_limits limits);
+                  int storage_fd, const char *name, struct spool_limits limits);
 void backlog_close(struct backlog *backlog);
-
-/*
- * What names the remote's directory: its name, or a hash of its URL where the name is made up.
- * `twin`: so many remotes before it in the file would have the same one.
- */
-void backlog_name(const struct config_remote *config, uint32_t twin,
-                  char ret_name[static SPOOL_NAME_MAX]);
 
 /* Whether the batch of a predecessor was stored before that could be written down; what of it. */
 bool backlog_has_stored(struct backlog *backlog, const struct shm_batch *batch,

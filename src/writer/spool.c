@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "writer/spool_file.h"
 
-#define DIRECTORY "spool"
-
 enum { SEGMENTS_WANTED = 64, NAME_DIGITS = 16 };
 #define SEGMENT_LEAST (UINT64_C(64) << 10)
 #define SEGMENT_MOST  (UINT64_C(16) << 20)
@@ -34,7 +32,7 @@ enum { PATH_ROOM = SPOOL_NAME_MAX + 64 };
 
 static void path_of(const struct spool *spool, uint64_t number, char path[static PATH_ROOM])
 {
-    snprintf(path, PATH_ROOM, DIRECTORY "/%s/%016" PRIx64 ".spool", spool->name, number);
+    snprintf(path, PATH_ROOM, SPOOL_ROOT "/%s/%016" PRIx64 ".spool", spool->name, number);
 }
 
 static bool number_of(const char *name, uint64_t *ret_number)
@@ -48,8 +46,8 @@ static bool number_of(const char *name, uint64_t *ret_number)
 static int make_directories(const struct spool *spool)
 {
     char path[PATH_ROOM];
-    snprintf(path, sizeof path, DIRECTORY "/%s", spool->name);
-    if (mkdirat(spool->storage_fd, DIRECTORY, 0700) < 0 && errno != EEXIST)
+    snprintf(path, sizeof path, SPOOL_ROOT "/%s", spool->name);
+    if (mkdirat(spool->storage_fd, SPOOL_ROOT, 0700) < 0 && errno != EEXIST)
         return -errno;
     if (mkdirat(spool->storage_fd, path, 0700) < 0 && errno != EEXIST)
         return -errno;
@@ -454,7 +452,7 @@ void spool_open(struct spool *spool, int storage_fd, const char *name, struct sp
     spool->segments = calloc(SPOOL_SEGMENTS_MAX, sizeof *spool->segments);
     check(spool->segments != NULL);
     char path[PATH_ROOM];
-    snprintf(path, sizeof path, DIRECTORY "/%s", spool->name);
+    snprintf(path, sizeof path, SPOOL_ROOT "/%s", spool->name);
     int fd = openat(storage_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (directory == NULL)

@@ -21,6 +21,9 @@
 #include "base/slice.h"
 #include "writer/spool_format.h"
 
+/* The directory below the storage path, in which each remote has one of its own. */
+#define SPOOL_ROOT "spool"
+
 enum { SPOOL_LANES = 64, SPOOL_SEGMENTS_MAX = 160, SPOOL_NAME_MAX = 128, SPOOL_HOLDERS = 64 };
 
 enum spool_loss { SPOOL_LOST_FULL, SPOOL_LOST_EXPIRED, SPOOL_LOST_DAMAGED, SPOOL_LOSSES };

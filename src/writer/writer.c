@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "shm/heritage.h"
 #include "shm/remote_counters.h"
+#include "writer/spool_name.h"
 
 /* ---- Attaching ---- */
 
@@ -67,16 +68,17 @@ static void show_settings(const struct remote *remote)
 }
 
 /* Finds out how far the remote has come; what cannot be read is not believed. */
-static int take_place(struct writer *writer, struct remote *remote)
+static int take_place(struct writer *writer, struct remote *remote, const char *key)
 {
     const struct config_remote *config = remote->config;
+    const struct delivery_names names = {key, config->name, config->url};
     uint64_t acked[SHM_MAX_SCRAPERS];
     uint64_t produced[SHM_MAX_SCRAPERS];
     for (uint32_t i = 0; i < writer->source_count; i++) {
         produced[i] = ring_consumer_produced(&writer->sources[i].ring);
         acked[i] = ring_consumer_acked(&writer->sources[i].ring);
     }
-    int err = delivery_remote(&writer->delivery, config->name, config->url, acked, &remote->place);
+    int err = delivery_remote(&writer->delivery, &names, acked, &remote->place);
     if (err != 0)
         return err;
     uint32_t mended = delivery_mend(&writer->delivery, remote->place, acked, produced);
@@ -107,29 +109,16 @@ static void start_metadata(struct writer *writer, struct remote *remote)
     metadata_sender_init(remote->metadata, writer->loop, remote, &writer->metadata);
 }
 
-/* Remotes that only their settings tell apart are known by their order. */
-static uint32_t twins_before(const struct writer *writer, const struct remote *remote)
-{
-    char own[SPOOL_NAME_MAX];
-    char other[SPOOL_NAME_MAX];
-    uint32_t twins = 0;
-    backlog_name(remote->config, 0, own);
-    for (const struct remote *before = writer->remotes; before < remote; before++) {
-        backlog_name(before->config, 0, other);
-        twins += strcmp(own, other) == 0;
-    }
-    return twins;
-}
-
 static int start_remote(struct writer *writer, struct remote *remote, struct errctx *reterr)
 {
-    int err = take_place(writer, remote);
+    char name[SPOOL_NAME_MAX];
+    spool_name(&writer->config->remote_write, (size_t)(remote - writer->remotes), name);
+    int err = take_place(writer, remote, name);
     if (err != 0)
         return err_set(reterr, err, "no place for remote \"%s\" in the delivery segment: %s",
                        remote->config->name, err_text(err));
     const struct config_spool *spool = &writer->config->limpet.spool;
-    backlog_open(&remote->backlog, &writer->delivery, remote, writer->storage_fd,
-                 twins_before(writer, remote),
+    backlog_open(&remote->backlog, &writer->delivery, remote, writer->storage_fd, name,
                  (struct spool_limits){spool->max_bytes, spool->max_age});
     show_settings(remote);
     shards_start(writer, remote);
@@ -146,8 +135,9 @@ static void forget_other_remotes(struct writer *writer)
     struct shm_remote *kept[SHM_MAX_REMOTES];
     uint32_t count = 0;
     for (size_t i = 0; i < configs->len; i++) {
-        const struct config_remote *config = &configs->items[i];
-        struct shm_remote *place = delivery_find(&writer->delivery, config->name, config->url);
+        char name[SPOOL_NAME_MAX];
+        spool_name(configs, i, name);
+        struct shm_remote *place = delivery_find(&writer->delivery, name);
         if (place != NULL)
             kept[count++] = place;
     }
@@ -193,6 +183,11 @@ static int start_remotes(struct writer *writer, struct errctx *reterr)
         if (err != 0)
             return err;
     }
+    writer->orphans = (struct orphans){.storage_fd = writer->storage_fd,
+                                       .remotes = &writer->config->remote_write,
+                                       .max_age_ms = writer->config->limpet.spool.max_age,
+                                       .slot = writer->slot};
+    orphans_start(&writer->orphans, clock_mono_ns());
     if (writer->remote_count == 0)
         log_warn(MSG("no remote_write is configured: samples are scraped and go nowhere"));
     return 0;
@@ -298,6 +293,7 @@ void writer_poke(struct writer *writer)
         remote_set(remote->place, REMOTE_SAMPLES_PENDING, shards_pending(remote));
         backlog_tend(&remote->backlog, now_ns);
     }
+    orphans_tend(&writer->orphans, now_ns);
     writer_acknowledge(writer);
     count_damages(writer);
 }

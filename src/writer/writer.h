@@ -15,6 +15,7 @@
 #include "shm/slot.h"
 #include "writer/build.h"
 #include "writer/metadata.h"
+#include "writer/orphans.h"
 #include "writer/remote.h"
 #include "writer/scan.h"
 #include "writer/shard.h"
@@ -39,6 +40,7 @@ struct writer {
     /* private */
     struct label *external;
     struct metadata_pool metadata;
+    struct orphans orphans;
     bool sends_metadata; /* some remote is sent it in requests of its own */
     uint64_t counted_damages;
     uint64_t seen[SHM_MAX_SCRAPERS]; /* produced positions before the shards looked */

@@ -70,7 +70,8 @@ void stage_make_ready(struct stage *stage)
 struct shm_remote *stage_remote(struct stage *stage, const char *name, const char *url)
 {
     static const uint64_t start[STAGE_SCRAPERS];
+    const struct delivery_names names = {name, name, url};
     struct shm_remote *remote;
-    assert_int_equal(delivery_remote(&stage->delivery, name, url, start, &remote), 0);
+    assert_int_equal(delivery_remote(&stage->delivery, &names, start, &remote), 0);
     return remote;
 }

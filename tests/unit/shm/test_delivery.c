@@ -25,8 +25,9 @@ static void attach(struct delivery *delivery, int fd, bool writable)
 
 static struct shm_remote *remote_of(struct delivery *delivery, const char *name)
 {
+    const struct delivery_names names = {name, name, "http://r/w"};
     struct shm_remote *remote;
-    assert_int_equal(delivery_remote(delivery, name, "http://r/w", start, &remote), 0);
+    assert_int_equal(delivery_remote(delivery, &names, start, &remote), 0);
     return remote;
 }
 
@@ -40,7 +41,7 @@ static struct shm_batch example(void)
     return batch;
 }
 
-static void a_remote_is_found_again_by_name_and_url(void **state)
+static void a_remote_is_found_again_by_its_key(void **state)
 {
     (void)state;
     struct delivery delivery;
@@ -49,11 +50,14 @@ static void a_remote_is_found_again_by_name_and_url(void **state)
     attach(&delivery, fd, true);
     struct shm_remote *a = remote_of(&delivery, "a");
     assert_ptr_not_equal(remote_of(&delivery, "b"), a);
-    assert_int_equal(delivery_remote(&delivery, "a", "http://other", start, &other), 0);
-    assert_ptr_not_equal(other, a);
-    assert_ptr_equal(remote_of(&delivery, "a"), a);
     assert_string_equal(a->name, "a");
     assert_string_equal(a->url, "http://r/w");
+    const struct delivery_names changed = {"a", "new name", "http://other"};
+    assert_int_equal(delivery_remote(&delivery, &changed, start, &other), 0);
+    assert_ptr_equal(other, a);
+    assert_string_equal(a->name, "new name");
+    assert_string_equal(a->url, "http://other");
+    assert_ptr_equal(remote_of(&delivery, "a"), a);
     assert_int_equal(a->lanes[0][1].pos, 640);
     assert_int_equal(a->lanes[SHM_LANES - 1][2].pos, 1280);
     delivery_detach(&delivery);
@@ -160,9 +164,10 @@ static void places_are_limited_and_given_back(void **state)
         remote_set(remotes[i], REMOTE_DELIVERED, 1);
         delivery_open(remotes[i], 0, &batch);
     }
-    assert_int_equal(delivery_remote(&delivery, "z", "http://r/w", start, &more), ERR_FULL);
-    assert_null(delivery_find(&delivery, "z", "http://r/w"));
-    assert_ptr_equal(delivery_find(&delivery, "c", "http://r/w"), remotes[2]);
+    const struct delivery_names z = {"z", "z", "http://r/w"};
+    assert_int_equal(delivery_remote(&delivery, &z, start, &more), ERR_FULL);
+    assert_null(delivery_find(&delivery, "z"));
+    assert_ptr_equal(delivery_find(&delivery, "c"), remotes[2]);
     delivery_keep_only(&delivery, &remotes[1], 1);
     assert_true(segments_memory(fd) < idle + 2 * sizeof(struct shm_remote));
     assert_ptr_equal(remote_of(&delivery, "b"), remotes[1]);
@@ -177,7 +182,7 @@ static void places_are_limited_and_given_back(void **state)
     close(fd);
 }
 
-static void a_long_name_or_url_is_cut_for_show_and_still_tells_remotes_apart(void **state)
+static void a_long_name_or_url_is_cut_for_show(void **state)
 {
     (void)state;
     struct delivery delivery;
@@ -188,11 +193,13 @@ static void a_long_name_or_url_is_cut_for_show_and_still_tells_remotes_apart(voi
     attach(&delivery, fd, true);
     memset(url, 'u', sizeof(url));
     url[599] = '\0';
-    assert_int_equal(delivery_remote(&delivery, "", url, start, &one), 0);
-    url[598] = 'v';
-    assert_int_equal(delivery_remote(&delivery, "", url, start, &other), 0);
-    assert_ptr_not_equal(one, other);
+    const struct delivery_names names = {url, url, url};
+    assert_int_equal(delivery_remote(&delivery, &names, start, &one), 0);
+    assert_int_equal(strlen(one->name), sizeof(one->name) - 1);
     assert_int_equal(strlen(one->url), sizeof(one->url) - 1);
+    url[598] = 'v';
+    assert_int_equal(delivery_remote(&delivery, &names, start, &other), 0);
+    assert_ptr_not_equal(one, other);
     delivery_detach(&delivery);
     close(fd);
 }
@@ -295,12 +302,12 @@ static void a_segment_that_is_too_small_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_remote_is_found_again_by_name_and_url),
+        cmocka_unit_test(a_remote_is_found_again_by_its_key),
         cmocka_unit_test(a_batch_goes_on_after_a_restart_and_moves_its_lanes_when_done),
         cmocka_unit_test(a_batch_that_is_done_is_counted_exactly_once),
         cmocka_unit_test(positions_and_batches_outside_the_rings_are_mended),
         cmocka_unit_test(places_are_limited_and_given_back),
-        cmocka_unit_test(a_long_name_or_url_is_cut_for_show_and_still_tells_remotes_apart),
+        cmocka_unit_test(a_long_name_or_url_is_cut_for_show),
         cmocka_unit_test(lanes_never_move_back),
         cmocka_unit_test(the_least_position_is_that_of_the_slowest_lane),
         cmocka_unit_test(targets_are_spread_over_all_lanes),

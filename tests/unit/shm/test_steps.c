@@ -112,6 +112,7 @@ static void a_scraper_may_die_anywhere(void **state)
 
 #define RINGS 3
 static const uint64_t start[RINGS] = {0, 640, 1280};
+static const struct delivery_names remote_a = {"a", "a", "http://r/w"};
 
 struct delivery_stage {
     int fd;
@@ -152,7 +153,7 @@ static void look_at_delivery(void *context)
     struct errctx errctx;
     int fd = segments_copy(stage->fd);
     assert_int_equal(delivery_attach(&copy, fd, RINGS, true, &errctx), 0);
-    assert_int_equal(delivery_remote(&copy, "a", "http://r/w", start, &remote), 0);
+    assert_int_equal(delivery_remote(&copy, &remote_a, start, &remote), 0);
     const struct shm_batch *left = delivery_batch(remote, 4);
     bool moved = is_moved(remote, &stage->batch);
     assert_int_equal(remote_get(remote, REMOTE_DELIVERED), moved ? 1490 : 1000);
@@ -178,7 +179,7 @@ static void a_writer_may_die_anywhere(void **state)
     struct delivery_stage stage = {.fd = segments_delivery()};
     struct errctx errctx;
     assert_int_equal(delivery_attach(&stage.delivery, stage.fd, RINGS, true, &errctx), 0);
-    assert_int_equal(delivery_remote(&stage.delivery, "a", "http://r/w", start, &stage.remote), 0);
+    assert_int_equal(delivery_remote(&stage.delivery, &remote_a, start, &stage.remote), 0);
     remote_count(stage.remote, REMOTE_DELIVERED, 1000);
     stage.batch =
         (struct shm_batch){.lanes = 1 | UINT64_C(1) << 63, .samples = 500, .rings = RINGS};
@@ -232,7 +233,7 @@ static void a_position_never_lies_too_far_ahead(void **state)
     struct delivery_stage stage = {.fd = segments_delivery()};
     struct errctx errctx;
     assert_int_equal(delivery_attach(&stage.delivery, stage.fd, RINGS, true, &errctx), 0);
-    assert_int_equal(delivery_remote(&stage.delivery, "a", "http://r/w", start, &stage.remote), 0);
+    assert_int_equal(delivery_remote(&stage.delivery, &remote_a, start, &stage.remote), 0);
     struct stepper stepper = {run_skips,
                               look_at_skips,
                               &stage,

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/heritage.h"
+#include "writer/spool_name.h"
 #include "tests/unit/writer/ledger.h"
 
 #define PATIENCE_NS (60 * NS_PER_S)
@@ -92,7 +93,9 @@ void rig_store(struct rig *rig, uint64_t max_bytes)
 
 void rig_spool_path(const struct rig *rig, uint32_t remote, char *path)
 {
-    snprintf(path, 256, "%s/spool/%s", rig->storage, rig->names[remote]);
+    char name[SPOOL_NAME_MAX];
+    spool_name(&rig->config.remote_write, remote, name);
+    snprintf(path, 256, "%s/spool/%s", rig->storage, name);
 }
 
 /* Counts the files of a directory, or removes them. */

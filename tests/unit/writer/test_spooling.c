@@ -335,31 +335,85 @@ static void what_another_life_stored_is_delivered(void **state)
     rig_close(&rig);
 }
 
-/* Names that are made up change with any setting of the remote; the directory must not. */
-static void directories_are_named_so_that_they_are_found_again(void **state)
+/* An unnamed remote gets another made-up name with any setting, and its spool and place stay. */
+static void a_remote_that_is_renamed_goes_on_where_it_was(void **state)
 {
     (void)state;
-    static const struct {
-        const char *name;
-        const char *url;
-        uint32_t twin;
-        const char *directory;
-    } cases[] = {
-        {"central", "http://a/", 0, "central"}, {"central", "http://b/", 0, "central"},
-        {"../up", "http://a/", 0, "name-"},     {"0a1b2c", "http://a/", 0, "url-"},
-        {"0a1b2c", "http://a/", 1, "url-"},
-    };
-    char names[sizeof cases / sizeof *cases][SPOOL_NAME_MAX];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct config_remote remote = {.name = cases[i].name, .url = cases[i].url};
-        backlog_name(&remote, cases[i].twin, names[i]);
-        assert_memory_equal(names[i], cases[i].directory, strlen(cases[i].directory));
-        assert_null(strchr(names[i], '/'));
-    }
-    assert_string_not_equal(names[3], names[4]);
-    struct config_remote changed = {.name = "ffffff", .url = "http://a/"};
-    backlog_name(&changed, 0, names[0]);
-    assert_string_equal(names[0], names[3]);
+    open_remotes(1, BIG);
+    snprintf(rig.names[0], sizeof rig.names[0], "0a1b2c");
+    moods[0].fails = true;
+    rig_start(&rig);
+    int64_t ms = scrape_on(T0, 10);
+    rig_drain(&rig);
+    scrape(1, ms, 20); /* and something in the ring */
+    snprintf(rig.names[0], sizeof rig.names[0], "ffffff");
+    moods[0].fails = false;
+    rig_crash(&rig);
+    assert_string_equal(rig.writer.remotes[0].place->name, "ffffff");
+    assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_FOUND), 0);
+    rig_drain(&rig);
+    rig_empty_spools(&rig);
+    rig_assert_complete(&rig, 0);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED) +
+                         rig_count(&rig, 0, REMOTE_ALREADY_DELIVERED),
+                     rig.scrapers.samples);
+    rig_close(&rig);
+}
+
+/* ---- of remotes that are not there any more ---- */
+
+/* Two remotes with spools, of which the second is taken out of the configuration. */
+static void orphan_one(void)
+{
+    open_remotes(2, BIG);
+    moods[0].fails = moods[1].fails = true;
+    rig_start(&rig);
+    (void)scrape_on(T0, 10);
+    rig_drain(&rig);
+    rig.config.remote_write.len = 1;
+}
+
+static void a_remote_that_comes_back_finds_its_spool(void **state)
+{
+    (void)state;
+    orphan_one();
+    rig_crash(&rig);
+    uint64_t bytes = slot_get(&rig.slot, COUNTER_ORPHANS_BYTES);
+    assert_true(bytes > 0 && bytes < 2 * rig_count(&rig, 0, REMOTE_SPOOL_BYTES));
+    assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_DROPPED), 0);
+    rig.config.remote_write.len = 2;
+    moods[1].fails = false;
+    rig_crash(&rig);
+    assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_BYTES), 0);
+    while (rig_count(&rig, 1, REMOTE_SPOOL_ITEMS) > 0)
+        rig_turn(&rig, 10);
+    ledger_assert_complete(rig.receivers[1], rig.scrapers.samples);
+    rig_close(&rig);
+}
+
+static void the_spool_of_a_remote_that_stays_away_is_dropped_when_it_is_too_old(void **state)
+{
+    (void)state;
+    char path[256];
+    orphan_one();
+    rig_crash(&rig);
+    int64_t stored_ms = clock_ms_of_ns(clock_wall_ns());
+    rig.config.limpet.spool.max_age = 3600 * 1000;
+    rig.writer.orphans.max_age_ms = 3600 * 1000;
+    orphans_tend(&rig.writer.orphans, INT64_MAX);
+    assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_DROPPED), 0);
+    while (clock_ms_of_ns(clock_wall_ns()) <= stored_ms + 1)
+        continue;
+    rig.writer.orphans.max_age_ms = 1;
+    orphans_tend(&rig.writer.orphans, INT64_MAX);
+    assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_DROPPED), rig.scrapers.samples);
+    assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_BYTES), 0);
+    snprintf(path, sizeof path, "%s/spool/%s", rig.storage, rig.names[1]);
+    assert_int_equal(access(path, F_OK), -1);
+    /* That of the other one is as it was. */
+    assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_ITEMS), rig.scrapers.samples);
+    rig.config.remote_write.len = 2;
+    rig_close(&rig);
 }
 
 /* ---- without one ---- */
@@ -415,7 +469,9 @@ int main(void)
         cmocka_unit_test(what_has_become_too_old_is_left_out_of_a_record),
         cmocka_unit_test(what_is_under_way_at_the_end_is_stored),
         cmocka_unit_test(what_another_life_stored_is_delivered),
-        cmocka_unit_test(directories_are_named_so_that_they_are_found_again),
+        cmocka_unit_test(a_remote_that_is_renamed_goes_on_where_it_was),
+        cmocka_unit_test(a_remote_that_comes_back_finds_its_spool),
+        cmocka_unit_test(the_spool_of_a_remote_that_stays_away_is_dropped_when_it_is_too_old),
         cmocka_unit_test(without_a_spool_a_remote_loses_its_oldest_alone),
         cmocka_unit_test(without_a_spool_half_of_a_ring_is_kept),
     };
