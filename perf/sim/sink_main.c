@@ -66,10 +66,10 @@ static bool tells(const struct last_request *last)
 }
 
 /* Ends the account of a request. */
-static void settle(struct sink *sink, const struct last_request *last, int status)
+static void settle(struct sink *sink, const struct last_request *last, int status, bool is_read)
 {
     sink_repeats_settle(&sink->repeats, last->hash, status);
-    if (status != 0 && tells(last))
+    if (is_read && tells(last))
         sink_unheard_drop(&sink->unheard, &last->samples);
     else
         sink_unheard_add(&sink->unheard, &last->samples, false);
@@ -84,14 +84,6 @@ static void forget_last(struct serve_conn *conn)
     conn->user = NULL;
 }
 
-/* The sender knows nothing of the answer that was given. */
-static void answer_was_not_read(struct sink *sink, struct serve_conn *conn)
-{
-    const struct last_request *last = conn->user;
-    sink_unheard_add(&sink->unheard, &last->samples, tells(last));
-    forget_last(conn);
-}
-
 static void answer_now(struct sink *sink, struct serve_conn *conn)
 {
     struct last_request *last = conn->user;
@@ -100,10 +92,10 @@ static void answer_now(struct sink *sink, struct serve_conn *conn)
         snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", (long long)last->retry_after_s);
     last->is_answered = true;
     sink->counts.answered[last->status]++;
-    settle(sink, last, last->status);
     serve_answer(conn, last->status, headers, "text/plain", slice_of(last->text));
+    settle(sink, last, last->status, !conn->peer_left);
     if (conn->peer_left)
-        answer_was_not_read(sink, conn);
+        forget_last(conn);
 }
 
 static void reset_now(struct sink *sink, struct serve_conn *conn)
@@ -111,7 +103,7 @@ static void reset_now(struct sink *sink, struct serve_conn *conn)
     const struct last_request *last = conn->user;
     sink->counts.resets++;
     sink->counts.lost_answers += last->stored;
-    settle(sink, last, 0);
+    settle(sink, last, 0, false);
     forget_last(conn);
     serve_reset(conn);
 }
@@ -135,9 +127,9 @@ static void on_close(void *ctx, struct serve_conn *conn)
     if (!last->is_answered) {
         sink->counts.gone++;
         sink->counts.lost_answers += last->stored;
-        settle(sink, last, 0);
+        settle(sink, last, 0, false);
     } else if (conn->peer_left) {
-        answer_was_not_read(sink, conn);
+        sink_unheard_add(&sink->unheard, &last->samples, tells(last)); /* nobody read the answer */
     }
     forget_last(conn);
 }
@@ -187,7 +179,7 @@ static void take_write(struct sink *sink, struct serve_conn *conn,
     conn->user = last;
     /* Unanswered so far: the repeat may come before the close of this connection is seen. */
     if (fault.hang || fault.delay_ms > 0)
-        settle(sink, last, 0);
+        settle(sink, last, 0, false);
     if (fault.hang)
         sink->counts.hung++;
     else if (fault.delay_ms > 0)

@@ -50,7 +50,7 @@ bool backlog_has_stored(struct backlog *backlog, const struct shm_batch *batch,
 /* Lanes of which something waits: live batches of them queue behind it. */
 static inline uint64_t backlog_lanes(const struct backlog *backlog)
 {
-    return backlog->is_there ? backlog->spool.pending_lanes : 0;
+    return backlog->is_there ? backlog->spool.pending_lanes | backlog->spool.held_lanes : 0;
 }
 
 /*

@@ -340,13 +340,17 @@ void spool_hold(struct spool *spool, uint32_t index, struct spool_place place,
                 const struct spool_record *record)
 {
     check(index < SPOOL_HOLDERS);
-    spool->held[index] = (struct spool_hold){place, spool_items_of(record)};
+    spool->held[index] = (struct spool_hold){place, record->lanes, spool_items_of(record)};
+    spool->held_lanes |= record->lanes;
 }
 
 void spool_release(struct spool *spool, uint32_t index)
 {
     check(index < SPOOL_HOLDERS);
     spool->held[index] = (struct spool_hold){0};
+    spool->held_lanes = 0;
+    for (uint32_t i = 0; i < SPOOL_HOLDERS; i++)
+        spool->held_lanes |= spool->held[i].lanes;
 }
 
 /* ---- Opening ---- */

@@ -43,10 +43,14 @@ struct spool_place {
     uint64_t offset;
 };
 
-/* A record that somebody is delivering out of memory: its file may go, its items are not lost. */
+/*
+ * A record that somebody is delivering out of memory: its file may go, its items are not lost, and
+ * what is newer in its lanes still comes after it.
+ */
 struct spool_hold {
     struct spool_place place;
-    uint64_t items; /* 0: nothing is held */
+    uint64_t lanes; /* 0: nothing is held */
+    uint64_t items;
 };
 
 struct spool {
@@ -55,6 +59,7 @@ struct spool {
     uint64_t bytes;              /* of all segments */
     uint64_t items;              /* in records that are not over */
     uint64_t pending_lanes;      /* bit l: a record that is not over has lane l */
+    uint64_t held_lanes;         /* bit l: so has one that is held, whatever became of its file */
     /* private */
     int storage_fd; /* borrowed */
     char name[SPOOL_NAME_MAX];

@@ -243,6 +243,7 @@ class Ledger:
         problems = []
         for receiver in self.receivers:
             problems += self.problems(receiver)
+        problems += self.disagreements()
         assert not problems, "\n".join(problems)
         self.limpet.stop(60)
 
@@ -255,6 +256,22 @@ class Ledger:
         this receiver gave no answer that limpet can have read, nor to a repeat. Nobody but the
         receiver can know of them, once the spool or the ring has lost them."""
         return min(lost, report["requests"]["unheard_samples"])
+
+    def heard(self, receiver):
+        """What limpet says that arrived."""
+        return int(sum(value for name, labels, value in self.limpet.metrics()
+                       if name in ("limpet_remote_samples_delivered_total",
+                                   "limpet_remote_samples_already_delivered_total")
+                       and labels.get("url") == receiver.url))
+
+    def disagreements(self):
+        """All remotes were given the same samples, those included that nobody came to count."""
+        accounts = []
+        for receiver in self.receivers:
+            _, arrived, lost = self.balance(receiver)
+            accounts.append((arrived + lost - self.surplus(receiver.report(), lost), arrived + lost))
+        least, most = max(low for low, _ in accounts), min(high for _, high in accounts)
+        return [] if least <= most else [f"receivers do not agree: {accounts}"]
 
     def settle(self, receiver):
         """Waits until nothing moves any more."""
@@ -287,6 +304,9 @@ class Ledger:
         want(0 <= arrived + lost - committed <= most, "out of balance",
              {"committed": committed, "arrived": arrived, "lost": lost, "surplus": most},
              self.numbers(receiver))
+        heard, unheard = self.heard(receiver), report["requests"]["unheard_samples"]
+        want(heard <= arrived <= heard + unheard, "what limpet takes for delivered is not",
+             {"heard": heard, "arrived": arrived, "unheard": unheard}, self.numbers(receiver))
         want(lost == 0 or self.may_lose or self.was_cramped(receiver), "lost without a reason",
              self.numbers(receiver))
         want(report["errors"]["total"] == 0, "errors", report["errors"])

@@ -192,6 +192,30 @@ static void remove_files(uint32_t remote)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* The other shard notices first; newer samples must not overtake what is held in memory. */
+static void what_is_held_when_its_file_vanishes_still_comes_first(void **state)
+{
+    (void)state;
+    open_remotes(1, BIG);
+    rig.remotes[0].queue_config.min_shards = rig.remotes[0].queue_config.max_shards = 2;
+    moods[0].fails = true;
+    moods[0].reply.fields = "Retry-After: 1\r\n";
+    rig_start(&rig);
+    int64_t ms = scrape_on(T0, 1);
+    rig_drain(&rig);
+    rig_run_until_requests(&rig, 4); /* each shard's, and again out of the spool */
+    for (int turns = 0; turns < 20; turns++)
+        rig_turn(&rig, 5);
+    remove_files(0);
+    moods[0].fails = false;
+    (void)scrape_on(ms, 1);
+    rig_drain(&rig);
+    rig_empty_spools(&rig);
+    assert_int_equal(dropped(0), 0);
+    rig_assert_complete(&rig, 0); /* in order */
+    rig_close(&rig);
+}
+
 static void a_directory_that_vanishes_costs_what_was_in_it(void **state)
 {
     (void)state;
@@ -463,6 +487,7 @@ int main(void)
         cmocka_unit_test(live_batches_queue_behind_the_spool),
         cmocka_unit_test(a_pause_that_was_asked_for_is_kept_when_a_batch_is_stored),
         cmocka_unit_test(a_full_spool_drops_its_oldest_and_counts_it),
+        cmocka_unit_test(what_is_held_when_its_file_vanishes_still_comes_first),
         cmocka_unit_test(a_directory_that_vanishes_costs_what_was_in_it),
         cmocka_unit_test(a_disk_that_takes_nothing_leaves_it_in_the_ring),
         cmocka_unit_test(what_was_stored_as_2_0_is_sent_as_1_0_where_need_be),
