@@ -3,16 +3,10 @@
 
 #include "base/check.h"
 
-enum { TAG_LITERAL = 0, TAG_COPY1 = 1, TAG_COPY2 = 2, TAG_COPY4 = 3 };
+enum { TAG_LITERAL = 0, TAG_COPY4 = 3 };
 
-/* A copy element stands for so many bytes at most; of the short kind for 4 to 11. */
-enum {
-    COPY_MAX = 64,
-    COPY1_MIN = 4,
-    COPY1_MAX = 11,
-    COPY1_DISTANCE = 2048,
-    COPY2_DISTANCE = 65536
-};
+/* A copy element stands for so many bytes at most. */
+#define COPY_MAX 64u
 
 void elements_start(struct elements *elements, uint8_t *bytes)
 {
@@ -30,29 +24,16 @@ size_t elements_long_literal(uint8_t *bytes, size_t len)
     return more;
 }
 
-static uint8_t *put_copy(uint8_t *at, uint32_t distance, uint32_t len)
+uint8_t *elements_far_copy(uint8_t *at, uint32_t distance, uint32_t len)
 {
-    if (len >= COPY1_MIN && len <= COPY1_MAX && distance < COPY1_DISTANCE) {
-        *at++ = (uint8_t)(distance >> 8 << 5 | (len - COPY1_MIN) << 2 | TAG_COPY1);
-        *at++ = (uint8_t)distance;
-        return at;
-    }
-    bool is_far = distance >= COPY2_DISTANCE;
-    *at++ = (uint8_t)((len - 1) << 2 | (is_far ? TAG_COPY4 : TAG_COPY2));
-    *at++ = (uint8_t)distance;
-    *at++ = (uint8_t)(distance >> 8);
-    if (is_far) {
-        *at++ = (uint8_t)(distance >> 16);
-        *at++ = (uint8_t)(distance >> 24);
+    while (len > 0) {
+        uint32_t part = len < COPY_MAX ? len : COPY_MAX;
+        *at++ = (uint8_t)((part - 1) << 2 | TAG_COPY4);
+        for (int shift = 0; shift < 32; shift += 8)
+            *at++ = (uint8_t)(distance >> shift);
+        len -= part;
     }
     return at;
-}
-
-uint8_t *elements_long_copy(uint8_t *at, uint32_t distance, uint32_t len)
-{
-    for (; len > COPY_MAX; len -= COPY_MAX)
-        at = put_copy(at, distance, COPY_MAX);
-    return put_copy(at, distance, len);
 }
 
 static size_t length_of_head(struct slice block)

@@ -7,6 +7,8 @@
 #ifndef WRITER_ELEMENTS_H
 #define WRITER_ELEMENTS_H
 
+#include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -17,6 +19,9 @@
 
 /* So many bytes behind the last one may be written to. */
 #define ELEMENTS_SLACK 16u
+
+/* A loop that adds elements keeps them in registers only if nothing of it is a call. */
+#define ELEMENTS_INLINE inline __attribute__((always_inline))
 
 struct elements {
     /* All private but raw. */
@@ -34,10 +39,10 @@ void elements_start(struct elements *elements, uint8_t *bytes);
 /* Makes room for the length of a literal of more than 60 bytes, in so many bytes. */
 size_t elements_long_literal(uint8_t *bytes, size_t len);
 
-/* A copy of more bytes than an element can stand for, or from far back; returns its end. */
-uint8_t *elements_long_copy(uint8_t *at, uint32_t distance, uint32_t len);
+/* A copy of any length from 65536 or more bytes back; returns its end. */
+uint8_t *elements_far_copy(uint8_t *at, uint32_t distance, uint32_t len);
 
-static inline void elements_close_literal(struct elements *elements)
+static ELEMENTS_INLINE void elements_close_literal(struct elements *elements)
 {
     size_t len = (size_t)(elements->at - elements->literal);
     if (len > 60)
@@ -47,30 +52,34 @@ static inline void elements_close_literal(struct elements *elements)
     elements->literal = NULL;
 }
 
-/* Two kinds of elements: 4 to 11 bytes from less than 2048 bytes back, 1 to 64 from less than
- * 65536. */
-static inline void elements_close_copy(struct elements *elements)
+/* A copy of 1 to 64 bytes from less than 65536 back; of two kinds the shorter one that fits. */
+static ELEMENTS_INLINE uint8_t *elements_near_copy(uint8_t *at, uint32_t distance, uint32_t len)
+{
+    bool is_short = len - 4 < 8 && distance < 2048;
+    uint32_t two = (distance & 0xff) << 8 | distance >> 8 << 5 | (len - 4) << 2 | 1;
+    uint32_t three = distance << 8 | (len - 1) << 2 | 2;
+    uint32_t bytes = htole32(is_short ? two : three);
+    memcpy(at, &bytes, sizeof bytes); /* what is too much is overwritten */
+    return at + (is_short ? 2 : 3);
+}
+
+static ELEMENTS_INLINE void elements_close_copy(struct elements *elements)
 {
     uint32_t distance = elements->distance;
     uint32_t len = elements->copied;
     uint8_t *at = elements->at;
-    if (len > 64 || distance >= 65536) {
-        elements->at = elements_long_copy(at, distance, len);
-    } else if (len - 4 < 8 && distance < 2048) {
-        at[0] = (uint8_t)(distance >> 8 << 5 | (len - 4) << 2 | 1);
-        at[1] = (uint8_t)distance;
-        elements->at = at + 2;
+    if (distance >= 65536) {
+        elements->at = elements_far_copy(at, distance, len);
     } else {
-        at[0] = (uint8_t)((len - 1) << 2 | 2);
-        at[1] = (uint8_t)distance;
-        at[2] = (uint8_t)(distance >> 8);
-        elements->at = at + 3;
+        for (; len > 64; len -= 64)
+            at = elements_near_copy(at, distance, 64);
+        elements->at = elements_near_copy(at, distance, len);
     }
     elements->copied = 0;
 }
 
 /* Leaves nothing open: `at` is where the next element goes. */
-static inline void elements_settle(struct elements *elements)
+static ELEMENTS_INLINE void elements_settle(struct elements *elements)
 {
     if (elements->literal != NULL)
         elements_close_literal(elements);
@@ -79,7 +88,7 @@ static inline void elements_settle(struct elements *elements)
 }
 
 /* Opens a literal if none is; the result is where `len` bytes of it go. */
-static inline uint8_t *elements_literal(struct elements *elements, size_t len)
+static ELEMENTS_INLINE uint8_t *elements_literal(struct elements *elements, size_t len)
 {
     if (elements->literal == NULL) {
         if (elements->copied > 0)
@@ -92,13 +101,14 @@ static inline uint8_t *elements_literal(struct elements *elements, size_t len)
     return bytes;
 }
 
-static inline void elements_put(struct elements *elements, const void *bytes, size_t len)
+static ELEMENTS_INLINE void elements_put(struct elements *elements, const void *bytes, size_t len)
 {
     memcpy(elements_literal(elements, len), bytes, len);
 }
 
 /* The same for bytes behind which ELEMENTS_SLACK more can be read. */
-static inline void elements_put_short(struct elements *elements, const uint8_t *bytes, size_t len)
+static ELEMENTS_INLINE void elements_put_short(struct elements *elements, const uint8_t *bytes,
+                                               size_t len)
 {
     uint8_t *to = elements_literal(elements, len);
     if (len <= ELEMENTS_SLACK)
@@ -108,7 +118,7 @@ static inline void elements_put_short(struct elements *elements, const uint8_t *
 }
 
 /* The next `len` bytes are those `distance` bytes back; both at least 1, distance <= raw. */
-static inline void elements_copy(struct elements *elements, size_t distance, size_t len)
+static ELEMENTS_INLINE void elements_copy(struct elements *elements, size_t distance, size_t len)
 {
     if (elements->literal != NULL)
         elements_close_literal(elements);

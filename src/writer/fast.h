@@ -32,6 +32,13 @@ struct fast_shared {
     uint8_t *wire;
 };
 
+/* A shared label beside that of the target before with the layout. */
+struct fast_label {
+    bool is_same;       /* byte for byte */
+    uint32_t run_end;   /* up to there it is the same, or is not, with all of them */
+    uint32_t displaced; /* it, and the own bytes before it, stand so much further behind */
+};
+
 /* Lines, and where in the message the labels of their series start. */
 struct fast_lines {
     uint32_t *refs;
@@ -52,18 +59,23 @@ struct fast_place {
     struct fast_shared shared;
 };
 
-/* The series before, as far as the next one repeats it. */
+/*
+ * The series before, as far as the next one repeats it. The end of it, the time and some bytes of
+ * the value perhaps, is still to be written: it may be part of a longer copy.
+ */
 struct fast_previous {
     bool valid;                      /* it is directly before */
     bool same_target;                /* and has these shared labels */
     const struct template *template; /* NULL: of an earlier block */
     uint32_t line;
+    uint32_t tail_len;      /* of the end; 0: there is none */
+    uint32_t tail_distance; /* where it can be copied from; 0: from nowhere */
+    uint32_t ms_size;       /* as a varint */
     size_t labels_at;
     size_t sample_at;
     size_t total; /* with its head */
     uint64_t bits;
     int64_t ms;
-    size_t ms_size; /* as a varint */
 };
 
 struct fast {
@@ -78,10 +90,7 @@ struct fast {
     uint64_t names_key;
 
     struct fast_previous previous;
-    struct template_part parts[TEMPLATE_SHARED_MAX + 1]; /* its parts, if its template is NULL */
-    size_t tail_len;      /* the end of the series before is still to be written */
-    size_t tail_distance; /* where it can be copied from; 0: from nowhere */
-    bool tail_has_value;  /* the end of the value is part of it */
+    struct template_part parts[TEMPLATE_PARTS_MAX]; /* its parts, if its template is NULL */
 
     /* The block at hand. */
     const struct block_view *block;
@@ -92,8 +101,9 @@ struct fast {
     struct fast_place *place; /* NULL: not remembered */
     struct fast_place old;    /* what the place was before the block */
     uint32_t shift;           /* line i was the old one's line i + shift (modulo 2^32) */
+    bool leads_in;            /* what is before a line's labels is the same in the old place */
     struct fast_lines spare;
-    bool same_label[TEMPLATE_SHARED_MAX];
+    struct fast_label labels[TEMPLATE_SHARED_MAX + 1]; /* the shared ones beside the old place's */
     uint32_t begun_at;
     uint32_t done;
     uint8_t *own; /* bytes of a line that has no line before */

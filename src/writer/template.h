@@ -5,8 +5,12 @@
  * how the line's own bytes follow from those of the line before. From it a request is written
  * without searching for what repeats (writer/fast.h).
  *
- *     series of a line:  own | shared | own | shared ... sample        each pair is a part
- *     own bytes of a part:  literal, copy from the line before, literal, ...   each pair is an op
+ *     series of a line:    own, shared | own, shared | ... sample              each pair is a part
+ *     from the line before: literal, copy | literal, copy | ...                 each pair is an op
+ *
+ * The distance between two series is not known here, since it has the shared labels in it; how far
+ * back a byte is, is `back` and that distance. It is the same for all bytes of a copy, own and
+ * shared ones, so that one copy can be most of a line.
  *
  * A template depends on the layout and on the names of the shared labels only, not on what was
  * encoded before: a repeat must be byte-identical whoever makes it. About 50 bytes a line, for all
@@ -26,26 +30,28 @@
 
 struct template_op {
     uint16_t literal; /* own bytes that are new */
-    uint16_t copy;    /* own bytes of the line before that follow; 0: only in the last op */
-    uint16_t from;    /* where they are among its own bytes */
-    uint16_t shared;  /* shared labels before that place */
+    uint16_t copy;    /* own bytes that are copied */
+    uint16_t back;    /* from how far back, see above */
+    uint8_t shared;   /* shared labels [shared, shared_end) that are copied with them */
+    uint8_t shared_end;
 };
 
 struct template_part {
     uint16_t own_end;    /* own bytes up to the end of the part */
     uint16_t shared_end; /* shared labels up to the end of the part */
-    uint16_t ops;
-    uint16_t literals; /* bytes of the ops' literals */
-    uint16_t is_cheap; /* 1: the ops take no more bytes than one copy of all would */
+    uint16_t back;       /* how far back the shared ones of the part are in the line before */
 };
+
+/* Lines with the shared labels at different places split parts: so many there can be. */
+#define TEMPLATE_PARTS_MAX (2 * TEMPLATE_SHARED_MAX + 1)
 
 struct template_line {
     uint32_t literals; /* where the bytes of its literals start, in its segment */
     uint16_t parts;    /* and its parts */
     uint16_t ops;      /* and its ops */
     uint16_t own_len;
+    uint8_t op_count;
     uint8_t part_count; /* 0: the line is damaged, or cannot be written this way */
-    bool same_shape;    /* shared labels stand where they do in the line before */
 };
 
 /*
