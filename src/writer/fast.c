@@ -222,25 +222,37 @@ static void open_place(struct fast *fast, uint64_t key, uint32_t ring, uint32_t 
     place->first = place->last = 0;
 }
 
+/* A layout with more lines is looked at in pieces, or each request would cost all of it. */
+#define WHOLE_LINES_MAX 16384u
+
 void fast_begin(struct fast *fast, const struct series_reader *series, uint32_t ring,
                 const struct block_view *block, const uint32_t *lines, uint32_t line_count)
 {
+    bool has_layout = (block->head.flags & SHM_BLOCK_HAS_LAYOUT) != 0;
+    uint32_t first = has_layout ? block->head.first_line : 0;
     uint64_t key = key_of_block(fast, ring, &block->head);
+    bool is_part = has_layout && line_count > WHOLE_LINES_MAX;
+    if (is_part) {
+        lines += first;
+        line_count = block->head.count;
+        key = key == 0 ? 0 : hash64(&first, sizeof first, key);
+        first = 0;
+    }
     const struct template_request request = {.key = key,
                                              .group = fast->names_key ^ ring,
                                              .series = series,
                                              .lines = lines,
                                              .count = line_count,
+                                             .is_part = is_part,
                                              .shared = fast->names,
                                              .shared_count = fast->shared.count};
-    bool has_layout = (block->head.flags & SHM_BLOCK_HAS_LAYOUT) != 0;
     keep_parts(fast);
     fast->template = templates_get(&fast->templates, &request, fast->now_ns);
     fast->series = series;
     fast->lines = lines;
     fast->block = block;
-    fast->first_line = has_layout ? block->head.first_line : 0;
-    open_place(fast, key, ring, line_count);
+    fast->first_line = first;
+    open_place(fast, is_part ? 0 : key, ring, line_count);
 }
 
 static void keep_shared(struct fast_shared *to, const struct fast_shared *from)

@@ -258,13 +258,15 @@ const struct template *templates_get(struct templates *templates,
         forget_segments(templates, now_ns - UNUSED_NS);
     }
     struct template *template = request->key == 0 ? NULL : *bucket;
+    if (request->is_part && templates->spare != NULL && templates->spare->key == request->key)
+        template = request->key == 0 ? NULL : templates->spare;
     while (template != NULL && template->key != request->key)
         template = template->next;
     if (template == NULL) {
         free_template(templates, templates->spare);
         templates->spare = NULL;
         template = make(templates, request);
-        if (is_worth_keeping(templates, template)) {
+        if (!request->is_part && is_worth_keeping(templates, template)) {
             template->next = *bucket;
             *bucket = template;
         } else {
