@@ -140,6 +140,7 @@ struct exposition_parser {
     uint64_t ahead_hash;
     int64_t ahead_ms;
     struct protobuf *protobuf; /* of that format */
+    bool family_lost;          /* with ERROR, of that format: nothing since the last HELP counts */
     struct {
         int shape;
         const char *what;

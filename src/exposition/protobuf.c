@@ -301,6 +301,15 @@ static enum exposition_kind emit_histogram(struct exposition_parser *parser,
     return EXPOSITION_HISTOGRAM;
 }
 
+/* Classic buckets that become samples: those up to the first +Inf, or all and the one they lack. */
+static uint32_t classic_buckets(const struct metric *metric)
+{
+    uint32_t at = 0;
+    while (at < metric->bucket_count && metric->buckets[at].bound != HUGE_VAL)
+        at++;
+    return at + 1;
+}
+
 /* Which entries a histogram becomes (spec 3.3 and 3.5). */
 static void plan_histogram(struct protobuf *protobuf)
 {
@@ -309,9 +318,7 @@ static void plan_histogram(struct protobuf *protobuf)
     bool wants_classic = (protobuf->flags & EXPOSITION_CLASSIC_HISTOGRAMS) != 0;
     bool wants_custom = (protobuf->flags & EXPOSITION_CONVERT_HISTOGRAMS) != 0;
     bool is_native = metric->is_native && wants_native;
-    bool has_inf =
-        metric->bucket_count > 0 && metric->buckets[metric->bucket_count - 1].bound == HUGE_VAL;
-    protobuf->samples = 2 + metric->bucket_count + !has_inf;
+    protobuf->samples = 2 + classic_buckets(metric);
     protobuf->native_due = is_native || wants_custom;
     if (protobuf->native_due && !(wants_classic && (metric->bucket_count > 0 || !is_native)))
         protobuf->samples = 0;
@@ -475,8 +482,31 @@ static enum exposition_kind emit_type(struct protobuf *protobuf, struct expositi
     return EXPOSITION_TYPE;
 }
 
+/*
+ * The rest of a family is not there, or is none. Prometheus looks at no family before all of it is
+ * there, so that not even the metrics before count.
+ */
+static enum exposition_kind lose_family(struct exposition_parser *parser,
+                                        enum exposition_kind outcome)
+{
+    parser->family_lost = outcome == EXPOSITION_ERROR;
+    return outcome;
+}
+
+/* Behind the metrics, where encoders write it that write fields in the order of their numbers. */
+static enum exposition_kind use_unit(struct exposition_parser *parser, struct slice unit,
+                                     struct exposition_entry *entry)
+{
+    if (unit.len == 0)
+        return EXPOSITION_COMMENT;
+    entry->family = slice_make(parser->protobuf->name.text, parser->protobuf->name.len);
+    entry->text = unit;
+    return EXPOSITION_UNIT;
+}
+
 /* The next field of a family whose head has been taken. */
-static enum exposition_kind take_metric(struct exposition_parser *parser)
+static enum exposition_kind take_metric(struct exposition_parser *parser,
+                                        struct exposition_entry *entry)
 {
     struct protobuf *protobuf = parser->protobuf;
     if (protobuf->left == 0) {
@@ -488,15 +518,17 @@ static enum exposition_kind take_metric(struct exposition_parser *parser)
     struct wire_field field;
     enum wire_outcome outcome = wire_next(&wire, &field);
     if (outcome == WIRE_END)
-        return want_more(parser);
+        return lose_family(parser, want_more(parser));
     if (outcome != WIRE_FIELD)
-        return cut_field(parser, outcome);
+        return lose_family(parser, cut_field(parser, outcome));
     parser->cursor += (size_t)(wire.at - start);
     protobuf->left -= (uint64_t)(wire.at - start);
+    if (field.number == 5 && field.type == WIRE_BYTES)
+        return use_unit(parser, field.bytes, entry);
     if (field.number != 4)
         return field.number > 5 ? EXPOSITION_COMMENT
                                 : fail_in_family(parser, "a metric stands before the family's "
-                                                         "name, help, type or unit");
+                                                         "name, help or type");
     const char *why = field.type != WIRE_BYTES ? "the body is no valid protobuf message"
                                                : metric_decode(&protobuf->metric, field.bytes);
     if (why != NULL)
@@ -522,7 +554,7 @@ static enum exposition_kind step(struct exposition_parser *parser, struct exposi
     case PHASE_TYPE:
         return emit_type(protobuf, entry);
     case PHASE_METRICS:
-        return take_metric(parser);
+        return take_metric(parser, entry);
     case PHASE_SAMPLES:
         break;
     }

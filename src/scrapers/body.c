@@ -113,8 +113,25 @@ static void fail(struct body *body, const char *text)
     err_set(&body->error, ERR_SYNTAX, "%s", text);
 }
 
+static void mark_family(struct body *body)
+{
+    body->family = (struct body_mark){body->harvest.count, body->scraped, body->accepted,
+                                      body->dropped, body->left_out};
+}
+
+static void forget_family(struct body *body)
+{
+    body->harvest.count = body->family.samples;
+    body->scraped = body->family.scraped;
+    body->accepted = body->family.accepted;
+    body->dropped = body->family.dropped;
+    body->left_out = body->family.left_out;
+}
+
 static void fail_as_parser(struct body *body)
 {
+    if (body->source.format == EXPOSITION_PROTOBUF && body->parser.family_lost)
+        forget_family(body);
     char text[sizeof(body->error.text)];
     struct strbuf sentence = STRBUF_FIXED(text);
     exposition_error(&body->parser, &sentence);
@@ -213,6 +230,8 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
         case EXPOSITION_TYPE:
         case EXPOSITION_HELP:
         case EXPOSITION_UNIT:
+            if (entry.kind == EXPOSITION_HELP)
+                mark_family(body);
             if (body->source.takes_metadata)
                 metadata_draft_note(&body->metadata, &entry, body->source.format);
             at_start = false;

@@ -50,6 +50,15 @@ enum body_state {
     BODY_NO_MEMORY  /* the series table has no room for a new line */
 };
 
+/* How far a body was at the start of a family. */
+struct body_mark {
+    uint32_t samples;
+    uint32_t scraped;
+    uint32_t accepted;
+    uint32_t dropped;
+    uint32_t left_out;
+};
+
 /* The struct is zeroed before its first use; it keeps memory between uses. */
 struct body {
     enum body_state state;
@@ -78,6 +87,7 @@ struct body {
     size_t wanted;             /* so many bytes have to be kept for another look at them */
     bool is_cut;               /* the start of the gap in hand is not there any more */
     bool may_guess;
+    struct body_mark family; /* of the protobuf format: the one in hand */
     char *kept; /* the unfinished line */
     size_t kept_len;
     size_t kept_room;

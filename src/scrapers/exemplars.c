@@ -11,7 +11,7 @@
 enum {
     CHARACTERS_MAX =
         128,         /* of all names and values (Prometheus' exemplar.ExemplarMaxLabelSetLength) */
-    LABELS_MAX = 64, /* shorter than two characters a label is none */
+    LABELS_MAX = 64, /* shorter than two characters a label is none; an empty one is not there */
     REMEMBERED_SCRAPES = 256
 };
 
@@ -50,14 +50,19 @@ static int compare_labels(const void *a, const void *b)
                          ((const struct exposition_label *)b)->name);
 }
 
-/* How many there are, sorted; or -1, counted. */
+/* How many there are that are not empty, sorted; or -1, counted. */
 static int labels_of(struct exemplars *exemplars, const struct exposition_exemplar *exemplar,
                      struct exposition_label labels[static LABELS_MAX])
 {
     size_t length = 0;
-    int count = exposition_exemplar_labels(exemplar, labels, LABELS_MAX);
-    for (int i = 0; i < count; i++)
+    int given = exposition_exemplar_labels(exemplar, labels, LABELS_MAX);
+    int count = given < 0 ? given : 0;
+    for (int i = 0; i < given; i++) {
+        if (labels[i].value.len == 0)
+            continue;
         length += characters(labels[i].name) + characters(labels[i].value);
+        labels[count++] = labels[i];
+    }
     if (count < 0 || length > CHARACTERS_MAX) {
         exemplars->too_long++;
         return -1;

@@ -419,6 +419,14 @@ static void join_lines(struct outcome *outcome)
         tracked->lines[tracked->count + i] = histograms->lines[i];
 }
 
+/* Whether samples of the line came but none of them was taken, as its time is too old or too new.
+ */
+static bool is_refused(const struct outcome *outcome, uint32_t line)
+{
+    const uint32_t *seen = outcome->plan == NULL ? refmap_find(&outcome->seen, line) : NULL;
+    return seen != NULL && (*seen & SEEN_TAKEN) == 0;
+}
+
 /* Those that do not repeat what the series had last. */
 static void choose_exemplars(struct outcome *outcome, const struct outcome_input *input,
                              const struct harvest *harvest, const struct plan *plan)
@@ -434,7 +442,7 @@ static void choose_exemplars(struct outcome *outcome, const struct outcome_input
         exemplar->line = sample.line;
         if (!exemplar->has_ms)
             exemplar->ms = sample.time_ms;
-        if (is_reserved(input, sample.line))
+        if (is_reserved(input, sample.line) || is_refused(outcome, sample.line))
             continue;
         if (exemplar_repeats(input->exemplars, &outcome->exemplar_index, exemplars, exemplar, seq))
             outcome->repeated_exemplars++;

@@ -46,6 +46,15 @@ CASES = {
         metric_relabel_configs=[{"target_label": "__name__", "replacement": "new_total"}]),
     "exemplars: of a scrape that fails": case(
         om("# TYPE c counter\nc_total 0\n# EOF\n"), om('# TYPE c counter\nc_total 1 # {id="1"} 1 ' + own(0) + "\n"), om("# EOF\n")),
+    "exemplars: that go back in time": case(*counted('{id="1"} 1 ' + own(5000), '{id="2"} 2 ' + own(0)), om("# EOF\n")),
+    "exemplars: another value at the same time": case(*counted('{id="1"} 1 ' + own(0), '{id="1"} 2 ' + own(0)), om("# EOF\n")),
+    "exemplars: whose order of labels changes": case(*counted('{a="1",b="2"} 1 ' + own(0), '{b="2",a="1"} 1 ' + own(0)), om("# EOF\n")),
+    "exemplars: a label twice": case(*counted('{a="1",a="2"} 1 ' + own(0)), om("# EOF\n")),
+    "exemplars: an empty label": case(*counted('{a="",b="1"} 1 ' + own(0)), om("# EOF\n")),
+    "exemplars: escapes are kept": case(*counted('{a="x\\\\y\\n"} 1 ' + own(0)), om("# EOF\n")),
+    "exemplars: of a sample that is too old": case(
+        om("# TYPE c counter\nc_total 1\n# EOF\n"),
+        om(f'# TYPE c counter\nc_total 2 {NOW / 1000 - 900:.3f} # {{a="1"}} 1\n# EOF\n'), om("# EOF\n")),
     "exemplars: in protobuf": case(reply(
         family("c_total", COUNTER, metric({}, counter(1, exemplar(2, {"id": "1"}, 1.5, (NOW + 7) / 1000)))),
         family("h", HISTOGRAM, metric({}, histogram(2, 3, bucket(

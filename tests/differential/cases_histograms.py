@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Native histograms (reference 3.3 to 3.6, 4.5). Prometheus runs with the flag native-histograms."""
 from common import NOW, bad, differs, good, same
-from proto import (COUNTER, GAUGE_HISTOGRAM, HISTOGRAM, bucket, counter, family, histogram, metric, native, reply)
+from proto import (COUNTER, GAUGE_HISTOGRAM, HISTOGRAM, bucket, counter, double, family, histogram, metric, native, number,
+                   reply, signed, span)
 
 INF = float("inf")
 ON = {"scrape_native_histograms": True}
@@ -73,5 +74,42 @@ CASES = {
         "older: 2.42 has one switch for all jobs",
         [good({"h_count": 7, "h_sum": 10.5, 'h_bucket{le="0.5"}': 3, 'h_bucket{le="+Inf"}': 7}, 4)],
         reply(hist(7, 10.5, *CLASSIC, native()))),
+    "histograms: nothing native in it": same(
+        reply(hist(7, 10.5, *CLASSIC, signed(5, 3), double(6, 0), number(7, 0))), mine=ON),
+    "histograms: a span of no length": differs(
+        "older: 2.42 takes it for a classic one", [good({"h": "schema=3"}, 1)],
+        reply(hist(0, 0, signed(5, 3), span(12, 0, 0))), mine=ON),
+    "histograms: schema of 9": differs(
+        "older: 2.42 takes it", [good({"c_total": 1}, 1), bad(counts=(2, 1, 0)), good({"c_total": 1})],
+        reply(C), reply(C, hist(7, 1, native(schema=9))), reply(C), mine=ON),
+    "histograms: schema of -5": differs(
+        "older: 2.42 takes it", [good({"c_total": 1}, 1), bad(counts=(2, 1, 0)), good({"c_total": 1})],
+        reply(C), reply(C, hist(7, 1, native(schema=-5))), reply(C), mine=ON),
+    "histograms: a zero bucket of floats alone": same(
+        reply(hist(7, 10.5, *CLASSIC, signed(5, 3), double(8, 2.5))), mine=ON),
+    "histograms: classic ones beside": differs(
+        "older: the setting came later", [good({
+            "h": "count=7 positive_deltas=[1, 1, 0] positive_spans=[(0, 3)] schema=3 sum=4622100592565682176 zero_count=2 "
+                 "zero_threshold=4562254508917369340",
+            "h_count": 7, "h_sum": 10.5, 'h_bucket{le="0.5"}': 3, 'h_bucket{le="+Inf"}': 7}, 5)],
+        reply(hist(7, 10.5, *CLASSIC, native())), mine={**ON, "always_scrape_classic_histograms": True}),
+    "histograms: limit of buckets": differs(
+        "older: the setting came later", [good({
+            "h": "count=7 positive_deltas=[1, 3] positive_spans=[(0, 2)] schema=2 sum=4607182418800017408 zero_count=2 "
+                 "zero_threshold=4562254508917369340"}, 1)],
+        reply(hist(7, 1, native())), mine={**ON, "native_histogram_bucket_limit": 2}),
+    "histograms: limit of buckets that cannot be": differs(
+        "older: the setting came later", [good({"c_total": 1}, 1), bad(counts=(2, 2, 0)), good({"c_total": 1})],
+        reply(C), reply(C, hist(7, 1, native(schema=-4, positive=((0, 1), (9, 2)), deltas=(1, 1, 0)))), reply(C),
+        mine={**ON, "native_histogram_bucket_limit": 1}),
+    "histograms: least growth of buckets": differs(
+        "older: the setting came later", [good({
+            "h": "count=7 positive_deltas=[1, 3] positive_spans=[(0, 2)] schema=1 sum=4607182418800017408 zero_count=2 "
+                 "zero_threshold=4562254508917369340"}, 1)],
+        reply(hist(7, 1, native())), mine={**ON, "native_histogram_min_bucket_factor": 1.4}),
+    "histograms: converted from text": differs(
+        "older: the setting came later; 1.0 has no place for what it gives", [good({}, 1, 1)],
+        b'# TYPE h histogram\nh_bucket{le="1"} 3\nh_bucket{le="0.5"} 1\nh_bucket{le="+Inf"} 5\nh_sum 7\nh_count 5\n',
+        mine={"convert_classic_histograms_to_nhcb": True}),
     "histograms: classic ones": same(reply(hist(7, 10.5, *CLASSIC)), mine=ON),
 }

@@ -44,6 +44,10 @@ CASES = {
         ABC, lines([f"s{i:04}" for i in range(1000)]), sample_limit=3),
     "sample_limit counts a line twice once": differs(
         "older: 2.42 counts both", [good(ALL, 3, 4)], b"a 1\na 2\nb 1\nc 1\n", sample_limit=3),
+    "sample_limit counts what is far ahead": same(
+        A, f"a 1\nb 1 {NOW + 900000}\n".encode(), sample_limit=1, scrapes=2),
+    "sample_limit counts what is too old": same(
+        ABC[:8], f"a 2 {NOW - 900000}\nb 2\n".encode(), b"a 3\nb 3\n", sample_limit=2),
     "sample_limit and timestamps": differs(
         TRACKED, [good({"c": 1}, 3, 3), bad(counts=(4, 4, 0)), good({"c": "stale"}, 0, 0)],
         f"a 1 {NOW}\nb 1 {NOW}\nc 1\n", f"a 1 {NOW + 1}\nb 1 {NOW + 1}\nc 1\nd 1\n", b"", sample_limit=3,

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Prometheus' protobuf format (reference 3)."""
 from common import A, NOW, differs, good, same
-from proto import (COUNTER, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, bucket, counter, family, gauge,
-                   histogram, metric, reply, summary, untyped)
+from proto import (COUNTER, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, bucket, counter, double,
+                   encode_bytes, family, gauge, histogram, metric, number, reply, summary, untyped)
 
 INF = float("inf")
 STALE = 0x7FF0000000000002
 C = family("c_total", COUNTER, metric({}, counter(1)))
 H = family("h", HISTOGRAM, metric({}, histogram(5, 7.5, bucket(1, 0.1), bucket(3, 1))))
 HINF = family("h", HISTOGRAM, metric({"x": "y"}, histogram(5, 7.5, bucket(1, 0.1), bucket(5, INF))))
+
+TWO = family("t", GAUGE, metric({"a": "1"}, gauge(1)), metric({"a": "2"}, gauge(2)))
 
 
 def after_good(*families):
@@ -53,5 +55,27 @@ CASES = {
         reply(C, HINF), reply(C), metric_relabel_configs=[{"action": "drop", "source_labels": ["__name__", "le"],
                                                           "regex": "h_bucket;0.1"}]),
     "protobuf: sample_limit": same(reply(C), reply(C, HINF), sample_limit=4),
+    "protobuf: untyped without a value": differs(
+        "older: 2.42 sends 0", [good({'u{a="1"}': 5, 'u{a="2"}': 5, 'u{a="3"}': 7}, 3)], reply(
+            family("u", UNTYPED, metric({"a": "1"}, untyped(5)), metric({"a": "2"}, b""), metric({"a": "3"}, untyped(7))))),
+    "protobuf: cut behind a metric": same(reply(C), reply(C, TWO), reply(C, TWO[:-3]), reply(C, TWO)),
+    "protobuf: counts that are floats": differs(
+        "older: 2.42 knows integers only", [good({"h_count": 2.5, "h_sum": 7.5, 'h_bucket{le="1.0"}': 1.5, 'h_bucket{le="+Inf"}': 2.5}, 4)],
+        reply(family("h", HISTOGRAM, metric({}, histogram(
+            2, 7.5, double(4, 2.5), encode_bytes(3, number(1, 1) + double(2, 1) + double(4, 1.5))))))),
+    "protobuf: buckets in any order": same(reply(
+        family("h", HISTOGRAM, metric({}, histogram(5, 7.5, bucket(5, INF), bucket(1, 0.5)))))),
+    "protobuf: a histogram without buckets": same(reply(family("h", HISTOGRAM, metric({}, histogram(5, 7.5))))),
+    "protobuf: a name that is no UTF-8": after_good(C, family(b"g\xff", GAUGE, metric({}, gauge(1)))),
+    "protobuf: no name": after_good(C, family("", GAUGE, metric({}, gauge(1)))),
+    "protobuf: a length beyond the body": after_good(C, b"\xff\xff\xff\xff\x0f" + C[1:]),
+    "protobuf: a length of six bytes": after_good(C, b"\x80\x80\x80\x80\x80\x00"),
+    "protobuf: a value of NaN": same(reply(family("g", GAUGE, metric({}, gauge(0x7FF8000000000123))))),
+    "protobuf: values of both families": same(reply(
+        family("g", GAUGE, metric({}, gauge(1)), help="h", unit="s"), family("s", SUMMARY, metric({}, summary(
+            3, 4.5, [(0, 1), (1e-9, 2), (1, 3), (0.5, float("nan"))]))))),
+    "protobuf: a series twice": differs(
+        "older: 2.42 sends both samples", [good({"g": 1}, 1, 2)],
+        reply(family("g", GAUGE, metric({"a": ""}, gauge(1)), metric({}, gauge(2))))),
     "protobuf: then text": same(reply(C), A, reply(C), b"c_total 4\n"),
 }

@@ -274,6 +274,20 @@ static void units_stand_between_help_and_type(void **state)
            "size_bytes -1\n");
 }
 
+static void a_unit_may_stand_behind_the_metrics(void **state)
+{
+    (void)state;
+    struct strbuf gauge = STRBUF_GROWING;
+    put_double(&gauge, 1, -1);
+    struct strbuf metric = metric_of(2, &gauge);
+    struct strbuf whole = family("size", GAUGE);
+    put_message(&whole, 4, &metric);
+    put_text(&whole, 5, "bytes");
+    struct strbuf body = STRBUF_GROWING;
+    put_delimited(&body, &whole);
+    expect(&body, 0, "HELP size some help\nTYPE size gauge\nsize -1\nUNIT size bytes\n");
+}
+
 static void a_timestamp_of_zero_is_none(void **state)
 {
     (void)state;
@@ -585,6 +599,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_counter_is_one_sample_with_its_exemplar_and_start),
         cmocka_unit_test(units_stand_between_help_and_type),
+        cmocka_unit_test(a_unit_may_stand_behind_the_metrics),
         cmocka_unit_test(a_timestamp_of_zero_is_none),
         cmocka_unit_test(the_bits_of_a_nan_stay_as_they_are),
         cmocka_unit_test(names_beyond_the_old_alphabet_are_quoted),
