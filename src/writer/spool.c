@@ -70,6 +70,23 @@ bool spool_has(const struct spool *spool, struct spool_place place)
     return find_segment(spool, place.segment) != NULL;
 }
 
+static bool is_before(struct spool_place a, struct spool_place b)
+{
+    return a.segment < b.segment || (a.segment == b.segment && a.offset < b.offset);
+}
+
+static bool is_over(const struct spool *spool, struct spool_place place,
+                    const struct spool_record *record, const struct spool_mark *mark)
+{
+    if (mark->state == SPOOL_OVER)
+        return true;
+    for (uint32_t lane = 0; lane < SPOOL_LANES; lane++) {
+        if ((record->lanes >> lane & 1) != 0)
+            return is_before(place, spool->done[lane]); /* in all its lanes alike */
+    }
+    return false;
+}
+
 static void enter(struct spool *spool, struct spool_segment *segment,
                   const struct spool_record *record)
 {
@@ -186,7 +203,7 @@ static bool count_segment(struct spool *spool, struct spool_segment *segment,
         spool->tail = (struct spool_place){segment->number, offset};
         if (record.written_ms > segment->newest_ms)
             segment->newest_ms = record.written_ms;
-        if (mark.state != SPOOL_OVER)
+        if (!is_over(spool, spool->tail, &record, &mark))
             enter(spool, segment, &record);
         offset += spool_file_length(&record);
     }
@@ -233,7 +250,7 @@ static bool find_in(struct spool *spool, struct spool_segment *segment, struct s
     bool damaged = false;
     bool found;
     while ((found = spool_file_find(&file, &place->offset, ret_record, ret_mark, &damaged)) &&
-           ret_mark->state == SPOOL_OVER)
+           is_over(spool, *place, ret_record, ret_mark))
         place->offset += spool_file_length(ret_record);
     if (damaged)
         recount(spool, segment, &file);
@@ -306,8 +323,7 @@ bool spool_ends_with(struct spool *spool, uint64_t key)
 
 bool spool_is_inherited(const struct spool *spool, struct spool_place place)
 {
-    return place.segment < spool->inherited.segment ||
-           (place.segment == spool->inherited.segment && place.offset < spool->inherited.offset);
+    return is_before(place, spool->inherited);
 }
 
 /* ---- Marks ---- */
@@ -322,6 +338,10 @@ void spool_write_mark(struct spool *spool, struct spool_place place, const struc
 void spool_forget(struct spool *spool, struct spool_place place, const struct spool_record *record)
 {
     struct spool_segment *segment = find_segment(spool, place.segment);
+    for (uint32_t lane = 0; lane < SPOOL_LANES; lane++) {
+        if ((record->lanes >> lane & 1) != 0)
+            spool->done[lane] = spool_after(place, record);
+    }
     /* Damage of the segment may have taken it out of the sums already. */
     if (segment == NULL || segment->records == 0 || segment->items < spool_items_of(record))
         return;

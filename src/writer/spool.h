@@ -77,6 +77,8 @@ struct spool {
     struct spool_place inherited; /* the end of what was there at the start */
     struct spool_place tail; /* the last record that was found or appended */
     struct spool_hold held[SPOOL_HOLDERS];
+    /* What is before is over in this lane, whatever its mark says: a disk may take none. */
+    struct spool_place done[SPOOL_LANES];
 };
 
 struct spool_limits {
@@ -121,7 +123,10 @@ int spool_read_body(struct spool *spool, struct spool_place place,
 /* Writes a record's mark. Harmless if the record is gone. */
 void spool_write_mark(struct spool *spool, struct spool_place place, const struct spool_mark *mark);
 
-/* A record whose mark says SPOOL_OVER is not needed any more; so may its segment be. */
+/*
+ * The record is over and not needed any more; so may its segment be. Those of a lane are over in
+ * their order.
+ */
 void spool_forget(struct spool *spool, struct spool_place place, const struct spool_record *record);
 
 /* Whether a predecessor stored this record, which may have delivered it. */

@@ -151,6 +151,36 @@ static uint32_t files(void)
     return count;
 }
 
+/* A disk may take no marks: read-only, say, or full where writing over is writing anew. */
+static void a_record_is_over_without_its_mark(void **state)
+{
+    (void)state;
+    struct spool_place places[3] = {{0}};
+    struct spool_record record;
+    struct spool_mark mark;
+    assert_int_equal(append(1, 3, 1000), 0); /* lanes 0 and 1 */
+    assert_int_equal(append(2, 2, 1000), 0);
+    assert_int_equal(append(3, 4, 1000), 0);
+    for (int i = 0; i < 3; i++) {
+        places[i] = i == 0 ? (struct spool_place){0} : spool_after(places[i - 1], &record);
+        assert_true(spool_find(&spool, &places[i], &record, &mark));
+    }
+    assert_true(spool_read_mark(&spool, places[0], &record, &mark));
+    spool_forget(&spool, places[0], &record);
+    assert_int_equal(spool.pending_lanes, 6);
+    struct spool_place place = {0};
+    assert_next(&place, 2);
+    assert_true(spool_read_mark(&spool, places[2], &record, &mark));
+    spool_forget(&spool, places[2], &record);
+    place = (struct spool_place){0};
+    assert_next(&place, 2);
+    assert_end(place);
+    assert_true(spool_read_mark(&spool, places[1], &record, &mark));
+    spool_forget(&spool, places[1], &record);
+    assert_int_equal(spool.items + lost(), 0);
+    assert_int_equal(files(), 0);
+}
+
 static void flip(uint32_t file, off_t offset)
 {
     char path[512];
@@ -480,6 +510,7 @@ static void random_damage_never_brings_a_wrong_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SPOOL_TEST(a_record_is_over_without_its_mark),
         SPOOL_TEST(records_come_back_in_order_also_after_a_restart),
         SPOOL_TEST(what_is_over_does_not_come_again),
         SPOOL_TEST(what_a_predecessor_stored_is_known),

@@ -239,6 +239,37 @@ static void a_directory_that_vanishes_costs_what_was_in_it(void **state)
     }
 }
 
+/*
+ * Records of all lanes, made by one shard, are delivered by two that have to wait for each other
+ * while the disk takes no marks.
+ */
+static void a_disk_that_takes_no_marks_holds_up_nobody(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    open_remotes(1, BIG);
+    moods[0].fails = true;
+    rig_start(&rig);
+    (void)scrape_on(T0, 20);
+    rig_drain(&rig);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit none = {0, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    rig.remotes[0].queue_config.min_shards = rig.remotes[0].queue_config.max_shards = 2;
+    moods[0].fails = false;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    rig_crash(&rig);
+    int64_t limit_ns = clock_mono_ns() + 5 * NS_PER_S;
+    while (rig_count(&rig, 0, REMOTE_SPOOL_ITEMS) > 0 && clock_mono_ns() < limit_ns)
+        rig_turn(&rig, 10);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    rig_assert_complete(&rig, 0);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED) +
+                         rig_count(&rig, 0, REMOTE_ALREADY_DELIVERED),
+                     rig.scrapers.samples);
+    rig_close(&rig);
+}
+
 static void a_disk_that_takes_nothing_leaves_it_in_the_ring(void **state)
 {
     (void)state;
@@ -490,6 +521,7 @@ int main(void)
         cmocka_unit_test(what_is_held_when_its_file_vanishes_still_comes_first),
         cmocka_unit_test(a_directory_that_vanishes_costs_what_was_in_it),
         cmocka_unit_test(a_disk_that_takes_nothing_leaves_it_in_the_ring),
+        cmocka_unit_test(a_disk_that_takes_no_marks_holds_up_nobody),
         cmocka_unit_test(what_was_stored_as_2_0_is_sent_as_1_0_where_need_be),
         cmocka_unit_test(what_has_become_too_old_is_left_out_of_a_record),
         cmocka_unit_test(what_is_under_way_at_the_end_is_stored),
