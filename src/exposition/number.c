@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "exposition/number.h"
 
+#include <endian.h>
 #include <float.h>
 #include <inttypes.h>
 #include <locale.h>
@@ -281,6 +282,39 @@ static int64_t quick_digits(const char **at, const char *end, uint64_t *mantissa
     return digits;
 }
 
+/* Eight characters that are digits, the first one in the lowest byte, less '0' each. */
+static uint64_t eight_digits(uint64_t digits)
+{
+    const uint64_t every_fourth = UINT64_C(0x000000ff000000ff);
+    digits = digits * 10 + (digits >> 8);
+    return ((digits & every_fourth) * UINT64_C(0x000f424000000064) +
+            ((digits >> 16) & every_fourth) * UINT64_C(0x0000271000000001)) >>
+           32;
+}
+
+/* quick_digits() for what is often long: eight in one go. */
+static int64_t quick_fraction(const char **at, const char *end, uint64_t *mantissa)
+{
+    static const uint32_t powers[] = {1,      10,      100,      1000,     10000,
+                                      100000, 1000000, 10000000, 100000000};
+    const uint64_t sevens = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    const char *start = *at;
+    uint64_t text;
+    int count = sizeof(text);
+    for (; count == sizeof(text) && end - *at >= (ptrdiff_t)sizeof(text); *at += count) {
+        memcpy(&text, *at, sizeof(text));
+        text = le64toh(text) ^ UINT64_C(0x3030303030303030);
+        /* The highest bit of each byte: it is more than 9. */
+        uint64_t others = (((text & sevens) + UINT64_C(0x7676767676767676)) | text) & ~sevens;
+        count = others == 0 ? (int)sizeof(text) : __builtin_ctzll(others) / 8;
+        if (count > 0)
+            text = eight_digits(text << (64 - 8 * count));
+        *mantissa = *mantissa * powers[count] + (count > 0 ? text : 0);
+    }
+    int64_t digits = *at - start;
+    return count < (int)sizeof(text) ? digits : digits + quick_digits(at, end, mantissa);
+}
+
 /* At an e: the exponent, if it has one to three digits. */
 static bool quick_exponent(const char **at, const char *end, int64_t *exponent)
 {
@@ -305,7 +339,7 @@ bool number_quick(const char **at, const char *end, double *ret_value)
     int64_t digits = quick_digits(&p, end, &mantissa);
     if (p < end && *p == '.') {
         p++;
-        exponent = -quick_digits(&p, end, &mantissa);
+        exponent = -quick_fraction(&p, end, &mantissa);
         digits -= exponent;
     }
     if (digits == 0 || digits > MANTISSA_DIGITS)

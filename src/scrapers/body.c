@@ -161,6 +161,9 @@ static enum plan_step follow(struct body *body)
         exposition_type_in_force(&body->parser) != plan_type_before(body->plan, body->cursor))
         return PLAN_OTHER;
     while (body_has_expected(body) && !body_is_full(body)) {
+        body_take_run(body, &rest);
+        if (!body_has_expected(body) || body_is_full(body))
+            break;
         step =
             plan_step(body->plan, body->cursor, &body->tools->key, &rest, &sample, &body->wanted);
         if (step != PLAN_EXPECTED)

@@ -23,6 +23,35 @@ bool body_is_full(const struct body *body)
            (limit != 0 && body->harvest.count - body->dropped >= limit);
 }
 
+/* So many entries of the plan there is room for, whatever the rules drop of them. */
+static uint32_t run_max(const struct body *body)
+{
+    const struct harvest *harvest = &body->harvest;
+    uint32_t limit = body->source.sample_limit;
+    uint32_t left = body->plan->count - body->cursor;
+    uint32_t room = harvest->limit - harvest->count;
+    uint32_t wanted = limit == 0 ? UINT32_MAX : limit - (harvest->count - body->dropped);
+    uint32_t most = left < room ? left : room;
+    return most < wanted ? most : wanted;
+}
+
+void body_take_run(struct body *body, struct slice *bytes)
+{
+    uint32_t most = run_max(body);
+    uint32_t count = plan_follow(body->plan, body->cursor, most, &body->tools->key, bytes,
+                                 harvest_room(&body->harvest, most));
+    if (count == 0)
+        return;
+    harvest_add_run(&body->harvest, body->plan, body->cursor, count);
+    if (body->plan->dropped > 0)
+        body->dropped += plan_count_dropped(body->plan->columns.lines + body->cursor, count);
+    body->cursor += count;
+    body->scraped += count;
+    body->accepted += count;
+    body->predicted += count;
+    body->misses = 0;
+}
+
 /* The entry under the cursor has come. */
 void body_take_expected(struct body *body, struct plan_sample *sample)
 {

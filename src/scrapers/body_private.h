@@ -14,6 +14,9 @@ bool body_has_expected(const struct body *body);
 /* Whether the harvest takes no more samples. */
 bool body_is_full(const struct body *body);
 
+/* As many of the entries from the cursor on as come now and are of the usual kind are taken. */
+void body_take_run(struct body *body, struct slice *bytes);
+
 /* The entry under the cursor has come. */
 void body_take_expected(struct body *body, struct plan_sample *sample);
 

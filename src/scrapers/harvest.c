@@ -137,6 +137,16 @@ void harvest_fini(struct harvest *harvest)
     exemplars_fini(&harvest->exemplars);
 }
 
+static void copy_entries(struct plan_columns *to, uint32_t to_at, const struct plan_columns *from,
+                         uint32_t from_at, uint32_t count)
+{
+    memcpy(to->hashes + to_at, from->hashes + from_at, count * sizeof(*to->hashes));
+    memcpy(to->lines + to_at, from->lines + from_at, count * sizeof(*to->lines));
+    memcpy(to->lengths + to_at, from->lengths + from_at, count * sizeof(*to->lengths));
+    memcpy(to->types + to_at, from->types + from_at, count);
+    memcpy(to->prints + to_at, from->prints + from_at, count);
+}
+
 void harvest_draft(struct harvest *harvest, const struct plan *plan)
 {
     uint32_t n = harvest->count;
@@ -144,13 +154,8 @@ void harvest_draft(struct harvest *harvest, const struct plan *plan)
         return;
     harvest->is_drafted = true;
     make_draft_room(harvest, n + 1);
-    if (n == 0)
-        return;
-    memcpy(harvest->draft.hashes, plan->columns.hashes, n * sizeof(*harvest->draft.hashes));
-    memcpy(harvest->draft.lines, plan->columns.lines, n * sizeof(*harvest->draft.lines));
-    memcpy(harvest->draft.lengths, plan->columns.lengths, n * sizeof(*harvest->draft.lengths));
-    memcpy(harvest->draft.types, plan->columns.types, n);
-    memcpy(harvest->draft.prints, plan->columns.prints, n);
+    if (n > 0)
+        copy_entries(&harvest->draft, 0, &plan->columns, 0, n);
 }
 
 static void start_times(struct harvest *harvest)
@@ -188,6 +193,34 @@ void harvest_add(struct harvest *harvest, const struct plan_sample *sample)
         harvest->starts[at] = sample->start_ms;
     }
     harvest->count++;
+}
+
+uint64_t *harvest_room(struct harvest *harvest, uint32_t most)
+{
+    check(most <= harvest->limit - harvest->count);
+    make_room(harvest, harvest->count + most);
+    return harvest->bits + harvest->count;
+}
+
+void harvest_add_run(struct harvest *harvest, const struct plan *plan, uint32_t at, uint32_t count)
+{
+    uint32_t start = harvest->count;
+    uint32_t end = start + count;
+    check(end <= harvest->room);
+    if (harvest->is_drafted) {
+        make_draft_room(harvest, end);
+        copy_entries(&harvest->draft, start, &plan->columns, at, count);
+    }
+    if (harvest->has_times) {
+        make_times_room(harvest, end);
+        for (uint32_t i = start; i < end; i++)
+            harvest->times[i] = HARVEST_NO_TIME;
+    }
+    if (harvest->has_starts) {
+        make_starts_room(harvest, end);
+        memset(harvest->starts + start, 0, count * sizeof(*harvest->starts));
+    }
+    harvest->count = end;
 }
 
 struct plan_entry plan_entry_at(const struct plan *plan, uint32_t at)

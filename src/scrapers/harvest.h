@@ -55,6 +55,11 @@ void harvest_draft(struct harvest *harvest, const struct plan *plan);
 /* Adds a sample that is the next one of the plan that is being followed. */
 void harvest_add(struct harvest *harvest, const struct plan_sample *sample);
 
+/* Where the values of so many samples go, which may then be added as the next ones of the plan,
+ * from its entry `at` on: the first `count` of them. */
+uint64_t *harvest_room(struct harvest *harvest, uint32_t most);
+void harvest_add_run(struct harvest *harvest, const struct plan *plan, uint32_t at, uint32_t count);
+
 /* An entry of the columns, for the sample that is added next. */
 struct plan_entry {
     uint64_t hash;

@@ -298,6 +298,28 @@ static uint64_t bits_of(double value)
     return bits;
 }
 
+uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most,
+                     const struct hash_key *key, struct slice *bytes, uint64_t *bits)
+{
+    const struct plan_columns *columns = &plan->columns;
+    const char *start = bytes->ptr;
+    const char *end = bytes->ptr + bytes->len;
+    uint32_t taken = 0;
+    for (; taken < most; taken++) {
+        size_t length = columns->lengths[at + taken];
+        const char *value_at = start + length;
+        double value;
+        if (length == 0 || (size_t)(end - start) <= length ||
+            hash64_keyed(start, length, key) != columns->hashes[at + taken] ||
+            !number_quick(&value_at, end, &value) || *value_at != '\n')
+            break;
+        bits[taken] = bits_of(value);
+        start = value_at + 1;
+    }
+    *bytes = slice_make(start, (size_t)(end - start));
+    return taken;
+}
+
 /* Behind a value and blanks in the text format: digits, blanks and the newline, or nothing known.
  */
 static enum plan_step take_timestamp(const char **at, const char *end,

@@ -96,6 +96,14 @@ uint32_t plan_count_dropped(const uint32_t *lines, uint32_t count);
  * line can be another line. */
 enum exposition_type plan_type_before(const struct plan *plan, uint32_t at);
 
+/*
+ * Takes entries from `at` on, at most `most` of them, as long as each is the expected one with a
+ * value of the usual kind and nothing behind it. Returns how many; *bytes moves behind them, their
+ * values are in bits[0...]. What ends it plan_step can tell.
+ */
+uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most,
+                     const struct hash_key *key, struct slice *bytes, uint64_t *bits);
+
 enum plan_step {
     PLAN_EXPECTED, /* the sample is taken */
     PLAN_OTHER,    /* the parser has to look */
