@@ -24,6 +24,7 @@
 #include "discovery/sync.h"
 #include "discovery/watch.h"
 #include "loop/loop.h"
+#include "shm/costs.h"
 
 #define FIRST_TABLE_WAIT_NS (1 * NS_PER_S)    /* for new names, before the first table is written */
 #define GATHER_NS           (100 * NS_PER_MS) /* changes within this time make one new table */
@@ -31,6 +32,13 @@
 /* Sources that change all the time get a table as often as it takes this share of the time. */
 #define TABLE_SHARE   20
 #define GATHER_MAX_NS (5 * NS_PER_S)
+
+/*
+ * So often targets may move to other scrapers; the first time when all children have the
+ * configuration in force.
+ */
+#define BALANCE_NS       (5 * NS_PER_S)
+#define BALANCE_FIRST_NS (10 * NS_PER_S)
 
 #define READERS_WAIT_NS (1 * NS_PER_S) /* for scrapers to let go of the former table */
 #define RETRY_NS        (1 * NS_PER_S)
@@ -67,6 +75,7 @@ struct discovery {
     int64_t files_read_at;
     int64_t written_at;
     int64_t table_took_ns;
+    int64_t balance_at;
     uint64_t name_failures; /* counted so far */
     bool wrote_first;
     bool write_failed; /* and the log has it */
@@ -257,6 +266,43 @@ static void send_all_supplies(struct discovery *discovery)
     send_supplies(discovery, PROVISION_WRITER, ROLE_WRITER);
 }
 
+/* The newest table of which all scrapers have what is theirs. */
+static uint64_t settled_generation(const struct discovery *discovery, uint64_t *ret_available)
+{
+    uint64_t settled = UINT64_MAX;
+    *ret_available = 0;
+    for (uint32_t i = 0; i < discovery->child.scrapers; i++) {
+        const struct shm_slot *slot = control_slot(&discovery->child.control, SHM_SLOT_SCRAPER(i));
+        uint64_t has = atomic_load_explicit(&slot->settled_generation, memory_order_acquire);
+        if (atomic_load_explicit(&slot->state, memory_order_acquire) == SHM_STATE_READY)
+            *ret_available |= UINT64_C(1) << i;
+        settled = has < settled ? has : settled;
+    }
+    return settled;
+}
+
+static void note_cost(void *context, uint64_t target_id, uint64_t cost_ns)
+{
+    owners_note_cost(context, target_id, cost_ns);
+}
+
+/* Lets targets move, when those that have moved before have arrived. */
+static void share_out(struct discovery *discovery, int64_t now)
+{
+    struct owners *owners = &discovery->sync.owners;
+    uint64_t available;
+    uint64_t settled = settled_generation(discovery, &available);
+    bool wants_table = owners_settled(owners, settled);
+    if (discovery->child.scrapers > 1 && now >= discovery->balance_at) {
+        discovery->balance_at = now + BALANCE_NS;
+        for (uint32_t i = 0; i < discovery->child.scrapers; i++)
+            costs_read(HERITAGE_RING(i), note_cost, owners);
+        wants_table |= owners_balance(owners, available);
+    }
+    if (wants_table && discovery->wrote_first)
+        want_table(discovery, GATHER_NS);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, tick);
@@ -270,6 +316,7 @@ static void on_tick(struct loop_timer *timer)
     sync_poll(&discovery->sync, now, false);
     remotes_sweep(&discovery->remotes, now);
     remotes_update(&discovery->remotes);
+    share_out(discovery, now);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
         want_table(discovery, GATHER_NS);
     if (discovery->trim_wanted && may_use_old_half(discovery)) {
@@ -382,6 +429,7 @@ static int start(struct discovery *discovery, struct errctx *reterr)
         return err;
     discovery->provision = provision_new(discovery->config, &discovery->host);
     send_all_supplies(discovery);
+    discovery->balance_at = loop_now(discovery->loop) + BALANCE_FIRST_NS;
     sync_recall(&discovery->sync);
     listen_to_all(discovery);
     /* Watched first and read then: no change is missed. */

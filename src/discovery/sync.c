@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "discovery/locality.h"
 #include "discovery/sharding.h"
@@ -44,9 +44,9 @@ int sync_init(struct sync *sync, const struct config *config, struct source_host
                           .host = host,
                           .table = table,
                           .former = former,
-                          .scrapers = scrapers,
                           .job_count = config->scrape_configs.len,
                           .seed = target_seed(host_name, &config->global.external_labels)};
+    owners_init(&sync->owners, scrapers);
     host->is_needed = is_needed;
     host->is_needed_context = sync;
     sources_init(&sync->sources, host);
@@ -65,6 +65,7 @@ void sync_fini(struct sync *sync)
         relabel_free(sync->jobs[i].relabel);
     }
     free(sync->jobs);
+    owners_fini(&sync->owners);
     sources_fini(&sync->sources);
 }
 
@@ -82,18 +83,16 @@ void sync_recall(struct sync *sync)
     struct target_view target;
     if (targets_reader_open(sync->former, &cursor) != 0)
         return;
-    while (targets_cursor_next(&cursor, &target) == 1)
+    while (targets_cursor_next(&cursor, &target) == 1) {
         recall(sync, &target);
+        owners_recall(&sync->owners, cursor.generation, target.id, target.owner,
+                      (target.flags & SHM_TARGET_MOVED) != 0);
+    }
 }
 
 void sync_poll(struct sync *sync, int64_t now_mono_ns, bool files_changed)
 {
     sources_poll(&sync->sources, now_mono_ns, files_changed);
-}
-
-uint32_t sync_owner(uint64_t target_id, uint32_t n)
-{
-    return hash_jump(target_id, n);
 }
 
 /* ---- walking all targets of all jobs ---- */
@@ -264,6 +263,15 @@ static void look_up_again(const struct sync *sync, struct target_view *target)
     target->error = SLICE_LITERAL("");
 }
 
+static void set_owner(struct sync *sync, struct target_view *target)
+{
+    bool moved;
+    target->owner = owners_of(&sync->owners, target->id, target->interval_ms, &moved);
+    target->flags &= ~SHM_TARGET_MOVED;
+    if (moved)
+        target->flags |= SHM_TARGET_MOVED;
+}
+
 static int keep_target(struct round *round, struct target_view *target)
 {
     if (!remember(round, target->id))
@@ -273,7 +281,7 @@ static int keep_target(struct round *round, struct target_view *target)
     int err = target_labels_decode(target, labels);
     if (err == 0) {
         target->labels = labels;
-        target->owner = sync_owner(target->id, round->sync->scrapers);
+        set_owner(round->sync, target);
         look_up_again(round->sync, target);
         round->targets++;
         err = targets_writer_add(round->sync->table, target);
@@ -435,7 +443,6 @@ static int add_to_table(struct round *round, const struct config_job *job,
     if (answer.state == RESOLVER_PENDING)
         return 0;
     struct target_view view = {.id = target->id,
-                               .owner = sync_owner(target->id, round->sync->scrapers),
                                .flags = flags_of(job, &target->switches),
                                .interval_ms = target->interval_ms,
                                .timeout_ms = target->timeout_ms,
@@ -464,6 +471,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
     if (wants_gzip(round, job, &view))
         view.flags |= SHM_TARGET_GZIP;
     round->targets++;
+    set_owner(round->sync, &view);
     return targets_writer_add(round->sync->table, &view);
 }
 
@@ -473,12 +481,15 @@ int sync_write(struct sync *sync)
     count_targets(sync);
     if (sync->host->locality != NULL)
         locality_look(sync->host->locality);
+    owners_begin(&sync->owners, targets_writer_generation(sync->table) + 1, clock_mono_ns());
     targets_writer_begin(sync->table);
     int err = visit_all(&round);
     if (err != 0)
         return err;
     targets_writer_commit(sync->table);
     struct shm_slot *slot = sync->host->slot;
+    slot_add(slot, COUNTER_MOVES, sync->owners.moves);
+    sync->owners.moves = 0;
     slot_set(slot, COUNTER_TARGETS, round.targets);
     slot_set(slot, COUNTER_TARGETS_GENERATION, targets_writer_generation(sync->table));
     slot_set(slot, COUNTER_TARGETS_DROPPED, round.dropped);

@@ -7,6 +7,7 @@
 #define DISCOVERY_SYNC_H
 
 #include "config/config.h"
+#include "discovery/owners.h"
 #include "discovery/resolver.h"
 #include "discovery/sources.h"
 #include "shm/slot.h"
@@ -28,7 +29,7 @@ struct sync {
     struct source_host *host;            /* borrowed */
     struct targets_writer *table;        /* borrowed */
     const struct targets_reader *former; /* borrowed; of the same segment */
-    uint32_t scrapers;
+    struct owners owners;
     uint64_t seed;
 };
 
@@ -44,7 +45,8 @@ void sync_fini(struct sync *sync);
 
 /*
  * Takes the addresses that names have in the table of a predecessor, so that its targets need not
- * wait for the resolver, nor suffer if that has no answer now. A damaged table is as none.
+ * wait for the resolver, nor suffer if that has no answer now; and who owns its targets. A damaged
+ * table is as none.
  */
 void sync_recall(struct sync *sync);
 
@@ -62,8 +64,5 @@ int sync_write(struct sync *sync) MUST_USE;
 
 /* Asks for every name that targets have, so that answers are under way. How many are missing. */
 int sync_resolve(struct sync *sync);
-
-/* Which of n scrapers has the target: stays the same for as many targets as possible as n moves. */
-uint32_t sync_owner(uint64_t target_id, uint32_t n);
 
 #endif

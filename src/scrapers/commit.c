@@ -435,3 +435,25 @@ int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t he
     CRASHPOINT("scraper.target_dropped");
     return count;
 }
+
+/* ---- a takeover ---- */
+
+int commit_takeover(struct commit *commit, uint32_t target_ref, const struct series_state *state,
+                    uint32_t ring, uint64_t pos)
+{
+    struct shm_block head = head_of(commit, target_ref, state->timestamp_ms, state->scrape_seq);
+    struct block_columns to;
+    head.kind = SHM_BLOCK_TAKEOVER;
+    head.count = 1;
+    head.first_line = ring;
+    CRASHPOINT("scraper.takeover_copied");
+    int err = block_reserve(commit->ring, &head, &to);
+    if (err != 0) {
+        release_state(commit, state);
+        return err;
+    }
+    to.bits[0] = pos;
+    publish(commit, target_ref, state);
+    CRASHPOINT("scraper.taken_over");
+    return 0;
+}

@@ -63,6 +63,14 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
 int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
                          int64_t timestamp_ms) MUST_USE;
 
+/*
+ * The target came from scraper `ring`: its state there becomes the state here, and the writer is
+ * told that what follows comes after `pos` of that ring. Takes over a reference of state->layout,
+ * state->stamped and state->metadata each, also in case of an error: ERR_FULL, -ENOSPC.
+ */
+int commit_takeover(struct commit *commit, uint32_t target_ref, const struct series_state *state,
+                    uint32_t ring, uint64_t pos) MUST_USE;
+
 /* Bytes that the blocks of this outcome take in the ring beyond those of its samples. */
 uint64_t commit_bytes_of_items(const struct outcome *outcome);
 

@@ -10,6 +10,7 @@
  * due meanwhile. Nothing else is done at the end, so kill -9 is as good.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -126,6 +127,22 @@ static int start_loop(struct errctx *reterr)
     return 0;
 }
 
+static bool peer_segments(void *context, uint32_t index, int *ret_ring, int *ret_series)
+{
+    (void)context;
+    *ret_ring = HERITAGE_RING(index);
+    *ret_series = HERITAGE_SERIES(index);
+    return fcntl(*ret_ring, F_GETFD) >= 0 && fcntl(*ret_series, F_GETFD) >= 0;
+}
+
+static const struct shm_slot *peer_slot(void *context, uint32_t index)
+{
+    (void)context;
+    return control_slot(&life.child.control, SHM_SLOT_SCRAPER(index));
+}
+
+static const struct scraper_peers peers = {.segments = peer_segments, .slot = peer_slot};
+
 static int start(struct errctx *reterr)
 {
     uint32_t index = life.child.index;
@@ -142,6 +159,7 @@ static int start(struct errctx *reterr)
     life.scraper.index = index;
     life.scraper.scrapers = life.child.scrapers;
     life.scraper.lookups.ask = ask;
+    life.scraper.peers = &peers;
     err = scraper_init(&life.scraper, &segments, reterr);
     if (err != 0)
         return err;

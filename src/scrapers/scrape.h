@@ -17,6 +17,7 @@ struct scrape {
     struct target *target;
     int64_t timestamp_ms;
     int64_t started_ns;     /* monotonic */
+    int64_t worked_ns;      /* on it, so far, as far as that is measured */
     uint64_t promised;      /* bytes of the ring */
     int failure;            /* enum counter of the first failure that counts; -1: none yet */
     char *location;         /* another place that is to be asked; NULL: none */

@@ -84,6 +84,9 @@ static int attach(struct scraper *scraper, const struct scraper_segments *segmen
     err = reasons_attach(&scraper->reasons, segments->ring);
     if (err != 0)
         return err_set(reterr, err, "cannot map the reasons: %s", err_text(err));
+    err = costs_attach(&scraper->costs, segments->ring);
+    if (err != 0)
+        return err_set(reterr, err, "cannot map the costs: %s", err_text(err));
     err = targets_reader_attach(&scraper->table, segments->targets, reterr);
     if (err == 0)
         err = names_reader_attach(&scraper->names, segments->targets, reterr);
@@ -138,6 +141,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
     schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,
                   scrape_due);
     target_set_init(&scraper->targets);
+    takeover_init(scraper);
     CRASHPOINT("scraper.attached");
     return 0;
 }
@@ -153,6 +157,7 @@ void scraper_fini(struct scraper *scraper)
     check(scraper->running == 0);
     target_set_each(&scraper->targets, unschedule);
     schedule_fini(&scraper->schedule);
+    takeover_fini(scraper);
     target_set_fini(&scraper->targets);
     plans_fini(&scraper->plans);
     report_lines_release(&scraper->store, &scraper->report);
@@ -164,6 +169,7 @@ void scraper_fini(struct scraper *scraper)
     targets_reader_detach(&scraper->table);
     series_store_detach(&scraper->store);
     reasons_detach(&scraper->reasons);
+    costs_detach(&scraper->costs);
     ring_producer_detach(&scraper->ring);
 }
 

@@ -12,7 +12,9 @@
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
 #include "scrapers/schedule.h"
+#include "scrapers/takeover.h"
 #include "scrapers/target_set.h"
+#include "shm/costs.h"
 #include "shm/names.h"
 #include "shm/reasons.h"
 #include "shm/slot.h"
@@ -28,18 +30,28 @@ struct scraper_job {
     struct client client;
 };
 
+/* The other scrapers, as far as one looks at them. */
+struct scraper_peers {
+    void *context;
+    /* Descriptors of ring and series of a scraper or former scraper; false: it has none. */
+    bool (*segments)(void *context, uint32_t index, int *ret_ring, int *ret_series);
+    const struct shm_slot *(*slot)(void *context, uint32_t index);
+};
+
 struct scraper {
-    struct loop *loop; /* these six are given */
+    struct loop *loop; /* these seven are given */
     struct shm_slot *slot;
     const struct shm_supervisor *supervisor;
     const struct config *config;
     uint32_t index;
     uint32_t scrapers;
+    const struct scraper_peers *peers; /* NULL: there are no others */
     /* the rest is the parts' */
     struct ring_producer ring;
     struct series_store store;
     struct targets_reader table;
     struct reasons reasons;
+    struct costs costs;
     struct line_contexts contexts;
     struct plans plans;
     struct body_tools tools;
@@ -48,6 +60,7 @@ struct scraper {
     struct commit commit;
     struct schedule schedule;
     struct target_set targets;
+    struct takeover takeover;
     struct scraper_job *jobs;
     struct supplies *supplies; /* of the jobs' clients; NULL: none have come */
     struct names_reader names; /* of proxies and redirects, in the segment of targets */
@@ -72,7 +85,7 @@ struct scraper_segments {
     int targets;
 };
 
-/* Attaches and takes up what a predecessor left. The six members must be set, the rest zero. */
+/* Attaches and takes up what a predecessor left. The seven members must be set, the rest zero. */
 int scraper_init(struct scraper *scraper, const struct scraper_segments *segments,
                  struct errctx *reterr) MUST_USE;
 

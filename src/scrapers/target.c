@@ -18,7 +18,8 @@ static uint64_t hash_slice(struct slice text, uint64_t seed)
 
 uint64_t target_describe(const struct target_view *view)
 {
-    const int64_t numbers[] = {view->owner,      view->flags,    view->interval_ms,
+    const uint32_t flags = view->flags & ~SHM_TARGET_MOVED; /* says nothing about the target */
+    const int64_t numbers[] = {view->owner,      flags,          view->interval_ms,
                                view->timeout_ms, view->phase_ns, (int64_t)view->sample_limit};
     uint64_t hash = hash64(numbers, sizeof(numbers), view->address_count);
     hash = hash64(view->addresses, view->address_count * sizeof(view->addresses[0]), hash);
@@ -76,10 +77,11 @@ static struct target *allocate(struct scraper *scraper, uint64_t id)
     return target;
 }
 
-static void note_series(struct target *target)
+void target_note_series(struct target *target)
 {
     const struct series_store *store = &target->scraper->store;
     struct series_state state = series_target_state(store, target->ref);
+    target->scraper->active_series -= target->series;
     target->series = state.layout == 0 ? 0 : series_count(store, state.layout);
     target->scraper->active_series += target->series;
 }
@@ -88,7 +90,7 @@ void target_record(struct target *target, const struct label *labels, uint32_t c
 {
     struct series_store *store = &target->scraper->store;
     if (series_target(store, target->id, labels, count, &target->ref) == 0)
-        note_series(target);
+        target_note_series(target);
     else
         target->ref = 0;
 }
@@ -165,7 +167,7 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
         if (job != NULL)
             target->tick.interval_ns = job->config->scrape_interval * NS_PER_MS;
     }
-    note_series(target);
+    target_note_series(target);
     return target;
 }
 
@@ -194,6 +196,7 @@ void target_free(struct target *target)
     target->series = 0;
     plan_release(&scraper->plans, target->plan);
     target->plan = NULL;
+    costs_clear(&scraper->costs, &target->cost_place);
     if (target->has_reason)
         reasons_clear(&scraper->reasons, target->id);
     if (fetch_fini(&target->conn))

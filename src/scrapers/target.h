@@ -17,10 +17,13 @@ struct scraper_job;
 struct scrape;
 struct way;
 struct detour;
+struct series_peer;
 
 enum target_life {
     TARGET_ACTIVE,    /* in the table */
+    TARGET_ARRIVING,  /* the same, but its state is to be taken over from another scraper first */
     TARGET_DEPARTING, /* not any more; its markers are due at a later time */
+    TARGET_RELEASED,  /* another scraper's; what is known of it stays until that one has it */
     TARGET_RELEASING  /* only its connection is still being closed */
 };
 
@@ -59,6 +62,10 @@ struct target {
     struct net_address addresses[SHM_TARGET_ADDRESSES];
     struct fetch_connection conn;
     struct fetch_counters counted; /* of conn.counters, what the slot knows */
+    struct series_peer *from;      /* ARRIVING: where its state is; NULL: nowhere else */
+    uint32_t from_ref;             /* its TARGET record there */
+    uint64_t cost_ns;              /* CPU time of a scrape, smoothed; 0: not known */
+    uint32_t cost_place;           /* where that is told; 0: nowhere */
     struct loop_timer departure;   /* when the markers are due */
     int64_t departed_ms;           /* their timestamp */
 };
@@ -78,6 +85,9 @@ struct target *target_new(struct scraper *scraper, const struct target_view *vie
  * interval is that of the job that its labels name, else the global one.
  */
 struct target *target_new_departing(struct scraper *scraper, uint32_t ref);
+
+/* Looks again at what the TARGET record knows of its series. */
+void target_note_series(struct target *target);
 
 /* A hash of what the table says of a target besides its labels. */
 uint64_t target_describe(const struct target_view *view);

@@ -48,7 +48,7 @@ static struct target **bucket_of(const struct target_set *set, uint64_t id)
     return &set->buckets[(id ^ id >> 32) & set->mask];
 }
 
-static struct target *find(const struct target_set *set, uint64_t id)
+struct target *target_set_find(const struct target_set *set, uint64_t id)
 {
     struct target *target = *bucket_of(set, id);
     while (target != NULL && target->id != id)
@@ -119,8 +119,9 @@ static struct target *find_heir(const struct target_set *set, const struct targe
     return NULL;
 }
 
-static void forget(struct target *target)
+void target_set_forget(struct target *target)
 {
+    takeover_forget(target);
     take_out(&target->scraper->targets, target);
     target_free(target);
 }
@@ -199,7 +200,7 @@ static void on_departure(struct loop_timer *timer)
     if (target->scrape != NULL || mark_departed(scraper, target) != 0)
         loop_timer_set(scraper->loop, timer, loop_now(scraper->loop) + RETRY_NS);
     else
-        forget(target);
+        target_set_forget(target);
 }
 
 /* The time of the markers is the next tick; that they are written later gives it time to return. */
@@ -235,6 +236,23 @@ static void schedule_target(struct target *target)
     schedule_add(&target->scraper->schedule, &target->tick, last_ms * NS_PER_MS);
 }
 
+void target_set_activate(struct target *target)
+{
+    struct scraper *scraper = target->scraper;
+    target->life = TARGET_ACTIVE;
+    schedule_target(target);
+    if (target->seen != scraper->targets.generation)
+        depart(target);
+}
+
+/* It has not moved, or back before anybody took it over. */
+static void take_back(struct target *target)
+{
+    if (target->ref != 0)
+        series_target_release(&target->scraper->store, target->ref, false);
+    schedule_target(target);
+}
+
 static bool add_target(struct scraper *scraper, const struct target_view *view)
 {
     const struct label *labels = labels_of(&scraper->targets, view);
@@ -242,8 +260,11 @@ static bool add_target(struct scraper *scraper, const struct target_view *view)
     if (target == NULL)
         return false;
     add(&scraper->targets, target);
-    schedule_target(target);
     target->seen = scraper->targets.generation;
+    if ((view->flags & SHM_TARGET_MOVED) != 0 && takeover_is_due(scraper))
+        takeover_expect(target);
+    else
+        take_back(target);
     return true;
 }
 
@@ -267,9 +288,9 @@ static bool replace(struct scraper *scraper, struct target *old, const struct ta
     if (old->scrape != NULL)
         scrape_abandon(old->scrape);
     stop_schedule(old);
-    forget(old);
+    target_set_forget(old);
     bool added = add_target(scraper, view);
-    struct target *fresh = find(&scraper->targets, view->id);
+    struct target *fresh = target_set_find(&scraper->targets, view->id);
     if (added && plan != NULL && fresh->context == plan->context) {
         plan_retain(plan);
         fresh->plan = plan;
@@ -294,30 +315,49 @@ static void keep_target(struct scraper *scraper, struct target *target,
         target_record(target, labels, view->label_count);
 }
 
-/* The target is another scraper's now: it goes on there, and here without a trace. */
+/* The target is another scraper's now and goes on there; a scrape that is running is the last. */
 static void hand_over(struct target *target)
 {
     stop_schedule(target);
+    if (target->ref != 0) {
+        takeover_release(target);
+        return;
+    }
     if (target->scrape != NULL)
         scrape_abandon(target->scrape);
-    if (target->ref != 0)
-        series_target_drop(&target->scraper->store, target->ref);
-    forget(target);
+    target_set_forget(target);
+}
+
+static struct target *add_left_behind(struct scraper *scraper, uint32_t ref)
+{
+    struct target *target = target_new_departing(scraper, ref);
+    add(&scraper->targets, target);
+    return target;
+}
+
+/* Another scraper's. What a predecessor knew of it, that one may have to take over still. */
+static void take_foreign(struct scraper *scraper, uint64_t id)
+{
+    uint32_t ref = scraper->targets.has_taken ? 0 : series_target_find(&scraper->store, id);
+    if (ref != 0)
+        takeover_release(add_left_behind(scraper, ref));
 }
 
 static bool take_target(struct scraper *scraper, const struct target_view *view)
 {
-    struct target *target = find(&scraper->targets, view->id);
+    struct target *target = target_set_find(&scraper->targets, view->id);
     bool is_ours = view->owner == scraper->index;
     /*
      * A job that is not known is one of a newer configuration, at a reload: what its targets are
      * owed (credentials, limits, rules) is known to the successor, who is on his way.
      */
+    if (target == NULL && is_ours)
+        return scraper_job(scraper, view->job) == NULL || add_target(scraper, view);
     if (target == NULL)
-        return !is_ours || scraper_job(scraper, view->job) == NULL || add_target(scraper, view);
-    if (!is_ours)
+        take_foreign(scraper, view->id);
+    else if (!is_ours)
         hand_over(target);
-    else if (target->description != target_describe(view))
+    else if (target->life == TARGET_RELEASED || target->description != target_describe(view))
         return replace(scraper, target, view);
     else
         keep_target(scraper, target, view);
@@ -333,11 +373,23 @@ static void depart_if_unseen(struct target *target)
 static void find_left_behind(void *context, uint64_t target_id, uint32_t ref)
 {
     struct scraper *scraper = context;
-    if (find(&scraper->targets, target_id) != NULL)
+    if (target_set_find(&scraper->targets, target_id) != NULL)
         return;
-    struct target *target = target_new_departing(scraper, ref);
-    add(&scraper->targets, target);
-    depart_at(target, scraper->schedule.wall_now(), target->tick.interval_ns);
+    struct target *target = add_left_behind(scraper, ref);
+    if (scraper->peers == NULL) {
+        depart_at(target, scraper->schedule.wall_now(), target->tick.interval_ns);
+        return;
+    }
+    /* Perhaps it has gone on elsewhere, and ended there. */
+    takeover_release(target);
+    target->seen = 0;
+}
+
+void target_set_depart(struct target *target)
+{
+    takeover_forget(target);
+    series_target_release(&target->scraper->store, target->ref, false);
+    depart_at(target, target->scraper->schedule.wall_now(), target->tick.interval_ns);
 }
 
 /* 0; ERR_CORRUPT: some of it could not be read; ERR_NOT_READY: it was replaced meanwhile. */
@@ -376,6 +428,7 @@ static void take_table(struct scraper *scraper, struct targets_cursor *cursor)
         if (!set->has_taken)
             series_targets_each(&scraper->store, find_left_behind, scraper);
         set->has_taken = true;
+        takeover_table_taken(scraper);
     }
     schedule_settle(&scraper->schedule);
     CRASHPOINT("scraper.table_taken");

@@ -44,6 +44,18 @@ void target_set_refresh(struct scraper *scraper);
 /* There may be memory by now for what the table says: it is taken in again, soon. */
 void target_set_retry(struct target_set *set);
 
+/* The target of this id, or NULL. */
+struct target *target_set_find(const struct target_set *set, uint64_t id);
+
+/* A target whose state is here now: it is scraped, if the table has it still. */
+void target_set_activate(struct target *target);
+
+/* A target that is no scraper's any more is marked at its time. */
+void target_set_depart(struct target *target);
+
+/* Takes it out and frees it. */
+void target_set_forget(struct target *target);
+
 /* Calls back for each target. The call may not change the set. */
 void target_set_each(struct target_set *set, void (*visit)(struct target *target));
 

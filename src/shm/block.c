@@ -31,7 +31,8 @@ static bool has_bytes(uint16_t kind)
 
 static bool has_items(uint16_t kind)
 {
-    return has_bits(kind) || has_bytes(kind) || kind == SHM_BLOCK_STALE;
+    return has_bits(kind) || has_bytes(kind) || kind == SHM_BLOCK_STALE ||
+           kind == SHM_BLOCK_TAKEOVER;
 }
 
 /* The next column, of `bytes` bytes. */
@@ -47,6 +48,10 @@ static struct column_offsets columns_of(uint16_t kind, uint16_t flags, uint32_t 
     struct column_offsets at = {.end = sizeof(struct shm_block)};
     if (kind == SHM_BLOCK_SKIP)
         return at;
+    if (kind == SHM_BLOCK_TAKEOVER) {
+        at.bits = add_column(&at, count * sizeof(uint64_t));
+        return at;
+    }
     if ((flags & SHM_BLOCK_HAS_LAYOUT) == 0)
         at.refs = add_column(&at, count * sizeof(uint32_t));
     if (has_bits(kind))
@@ -124,6 +129,8 @@ static bool head_fits(const uint8_t *block, const struct shm_block *head, uint32
         return head->length % RING_ALIGN == 0 && head->length >= sizeof(*head);
     if (!has_items(head->kind) || head->count == 0 || head->count > SHM_BLOCK_SAMPLES)
         return false;
+    if (head->kind == SHM_BLOCK_TAKEOVER && (head->count != 1 || head->flags != 0))
+        return false;
     struct column_offsets at = columns_of(head->kind, head->flags, head->count);
     if (at.end > head->length)
         return false;
@@ -173,4 +180,9 @@ bool block_bytes(const struct block_view *view, uint32_t i, struct slice *ret_by
         return false;
     *ret_bytes = slice_make(view->bytes + start, end - start);
     return true;
+}
+
+bool block_has_samples(uint16_t kind)
+{
+    return kind != SHM_BLOCK_SKIP && kind != SHM_BLOCK_TAKEOVER;
 }

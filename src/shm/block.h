@@ -12,6 +12,10 @@
 /* The staleness marker's bits (Prometheus' value.StaleNaN). */
 #define SHM_STALE_BITS UINT64_C(0x7ff0000000000002)
 
+/* Whether the count of blocks of this kind is one of samples (or histograms, exemplars, markers).
+ */
+bool block_has_samples(uint16_t kind);
+
 /* Bytes of a block of this shape, a multiple of 64; those of its items come on top. */
 size_t block_length(uint16_t kind, uint16_t flags, uint32_t count);
 size_t block_length_bytes(uint16_t kind, uint16_t flags, uint32_t count, uint32_t bytes);

@@ -15,8 +15,8 @@
  *     DOORBELL      eventfd on which the writer sleeps        scrapers ring it, writer waits
  *     WAKE          eventfd: "there is a new target table"    scraper: its own
  *     LISTENER(n)   listening sockets                         console
- *     RING(i)       ring of scraper i                         scraper: its own; writer; console ro
- *     SERIES(i)     series of scraper i                       scraper: its own; writer, console ro
+ *     RING(i)       ring of scraper i                         its scraper; writer; others ro
+ *     SERIES(i)     series of scraper i                       its scraper; others but discovery ro
  *     WAKE_OF(i)    the WAKE of scraper i                     discovery
  *     LOCK          the lock on the runtime directory         all
  *     STORAGE_LOCK  the lock on the storage path              all

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 5u
+#define SHM_LAYOUT_MAJOR 6u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -98,7 +98,10 @@ struct shm_slot {
     _Atomic uint64_t targets_generation; /* scraper: the target table it has taken in */
     _Atomic uint32_t backend;            /* 1 io_uring, 2 epoll, 0 not known */
     uint32_t reserved;
-    char backend_why[136]; /* NUL-terminated; written before `state` says ready */
+    /* scraper: the newest table whose moved targets it all has, and for no older one has it any to
+       take over; released after the takeovers */
+    _Atomic uint64_t settled_generation;
+    char backend_why[128]; /* NUL-terminated; written before `state` says ready */
     _Atomic uint64_t counters[SHM_MAX_COUNTERS];
 };
 _Static_assert(sizeof(struct shm_slot) <= SHM_PAGE, "a slot is a page");
@@ -135,6 +138,20 @@ _Static_assert(sizeof(struct shm_reason) == 256, "layout");
 _Static_assert(SHM_REASONS + SHM_REASONS_COUNT * sizeof(struct shm_reason) <= SHM_RING_DATA,
                "the reasons lie before the data");
 
+/*
+ * What scrapes cost, for discovery to share targets out by: written by the scraper, at this offset
+ * of its ring's segment, read without being mapped. Nothing is written where there is one scraper.
+ */
+#define SHM_COSTS       (16u * 1024u)
+#define SHM_COSTS_COUNT 31744u
+struct shm_cost {
+    _Atomic uint64_t target_id; /* 0: this place is free; released last */
+    _Atomic uint64_t cost_ns;   /* CPU time of one scrape, smoothed */
+};
+_Static_assert(sizeof(struct shm_cost) == 16, "layout");
+_Static_assert(SHM_COSTS + SHM_COSTS_COUNT * sizeof(struct shm_cost) <= SHM_REASONS,
+               "the costs lie before the reasons");
+
 #define SHM_BLOCK_MAGIC 0x6b6c624cu /* "Lblk" */
 
 /* Kinds of block. */
@@ -143,6 +160,7 @@ _Static_assert(SHM_REASONS + SHM_REASONS_COUNT * sizeof(struct shm_reason) <= SH
 #define SHM_BLOCK_SKIP         3u /* nothing: the ring goes on after it */
 #define SHM_BLOCK_HISTOGRAMS   4u /* every value is a native histogram */
 #define SHM_BLOCK_EXEMPLARS    5u /* exemplars of the lines: a value and labels each */
+#define SHM_BLOCK_TAKEOVER     6u /* the target came from another scraper: see below */
 
 /* Flags of a block. */
 #define SHM_BLOCK_HAS_LAYOUT     1u  /* lines come from a layout, there is no column of refs */
@@ -157,6 +175,10 @@ _Static_assert(SHM_REASONS + SHM_REASONS_COUNT * sizeof(struct shm_reason) <= SH
  * i64 start timestamps in ms (if HAS_STARTS; 0: not known), and for HISTOGRAMS and EXEMPLARS u32
  * ends and then bytes: those of item i end at ends[i], counted from the first, and start where
  * those of the item before end.
+ *
+ * A TAKEOVER has count 1 and one column, a u64: whatever the other scraper (first_line is its
+ * index) wrote of the target lies before this position of its ring; what follows here comes after
+ * that.
  *
  * Bytes of a histogram: the message prometheus.Histogram, which is io.prometheus.write.v2.Histogram
  * too, without its timestamps (fields 15 and 17); the field schema (4) stands first. Bytes of an
@@ -244,7 +266,8 @@ struct shm_target_body {
     uint64_t target_id;
     struct shm_target_state state[2]; /* the valid one: greatest pos <= produced_pos of the ring */
     uint32_t labels_len;
-    uint32_t reserved;
+    /* 1: another scraper's now; the state is the last one here (released after it) */
+    _Atomic uint32_t released;
 };
 _Static_assert(sizeof(struct shm_target_body) == 112, "layout");
 
@@ -285,7 +308,8 @@ _Static_assert(sizeof(struct shm_targets_half) == 24, "layout");
 #define SHM_TARGET_HONOR_LABELS       1u
 #define SHM_TARGET_HONOR_TIMESTAMPS   2u
 #define SHM_TARGET_TRACK_TIMESTAMPS   4u
-#define SHM_TARGET_GZIP               8u /* ask for gzip */
+#define SHM_TARGET_GZIP               8u   /* ask for gzip */
+#define SHM_TARGET_MOVED              128u /* another scraper may have had it: take over from there */
 #define SHM_TARGET_NATIVE_HISTOGRAMS  16u
 #define SHM_TARGET_CLASSIC_HISTOGRAMS 32u /* also where there is a native one */
 #define SHM_TARGET_CONVERT_HISTOGRAMS 64u /* classic ones become native ones */

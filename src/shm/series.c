@@ -251,12 +251,17 @@ static bool same_target(const void *context, uint32_t ref)
     return memcmp(&body->target_id, wanted->bytes, sizeof(body->target_id)) == 0;
 }
 
+uint32_t series_target_find(const struct series_store *store, uint64_t target_id)
+{
+    struct content wanted = {store, &target_id, sizeof(target_id), 0};
+    return series_index_find(&store->targets, series_target_hash(target_id), same_target, &wanted);
+}
+
 int series_target(struct series_store *store, uint64_t target_id, const struct label *labels,
                   uint32_t count, uint32_t *ret_ref)
 {
     uint32_t hash = series_target_hash(target_id);
-    struct content wanted = {store, &target_id, sizeof(target_id), count};
-    *ret_ref = series_index_find(&store->targets, hash, same_target, &wanted);
+    *ret_ref = series_target_find(store, target_id);
     if (*ret_ref != 0)
         return 0;
     size_t labels_len = labels_length(labels, count);
@@ -280,6 +285,18 @@ static struct shm_target_body *target_body(const struct series_store *store, uin
     struct shm_record *record = record_at(store, ref);
     check(record->kind == SHM_RECORD_TARGET);
     return record_body(record);
+}
+
+void series_target_release(struct series_store *store, uint32_t ref, bool released)
+{
+    /* release; pairs with series_peer_target: the state and all it refers to stay as they are */
+    atomic_store_explicit(&target_body(store, ref)->released, released, memory_order_release);
+}
+
+bool series_target_is_released(const struct series_store *store, uint32_t ref)
+{
+    /* relaxed: nobody else writes it */
+    return atomic_load_explicit(&target_body(store, ref)->released, memory_order_relaxed) != 0;
 }
 
 /* relaxed: only the scraper itself looks, and after a restart it sees what memory holds */

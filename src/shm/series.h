@@ -107,6 +107,16 @@ void series_release(struct series_store *store, uint32_t ref);
 int series_target(struct series_store *store, uint64_t target_id, const struct label *labels,
                   uint32_t count, uint32_t *ret_ref) MUST_USE;
 
+/* The TARGET record of this id, or 0. */
+uint32_t series_target_find(const struct series_store *store, uint64_t target_id);
+
+/*
+ * Says to the other scrapers whether the target's state is the last one here, so that its new owner
+ * can take it over (shm/series_peer.h). The record stays until it is dropped.
+ */
+void series_target_release(struct series_store *store, uint32_t ref, bool released);
+bool series_target_is_released(const struct series_store *store, uint32_t ref);
+
 /* The record goes once the ring allows it, and so do the references of its state. */
 void series_target_drop(struct series_store *store, uint32_t ref);
 

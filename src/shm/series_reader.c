@@ -19,8 +19,7 @@ void series_reader_detach(struct series_reader *reader)
     *reader = (struct series_reader){0};
 }
 
-/* Bytes of the arena that hold records; never beyond the mapping, whatever the segment says. */
-static uint64_t arena_used(const struct series_reader *reader)
+uint64_t series_reader_used(const struct series_reader *reader)
 {
     uint64_t size = reader->segment.size - SHM_SERIES_ARENA;
     /* acquire; pairs with the release in extend() of series_space.c */
@@ -42,14 +41,14 @@ static const struct shm_record *find_record(const struct series_reader *reader, 
 
 uint32_t series_reader_generation(const struct series_reader *reader, uint32_t ref, uint16_t kind)
 {
-    const struct shm_record *record = find_record(reader, arena_used(reader), ref, kind);
+    const struct shm_record *record = find_record(reader, series_reader_used(reader), ref, kind);
     return record == NULL ? 0 : record->generation;
 }
 
 bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint16_t kind,
                           uint32_t generation, struct series_record *ret_record)
 {
-    uint64_t used = arena_used(reader);
+    uint64_t used = series_reader_used(reader);
     uint64_t offset = (uint64_t)(ref - 1) * SHM_SERIES_UNIT;
     const struct shm_record *record = find_record(reader, used, ref, kind);
     if (record == NULL || (generation != 0 && record->generation != generation))
@@ -71,6 +70,18 @@ const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t
         return NULL;
     *ret_count = layout->count;
     return (const uint32_t *)(const void *)layout->body;
+}
+
+bool series_reader_stamped(const struct series_record *stamped, const uint32_t **ret_lines,
+                           const int64_t **ret_times_ms, uint32_t *ret_count)
+{
+    const size_t size = sizeof(uint32_t) + sizeof(int64_t);
+    if (stamped->kind != SHM_RECORD_STAMPED || stamped->count > stamped->body_len / size)
+        return false;
+    *ret_times_ms = (const int64_t *)(const void *)stamped->body;
+    *ret_lines = (const uint32_t *)(const void *)(*ret_times_ms + stamped->count);
+    *ret_count = stamped->count;
+    return true;
 }
 
 bool series_reader_family(const struct series_record *metadata, struct slice name,

@@ -21,6 +21,9 @@ int series_reader_attach(struct series_reader *reader, int fd, uint32_t index,
                          struct errctx *reterr) MUST_USE;
 void series_reader_detach(struct series_reader *reader);
 
+/* Bytes of the arena that hold records; never beyond the mapping, whatever the segment says. */
+uint64_t series_reader_used(const struct series_reader *reader);
+
 /*
  * A record that was checked. The numbers are copies, so that they stay what they were when they
  * were checked, whatever happens to the segment; the body lies in the segment.
@@ -36,14 +39,15 @@ struct series_record {
 bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint16_t kind,
                           uint32_t generation, struct series_record *ret_record) MUST_USE;
 
-/* The generation of a record of this kind; 0: there is none at ref. */
-uint32_t series_reader_generation(const struct series_reader *reader, uint32_t ref, uint16_t kind);
-
 /* The generation of the record of this kind at ref; 0: there is none. */
 uint32_t series_reader_generation(const struct series_reader *reader, uint32_t ref, uint16_t kind);
 
 /* The line refs of a LAYOUT record; *ret_count of them. NULL when damaged. */
 const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t *ret_count);
+
+/* The lines and times of a STAMPED record; *ret_count of them. False when damaged. */
+bool series_reader_stamped(const struct series_record *stamped, const uint32_t **ret_lines,
+                           const int64_t **ret_times_ms, uint32_t *ret_count) MUST_USE;
 
 /* The family of this name in a METADATA record; false: it has none, or is damaged. */
 bool series_reader_family(const struct series_record *metadata, struct slice name,

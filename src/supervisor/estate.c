@@ -69,8 +69,10 @@ static void give(struct share *share, int number, int fd)
 static void give_discovery(struct share *share, const struct estate *estate)
 {
     give(share, HERITAGE_TARGETS, estate->segments.targets.rw);
-    for (uint32_t i = 0; i < estate->scrapers; i++)
+    for (uint32_t i = 0; i < estate->scrapers; i++) {
         give(share, HERITAGE_WAKE_OF(i), estate->wake[i]);
+        give(share, HERITAGE_RING(i), estate->segments.ring[i].ro);
+    }
 }
 
 static void give_scraper(struct share *share, const struct estate *estate, uint32_t index)
@@ -78,8 +80,12 @@ static void give_scraper(struct share *share, const struct estate *estate, uint3
     give(share, HERITAGE_TARGETS, estate->segments.targets.ro);
     give(share, HERITAGE_DOORBELL, estate->doorbell);
     give(share, HERITAGE_WAKE, estate->wake[index]);
-    give(share, HERITAGE_RING(index), estate->segments.ring[index].rw);
-    give(share, HERITAGE_SERIES(index), estate->segments.series[index].rw);
+    for (uint32_t i = 0; i < estate->segments.rings; i++) {
+        const struct segment_fds *ring = &estate->segments.ring[i];
+        const struct segment_fds *series = &estate->segments.series[i];
+        give(share, HERITAGE_RING(i), i == index ? ring->rw : ring->ro);
+        give(share, HERITAGE_SERIES(i), i == index ? series->rw : series->ro);
+    }
 }
 
 static void give_writer(struct share *share, const struct estate *estate)

@@ -192,7 +192,7 @@ void metadata_pool_look(struct metadata_pool *pool, struct source *sources, uint
         for (; pos < produced; pos = block.next_pos) {
             if (block_read(&sources[ring].ring, pos, produced, &block) != 0)
                 break; /* counted where it is to be delivered */
-            if (block.head.kind != SHM_BLOCK_SKIP && block.head.metadata_ref != 0)
+            if (block_has_samples(block.head.kind) && block.head.metadata_ref != 0)
                 look_at_block(pool, &sources[ring], ring, &block.head, now_ns);
         }
         pool->looked_at[ring] = produced;

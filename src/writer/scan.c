@@ -16,6 +16,7 @@ void scan_start(struct scan *scan, struct source *sources, uint32_t count,
     scan->count = count;
     scan->filter = filter;
     scan->met_damage = false;
+    scan->is_collecting = end == NULL;
     for (uint32_t ring = 0; ring < count; ring++) {
         scan->produced[ring] = ring_consumer_produced(&sources[ring].ring);
         scan->at[ring] = start[ring];
@@ -71,7 +72,7 @@ static void wanted_samples(const struct scan *scan, uint32_t ring, uint32_t *ret
 {
     const struct shm_block *head = &scan->block[ring].head;
     *ret_first = *ret_last = 0;
-    if (head->kind == SHM_BLOCK_SKIP)
+    if (!block_has_samples(head->kind))
         return;
     uint32_t lane = delivery_lane(head->target_id);
     if ((scan->filter.lanes >> lane & 1) == 0)
@@ -90,7 +91,31 @@ static void wanted_samples(const struct scan *scan, uint32_t ring, uint32_t *ret
     *ret_last = last;
 }
 
-/* Moves at[ring] to the next block with wanted samples. False: there is none. */
+/*
+ * Whether the block at at[ring] says that its target came from another ring of which not all that
+ * lies before the move has been passed: what follows here waits for that.
+ *
+ * Nobody waits for ever: that position was published before this block was, so two rings cannot
+ * wait for each other. One that cannot be (its ring is damaged, was drained and is gone) is none.
+ * While a batch is collected, the other ring may have grown beyond its `end` meanwhile, and the
+ * block waits for the next time; in a batch whose boundaries stand, whatever it lets pass has been
+ * passed before.
+ */
+static bool is_held(const struct scan *scan, uint32_t ring)
+{
+    const struct block_view *block = &scan->block[ring];
+    uint32_t lane = delivery_lane(block->head.target_id);
+    uint32_t from = block->head.first_line;
+    if (block->head.kind != SHM_BLOCK_TAKEOVER || from == ring || from >= scan->count ||
+        (scan->filter.lanes >> lane & 1) == 0)
+        return false;
+    uint64_t pos = block->bits[0];
+    uint64_t most = scan->is_collecting ? ring_consumer_produced(&scan->sources[from].ring)
+                                        : scan->end[from].pos;
+    return scan->at[from].pos < pos && pos <= most;
+}
+
+/* Moves at[ring] to the next block with wanted samples. False: there is none, or it must wait. */
 static bool find_piece(struct scan *scan, uint32_t ring, struct scan_piece *ret_piece)
 {
     struct source *source = &scan->sources[ring];
@@ -103,6 +128,8 @@ static bool find_piece(struct scan *scan, uint32_t ring, struct scan_piece *ret_
             continue;
         }
         scan->is_read[ring] = true;
+        if (is_held(scan, ring))
+            return false;
         uint32_t first;
         uint32_t last;
         wanted_samples(scan, ring, &first, &last);
@@ -228,7 +255,7 @@ uint64_t scan_pass_all(struct source *source, uint32_t ring, uint64_t *ret_end)
     uint64_t samples = 0;
     struct block_view block;
     while (pos < produced && block_read(&source->ring, pos, produced, &block) == 0) {
-        if (block.head.kind != SHM_BLOCK_SKIP)
+        if (block_has_samples(block.head.kind))
             samples += block.head.count;
         pos = block.next_pos;
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Walking through the rings. A scan visits the samples of some lanes between two positions of every
- * ring, block by block, oldest timestamp first: so a target that moved from one scraper to another
- * keeps its order. The same positions always give the same samples in the same order, which is what
- * makes a repeat byte-identical.
+ * ring, block by block, oldest timestamp first. A target that moved from one scraper to another
+ * keeps its order: what is behind its TAKEOVER waits for what the former owner wrote. The same
+ * positions always give the same samples in the same order, which is what makes a repeat
+ * byte-identical.
  *
  * Blocks are read where they lie; they stay while the ring's acknowledged position is not moved
  * beyond them. Damage is counted and logged once; what it makes unreadable, everything published at
@@ -53,6 +54,7 @@ struct scan {
     struct shm_position end[SHM_MAX_SCRAPERS];
     uint64_t produced[SHM_MAX_SCRAPERS];
     bool met_damage;
+    bool is_collecting;             /* no end was given */
     bool is_read[SHM_MAX_SCRAPERS]; /* block[] is the one at at[] */
     struct block_view block[SHM_MAX_SCRAPERS];
 };

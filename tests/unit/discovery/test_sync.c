@@ -259,28 +259,6 @@ static void identity_owner_and_phase_are_the_same_after_a_restart(void **state)
     assert_in_range(after.owner, 0, SCRAPERS - 1);
 }
 
-static void one_scraper_more_takes_its_share_and_nothing_else_moves(void **state)
-{
-    (void)state;
-    struct dice dice = dice_new("one_scraper_more_takes_its_share_and_nothing_else_moves");
-    enum { TARGETS = 20000 };
-    for (uint32_t n = 1; n < 8; n++) {
-        int moved = 0;
-        for (int i = 0; i < TARGETS; i++) {
-            uint64_t id = dice_bits(&dice);
-            uint32_t before = sync_owner(id, n);
-            uint32_t after = sync_owner(id, n + 1);
-            assert_true(before < n);
-            if (before != after) {
-                assert_int_equal(after, n);
-                moved++;
-            }
-        }
-        int share = TARGETS / (int)(n + 1);
-        assert_in_range(moved, share * 9 / 10, share * 11 / 10);
-    }
-}
-
 static void names_are_left_out_until_there_is_an_answer(void **state)
 {
     struct fixture *fixture = *state;
@@ -546,7 +524,6 @@ int main(void)
         SYNCED(no_job_makes_an_empty_table),
         SYNCED(doubles_are_dropped),
         SYNCED(identity_owner_and_phase_are_the_same_after_a_restart),
-        cmocka_unit_test(one_scraper_more_takes_its_share_and_nothing_else_moves),
         SYNCED(names_are_left_out_until_there_is_an_answer),
         SYNCED(a_name_without_answer_gets_in_with_an_error_when_patience_ends),
         SYNCED(a_name_that_does_not_exist_is_a_target_with_an_error),

@@ -108,6 +108,26 @@ void rig_tell_host(struct rig *rig, const char *host, bool exists)
     names_writer_detach(&writer);
 }
 
+static struct rig *all_rigs[2]; /* of those with peers */
+
+static bool peer_segments(void *context, uint32_t index, int *ret_ring, int *ret_series)
+{
+    (void)context;
+    if (index >= 2 || all_rigs[index] == NULL)
+        return false;
+    *ret_ring = all_rigs[index]->segments.ring;
+    *ret_series = all_rigs[index]->segments.series;
+    return true;
+}
+
+static const struct shm_slot *peer_slot(void *context, uint32_t index)
+{
+    (void)context;
+    return all_rigs[index]->slot;
+}
+
+static const struct scraper_peers rig_peers = {.segments = peer_segments, .slot = peer_slot};
+
 static void start_scraper(struct rig *rig)
 {
     struct errctx why = {""};
@@ -115,7 +135,9 @@ static void start_scraper(struct rig *rig)
                                     .slot = rig->slot,
                                     .supervisor = &rig->supervisor,
                                     .config = rig->config,
+                                    .index = rig->index,
                                     .scrapers = 2,
+                                    .peers = rig->has_peers ? &rig_peers : NULL,
                                     .lookups.ask = ask};
     asking = rig;
     if (scraper_init(&rig->scraper, &rig->segments, &why) != 0)
@@ -137,40 +159,60 @@ static struct config *parse(const char *more_jobs)
     return config;
 }
 
-static struct rig *make(uint64_t ring_size, uint64_t series_size, const char *more_jobs)
+static struct rig *make(uint32_t index, int targets_fd, uint64_t ring_size, uint64_t series_size,
+                        const char *more_jobs)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     struct errctx why = {""};
     assert_non_null(rig);
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT, "rig"); /* the standing clock is warned of */
     rig->slot = calloc(1, sizeof(*rig->slot));
+    rig->index = index;
     rig->now_ms = RIG_START_MS;
     wall_ns = rig->now_ms * NS_PER_MS;
     rig->segments = (struct scraper_segments){
-        segments_ring(ring_size), segments_series(series_size), segments_targets(1 << 20)};
+        segments_new(SHM_KIND_RING, index, SHM_RING_DATA + ring_size, ring_size),
+        segments_new(SHM_KIND_SERIES, index, SHM_SERIES_ARENA + series_size, 0), targets_fd};
     assert_int_equal(loop_new(&(struct loop_options){0}, &rig->loop, &why), 0);
     rig->config = parse(more_jobs);
     assert_int_equal(targets_writer_attach(&rig->table, rig->segments.targets, &why), 0);
     start_scraper(rig);
-    assert_int_equal(ring_consumer_attach(&rig->ring, rig->segments.ring, 0, true, &why), 0);
-    assert_int_equal(series_reader_attach(&rig->series, rig->segments.series, 0, &why), 0);
+    assert_int_equal(ring_consumer_attach(&rig->ring, rig->segments.ring, index, true, &why), 0);
+    assert_int_equal(series_reader_attach(&rig->series, rig->segments.series, index, &why), 0);
     rig->server = server_start(serve, rig);
     return rig;
 }
 
 struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size)
 {
-    return make(ring_size, series_size, "");
+    return make(0, segments_targets(1 << 20), ring_size, series_size, "");
 }
 
 struct rig *rig_new_with_jobs(const char *more_jobs)
 {
-    return make(1 << 20, 16 << 20, more_jobs);
+    return make(0, segments_targets(1 << 20), 1 << 20, 16 << 20, more_jobs);
 }
 
 struct rig *rig_new(void)
 {
     return rig_new_with_jobs("");
+}
+
+static void join(struct rig *rig)
+{
+    atomic_store(&rig->supervisor.scrapers, 2);
+    atomic_store(&rig->slot->state, SHM_STATE_READY);
+    rig->has_peers = true;
+    rig->scraper.peers = &rig_peers;
+    all_rigs[rig->index] = rig;
+}
+
+struct rig *rig_new_beside(struct rig *first)
+{
+    struct rig *second = make(1, dup(first->segments.targets), 1 << 20, 16 << 20, "");
+    join(first);
+    join(second);
+    return second;
 }
 
 static void turn(struct rig *rig)
@@ -193,6 +235,8 @@ static void stop_scraper(struct rig *rig)
 
 void rig_free(struct rig *rig)
 {
+    if (rig->has_peers)
+        all_rigs[rig->index] = NULL;
     stop_scraper(rig);
     server_stop(rig->server);
     ring_consumer_detach(&rig->ring);
@@ -213,6 +257,18 @@ void rig_restart(struct rig *rig)
     stop_scraper(rig);
     start_scraper(rig);
     target_set_refresh(&rig->scraper);
+}
+
+void rig_refresh(struct rig *rig)
+{
+    target_set_refresh(&rig->scraper);
+}
+
+void rig_settle(struct rig *const *rigs, int count)
+{
+    enum { TURNS = 24 }; /* of up to 10 ms: takeovers are looked after every 50 ms at the latest */
+    for (int i = 0; i < TURNS; i++)
+        turn(rigs[i % count]);
 }
 
 /* ---- targets ---- */
@@ -236,7 +292,8 @@ static void add_target(struct rig *rig, const struct rig_target *target)
         .id = target->id != 0 ? target->id : 1,
         .owner = target->owner,
         .flags =
-            target->flags != 0 || target->no_flags ? target->flags : SHM_TARGET_HONOR_TIMESTAMPS,
+            (target->flags != 0 || target->no_flags ? target->flags : SHM_TARGET_HONOR_TIMESTAMPS) |
+            (target->moved ? SHM_TARGET_MOVED : 0),
         .interval_ms = RIG_INTERVAL_MS,
         .timeout_ms = target->timeout_ms != 0 ? target->timeout_ms : 10000,
         .address_count = 1,
@@ -454,7 +511,10 @@ const char *rig_take(struct rig *rig)
     strbuf_adds(&rig->text, "");
     for (uint64_t pos = ring_consumer_acked(&rig->ring); pos < end; pos = block.next_pos) {
         assert_int_equal(block_read(&rig->ring, pos, end, &block), 0);
-        if (block.head.kind != SHM_BLOCK_SKIP)
+        if (block.head.kind == SHM_BLOCK_TAKEOVER)
+            strbuf_addf(&rig->text, "from scraper %u at %" PRIu64 "\n", block.head.first_line,
+                        block.bits[0]);
+        else if (block.head.kind != SHM_BLOCK_SKIP)
             render_block(rig, &block);
     }
     ring_consumer_ack(&rig->ring, end);

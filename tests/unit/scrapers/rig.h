@@ -41,6 +41,7 @@ struct rig_target {
     uint32_t flags; /* SHM_TARGET_HONOR_TIMESTAMPS, as jobs have by default */
     bool no_flags;
     uint32_t owner;
+    bool moved;
     const char *job;   /* "j": also the name of the job in the configuration */
     const char *extra; /* another label "name=value" */
     const char *error; /* it cannot be asked */
@@ -50,6 +51,8 @@ struct rig_target {
 };
 
 struct rig {
+    uint32_t index; /* of the scraper */
+    bool has_peers;
     struct loop *loop;
     struct shm_slot *slot;
     struct shm_supervisor supervisor;
@@ -73,11 +76,23 @@ struct rig *rig_new_sized(uint64_t ring_size, uint64_t series_size);
 struct rig *rig_new_with_jobs(const char *more_jobs); /* of scrape_configs: "  - job_name: ..." */
 void rig_free(struct rig *rig);
 
+/*
+ * Another scraper that has the same table. The two have processes as long as the supervisor pages
+ * of both say so. It is to be freed before the first.
+ */
+struct rig *rig_new_beside(struct rig *first);
+
 /* Kills the scraper, whatever it is doing, and starts a successor, which takes in the table. */
 void rig_restart(struct rig *rig);
 
 /* Writes a table of these targets and lets the scraper take it in. */
 void rig_table(struct rig *rig, const struct rig_target *targets, int count);
+
+/* Lets the scraper take in a table that another rig has written. */
+void rig_refresh(struct rig *rig);
+
+/* Lets scrapers look after each other for a while, in turn. */
+void rig_settle(struct rig *const *rigs, int count);
 
 /* The target of this id, or NULL. */
 struct target *rig_target(struct rig *rig, uint64_t id);

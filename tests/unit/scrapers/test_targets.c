@@ -136,8 +136,8 @@ static void a_target_that_another_scraper_owns_now_leaves_no_marker(void **state
     struct rig *rig = rig_new();
     rig_table(rig, &(struct rig_target){0}, 1);
     rig_scrape(rig, 1, &TWO);
-    rig_start(rig, 1, &TWO); /* it is even being asked */
     rig_table(rig, &(struct rig_target){.owner = 1}, 1);
+    rig_settle(&rig, 1);
     assert_string_equal(rig_take(rig), "");
     assert_null(rig_target(rig, 1));
     assert_int_equal(series_usage(&rig->scraper.store).targets, 0);

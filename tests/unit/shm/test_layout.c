@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 5u
-#define FINGERPRINT         UINT64_C(0x83776f06ffc10675)
+#define FINGERPRINT_VERSION 6u
+#define FINGERPRINT         UINT64_C(0x8b7751d2d462f8e7)
 
 struct number {
     const char *what;
@@ -58,12 +58,15 @@ static const struct number numbers[] = {
     VALUE(SHM_STATE_DRAINING),
     VALUE(SHM_STATE_STOPPED),
     VALUE(SHM_RING_DATA),
+    VALUE(SHM_COSTS),
+    VALUE(SHM_COSTS_COUNT),
     VALUE(SHM_BLOCK_MAGIC),
     VALUE(SHM_BLOCK_SAMPLES_KIND),
     VALUE(SHM_BLOCK_STALE),
     VALUE(SHM_BLOCK_SKIP),
     VALUE(SHM_BLOCK_HISTOGRAMS),
     VALUE(SHM_BLOCK_EXEMPLARS),
+    VALUE(SHM_BLOCK_TAKEOVER),
     VALUE(SHM_BLOCK_HAS_STARTS),
     VALUE(SHM_BLOCK_HAS_LAYOUT),
     VALUE(SHM_BLOCK_HAS_TIMESTAMPS),
@@ -84,6 +87,7 @@ static const struct number numbers[] = {
     VALUE(SHM_TARGET_HONOR_TIMESTAMPS),
     VALUE(SHM_TARGET_TRACK_TIMESTAMPS),
     VALUE(SHM_TARGET_GZIP),
+    VALUE(SHM_TARGET_MOVED),
     VALUE(SHM_TARGET_NATIVE_HISTOGRAMS),
     VALUE(SHM_TARGET_CLASSIC_HISTOGRAMS),
     VALUE(SHM_TARGET_CONVERT_HISTOGRAMS),
@@ -126,6 +130,7 @@ static const struct number numbers[] = {
     AT(shm_slot, working_on),
     AT(shm_slot, targets_generation),
     AT(shm_slot, backend),
+    AT(shm_slot, settled_generation),
     AT(shm_slot, backend_why),
     AT(shm_slot, counters),
     SIZE(shm_ring_producer),
@@ -182,6 +187,10 @@ static const struct number numbers[] = {
     AT(shm_target_body, target_id),
     AT(shm_target_body, state),
     AT(shm_target_body, labels_len),
+    AT(shm_target_body, released),
+    SIZE(shm_cost),
+    AT(shm_cost, target_id),
+    AT(shm_cost, cost_ns),
     AT(shm_targets_head, generation),
     SIZE(shm_targets_half),
     AT(shm_targets_half, generation),

@@ -211,6 +211,21 @@ bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape)
     return wants_doorbell;
 }
 
+void scrapers_take_over(struct scrapers *scrapers, uint32_t scraper, uint64_t target, uint32_t from)
+{
+    struct scraper *to = &scrapers->scraper[scraper];
+    struct block_columns columns;
+    struct shm_block head = {.kind = SHM_BLOCK_TAKEOVER,
+                             .count = 1,
+                             .target_id = target,
+                             .target_ref = target_of(to, target),
+                             .first_line = from};
+    head.target_generation = series_generation(&to->store, head.target_ref);
+    assert_int_equal(block_reserve(&to->ring, &head, &columns), 0);
+    columns.bits[0] = ring_written(&scrapers->scraper[from].ring);
+    (void)!ring_publish(&to->ring);
+}
+
 uint64_t scrapers_target_of_lane(uint32_t lane, uint32_t nth)
 {
     uint64_t target = 1;

@@ -54,6 +54,10 @@ struct scrape {
 /* Publishes a scrape. True: the writer wants its doorbell rung. */
 bool scrapers_scrape(struct scrapers *scrapers, const struct scrape *scrape);
 
+/* The target comes to `scraper` from another one, all that that has published being before. */
+void scrapers_take_over(struct scrapers *scrapers, uint32_t scraper, uint64_t target,
+                        uint32_t from);
+
 /*
  * A histogram has the value of its series as its sum; an exemplar has it as its value and the label
  * trace="<line>".

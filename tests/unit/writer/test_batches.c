@@ -165,6 +165,77 @@ static void a_target_that_moved_to_another_scraper_keeps_its_order(void **state)
     rig_close(&rig);
 }
 
+/* Behind others with later times, where the oldest first would not come first. */
+static void what_a_target_had_before_it_moved_comes_first_whatever_the_times_say(void **state)
+{
+    (void)state;
+    open_one(3, 30, 20);
+    rig_start(&rig);
+    scrape(0, 2, T0 + HOUR_MS, 10);
+    scrape(0, 1, T0, 10);
+    scrapers_take_over(&rig.scrapers, 1, 1, 0);
+    scrape(1, 1, T0 + 1000, 10);
+    scrape(2, 3, T0 + HOUR_MS, 10);
+    scrapers_take_over(&rig.scrapers, 2, 1, 1);
+    scrape(2, 1, T0 + 2000, 10);
+    scrapers_take_over(&rig.scrapers, 0, 1, 2);
+    scrape(0, 1, T0 + 3000, 10);
+    rig_drain(&rig);
+    rig_assert_complete(&rig, 0);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 60);
+    rig_close(&rig);
+}
+
+/* The other ring grew after it was looked at, in the same turn. */
+static void a_takeover_that_is_newer_than_the_look_at_the_other_ring_waits(void **state)
+{
+    (void)state;
+    struct scan scan;
+    struct scan_piece piece;
+    struct shm_position zero[2] = {{0}};
+    struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS] = {{{0}}};
+    const struct scan_filter filter = {UINT64_MAX,
+                                       (const struct shm_position(*)[SHM_MAX_SCRAPERS])lanes};
+    open_one(2, 30, 20);
+    rig_start(&rig);
+    scan_start(&scan, rig.writer.sources, 2, filter, zero, NULL);
+    scrape(0, 1, T0, 10);
+    scrapers_take_over(&rig.scrapers, 1, 1, 0);
+    scrape(1, 1, T0 + 1000, 10);
+    scan.produced[1] = ring_consumer_produced(&rig.writer.sources[1].ring);
+    scan.end[1].pos = scan.produced[1];
+    assert_false(scan_peek(&scan, &piece));
+    scan_start(&scan, rig.writer.sources, 2, filter, zero, NULL);
+    assert_true(scan_peek(&scan, &piece));
+    assert_int_equal(piece.ring, 0);
+    scan_pass(&scan, &piece, 10);
+    assert_true(scan_peek(&scan, &piece));
+    assert_int_equal(piece.ring, 1);
+    rig_drain(&rig);
+    rig_assert_complete(&rig, 0);
+    rig_close(&rig);
+}
+
+static void a_takeover_from_what_is_not_there_holds_nothing_up(void **state)
+{
+    (void)state;
+    open_one(2, 30, 20);
+    rig_start(&rig);
+    for (uint32_t from = 0; from < 2; from++) {
+        struct scraper *scraper = &rig.scrapers.scraper[1];
+        struct block_columns columns;
+        const struct shm_block head = {
+            .kind = SHM_BLOCK_TAKEOVER, .count = 1, .target_id = 1, .first_line = from * 63};
+        assert_int_equal(block_reserve(&scraper->ring, &head, &columns), 0);
+        columns.bits[0] = UINT64_C(1) << 60; /* far beyond what that ring ever had */
+        (void)!ring_publish(&scraper->ring);
+    }
+    scrape(1, 1, T0, 10);
+    rig_drain(&rig);
+    rig_assert_complete(&rig, 0);
+    rig_close(&rig);
+}
+
 static void find_long_label(void *context, const char *series, int64_t ms, uint64_t bits)
 {
     (void)ms;
@@ -361,6 +432,9 @@ int main(void)
         cmocka_unit_test(timestamps_of_samples_and_staleness_markers_arrive),
         cmocka_unit_test(shards_deliver_at_the_same_time_and_each_in_order),
         cmocka_unit_test(a_target_that_moved_to_another_scraper_keeps_its_order),
+        cmocka_unit_test(what_a_target_had_before_it_moved_comes_first_whatever_the_times_say),
+        cmocka_unit_test(a_takeover_that_is_newer_than_the_look_at_the_other_ring_waits),
+        cmocka_unit_test(a_takeover_from_what_is_not_there_holds_nothing_up),
         cmocka_unit_test(external_labels_are_added_and_yield_and_a_batch_has_a_limit_of_bytes),
         cmocka_unit_test(samples_beyond_the_age_limit_are_dropped_and_counted),
         cmocka_unit_test(without_a_remote_everything_is_counted_and_given_back),

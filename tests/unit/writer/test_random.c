@@ -57,6 +57,12 @@ struct world {
     int64_t now_ms;
 };
 
+/* The order of times is not that of rings: what keeps a moved target's order is its takeover. */
+static int64_t clock_skew(uint32_t target)
+{
+    return target % 7 * 60000;
+}
+
 static void scrape_some(struct world *world)
 {
     uint32_t count = dice_roll(&world->dice, 12);
@@ -64,16 +70,21 @@ static void scrape_some(struct world *world)
         uint32_t target = dice_roll(&world->dice, TARGETS);
         if (world->ms[target] == world->now_ms)
             continue;
+        uint32_t from = world->scraper[target];
         if (dice_roll(&world->dice, 10) == 0)
             world->scraper[target] = dice_roll(&world->dice, rig.scrapers.count);
         struct ring_producer *ring = &rig.scrapers.scraper[world->scraper[target]].ring;
-        if (ring_room(ring) < 16384)
+        if (ring_room(ring) < 16384) {
+            world->scraper[target] = from;
             continue;
+        }
+        if (from != world->scraper[target])
+            scrapers_take_over(&rig.scrapers, world->scraper[target], target + 1, from);
         world->ms[target] = world->now_ms;
         (void)scrapers_scrape(&rig.scrapers,
                               &(struct scrape){.scraper = world->scraper[target],
                                                .target = target + 1,
-                                               .ms = world->now_ms,
+                                               .ms = world->now_ms + clock_skew(target),
                                                .lines = 1 + dice_roll(&world->dice, LINES_MAX),
                                                .block_samples = 1 + dice_roll(&world->dice, 50),
                                                .with_refs = dice_roll(&world->dice, 3) == 0,

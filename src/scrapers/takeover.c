@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/takeover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crashpoint.h"
+#include "base/log.h"
+#include "scrapers/scraper.h"
+#include "scrapers/target.h"
+
+#define LOOK_NS      (2 * NS_PER_MS) /* between two looks at what is waited for, at first */
+#define LOOK_LATE_NS (50 * NS_PER_MS)
+#define SOON_NS      NS_PER_S        /* at first */
+#define WORK_NS      (2 * NS_PER_MS) /* of copying in a turn */
+#define LABELS_MAX   256
+#define FORGET_NS    (300 * NS_PER_S)
+
+static void on_timer(struct loop_timer *timer);
+
+void takeover_init(struct scraper *scraper)
+{
+    scraper->takeover = (struct takeover){.scraper = scraper, .timer.expired = on_timer};
+}
+
+/* ---- peers ---- */
+
+/* So many scrapers have processes. */
+static uint32_t living(const struct scraper *scraper)
+{
+    uint64_t count =
+        scraper->supervisor == NULL
+            ? 0
+            : atomic_load_explicit(&scraper->supervisor->scrapers, memory_order_acquire);
+    return count < SHM_MAX_SCRAPERS ? (uint32_t)count : SHM_MAX_SCRAPERS;
+}
+
+static bool has_segments(const struct scraper *scraper, uint32_t index)
+{
+    int ring;
+    int series;
+    return scraper->peers->segments(scraper->peers->context, index, &ring, &series);
+}
+
+static uint64_t taken_by(const struct shm_slot *slot)
+{
+    return atomic_load_explicit(&slot->targets_generation, memory_order_acquire);
+}
+
+static uint64_t settled_by(const struct shm_slot *slot)
+{
+    return atomic_load_explicit(&slot->settled_generation, memory_order_acquire);
+}
+
+static bool never_started(const struct shm_slot *slot)
+{
+    return atomic_load_explicit(&slot->state, memory_order_acquire) == SHM_STATE_NONE;
+}
+
+/*
+ * Whether all others know the table: from then on nothing new comes to be there of what is this
+ * scraper's.
+ */
+static bool all_have_taken(const struct scraper *scraper)
+{
+    for (uint32_t i = 0; scraper->peers != NULL && i < living(scraper); i++) {
+        const struct shm_slot *slot = scraper->peers->slot(scraper->peers->context, i);
+        if (i == scraper->index || never_started(slot))
+            continue;
+        if (taken_by(slot) < scraper->targets.generation || !has_segments(scraper, i))
+            return false;
+    }
+    return true;
+}
+
+/* Whether all others have what is theirs. */
+static bool all_have_settled(const struct scraper *scraper)
+{
+    for (uint32_t i = 0; scraper->peers != NULL && i < living(scraper); i++) {
+        const struct shm_slot *slot = scraper->peers->slot(scraper->peers->context, i);
+        if (i != scraper->index && settled_by(slot) < scraper->targets.generation)
+            return false;
+    }
+    return true;
+}
+
+/* The peer of this index, or NULL. */
+static struct series_peer *attach_peer(struct scraper *scraper, uint32_t index)
+{
+    struct series_peer **peer = &scraper->takeover.peers[index];
+    struct errctx why;
+    int ring;
+    int series;
+    if (*peer != NULL || scraper->peers == NULL || index == scraper->index ||
+        !scraper->peers->segments(scraper->peers->context, index, &ring, &series))
+        return *peer;
+    *peer = malloc(sizeof(**peer));
+    check(*peer != NULL);
+    if (series_peer_attach(*peer, ring, series, index, &why) == 0)
+        return *peer;
+    log_warn(MSG("cannot look at the series of another scraper"), INT("scraper", index),
+             STR("err", why.text));
+    free(*peer);
+    *peer = NULL;
+    return NULL;
+}
+
+static void release_copies(struct takeover *takeover)
+{
+    const struct refmap *maps[] = {&takeover->lines, &takeover->layouts};
+    for (size_t i = 0; i < 2 && takeover->copied_from != NULL; i++) {
+        for (size_t j = 0; j <= maps[i]->mask; j++) {
+            if (maps[i]->cells[j].value != 0)
+                series_release(&takeover->scraper->store, maps[i]->cells[j].value);
+        }
+    }
+    takeover->copied_from = NULL;
+}
+
+static void detach_peers(struct takeover *takeover)
+{
+    release_copies(takeover);
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
+        if (takeover->peers[i] != NULL)
+            series_peer_detach(takeover->peers[i]);
+        free(takeover->peers[i]);
+        takeover->peers[i] = NULL;
+    }
+    refmap_fini(&takeover->lines);
+    refmap_fini(&takeover->layouts);
+    takeover->searched = 0;
+}
+
+void takeover_fini(struct scraper *scraper)
+{
+    detach_peers(&scraper->takeover);
+    loop_timer_clear(scraper->loop, &scraper->takeover.timer);
+}
+
+/* ---- searching ---- */
+
+struct search {
+    struct scraper *scraper;
+    struct series_peer *peer;
+    enum target_life life; /* of the targets that are searched for */
+};
+
+static uint32_t own_seq(const struct target *target)
+{
+    return target->ref == 0 ? 0
+                            : series_target_state(&target->scraper->store, target->ref).scrape_seq;
+}
+
+/* A state is better than none, a later one than an earlier; one that may still come is awaited. */
+static void look_at_record(void *context, uint64_t target_id, uint32_t ref)
+{
+    const struct search *search = context;
+    struct target *target = target_set_find(&search->scraper->targets, target_id);
+    struct series_peer_target theirs;
+    struct series_peer_target best = {.scrape_seq = 0};
+    if (target == NULL || target->life != search->life ||
+        !series_peer_target(search->peer, ref, target_id, &theirs))
+        return;
+    bool has_best = target->from != NULL &&
+                    series_peer_target(target->from, target->from_ref, target_id, &best);
+    uint32_t least = has_best ? best.scrape_seq : own_seq(target);
+    bool may_come = !has_best && !theirs.released && search->peer->index < living(search->scraper);
+    if (theirs.scrape_seq > least || may_come) {
+        target->from = search->peer;
+        target->from_ref = ref;
+    }
+}
+
+static void forget_source(struct target *target)
+{
+    target->from = NULL;
+    target->from_ref = 0;
+}
+
+/* Finds out for all targets of this life where else their state is. */
+static void search_peers(struct scraper *scraper, enum target_life life)
+{
+    struct search search = {scraper, NULL, life};
+    target_set_each(&scraper->targets, forget_source);
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
+        search.peer = attach_peer(scraper, i);
+        if (search.peer != NULL)
+            series_peer_each(search.peer, look_at_record, &search);
+    }
+}
+
+/* ---- copying ---- */
+
+/* The maps are about the records of one peer; when they are full, they are begun anew. */
+static void begin_copies(struct takeover *takeover, struct series_peer *peer, uint32_t lines)
+{
+    enum { LAYOUTS = 1024, LINES = 1 << 16 };
+    if (takeover->copied_from == peer && takeover->lines_left >= lines &&
+        takeover->layouts_left > 0)
+        return;
+    release_copies(takeover);
+    takeover->lines_left = lines > LINES ? lines : LINES;
+    takeover->layouts_left = LAYOUTS;
+    refmap_reset(&takeover->lines, takeover->lines_left);
+    refmap_reset(&takeover->layouts, takeover->layouts_left);
+    takeover->copied_from = peer;
+}
+
+/* The store's line with the labels of the peer's; the map keeps a reference. */
+static int copy_line(struct takeover *takeover, uint32_t theirs, uint32_t *ret_line)
+{
+    struct label labels[LABELS_MAX];
+    struct series_record record;
+    struct series_label label;
+    uint32_t count = 0;
+    int more;
+    uint32_t *copy = refmap_at(&takeover->lines, theirs);
+    *ret_line = *copy;
+    if (*copy != 0)
+        return 0;
+    if (!series_reader_record(&takeover->copied_from->reader, theirs, SHM_RECORD_LINE, 0, &record))
+        return ERR_CORRUPT;
+    struct series_labels walk = series_reader_labels(&record);
+    while ((more = series_labels_next(&walk, &label)) == 1) {
+        if (count == LABELS_MAX ||
+            (count > 0 && slice_compare(labels[count - 1].name, label.name) >= 0) ||
+            (!label.hides && label.value.len == 0))
+            return ERR_CORRUPT;
+        struct slice value = label.hides ? slice_make(series_hides, 0) : label.value;
+        labels[count++] = (struct label){label.name, value};
+    }
+    if (more != 0)
+        return ERR_CORRUPT;
+    int err = series_line(&takeover->scraper->store, labels, count, copy);
+    if (err != 0)
+        *copy = 0;
+    else
+        takeover->lines_left--;
+    *ret_line = *copy;
+    return err;
+}
+
+static int copy_lines(struct takeover *takeover, struct series_peer *peer, const uint32_t *theirs,
+                      uint32_t count, uint32_t **ret_lines)
+{
+    uint32_t *lines = malloc(count * sizeof(*lines));
+    check(lines != NULL);
+    begin_copies(takeover, peer, count);
+    int err = 0;
+    for (uint32_t i = 0; err == 0 && i < count; i++)
+        err = copy_line(takeover, theirs[i], &lines[i]);
+    *ret_lines = lines;
+    if (err != 0) {
+        free(lines);
+        *ret_lines = NULL;
+    }
+    return err;
+}
+
+/* Replicas share layouts there, so they do here. */
+static int copy_layout(struct takeover *takeover, struct series_peer *peer,
+                       const struct series_peer_target *theirs, uint32_t *ret_layout)
+{
+    struct series_store *store = &takeover->scraper->store;
+    struct series_record record;
+    uint32_t count;
+    uint32_t *lines;
+    *ret_layout = 0;
+    if (theirs->layout_ref == 0)
+        return 0;
+    if (!series_reader_record(&peer->reader, theirs->layout_ref, SHM_RECORD_LAYOUT,
+                              theirs->layout_generation, &record))
+        return ERR_CORRUPT;
+    const uint32_t *their_lines = series_reader_lines(&record, &count);
+    if (their_lines == NULL || count == 0)
+        return ERR_CORRUPT;
+    begin_copies(takeover, peer, count);
+    uint32_t *copy = refmap_at(&takeover->layouts, theirs->layout_ref);
+    int err = 0;
+    if (*copy == 0) {
+        err = copy_lines(takeover, peer, their_lines, count, &lines);
+        if (err != 0)
+            return err;
+        err = series_layout(store, lines, count, copy);
+        free(lines);
+        takeover->layouts_left--;
+    }
+    if (err != 0) {
+        *copy = 0;
+        return err;
+    }
+    *ret_layout = *copy;
+    series_retain(store, *copy);
+    return 0;
+}
+
+static int copy_stamped(struct takeover *takeover, struct series_peer *peer,
+                        const struct series_peer_target *theirs, uint32_t *ret_stamped)
+{
+    struct series_record record;
+    const uint32_t *their_lines;
+    const int64_t *times_ms;
+    uint32_t count;
+    uint32_t *lines;
+    *ret_stamped = 0;
+    if (theirs->stamped_ref == 0)
+        return 0;
+    if (!series_reader_record(&peer->reader, theirs->stamped_ref, SHM_RECORD_STAMPED,
+                              theirs->stamped_generation, &record) ||
+        !series_reader_stamped(&record, &their_lines, &times_ms, &count) || count == 0)
+        return ERR_CORRUPT;
+    int err = copy_lines(takeover, peer, their_lines, count, &lines);
+    if (err != 0)
+        return err;
+    err = series_stamped(&takeover->scraper->store, lines, times_ms, count, ret_stamped);
+    free(lines);
+    return err;
+}
+
+/* The peer's state of the target becomes this scraper's. What is known of families is learnt anew.
+ */
+static int adopt(struct target *target, const struct series_peer_target *theirs)
+{
+    struct scraper *scraper = target->scraper;
+    struct takeover *takeover = &scraper->takeover;
+    struct series_state state = {.timestamp_ms = theirs->timestamp_ms,
+                                 .scrape_seq = theirs->scrape_seq + 1,
+                                 .flags = theirs->flags};
+    int err = copy_stamped(takeover, target->from, theirs, &state.stamped);
+    if (err != 0)
+        return err;
+    err = copy_layout(takeover, target->from, theirs, &state.layout);
+    if (err != 0) {
+        if (state.stamped != 0)
+            series_release(&scraper->store, state.stamped);
+        return err;
+    }
+    err = commit_takeover(&scraper->commit, target->ref, &state, target->from->index, theirs->pos);
+    if (err == 0)
+        slot_add(scraper->slot, COUNTER_TAKEOVERS, 1);
+    return err;
+}
+
+/* ---- arriving ---- */
+
+bool takeover_is_due(const struct scraper *scraper)
+{
+    return scraper->peers != NULL && settled_by(scraper->slot) < scraper->targets.generation;
+}
+
+void takeover_expect(struct target *target)
+{
+    target->life = TARGET_ARRIVING;
+    target->from = NULL;
+    target->scraper->takeover.arriving++;
+    target->scraper->takeover.searched = 0;
+}
+
+void takeover_forget(const struct target *target)
+{
+    struct takeover *takeover = &target->scraper->takeover;
+    takeover->arriving -= target->life == TARGET_ARRIVING;
+    takeover->released -= target->life == TARGET_RELEASED;
+}
+
+static void arrive(struct target *target)
+{
+    takeover_forget(target);
+    series_target_release(&target->scraper->store, target->ref, false);
+    target_note_series(target);
+    target->from = NULL;
+    target_set_activate(target);
+}
+
+/* True: the former owner will write no more of it. */
+static bool is_free(const struct target *target, const struct series_peer_target *theirs)
+{
+    return theirs->released || target->from->index >= living(target->scraper);
+}
+
+static void take_over(struct target *target)
+{
+    struct scraper *scraper = target->scraper;
+    struct series_peer_target theirs;
+    if (target->life != TARGET_ARRIVING || clock_mono_ns() > scraper->takeover.work_until_ns)
+        return;
+    if (target->ref == 0) {
+        target_set_retry(&scraper->targets);
+        return;
+    }
+    int err = 0;
+    if (target->from != NULL &&
+        series_peer_target(target->from, target->from_ref, target->id, &theirs)) {
+        if (!is_free(target, &theirs))
+            return;
+        if (theirs.scrape_seq > own_seq(target))
+            err = adopt(target, &theirs);
+    }
+    if (err == ERR_CORRUPT) {
+        slot_add(scraper->slot, COUNTER_TABLE_DAMAGED, 1);
+        log_error(MSG("what another scraper knew of a target is damaged; it begins anew"),
+                  INT("scraper", target->from->index));
+        err = 0;
+    }
+    if (err == 0)
+        arrive(target);
+}
+
+static void take_over_some(struct scraper *scraper)
+{
+    struct takeover *takeover = &scraper->takeover;
+    if (!all_have_taken(scraper))
+        return;
+    if (takeover->searched != scraper->targets.generation)
+        search_peers(scraper, TARGET_ARRIVING);
+    takeover->searched = scraper->targets.generation;
+    takeover->work_until_ns = clock_mono_ns() + WORK_NS;
+    target_set_each(&scraper->targets, take_over);
+    schedule_settle(&scraper->schedule);
+}
+
+/* What others wait for before they forget the targets that have moved here. */
+static void tell_settled(struct scraper *scraper)
+{
+    struct takeover *takeover = &scraper->takeover;
+    if (takeover->arriving > 0)
+        return;
+    /* release; pairs with settled_by: all takeovers are published */
+    atomic_store_explicit(&scraper->slot->settled_generation, scraper->targets.generation,
+                          memory_order_release);
+    CRASHPOINT("scraper.settled");
+}
+
+/* ---- released ---- */
+
+static void let_go(struct target *target)
+{
+    series_target_release(&target->scraper->store, target->ref, true);
+    CRASHPOINT("scraper.released");
+}
+
+void takeover_release(struct target *target)
+{
+    struct scraper *scraper = target->scraper;
+    target->seen = scraper->targets.generation;
+    if (target->life == TARGET_RELEASED)
+        return;
+    takeover_forget(target);
+    loop_timer_clear(scraper->loop, &target->departure);
+    target->pending_due_ns = 0;
+    target->life = TARGET_RELEASED;
+    scraper->takeover.released++;
+    slot_add(scraper->slot, COUNTER_RELEASES, 1);
+    if (target->scrape == NULL)
+        let_go(target);
+}
+
+void takeover_scrape_ended(struct target *target)
+{
+    let_go(target);
+}
+
+static void drop(struct target *target)
+{
+    series_target_drop(&target->scraper->store, target->ref);
+    CRASHPOINT("scraper.released_dropped");
+    target_set_forget(target);
+}
+
+/* In the table it has another owner, who has it; or it is nobody's any more. */
+static void drop_if_taken(struct target *target)
+{
+    const struct scraper *scraper = target->scraper;
+    if (target->life == TARGET_RELEASED && target->scrape == NULL &&
+        (target->seen == scraper->targets.generation || own_seq(target) == 0))
+        drop(target);
+}
+
+/* It may have been elsewhere since; and queries do not look back so far, marker or not. */
+static bool is_forgotten(const struct target *target)
+{
+    const struct scraper *scraper = target->scraper;
+    int64_t last_ms = series_target_state(&scraper->store, target->ref).timestamp_ms;
+    int64_t age_ns = scraper->schedule.wall_now() - last_ms * NS_PER_MS;
+    return age_ns > FORGET_NS + target->tick.interval_ns;
+}
+
+/*
+ * It has left the table before anyone took it over, or after: the one who knows most of it writes
+ * its markers.
+ */
+static void depart_if_unwanted(struct target *target)
+{
+    if (target->life != TARGET_RELEASED || target->scrape != NULL)
+        return;
+    if (target->from != NULL || is_forgotten(target))
+        drop(target);
+    else
+        target_set_depart(target);
+}
+
+static void drop_released(struct scraper *scraper)
+{
+    if (!all_have_settled(scraper) || scraper->takeover.arriving > 0)
+        return;
+    target_set_each(&scraper->targets, drop_if_taken);
+    if (scraper->takeover.released == 0)
+        return;
+    search_peers(scraper, TARGET_RELEASED);
+    target_set_each(&scraper->targets, depart_if_unwanted);
+}
+
+/* ---- time ---- */
+
+static void arm(struct scraper *scraper)
+{
+    struct takeover *takeover = &scraper->takeover;
+    int64_t now_ns = loop_now(scraper->loop);
+    bool is_soon = takeover->arriving > 0 && now_ns - takeover->began_ns < SOON_NS;
+    if (takeover->arriving + takeover->released == 0)
+        return;
+    loop_timer_set(scraper->loop, &takeover->timer, now_ns + (is_soon ? LOOK_NS : LOOK_LATE_NS));
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct takeover *takeover =
+        (struct takeover *)(void *)((char *)timer - offsetof(struct takeover, timer));
+    struct scraper *scraper = takeover->scraper;
+    if (scraper->stopping)
+        return;
+    if (takeover->arriving > 0) {
+        take_over_some(scraper);
+        tell_settled(scraper);
+    }
+    if (takeover->released > 0)
+        drop_released(scraper);
+    if (takeover->arriving == 0)
+        detach_peers(takeover);
+    arm(scraper);
+}
+
+void takeover_table_taken(struct scraper *scraper)
+{
+    struct takeover *takeover = &scraper->takeover;
+    takeover->began_ns = loop_now(scraper->loop);
+    tell_settled(scraper);
+    arm(scraper);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Moves of targets between scrapers. Discovery decides them; the table says who owns a target and
+ * that it has MOVED. The two scrapers follow the table each by itself, and no message goes between
+ * them:
+ *
+ *   the former owner  lets the scrape that is running end, then says in its TARGET record that this
+ *                     is the last state here (released), and keeps the record;
+ *   the new owner     waits for that, copies the state with all its lines, publishes it as its own
+ *                     with a TAKEOVER block, which tells the writer what must come before, and goes
+ *                     on at the next tick; when it has all targets of the table, it says so in its
+ *                     slot (settled_generation);
+ *   the former owner  drops its records once all the others have said that.
+ *
+ * Of several states of a target (it may have moved on, or back) the one with the greatest
+ * scrape_seq counts. A scraper without a process releases nothing and need not: nobody writes there
+ * any more. Whoever dies in between is followed by a successor that finds the same table and the
+ * same records.
+ */
+#ifndef SCRAPERS_TAKEOVER_H
+#define SCRAPERS_TAKEOVER_H
+
+#include <stdbool.h>
+
+#include "loop/loop.h"
+#include "scrapers/refmap.h"
+#include "shm/series_peer.h"
+
+struct scraper;
+struct target;
+
+struct takeover {
+    struct scraper *scraper;
+    uint32_t arriving; /* targets in this state */
+    uint32_t released;
+    /* private */
+    struct loop_timer timer;
+    int64_t began_ns;                            /* when there was something to do */
+    int64_t work_until_ns;                       /* of this turn: others' scrapes wait meanwhile */
+    uint64_t searched;                           /* the table for which peers were looked through */
+    struct series_peer *peers[SHM_MAX_SCRAPERS]; /* attached to while something arrives */
+    struct series_peer *copied_from;             /* the maps are about this one's records */
+    struct refmap lines;                         /* from its refs to the store's */
+    struct refmap layouts;
+    uint32_t lines_left; /* room in the maps */
+    uint32_t layouts_left;
+};
+
+void takeover_init(struct scraper *scraper);
+void takeover_fini(struct scraper *scraper);
+
+/* Whether a target that the table says has moved may be somewhere else still. */
+bool takeover_is_due(const struct scraper *scraper);
+
+/* An active target, not scheduled yet, whose state has to be looked for. */
+void takeover_expect(struct target *target);
+
+/* Another scraper's now, by the table that is being taken in. Its schedule has ended. */
+void takeover_release(struct target *target);
+
+/* The last scrape of a target that another scraper owns is over. */
+void takeover_scrape_ended(struct target *target);
+
+/* A target in one of the two states is forgotten. */
+void takeover_forget(const struct target *target);
+
+/* A whole table has been taken in. */
+void takeover_table_taken(struct scraper *scraper);
+
+#endif
