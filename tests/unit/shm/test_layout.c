@@ -276,6 +276,8 @@ static void no_two_writers_share_a_page(void **state)
     assert_true(sizeof(struct shm_ring_producer) <= SHM_PAGE);
     assert_true(sizeof(struct shm_ring_consumer) <= SHM_PAGE);
     assert_int_equal(SHM_RING_DATA % SHM_PIECE, 0);
+    assert_true(SHM_COSTS % SHM_PAGE == 0 && SHM_COSTS >= 3 * SHM_PAGE);
+    assert_int_equal(SHM_REASONS % SHM_PAGE, 0);
     assert_int_equal(SHM_SERIES_ARENA % SHM_PAGE, 0);
     assert_int_equal(SHM_TARGETS_DATA % SHM_PAGE, 0);
 }

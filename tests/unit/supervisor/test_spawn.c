@@ -184,9 +184,11 @@ static void gets(uint32_t slot, const char *expected)
 static void every_role_gets_what_the_table_of_heritage_says(void **context)
 {
     (void)context;
-    gets(SHM_SLOT_DISCOVERY, FOR_ALL "6=312 160=360 161=361 ");
-    gets(SHM_SLOT_SCRAPER(0), FOR_ALL "6=313 8=302 9=360 16=320 17=340 ");
-    gets(SHM_SLOT_SCRAPER(1), FOR_ALL "6=313 8=302 9=361 18=321 19=341 ");
+    gets(SHM_SLOT_DISCOVERY, FOR_ALL "6=312 160=360 16=330 161=361 18=331 ");
+    gets(SHM_SLOT_SCRAPER(0),
+         FOR_ALL "6=313 8=302 9=360 16=320 17=340 18=331 19=351 20=332 21=352 ");
+    gets(SHM_SLOT_SCRAPER(1),
+         FOR_ALL "6=313 8=302 9=361 16=330 17=350 18=321 19=341 20=332 21=352 ");
     gets(SHM_SLOT_WRITER,
          FOR_ALL "6=313 7=314 8=302 226=305 16=320 17=350 18=321 19=351 20=322 21=352 ");
     gets(SHM_SLOT_CONSOLE, FOR_ALL "6=313 7=315 10=370 16=330 17=350 18=331 19=351 20=332 21=352 ");
