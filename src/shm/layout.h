@@ -309,10 +309,10 @@ _Static_assert(sizeof(struct shm_targets_half) == 24, "layout");
 #define SHM_TARGET_HONOR_TIMESTAMPS   2u
 #define SHM_TARGET_TRACK_TIMESTAMPS   4u
 #define SHM_TARGET_GZIP               8u   /* ask for gzip */
-#define SHM_TARGET_MOVED              128u /* another scraper may have had it: take over from there */
 #define SHM_TARGET_NATIVE_HISTOGRAMS  16u
 #define SHM_TARGET_CLASSIC_HISTOGRAMS 32u /* also where there is a native one */
 #define SHM_TARGET_CONVERT_HISTOGRAMS 64u /* classic ones become native ones */
+#define SHM_TARGET_MOVED              128u /* another scraper may have had it */
 
 #define SHM_TARGET_ADDRESSES 4u
 #define SHM_SOCKADDR_SIZE    28u /* of struct sockaddr_in6 */
