@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Targets from an API server: that they come, change and go, and what limpet asks meanwhile."""
 import base64
+import itertools
 import json
 import os
 import pathlib
@@ -333,23 +334,48 @@ def test_what_changes_no_label_makes_no_table(tmp_path, server, receiver):
         assert limpet.metric("limpet_discovery_kubernetes_events_total", event="update") == 0
 
 
+def crowd(phase):
+    """99,500 pods of 4999 other nodes; what they share is shared."""
+    spec = [{"nodeName": f"node-{i}", "containers": [{"name": "app"}]} for i in range(2, 5001)]
+    status = {"phase": phase, "podIP": "127.0.0.1"}
+    for i in range(99500):
+        yield {"metadata": {"name": f"q-{i:05}", "namespace": "default"},
+               "spec": spec[i % len(spec)], "status": status}
+
+
 def test_a_node_of_a_large_cluster_stays_small_and_quiet(tmp_path, server, receiver):
+    """5000 nodes, 100,000 pods, 500 of them here, 2000 services; all pods change in a minute."""
     labels = {f"app.kubernetes.io/label-{i}": f"some-value-{i}" for i in range(8)}
-    server.put_all("pods", [pod(f"web-5f6c7d8e9f-{i:05}", ip=f"127.1.{i // 250}.{i % 250}", port=9,
-                                labels=labels, annotations=labels) for i in range(500)])
-    server.put_all("pods", [pod(f"q-{i:05}", node=f"node-{i % 5000 + 2}") for i in range(10000)])
-    job = kube_job(server, rules=[], selectors=[{"role": "pod", "field": "spec.nodeName=node-1"}])
-    with Limpet(tmp_path, settings(receiver, job)) as limpet:
-        wait_for_targets(limpet, 500)
-        assert limpet.metric("limpet_discovery_kubernetes_objects") == 500
-        assert limpet.metric("limpet_discovery_kubernetes_object_bytes") < 500 * 4096
-        server.wait_for_watch("pods")
-        requests = len(server.requests)
-        server.put_all("pods", [pod(f"q-{i:05}", node=f"node-{i % 5000 + 2}", phase="Failed")
-                                for i in range(10000)])
-        time.sleep(3)
-        assert len(server.requests) == requests
-        assert pss_kib(limpet.child("limpet-discovery")) < 8 * 1024
+    here = [pod(f"web-5f6c7d8e9f-{i:05}", ip=f"127.1.{i // 250}.{i % 250}", port=9, labels=labels,
+                annotations={**labels, "prometheus.io/scrape": "true"}) for i in range(500)]
+    server.put_all("pods", here)
+    server.put_all("pods", crowd("Pending"), owned=True)
+    server.put_all("nodes", (node(f"node-{i}") for i in range(1, 5001)), owned=True)
+    server.put_all("services", [service(f"s-{i}", selector={"app": "none"}, annotations={
+        "prometheus.io/scrape": "true"} if i < 200 else {}) for i in range(2000)])
+    server.bookmark_interval = 20
+    jobs = [kube_job(server, rules=[]), kube_job(server, "node", name="node", rules=[]),
+            {"job_name": "a", "limpet": {"annotation_discovery": [{"api_server": server.url}]}}]
+    with Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="60s"),
+                env={"NODE_NAME": "node-1"}) as limpet:
+        wait_for_targets(limpet, 1001, 30)
+        assert limpet.metric("limpet_discovery_kubernetes_objects") == 500 + 1 + 2000
+        pods = limpet.metric("limpet_discovery_kubernetes_object_bytes")
+        for resource in ("pods", "nodes", "services"):
+            server.wait_for_watch(resource)
+        before, requests, began = limpet.child("limpet-discovery"), len(server.requests), time.time()
+        others, most = crowd("Running"), 0
+        while time.time() < began + 62:
+            server.put_all("pods", itertools.islice(others, 2500), owned=True)
+            most = max(most, pss_kib(before))
+            time.sleep(1)
+        assert next(others, None) is None  # all have changed
+        idle = server.requests[requests:]
+        print(f"discovery of 500 of 100000 pods: {most} KiB (PSS, the most of a minute), "
+              f"{pods:.0f} bytes of objects, requests in an idle minute: {len(idle)}")
+        assert idle == [] and targets_of(limpet) == 1001
+        assert limpet.child("limpet-discovery") == before and most < 8 * 1024
+        assert pods < 500 * 4096 + 2000 * 1024
 
 
 # ---- who asks, and whom ----
