@@ -252,11 +252,15 @@ static void log_problem(enum kube_kind kind, struct slice record, const char *te
     strbuf_fini(&name);
 }
 
-/* That a service has no pods on this node is how it is; that a pod has ended or starts, too. */
+/*
+ * That a service has no pods on this node is how it is; that a pod has ended or starts, too. Of
+ * what is too large the watch speaks.
+ */
 static bool is_news(enum annotation_reason reason)
 {
-    return reason != ANNOTATION_NO_POD && reason != ANNOTATION_NO_ENDPOINT &&
-           reason != ANNOTATION_FINISHED && reason != ANNOTATION_NO_ADDRESS;
+    return reason != ANNOTATION_TOO_LARGE && reason != ANNOTATION_NO_POD &&
+           reason != ANNOTATION_NO_ENDPOINT && reason != ANNOTATION_FINISHED &&
+           reason != ANNOTATION_NO_ADDRESS;
 }
 
 static void on_problem(struct annotation_review *base, enum kube_kind kind, struct slice record,
@@ -291,6 +295,7 @@ static void count_problems(struct annotation_sd *sd, const uint64_t problems[ANN
         [ANNOTATION_NO_POD] = COUNTER_ANNOTATION_NO_POD,
         [ANNOTATION_BAD_VALUE] = COUNTER_ANNOTATION_BAD_VALUE,
         [ANNOTATION_CLAMPED] = COUNTER_ANNOTATION_CLAMPED,
+        [ANNOTATION_TOO_LARGE] = COUNTER_ANNOTATION_TOO_LARGE,
     };
     for (int reason = 0; reason < ANNOTATION_REASONS; reason++) {
         slot_add(sd->source.host->slot, counters[reason], problems[reason] - sd->problems[reason]);

@@ -25,7 +25,8 @@ static void collect(struct annotation_records *records, const struct kube_store 
         const struct kube_object *object = NULL;
         while ((object = kube_store_next(stores[i], object)) != NULL) {
             struct slice record = kube_object_record(object);
-            if (annotated_only && !annotation_wants_scrape(record))
+            if (annotated_only && !annotation_wants_scrape(record) &&
+                !kube_record_has(record, KUBE_TOO_LARGE))
                 continue;
             records->items = (struct slice *)grow_for_one(records->items, records->len,
                                                           &records->room, sizeof(struct slice));
@@ -351,7 +352,11 @@ static int walk_records(struct annotation_walker *walker, enum kube_kind kind,
     for (size_t i = 0; err == 0 && i < records->len; i++) {
         walker->object = records->items[i];
         arena_reset(&walker->arena);
-        err = walk(walker, walker->object);
+        if (kube_record_has(walker->object, KUBE_TOO_LARGE))
+            annotation_complain(&walker->listener, ANNOTATION_TOO_LARGE,
+                                "it is too large to be read");
+        else
+            err = walk(walker, walker->object);
     }
     return err;
 }

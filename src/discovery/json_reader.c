@@ -5,6 +5,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "base/strbuf.h"
+#include "discovery/json_cut.h"
 
 /* Limits are looked at after each piece of this size. */
 #define PIECE 16384u
@@ -13,7 +14,8 @@
 struct frame {
     const struct json_want *want;
     const struct json_want *next; /* what the value that follows is; NULL: not wanted */
-    uint64_t began;               /* bytes fed before */
+    uint64_t began;               /* bytes that came before */
+    bool cut;                     /* bounded, and too large: what is left of it is skipped */
     struct strbuf key;
 };
 
@@ -25,7 +27,10 @@ struct json_reader {
     struct frame frames[JSON_READER_DEPTH];
     uint32_t open;     /* frames in use */
     uint32_t skipping; /* depth within a value that is not wanted */
+    struct json_cut strings;
     uint64_t fed;      /* bytes before the piece that is being read */
+    uint64_t left_out; /* of strings that are too long */
+    bool ended_cut;    /* the object that ends was cut */
     uint64_t heard;    /* `fed` at the last token */
     int err;           /* of the first event that failed, or of ours */
     struct errctx *reterr;
@@ -67,11 +72,20 @@ static int took(struct json_reader *reader, int err)
     return err == 0;
 }
 
+static bool is_cut(const struct json_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->open; i++) {
+        if (reader->frames[i].cut)
+            return true;
+    }
+    return false;
+}
+
 /* What the value that begins now is; NULL if nobody wants it. */
 static const struct json_want *wanted(struct json_reader *reader)
 {
     reader->heard = reader->fed;
-    if (reader->skipping > 0)
+    if (reader->skipping > 0 || is_cut(reader))
         return NULL;
     return reader->open == 0 ? reader->root : top(reader)->next;
 }
@@ -145,7 +159,8 @@ static int open_value(struct json_reader *reader, enum json_kind kind)
     struct frame *frame = &reader->frames[reader->open++];
     frame->want = want;
     frame->next = kind == JSON_LIST ? want->inner : NULL;
-    frame->began = reader->fed;
+    frame->began = reader->fed + reader->left_out;
+    frame->cut = false;
     frame->key.len = 0;
     if (kind == JSON_LIST || want->id == 0)
         return 1;
@@ -160,6 +175,7 @@ static int close_value(struct json_reader *reader)
         return 1;
     }
     const struct json_want *want = top(reader)->want;
+    reader->ended_cut = is_cut(reader);
     reader->open--;
     if (want->kind == JSON_LIST || want->id == 0)
         return 1;
@@ -245,7 +261,8 @@ static int syntax_error(struct json_reader *reader)
     unsigned char *text = yajl_get_error(reader->yajl, 0, NULL, 0);
     size_t len = text == NULL ? 0 : strcspn((char *)text, "\n");
     reader->err = err_set(reader->reterr, ERR_SYNTAX, "not JSON at byte %llu: %.*s",
-                          (unsigned long long)(reader->fed + yajl_get_bytes_consumed(reader->yajl)),
+                          (unsigned long long)(reader->fed + reader->left_out +
+                                               yajl_get_bytes_consumed(reader->yajl)),
                           (int)len, text == NULL ? "" : (char *)text);
     yajl_free_error(reader->yajl, text);
     return reader->err;
@@ -253,13 +270,26 @@ static int syntax_error(struct json_reader *reader)
 
 static int check_limits(struct json_reader *reader)
 {
-    if (reader->fed - reader->heard > JSON_READER_TEXT_MAX)
-        fail_at(reader, ERR_LIMIT, "a text of more than 1 MiB");
-    for (uint32_t i = 0; reader->err == 0 && i < reader->open; i++) {
-        const struct frame *frame = &reader->frames[i];
-        if (frame->want->bounded && reader->fed - frame->began > JSON_READER_VALUE_MAX)
-            fail_at(reader, ERR_LIMIT, "an object of more than 8 MiB");
+    if (reader->fed - reader->heard > 2 * JSON_READER_TEXT_MAX)
+        fail_at(reader, ERR_LIMIT, "more than 2 MiB without a value");
+    for (uint32_t i = 0; i < reader->open; i++) {
+        struct frame *frame = &reader->frames[i];
+        uint64_t size = reader->fed + reader->left_out - frame->began;
+        frame->cut |= frame->want->bounded && size > JSON_READER_VALUE_MAX;
     }
+    return reader->err;
+}
+
+/* The rest of a string is left out: then so is the object around it. */
+static int cut_object(struct json_reader *reader)
+{
+    for (uint32_t i = reader->open; i > 0; i--) {
+        if (reader->frames[i - 1].want->bounded) {
+            reader->frames[i - 1].cut = true;
+            return 0;
+        }
+    }
+    fail_at(reader, ERR_LIMIT, "a text of more than 1 MiB");
     return reader->err;
 }
 
@@ -268,13 +298,29 @@ static int feed_piece(struct json_reader *reader, const unsigned char *bytes, si
     switch (yajl_parse(reader->yajl, bytes, len)) {
     case yajl_status_ok:
         reader->fed += len;
-        return check_limits(reader);
+        return 0;
     case yajl_status_client_canceled:
         check(reader->err != 0);
         return reader->err;
     default:
         return syntax_error(reader);
     }
+}
+
+static int cut_and_feed(struct json_reader *reader, struct slice piece)
+{
+    int err = 0;
+    while (err == 0 && piece.len > 0) {
+        size_t before = piece.len;
+        bool cut;
+        struct slice kept = json_cut_next(&reader->strings, JSON_READER_TEXT_MAX, &piece, &cut);
+        reader->left_out += before - piece.len - kept.len;
+        if (kept.len > 0)
+            err = feed_piece(reader, (const unsigned char *)kept.ptr, kept.len);
+        if (err == 0 && cut)
+            err = cut_object(reader);
+    }
+    return err == 0 ? check_limits(reader) : err;
 }
 
 int json_reader_feed(struct json_reader *reader, const void *bytes, size_t len,
@@ -287,11 +333,16 @@ int json_reader_feed(struct json_reader *reader, const void *bytes, size_t len,
         return err_set(reterr, reader->err, "reading has ended with an error before");
     while (reader->err == 0 && len > 0) {
         size_t part = len < PIECE ? len : PIECE;
-        reader->err = feed_piece(reader, next, part);
+        reader->err = cut_and_feed(reader, slice_make(next, part));
         next += part;
         len -= part;
     }
     return reader->err;
+}
+
+bool json_reader_was_cut(const struct json_reader *reader)
+{
+    return reader->ended_cut;
 }
 
 int json_reader_finish(struct json_reader *reader, struct errctx *reterr)

@@ -7,6 +7,9 @@
  * A text is one value, or, of a watch, any number of them one after another. null counts as absent
  * everywhere; another type than the wanted one is an error that says where. The first error is the
  * last thing that happens.
+ *
+ * A `bounded` object that is too large, or has a string that is, is told up to there; the rest of
+ * it is skipped, and at its end json_reader_was_cut says so. Others come as always.
  */
 #ifndef DISCOVERY_JSON_READER_H
 #define DISCOVERY_JSON_READER_H
@@ -19,7 +22,7 @@
 
 #define JSON_READER_DEPTH     64u        /* of values in values */
 #define JSON_READER_TEXT_MAX  (1u << 20) /* of one string, and of what lies between two tokens */
-#define JSON_READER_VALUE_MAX (8u << 20) /* of one `bounded` value: Kubernetes stores 1.5 MiB */
+#define JSON_READER_VALUE_MAX (4u << 20) /* of one `bounded` value: Kubernetes stores 1.5 MiB */
 
 enum json_kind {
     JSON_OBJECT,
@@ -68,6 +71,9 @@ void json_reader_free(struct json_reader *reader);
  */
 int json_reader_feed(struct json_reader *reader, const void *bytes, size_t len,
                      struct errctx *reterr) MUST_USE;
+
+/* In `end` of an object within a bounded one, or of that: whether something was left out. */
+bool json_reader_was_cut(const struct json_reader *reader);
 
 /* After the last piece: ERR_SYNTAX if the text is not complete. */
 int json_reader_finish(struct json_reader *reader, struct errctx *reterr) MUST_USE;

@@ -65,9 +65,27 @@ static int tell(struct kube_parser *parser, struct errctx *reterr)
                                  .status_message = text_of(&parser->message)};
     if (slice_is(parsed.type, "BOOKMARK") || slice_is(parsed.type, "ERROR"))
         parsed.record = SLICE_LITERAL("");
+    else if (kube_record_get(parsed.record, KUBE_NAME).len == 0 &&
+             kube_record_has(parsed.record, KUBE_TOO_LARGE))
+        parsed.record = SLICE_LITERAL(""); /* nobody knows which one it is */
     else if (kube_record_get(parsed.record, KUBE_NAME).len == 0)
         return err_set(reterr, ERR_SYNTAX, "an object without metadata.name");
     return parser->parsed(parser->context, &parsed, reterr);
+}
+
+/* What is too large is known by its names only, if they came soon enough. */
+static void keep_names(struct kube_parser *parser)
+{
+    struct slice all = text_of(&parser->record);
+    struct slice ns = kube_record_get(all, KUBE_NAMESPACE), name = kube_record_get(all, KUBE_NAME);
+    struct strbuf names = STRBUF_GROWING;
+    if (ns.len > 0)
+        kube_record_add(&names, KUBE_NAMESPACE, SLICE_LITERAL(""), ns);
+    if (name.len > 0)
+        kube_record_add(&names, KUBE_NAME, SLICE_LITERAL(""), name);
+    kube_record_add(&names, KUBE_TOO_LARGE, SLICE_LITERAL(""), SLICE_LITERAL("true"));
+    strbuf_fini(&parser->record); /* it is large */
+    parser->record = names;
 }
 
 static int on_begin(void *context, const struct json_want *want, struct errctx *reterr)
@@ -90,6 +108,8 @@ static int on_begin(void *context, const struct json_want *want, struct errctx *
 static int on_end(void *context, const struct json_want *want, struct errctx *reterr)
 {
     struct kube_parser *parser = context;
+    if (want->id == KUBE_OBJECT && json_reader_was_cut(parser->reader))
+        keep_names(parser);
     if (want->id == KUBE_EVENT)
         return tell(parser, reterr);
     if (want->id == KUBE_OBJECT)

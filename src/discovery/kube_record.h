@@ -28,6 +28,7 @@ enum kube_field {
     KUBE_STATUS_CODE,
     KUBE_STATUS_REASON,
     KUBE_STATUS_MESSAGE,
+    KUBE_TOO_LARGE, /* stands for all that is not kept of an object but its names */
     /* Of all objects, and names in them. */
     KUBE_NAME,
     KUBE_NAMESPACE,

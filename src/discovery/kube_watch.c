@@ -120,12 +120,30 @@ static void note_change(struct kube_watch *watch, enum kube_change change)
     watch->changed = true;
 }
 
+void kube_watch_say_too_large(const struct source_host *host, enum kube_kind kind,
+                              struct slice record)
+{
+    if (!kube_record_has(record, KUBE_TOO_LARGE))
+        return;
+    struct strbuf name = STRBUF_GROWING;
+    strbuf_addf(&name, "%.*s/%.*s", SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
+                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
+    log_warn(MSG("kubernetes: an object of more than 4 MiB, or with a text of more than 1 MiB, is "
+                 "left out"),
+             STR("resource", kube_kind_info(kind)->resource), STR("name", name.text));
+    slot_add(host->slot, COUNTER_KUBE_TOO_LARGE, 1);
+    strbuf_fini(&name);
+}
+
 static void change_store(struct kube_watch *watch, struct slice record, bool remove)
 {
     size_t count = watch->store.count, bytes = watch->store.bytes;
-    note_change(watch, remove ? kube_store_remove(&watch->store, record)
-                              : kube_store_put(&watch->store, record));
+    enum kube_change change =
+        remove ? kube_store_remove(&watch->store, record) : kube_store_put(&watch->store, record);
+    note_change(watch, change);
     count_objects(watch, count, bytes);
+    if (change == KUBE_ADDED || change == KUBE_UPDATED)
+        kube_watch_say_too_large(watch->host, watch->wanted.kind, record);
 }
 
 static void sweep_store(struct kube_watch *watch)

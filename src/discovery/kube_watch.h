@@ -48,6 +48,10 @@ void kube_watch_close(struct kube_watch *watch, struct kube_watch_user *user);
 /* Whether all objects were listed once. */
 bool kube_watch_is_known(const struct kube_watch *watch);
 
+/* Says and counts that an object was too large to be kept, if it was. */
+void kube_watch_say_too_large(const struct source_host *host, enum kube_kind kind,
+                              struct slice record);
+
 /* Look, do not touch; good until the next turn of the loop. */
 const struct kube_store *kube_watch_store(const struct kube_watch *watch);
 const struct kube_wanted *kube_watch_wanted(const struct kube_watch *watch);

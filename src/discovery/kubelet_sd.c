@@ -15,6 +15,7 @@
 #include "discovery/kube_labels.h"
 #include "discovery/kube_parse.h"
 #include "discovery/kube_store.h"
+#include "discovery/kube_watch.h"
 #include "discovery/sd_client.h"
 #include "loop/loop.h"
 #include "shm/slot.h"
@@ -116,6 +117,8 @@ static int on_pod(void *context, const struct kube_parsed *parsed, struct errctx
     struct kubelet_sd *sd = context;
     size_t count = sd->pods.count, bytes = sd->pods.bytes;
     (void)reterr;
+    if (parsed->record.len == 0)
+        return 0;
     enum kube_change change = kube_store_put(&sd->pods, parsed->record);
     if (change != KUBE_UNCHANGED) {
         sd->changed = true;
@@ -123,6 +126,8 @@ static int on_pod(void *context, const struct kube_parsed *parsed, struct errctx
                  change == KUBE_ADDED ? COUNTER_KUBE_EVENTS_ADD : COUNTER_KUBE_EVENTS_UPDATE, 1);
     }
     count_pods(sd, count, bytes);
+    if (change != KUBE_UNCHANGED)
+        kube_watch_say_too_large(sd->source.host, KUBE_PODS, parsed->record);
     return 0;
 }
 

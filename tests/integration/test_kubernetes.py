@@ -243,6 +243,39 @@ def test_a_page_that_fails_is_asked_for_again(tmp_path, server, receiver):
         assert len(server.lists("pods")) == 1
 
 
+def huge(name, event=None):
+    """The pieces of a pod of 100 MB, half of it in one annotation."""
+    begin = ('{"metadata":{"name":"%s","namespace":"default","resourceVersion":"1",'
+             '"annotations":{"a":"' % name).encode()
+    pieces = [begin, *[b"x" * 65536] * 800, b'"',
+              *[b"".join(b',"k%05d":"v"' % i for i in range(5000))] * 800, b'}}}']
+    return [b'{"type":"%s","object":' % event, *pieces, b"}\n"] if event else pieces
+
+
+def test_an_object_of_100_megabytes_harms_nobody_else(tmp_path, server, receiver):
+    asks = {"prometheus.io/scrape": "true"}
+    small = [pod(name, port=9, ip=f"127.0.0.{i}", annotations=asks)
+             for i, name in enumerate(("first", "second", "third"), 1)]
+    texts = [json.dumps(it).encode() for it in small]
+    version = b'"metadata":{"resourceVersion":"%d"}' % server.version
+    server.faults = [
+        Fault("pods", watch=False, body=[b"{" + version + b',"items":[' + texts[0] + b",",
+                                         *huge("huge"), b"," + texts[1] + b"]}"]),
+        Fault("pods", watch=True, body=[*huge("later", b"ADDED"), b'{"type":"ADDED","object":',
+                                        texts[2], b"}\n"], stall=600)]
+    annotated = {"job_name": "a", "limpet": {"annotation_discovery": [{"api_server": server.url}]}}
+    with Limpet(tmp_path, config(kube_job(server), annotated, remote(receiver.url))) as limpet:
+        wait_for_targets(limpet, 6, 60)
+        assert limpet.metric("limpet_discovery_kubernetes_objects_too_large_total") == 2
+        wait_until(lambda: limpet.metric("limpet_discovery_annotation_problems",
+                                         reason="too_large") == 2, 10, "both reasons")
+        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
+        assert "default/huge" in limpet.stderr() and "default/later" in limpet.stderr()
+        size = pss_kib(limpet.child("limpet-discovery"))
+        print(f"discovery after two pods of 100 MB: {size} KiB (PSS)")
+        assert size < 8 * 1024
+
+
 def test_a_token_file_is_read_again(tmp_path, receiver):
     token = tmp_path / "token"
     token.write_text("first\n")

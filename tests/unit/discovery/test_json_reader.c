@@ -59,6 +59,18 @@ static int tell_value(void *context, const struct json_want *want, struct slice 
 
 static const struct json_events events = {tell_begin, tell_end, tell_value};
 
+static struct json_reader *cut_reader;
+
+static int tell_cut_end(void *context, const struct json_want *want, struct errctx *reterr)
+{
+    (void)want;
+    (void)reterr;
+    strbuf_adds(context, json_reader_was_cut(cut_reader) ? "cut) " : ") ");
+    return 0;
+}
+
+static const struct json_events cut_events = {tell_begin, tell_cut_end, tell_value};
+
 /* The result of reading text in pieces of so many bytes. */
 static int read_text(const char *text, size_t len, size_t piece, bool many, struct strbuf *told,
                      struct errctx *why)
@@ -179,7 +191,7 @@ static int feed_much(const char *start, const char *piece, struct errctx *why, s
     return err;
 }
 
-static void huge_texts_and_objects_are_refused_early(void **state)
+static void what_is_endless_is_refused_early(void **state)
 {
     (void)state;
     struct errctx why;
@@ -190,10 +202,50 @@ static void huge_texts_and_objects_are_refused_early(void **state)
     assert_int_equal(feed_much("{\"y\":\"", piece, &why, &fed), ERR_LIMIT);
     assert_non_null(strstr(why.text, "a text of more than 1 MiB"));
     assert_in_range(fed, 1 << 20, (1 << 20) + 32768);
-    assert_int_equal(feed_much("{\"items\":[{\"y\":[0", ",{\"z\":[1,2,3,4,5,6,7,8,9]}", &why, &fed),
-                     ERR_LIMIT);
-    assert_string_equal(why.text, "items[]: an object of more than 8 MiB");
-    assert_in_range(fed, 8 << 20, (8 << 20) + 32768);
+    memset(piece, ' ', sizeof(piece) - 1);
+    assert_int_equal(feed_much("{\"y\":", piece, &why, &fed), ERR_LIMIT);
+    assert_non_null(strstr(why.text, "more than 2 MiB without a value"));
+}
+
+/* An item with `piece` so many times between its name and its tags, and one before and after. */
+static void expect_cut(const char *begin, const char *piece, size_t times, const char *end,
+                       const char *wanted)
+{
+    char room[512];
+    struct strbuf told = STRBUF_FIXED(room);
+    struct json_reader *reader = json_reader_new(&root, false, &cut_events, &told);
+    cut_reader = reader;
+    const char *head = "{\"items\":[{\"name\":\"first\"},{\"name\":\"huge\",";
+    const char *tail = ",\"tags\":[\"left out\"]},{\"name\":\"last\"}]}";
+    assert_int_equal(json_reader_feed(reader, head, strlen(head), NULL), 0);
+    assert_int_equal(json_reader_feed(reader, begin, strlen(begin), NULL), 0);
+    struct strbuf many = STRBUF_GROWING;
+    for (size_t i = 0; i < 1000; i++)
+        strbuf_adds(&many, piece);
+    for (size_t i = 0; i < times; i += 1000)
+        assert_int_equal(json_reader_feed(reader, many.text, many.len, NULL), 0);
+    strbuf_fini(&many);
+    assert_int_equal(json_reader_feed(reader, end, strlen(end), NULL), 0);
+    assert_int_equal(json_reader_feed(reader, tail, strlen(tail), NULL), 0);
+    assert_int_equal(json_reader_finish(reader, NULL), 0);
+    json_reader_free(reader);
+    assert_string_equal(told.text, wanted);
+}
+
+static void what_is_too_large_harms_nobody_else(void **state)
+{
+    (void)state;
+    static const char wanted[] = "(1 2=first ) (1 2=huge cut) (1 2=last ) ";
+    expect_cut("\"y\":[0", ",{\"z\":[1,2,3,4,5,6,7,8,9]}", 800000, "]", wanted);
+    expect_cut("\"y\":\"", "0123456789abcdefghijklmnopqrstuvwxyz", 600000, "\"", wanted);
+    expect_cut("\"labels\":{\"", "0123456789abcdefghijklmnopqrstuvwxyz", 50000, "\":\"\"}", wanted);
+    /* Characters and escapes are not cut in two. */
+    expect_cut("\"y\":\"", "\303\251", 800000, "\"", wanted);
+    expect_cut("\"y\":\"x", "\342\202\254", 800000, "\"", wanted);
+    expect_cut("\"y\":\"", "\\u00e9", 300000, "\"", wanted);
+    expect_cut("\"y\":\"x", "\\u00e9", 300000, "\"", wanted);
+    expect_cut("\"y\":\"xy", "\\u00e9", 300000, "\"", wanted);
+    expect_cut("\"y\":\"x", "\\\"", 900000, "\\\\\"", wanted);
 }
 
 static void a_long_text_of_small_objects_is_no_problem(void **state)
@@ -218,7 +270,8 @@ int main(void)
         TEST(what_is_no_json_is_an_error),
         TEST(an_event_may_refuse),
         TEST(depth_is_bounded),
-        TEST(huge_texts_and_objects_are_refused_early),
+        TEST(what_is_endless_is_refused_early),
+        TEST(what_is_too_large_harms_nobody_else),
         TEST(a_long_text_of_small_objects_is_no_problem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
