@@ -107,7 +107,7 @@ struct config_limits {
     int64_t label_limit;
     int64_t label_name_length_limit;
     int64_t label_value_length_limit;
-    int64_t keep_dropped_targets; /* accepted, unused */
+    int64_t keep_dropped_targets; /* that are shown; 0: all */
 };
 
 /* `global` */

@@ -37,8 +37,9 @@
         {.name = "keep_dropped_targets",                                                           \
          .offset = offsetof(BLOCK, limits.keep_dropped_targets),                                   \
          .type = SCHEMA_INT,                                                                       \
-         UNUSED("limpet counts dropped targets and remembers none"),                               \
-         .help = "Most dropped targets that are remembered; 0: all."},                             \
+         .help = "Most targets dropped by `relabel_configs` that the page /targets shows with "    \
+                 "the labels they had; 0: all, but not more than 4 MiB of them. The number is "    \
+                 "shown in any case."},                                                            \
         {MEMBER(metric_name_validation_scheme),                                                    \
          .type = SCHEMA_ENUM,                                                                      \
          .words = validation_words,                                                                \
@@ -115,8 +116,10 @@ static const struct schema_word event_loop_words[] = {
 };
 
 static const struct schema_word gzip_words[] = {
-    {"", CONFIG_GZIP_UNSAID, SCHEMA_WORKS}, {"auto", CONFIG_GZIP_AUTO, SCHEMA_WORKS},
-    {"true", CONFIG_GZIP_ON, SCHEMA_WORKS}, {"false", CONFIG_GZIP_OFF, SCHEMA_WORKS},
+    {"", CONFIG_GZIP_UNSAID, SCHEMA_WORKS},
+    {"auto", CONFIG_GZIP_AUTO, SCHEMA_WORKS},
+    {"true", CONFIG_GZIP_ON, SCHEMA_WORKS},
+    {"false", CONFIG_GZIP_OFF, SCHEMA_WORKS},
     {NULL, 0, SCHEMA_WORKS},
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "console/target_list.h"
 
+#include <inttypes.h>
 #include <time.h>
 
 #include "base/utf8.h"
@@ -36,13 +37,12 @@ static void add_time(struct strbuf *page, int64_t ms)
         strbuf_adds(page, text);
 }
 
-static void add_labels(struct strbuf *page, const struct target_view *target)
+/* A target with more labels is shown without them. */
+#define LABELS_MAX 256u
+
+static void add_labels(struct strbuf *page, const struct label *labels, uint32_t count)
 {
-    struct label labels[64];
-    if (target->label_count > sizeof(labels) / sizeof(labels[0]) ||
-        target_labels_decode(target, labels) != 0)
-        return;
-    for (uint32_t i = 0; i < target->label_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         strbuf_adds(page, i == 0 ? "" : ", ");
         add_text(page, labels[i].name);
         strbuf_adds(page, "=\"");
@@ -71,18 +71,33 @@ static void add_reason(const struct view *view, struct strbuf *page,
 
 static void add_row(const struct view *view, struct strbuf *page, const struct target_view *target)
 {
+    struct label labels[LABELS_MAX];
     strbuf_adds(page, "<tr><td>");
     add_text(page, target->job);
     strbuf_adds(page, "</td><td>");
     add_text(page, target->url);
     strbuf_adds(page, "</td><td>");
-    add_labels(page, target);
+    if (target->label_count <= LABELS_MAX && target_labels_decode(target, labels) == 0)
+        add_labels(page, labels, target->label_count);
     strbuf_adds(page, "</td><td>");
     add_reason(view, page, target);
     strbuf_adds(page, "</td></tr>\n");
 }
 
-/* 1: all of it; 0: it was replaced meanwhile; negative: it cannot be read. */
+static void add_dropped_row(struct strbuf *page, const struct dropped_view *dropped)
+{
+    struct label labels[LABELS_MAX];
+    strbuf_adds(page, "<tr><td>");
+    add_text(page, dropped->job);
+    strbuf_adds(page, "</td><td>");
+    if (dropped->total > 0)
+        strbuf_addf(page, "%" PRIu64 " dropped", dropped->total);
+    else if (dropped->label_count <= LABELS_MAX && dropped_labels_decode(dropped, labels) == 0)
+        add_labels(page, labels, dropped->label_count);
+    strbuf_adds(page, "</td></tr>\n");
+}
+
+/* 1: all of them; 0: the table was replaced meanwhile; negative: it cannot be read. */
 static int add_rows(struct view *view, struct strbuf *page)
 {
     struct targets_cursor cursor;
@@ -98,19 +113,46 @@ static int add_rows(struct view *view, struct strbuf *page)
     return more == 0 ? 1 : more;
 }
 
+/* The same for what was dropped. */
+static int add_dropped_rows(struct view *view, struct strbuf *page)
+{
+    struct targets_cursor cursor;
+    struct dropped_view dropped;
+    int more;
+    int err = targets_reader_open_dropped(&view->targets, &cursor);
+    if (err != 0)
+        return err;
+    while ((more = targets_cursor_next_dropped(&cursor, &dropped)) == 1)
+        add_dropped_row(page, &dropped);
+    if (!targets_cursor_valid(&view->targets, &cursor))
+        return 0;
+    return more == 0 ? 1 : more;
+}
+
+static int add_tables(struct view *view, struct strbuf *page)
+{
+    strbuf_adds(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                      "<title>limpet: targets</title></head>\n<body><h1>Targets</h1>\n"
+                      "<table><tr><th>Job</th><th>URL</th><th>Labels</th><th>Fails since</th>"
+                      "<th>Why</th></tr>\n");
+    int done = add_rows(view, page);
+    if (done <= 0)
+        return done;
+    strbuf_adds(page, "</table>\n<h1>Dropped by relabel_configs</h1>\n"
+                      "<table><tr><th>Job</th><th>Discovered labels</th></tr>\n");
+    done = add_dropped_rows(view, page);
+    strbuf_adds(page, "</table></body></html>\n");
+    return done;
+}
+
 bool target_list_write(struct view *view, struct strbuf *page)
 {
     size_t start = page->len;
     int done = 0;
     for (int i = 0; done == 0 && i < TRIES; i++) {
         page->len = start;
-        strbuf_adds(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                          "<title>limpet: targets</title></head>\n<body><h1>Targets</h1>\n"
-                          "<table><tr><th>Job</th><th>URL</th><th>Labels</th><th>Fails since</th>"
-                          "<th>Why</th></tr>\n");
-        done = add_rows(view, page);
+        done = add_tables(view, page);
     }
-    strbuf_adds(page, "</table></body></html>\n");
     if (done == ERR_CORRUPT)
         view_damaged(view);
     return done == 1;

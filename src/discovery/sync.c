@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "discovery/dropped.h"
 #include "discovery/locality.h"
 #include "discovery/sharding.h"
 #include "discovery/target_build.h"
@@ -112,7 +113,9 @@ struct round {
     size_t seen_count;
     size_t targets;
     size_t dropped;
-    size_t elsewhere; /* another instance's */
+    struct dropped *drops; /* NULL: they are not wanted */
+    size_t job_index;      /* of the job that is visited */
+    size_t elsewhere;      /* another instance's */
     uint64_t failures;
     bool log_failures;
     bool keeps; /* targets of the table in force, where they would be lost */
@@ -171,6 +174,18 @@ static bool remember(struct round *round, uint64_t id)
     return true;
 }
 
+static void note_dropped(struct round *round, struct slice address, const struct label_set *labels)
+{
+    struct label_set discovered = {0};
+    round->dropped++;
+    if (round->drops == NULL || !dropped_count(round->drops, round->job_index))
+        return;
+    target_discovered(&round->builder, address, labels, &discovered);
+    dropped_keep(round->drops, round->job_index, &discovered);
+    label_set_fini(&discovered);
+    arena_reset(&round->scratch);
+}
+
 static int visit_found(struct source_visit *walk, struct slice address,
                        const struct label_set *labels)
 {
@@ -181,7 +196,7 @@ static int visit_found(struct source_visit *walk, struct slice address,
     round->found = labels;
     int err = target_build(&round->builder, address, labels, &target, &why);
     if (err == TARGET_DROPPED) {
-        round->dropped++;
+        note_dropped(round, address, labels);
         return 0;
     }
     if (err != 0) {
@@ -309,8 +324,10 @@ static int keep_targets(struct round *round)
 static int visit_all(struct round *round)
 {
     int err = 0;
-    for (size_t i = 0; err == 0 && i < round->sync->job_count; i++)
+    for (size_t i = 0; err == 0 && i < round->sync->job_count; i++) {
+        round->job_index = i;
         err = visit_job(round, &round->sync->jobs[i]);
+    }
     if (err == 0 && round->keeps)
         err = keep_targets(round);
     free(round->seen);
@@ -475,15 +492,34 @@ static int add_to_table(struct round *round, const struct config_job *job,
     return targets_writer_add(round->sync->table, &view);
 }
 
+static void start_drops(const struct sync *sync, struct dropped *dropped)
+{
+    dropped_init(dropped, sync->job_count);
+    for (size_t i = 0; i < sync->job_count; i++) {
+        const struct config_job *job = sync->jobs[i].config;
+        dropped->jobs[i].name = slice_of(job->job_name);
+        dropped->jobs[i].limit = (uint64_t)job->limits.keep_dropped_targets;
+    }
+}
+
 int sync_write(struct sync *sync)
 {
-    struct round round = {.sync = sync, .visit = add_to_table, .log_failures = true, .keeps = true};
+    struct dropped dropped;
+    struct round round = {.sync = sync,
+                          .visit = add_to_table,
+                          .drops = &dropped,
+                          .log_failures = true,
+                          .keeps = true};
+    start_drops(sync, &dropped);
     count_targets(sync);
     if (sync->host->locality != NULL)
         locality_look(sync->host->locality);
     owners_begin(&sync->owners, targets_writer_generation(sync->table) + 1, clock_mono_ns());
     targets_writer_begin(sync->table);
     int err = visit_all(&round);
+    if (err == 0)
+        dropped_write(&dropped, sync->table);
+    dropped_fini(&dropped);
     if (err != 0)
         return err;
     targets_writer_commit(sync->table);

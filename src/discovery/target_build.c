@@ -236,6 +236,15 @@ static int build(const struct target_builder *builder, struct label_set *labels,
     return 0;
 }
 
+void target_discovered(const struct target_builder *builder, struct slice address,
+                       const struct label_set *group_labels, struct label_set *labels)
+{
+    label_set_put(labels, address_label, address);
+    for (size_t i = 0; i < group_labels->count; i++)
+        label_set_put_new(labels, group_labels->labels[i].name, group_labels->labels[i].value);
+    put_defaults(labels, builder->job, builder->scratch);
+}
+
 int target_build(const struct target_builder *builder, struct slice address,
                  const struct label_set *group_labels, struct built_target *ret,
                  struct errctx *reterr)
@@ -243,10 +252,7 @@ int target_build(const struct target_builder *builder, struct slice address,
     struct label_set labels = {0};
     struct built_target target = {0};
     int err = TARGET_DROPPED;
-    label_set_put(&labels, address_label, address);
-    for (size_t i = 0; i < group_labels->count; i++)
-        label_set_put_new(&labels, group_labels->labels[i].name, group_labels->labels[i].value);
-    put_defaults(&labels, builder->job, builder->scratch);
+    target_discovered(builder, address, group_labels, &labels);
     if (relabel_apply(builder->relabel, &labels, builder->scratch))
         err = build(builder, &labels, &target, reterr);
     if (err == 0) {

@@ -34,7 +34,7 @@ struct built_target {
     struct slice url;     /* scheme://address/path?query */
     struct slice socket;  /* __unix_socket__: where it is asked instead; nothing is resolved */
     struct target_switches switches;
-    uint64_t sample_limit; /* of annotations; 0: the job's */
+    uint64_t sample_limit;   /* of annotations; 0: the job's */
     struct label_set labels; /* public ones (no leading "__"), sorted, none empty */
 };
 
@@ -58,6 +58,13 @@ struct target_builder {
 int target_build(const struct target_builder *builder, struct slice address,
                  const struct label_set *group_labels, struct built_target *ret,
                  struct errctx *reterr) MUST_USE;
+
+/*
+ * The labels that the rules see: those of the group, `__address__` and the defaults. Texts are
+ * borrowed or in the scratch arena; the caller ends *labels, which is empty before.
+ */
+void target_discovered(const struct target_builder *builder, struct slice address,
+                       const struct label_set *group_labels, struct label_set *labels);
 
 /*
  * What makes two hosts scrape the same target at different phases, and one host at the same phase

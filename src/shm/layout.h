@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 6u
+#define SHM_LAYOUT_MAJOR 7u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -301,17 +301,18 @@ struct shm_targets_half {
     uint64_t generation; /* the same as the head's, while this half is in force */
     uint64_t length;     /* bytes, with this header */
     uint32_t count;      /* of targets */
-    uint32_t reserved;
+    uint32_t dropped_count;
+    uint64_t dropped_at; /* bytes before the records of what was dropped, behind the targets */
 };
-_Static_assert(sizeof(struct shm_targets_half) == 24, "layout");
+_Static_assert(sizeof(struct shm_targets_half) == 32, "layout");
 
 #define SHM_TARGET_HONOR_LABELS       1u
 #define SHM_TARGET_HONOR_TIMESTAMPS   2u
 #define SHM_TARGET_TRACK_TIMESTAMPS   4u
-#define SHM_TARGET_GZIP               8u   /* ask for gzip */
+#define SHM_TARGET_GZIP               8u /* ask for gzip */
 #define SHM_TARGET_NATIVE_HISTOGRAMS  16u
-#define SHM_TARGET_CLASSIC_HISTOGRAMS 32u /* also where there is a native one */
-#define SHM_TARGET_CONVERT_HISTOGRAMS 64u /* classic ones become native ones */
+#define SHM_TARGET_CLASSIC_HISTOGRAMS 32u  /* also where there is a native one */
+#define SHM_TARGET_CONVERT_HISTOGRAMS 64u  /* classic ones become native ones */
 #define SHM_TARGET_MOVED              128u /* another scraper may have had it */
 
 #define SHM_TARGET_ADDRESSES 4u
@@ -339,6 +340,19 @@ struct shm_target {
     uint32_t socket_len; /* of the path of a Unix socket: ask it there; 0: by address */
 };
 _Static_assert(sizeof(struct shm_target) == 200, "layout");
+
+/*
+ * A target that relabel_configs have dropped: the name of its job and its labels follow, as they
+ * were before. With a total: how many of the job were; then without labels.
+ */
+struct shm_dropped {
+    uint32_t length; /* of everything, a multiple of 8 */
+    uint32_t job_len;
+    uint32_t label_count;
+    uint32_t labels_len;
+    uint64_t total;
+};
+_Static_assert(sizeof(struct shm_dropped) == 24, "layout");
 
 /* A host that is no target: of a remote, of a proxy, or of where a redirect leads to. */
 struct shm_name {

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * As in targets.c a slow reader may read a copy while it is filled anew: stores release, loads
- * acquire, word by word, so that who has read a word of a newer copy sees that the generation has
- * moved.
- */
+/* A slow reader may read a copy while it is filled anew: see shm/words.h. */
 #include "shm/names.h"
 
 #include <ctype.h>
 #include <string.h>
 
 #include "base/hash.h"
-
-#define WORDS (sizeof(struct shm_name) / sizeof(uint64_t))
+#include "shm/words.h"
 
 /* Discovery may write while this reads; that it does so again and again is not to be expected. */
 enum { TRIES = 16, HOST_MAX = 256 };
@@ -47,17 +42,6 @@ void names_writer_detach(struct names_writer *writer)
     *writer = (struct names_writer){0};
 }
 
-static void store(struct shm_name *place, const struct shm_name *name)
-{
-    _Atomic uint64_t *words = (_Atomic uint64_t *)(void *)place;
-    for (size_t i = 0; i < WORDS; i++) {
-        uint64_t word;
-        memcpy(&word, (const uint8_t *)name + i * sizeof(word), sizeof(word));
-        /* release; pairs with the acquire in load */
-        atomic_store_explicit(&words[i], word, memory_order_release);
-    }
-}
-
 static struct shm_name record_of(const struct name_addresses *name)
 {
     struct shm_name record = {
@@ -79,9 +63,9 @@ int names_write(struct names_writer *writer, const struct name_addresses *names,
     uint64_t next = atomic_load_explicit(&shared->generation, memory_order_relaxed) + 1;
     for (uint32_t i = 0; i < count; i++) {
         struct shm_name record = record_of(&names[i]);
-        store(&shared->names[i][next & 1], &record);
+        words_store(&shared->names[i][next & 1], &record, sizeof(record));
     }
-    atomic_store_explicit(&shared->counts[next & 1], count, memory_order_release); /* as in store */
+    atomic_store_explicit(&shared->counts[next & 1], count, memory_order_release); /* as words */
     /* release; pairs with find: the copies are complete */
     atomic_store_explicit(&shared->generation, next, memory_order_release);
     return 0;
@@ -108,22 +92,13 @@ void names_reader_detach(struct names_reader *reader)
     *reader = (struct names_reader){0};
 }
 
-static void load(struct shm_name *record, const struct shm_name *place)
-{
-    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(const void *)place;
-    for (size_t i = 0; i < WORDS; i++) {
-        uint64_t word = atomic_load_explicit(&words[i], memory_order_acquire);
-        memcpy((uint8_t *)record + i * sizeof(word), &word, sizeof(word));
-    }
-}
-
 /* The record with this key among the copies of this generation; an empty one if there is none. */
 static struct shm_name search(const struct shm_names *shared, uint64_t generation, uint64_t key)
 {
     struct shm_name record;
     uint64_t count = atomic_load_explicit(&shared->counts[generation & 1], memory_order_acquire);
     for (uint64_t i = 0; i < count && i < SHM_NAMES_MAX; i++) {
-        load(&record, &shared->names[i][generation & 1]);
+        words_load(&record, &shared->names[i][generation & 1], sizeof(record));
         if (record.key == key)
             return record;
     }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A reader that is slow may read a half while the writer fills it anew. So both go word by word:
- * stores release, loads acquire. Whoever reads a word of a newer table has therefore seen that the
- * generation moved before, and targets_cursor_valid says so: nothing torn is ever believed.
+ * A reader that is slow may read a half while the writer fills it anew: see shm/words.h, and
+ * targets_cursor_valid. Nothing torn is ever believed.
  */
 #include "shm/targets.h"
 
@@ -10,8 +9,7 @@
 #include <string.h>
 
 #include "base/crashpoint.h"
-
-#define WORD sizeof(uint64_t)
+#include "shm/words.h"
 
 static uint64_t half_size_of(const struct shm_segment *segment)
 {
@@ -21,26 +19,6 @@ static uint64_t half_size_of(const struct shm_segment *segment)
 static uint64_t half_offset(uint64_t half_size, uint64_t generation)
 {
     return SHM_TARGETS_DATA + (generation & 1) * half_size;
-}
-
-static void store_words(uint8_t *to, const void *from, size_t len)
-{
-    _Atomic uint64_t *words = (_Atomic uint64_t *)(void *)to;
-    for (size_t i = 0; i < len / WORD; i++) {
-        uint64_t word;
-        memcpy(&word, (const uint8_t *)from + i * WORD, WORD);
-        /* release; pairs with the acquire in load_words */
-        atomic_store_explicit(&words[i], word, memory_order_release);
-    }
-}
-
-static void load_words(void *to, const uint8_t *from, size_t len)
-{
-    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(const void *)from;
-    for (size_t i = 0; i < len / WORD; i++) {
-        uint64_t word = atomic_load_explicit(&words[i], memory_order_acquire);
-        memcpy((uint8_t *)to + i * WORD, &word, WORD);
-    }
 }
 
 static int map(struct shm_segment *segment, int fd, bool writable, struct errctx *reterr)
@@ -107,7 +85,8 @@ void targets_writer_begin(struct targets_writer *writer)
     uint64_t next = targets_writer_generation(writer) + 1;
     writer->half = writer->segment.base + half_offset(writer->half_size, next);
     writer->length = sizeof(struct shm_targets_half);
-    writer->count = 0;
+    writer->count = writer->dropped_count = 0;
+    writer->dropped_at = 0;
 }
 
 /* Memory of the half being written, up to `length`. Taking the same again costs a system call. */
@@ -123,11 +102,11 @@ static int reserve(struct targets_writer *writer, uint64_t length)
     return from < to ? segment_reserve(writer->segment.fd, half + from, half + to) : 0;
 }
 
-static size_t labels_length(const struct target_view *target)
+static size_t labels_length(const struct label *labels, uint32_t count)
 {
     size_t len = 0;
-    for (uint32_t i = 0; i < target->label_count; i++) {
-        const struct label *label = &target->labels[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct label *label = &labels[i];
         check(i == 0 || slice_compare(label[-1].name, label->name) < 0);
         check(label->value.len > 0);
         len += sizeof(struct shm_label) + label->name.len + label->value.len;
@@ -142,6 +121,17 @@ static uint8_t *put_text(uint8_t *at, struct slice text)
     return at + text.len;
 }
 
+static void put_labels(uint8_t *at, const struct label *labels, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct label *label = &labels[i];
+        struct shm_label head = {(uint32_t)label->name.len, (uint32_t)label->value.len};
+        at = put_text(at, slice_make(&head, sizeof(head)));
+        at = put_text(at, label->name);
+        at = put_text(at, label->value);
+    }
+}
+
 static void put_texts(uint8_t *at, const struct target_view *target)
 {
     at = put_text(at, target->job);
@@ -150,13 +140,7 @@ static void put_texts(uint8_t *at, const struct target_view *target)
     at = put_text(at, target->url);
     at = put_text(at, target->error);
     at = put_text(at, target->socket);
-    for (uint32_t i = 0; i < target->label_count; i++) {
-        const struct label *label = &target->labels[i];
-        struct shm_label head = {(uint32_t)label->name.len, (uint32_t)label->value.len};
-        at = put_text(at, slice_make(&head, sizeof(head)));
-        at = put_text(at, label->name);
-        at = put_text(at, label->value);
-    }
+    put_labels(at, target->labels, target->label_count);
 }
 
 /* `length`, of everything; ret_head->length is it, rounded up. */
@@ -164,8 +148,8 @@ static uint64_t describe(const struct target_view *target, struct shm_target *re
 {
     uint64_t texts = (uint64_t)target->job.len + target->host.len + target->path.len +
                      target->url.len + target->error.len + target->socket.len;
-    uint64_t labels = labels_length(target);
-    uint64_t length = (sizeof(*ret_head) + texts + labels + WORD - 1) / WORD * WORD;
+    uint64_t labels = labels_length(target->labels, target->label_count);
+    uint64_t length = (sizeof(*ret_head) + texts + labels + SHM_WORD - 1) / SHM_WORD * SHM_WORD;
     *ret_head = (struct shm_target){
         .length = (uint32_t)length,
         .flags = target->flags,
@@ -191,31 +175,70 @@ static uint64_t describe(const struct target_view *target, struct shm_target *re
     return length;
 }
 
+/* Takes room for a record of this length, whose last word may not be filled whole. */
+static int begin_record(struct targets_writer *writer, uint64_t length)
+{
+    if (length > TARGET_LENGTH_MAX || length > writer->half_size - writer->length)
+        return ERR_FULL;
+    int err = reserve(writer, writer->length + length);
+    if (err == 0)
+        memset(writer->scratch + length - SHM_WORD, 0, SHM_WORD);
+    return err;
+}
+
+static void end_record(struct targets_writer *writer, uint64_t length)
+{
+    words_store(writer->half + writer->length, writer->scratch, length);
+    writer->length += length;
+}
+
 int targets_writer_add(struct targets_writer *writer, const struct target_view *target)
 {
     struct shm_target head;
     uint64_t length = describe(target, &head);
-    if (length > TARGET_LENGTH_MAX || length > writer->half_size - writer->length)
-        return ERR_FULL;
-    int err = reserve(writer, writer->length + length);
+    check(writer->dropped_count == 0);
+    int err = begin_record(writer, length);
     if (err != 0)
         return err;
-    memset(writer->scratch + length - WORD, 0, WORD);
     memcpy(writer->scratch, &head, sizeof(head));
     put_texts(writer->scratch + sizeof(head), target);
-    store_words(writer->half + writer->length, writer->scratch, length);
-    writer->length += length;
+    end_record(writer, length);
     writer->count++;
     CRASHPOINT("targets.added");
+    return 0;
+}
+
+int targets_writer_add_dropped(struct targets_writer *writer, const struct dropped_view *dropped)
+{
+    uint64_t labels = labels_length(dropped->labels, dropped->label_count);
+    uint64_t length = sizeof(struct shm_dropped) + dropped->job.len + labels;
+    length = (length + SHM_WORD - 1) / SHM_WORD * SHM_WORD;
+    const struct shm_dropped head = {.length = (uint32_t)length,
+                                     .job_len = (uint32_t)dropped->job.len,
+                                     .label_count = dropped->label_count,
+                                     .labels_len = (uint32_t)labels,
+                                     .total = dropped->total};
+    int err = begin_record(writer, length);
+    if (err != 0)
+        return err;
+    memcpy(writer->scratch, &head, sizeof(head));
+    uint8_t *at = put_text(writer->scratch + sizeof(head), dropped->job);
+    put_labels(at, dropped->labels, dropped->label_count);
+    if (writer->dropped_count++ == 0)
+        writer->dropped_at = writer->length;
+    end_record(writer, length);
     return 0;
 }
 
 void targets_writer_commit(struct targets_writer *writer)
 {
     uint64_t generation = targets_writer_generation(writer) + 1;
-    struct shm_targets_half half = {
-        .generation = generation, .length = writer->length, .count = writer->count};
-    store_words(writer->half, &half, sizeof(half));
+    struct shm_targets_half half = {.generation = generation,
+                                    .length = writer->length,
+                                    .count = writer->count,
+                                    .dropped_count = writer->dropped_count,
+                                    .dropped_at = writer->dropped_at};
+    words_store(writer->half, &half, sizeof(half));
     CRASHPOINT("targets.written");
     /* release; pairs with targets_reader_generation: the half is complete */
     atomic_store_explicit(&writer->head->generation, generation, memory_order_release);
@@ -260,25 +283,28 @@ bool targets_cursor_valid(const struct targets_reader *reader, const struct targ
     return targets_reader_generation(reader) == cursor->generation;
 }
 
-/* The table of this generation; ERR_CORRUPT also when it was overwritten meanwhile. */
-static int open_half(const struct targets_reader *reader, uint64_t generation,
+/* The table of this generation, or what was dropped; ERR_CORRUPT also when it was overwritten
+   meanwhile. */
+static int open_half(const struct targets_reader *reader, uint64_t generation, bool dropped,
                      struct targets_cursor *ret_cursor)
 {
     struct shm_targets_half half;
     const uint8_t *start = reader->segment.base + half_offset(reader->half_size, generation);
-    load_words(&half, start, sizeof(half));
+    words_load(&half, start, sizeof(half));
     if (half.generation != generation || half.length < sizeof(half) ||
-        half.length > reader->half_size)
+        half.length > reader->half_size || half.dropped_at > half.length)
         return ERR_CORRUPT;
-    *ret_cursor = (struct targets_cursor){.next = start + sizeof(half),
-                                          .end = start + half.length,
-                                          .left = half.count,
-                                          .generation = generation,
-                                          .scratch = reader->scratch};
+    *ret_cursor =
+        (struct targets_cursor){.next = start + (dropped ? half.dropped_at : sizeof(half)),
+                                .end = start + half.length,
+                                .left = dropped ? half.dropped_count : half.count,
+                                .generation = generation,
+                                .scratch = reader->scratch};
     return 0;
 }
 
-int targets_reader_open(const struct targets_reader *reader, struct targets_cursor *ret_cursor)
+static int open_table(const struct targets_reader *reader, bool dropped,
+                      struct targets_cursor *ret_cursor)
 {
     /* Discovery waits between two tables: being overtaken again and again is damage. */
     enum { TRIES = 8 };
@@ -286,11 +312,22 @@ int targets_reader_open(const struct targets_reader *reader, struct targets_curs
         uint64_t generation = targets_reader_generation(reader);
         if (generation == 0)
             return ERR_NOT_READY;
-        int err = open_half(reader, generation, ret_cursor);
+        int err = open_half(reader, generation, dropped, ret_cursor);
         if (targets_reader_generation(reader) == generation)
             return err;
     }
     return ERR_CORRUPT;
+}
+
+int targets_reader_open(const struct targets_reader *reader, struct targets_cursor *ret_cursor)
+{
+    return open_table(reader, false, ret_cursor);
+}
+
+int targets_reader_open_dropped(const struct targets_reader *reader,
+                                struct targets_cursor *ret_cursor)
+{
+    return open_table(reader, true, ret_cursor);
 }
 
 static struct slice take_text(const uint8_t **at, uint32_t len)
@@ -350,35 +387,60 @@ static int view_target(const uint8_t *bytes, struct target_view *ret_target)
     return 0;
 }
 
-int targets_cursor_next(struct targets_cursor *cursor, struct target_view *ret_target)
+/*
+ * The next record, of at least `least` bytes and starting with its length, in the scratch; 1, 0 at
+ * the end, or ERR_CORRUPT.
+ */
+static int next_record(struct targets_cursor *cursor, size_t least)
 {
     if (cursor->left == 0)
         return 0;
     uint64_t room = (uint64_t)(cursor->end - cursor->next);
-    if (room < sizeof(struct shm_target))
+    if (room < least)
         return ERR_CORRUPT;
-    uint32_t first[2]; /* length and flags */
-    load_words(first, cursor->next, sizeof(first));
+    uint32_t first[2]; /* the length and what stands beside it */
+    words_load(first, cursor->next, sizeof(first));
     uint32_t length = first[0];
-    if (length < sizeof(struct shm_target) || length % WORD != 0 || length > room ||
-        length > TARGET_LENGTH_MAX)
+    if (length < least || length % SHM_WORD != 0 || length > room || length > TARGET_LENGTH_MAX)
         return ERR_CORRUPT;
-    load_words(cursor->scratch, cursor->next, length);
+    words_load(cursor->scratch, cursor->next, length);
     /* Its length may have changed between the two loads. */
     memcpy(cursor->scratch, first, sizeof(first));
-    int err = view_target(cursor->scratch, ret_target);
-    if (err != 0)
-        return err;
     cursor->next += length;
     cursor->left--;
     return 1;
 }
 
-int target_labels_decode(const struct target_view *target, struct label *room)
+int targets_cursor_next(struct targets_cursor *cursor, struct target_view *ret_target)
 {
-    const uint8_t *at = target->label_bytes;
-    size_t left = target->label_bytes_len;
-    for (uint32_t i = 0; i < target->label_count; i++) {
+    int r = next_record(cursor, sizeof(struct shm_target));
+    if (r <= 0)
+        return r;
+    int err = view_target(cursor->scratch, ret_target);
+    return err != 0 ? err : 1;
+}
+
+int targets_cursor_next_dropped(struct targets_cursor *cursor, struct dropped_view *ret_dropped)
+{
+    struct shm_dropped head;
+    int r = next_record(cursor, sizeof(head));
+    if (r <= 0)
+        return r;
+    memcpy(&head, cursor->scratch, sizeof(head));
+    if ((uint64_t)head.job_len + head.labels_len > head.length - sizeof(head) ||
+        head.label_count > head.labels_len / sizeof(struct shm_label))
+        return ERR_CORRUPT;
+    const uint8_t *at = cursor->scratch + sizeof(head);
+    *ret_dropped = (struct dropped_view){
+        .total = head.total, .label_count = head.label_count, .label_bytes_len = head.labels_len};
+    ret_dropped->job = take_text(&at, head.job_len);
+    ret_dropped->label_bytes = at;
+    return 1;
+}
+
+static int decode_labels(const uint8_t *at, size_t left, uint32_t count, struct label *room)
+{
+    for (uint32_t i = 0; i < count; i++) {
         struct shm_label head;
         if (left < sizeof(head))
             return ERR_CORRUPT;
@@ -394,4 +456,15 @@ int target_labels_decode(const struct target_view *target, struct label *room)
             return ERR_CORRUPT;
     }
     return 0;
+}
+
+int target_labels_decode(const struct target_view *target, struct label *room)
+{
+    return decode_labels(target->label_bytes, target->label_bytes_len, target->label_count, room);
+}
+
+int dropped_labels_decode(const struct dropped_view *dropped, struct label *room)
+{
+    return decode_labels(dropped->label_bytes, dropped->label_bytes_len, dropped->label_count,
+                         room);
 }

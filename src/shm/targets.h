@@ -39,6 +39,19 @@ struct target_view {
     uint32_t label_bytes_len;
 };
 
+/*
+ * A target that relabel_configs have dropped, with the labels that the rules saw; or how many of a
+ * job were (then without labels).
+ */
+struct dropped_view {
+    struct slice job;
+    uint64_t total; /* 0: this is a target */
+    uint32_t label_count;
+    const struct label *labels; /* of the writer: sorted by name, none empty */
+    const uint8_t *label_bytes; /* of the reader: dropped_labels_decode */
+    uint32_t label_bytes_len;
+};
+
 struct targets_writer {
     struct shm_segment segment;
     struct shm_targets_head *head;
@@ -46,6 +59,8 @@ struct targets_writer {
     uint8_t *half; /* the one being written */
     uint64_t length;
     uint32_t count;
+    uint32_t dropped_count;
+    uint64_t dropped_at; /* bytes of the half before the dropped ones */
     uint8_t *scratch;
 };
 
@@ -59,6 +74,10 @@ void targets_writer_begin(struct targets_writer *writer);
 
 /* -ENOSPC: no memory; ERR_FULL: the segment is too small, or the target is too long. */
 int targets_writer_add(struct targets_writer *writer, const struct target_view *target) MUST_USE;
+
+/* After all targets. The same errors; the table goes on without it. */
+int targets_writer_add_dropped(struct targets_writer *writer,
+                               const struct dropped_view *dropped) MUST_USE;
 
 /* Puts the new table in force. */
 void targets_writer_commit(struct targets_writer *writer);
@@ -98,6 +117,12 @@ int targets_reader_open(const struct targets_reader *reader,
  */
 int targets_cursor_next(struct targets_cursor *cursor, struct target_view *ret_target) MUST_USE;
 
+/* The same for what was dropped. */
+int targets_reader_open_dropped(const struct targets_reader *reader,
+                                struct targets_cursor *ret_cursor) MUST_USE;
+int targets_cursor_next_dropped(struct targets_cursor *cursor,
+                                struct dropped_view *ret_dropped) MUST_USE;
+
 /* Whether what was read was not overwritten meanwhile. If not, start over. */
 bool targets_cursor_valid(const struct targets_reader *reader, const struct targets_cursor *cursor);
 
@@ -106,5 +131,6 @@ bool targets_cursor_valid(const struct targets_reader *reader, const struct targ
  * 0 or ERR_CORRUPT.
  */
 int target_labels_decode(const struct target_view *target, struct label *room) MUST_USE;
+int dropped_labels_decode(const struct dropped_view *dropped, struct label *room) MUST_USE;
 
 #endif

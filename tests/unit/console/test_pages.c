@@ -352,6 +352,11 @@ static void targets_are_listed_with_what_is_wrong_with_them(void **state)
     target.id = 6;
     target.error = SLICE_LITERAL("lookup nowhere: no such host");
     assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
+    const struct dropped_view total = {.job = SLICE_LITERAL("app"), .total = 3};
+    const struct dropped_view dropped = {
+        .job = SLICE_LITERAL("app"), .label_count = 1, .labels = &label};
+    assert_int_equal(targets_writer_add_dropped(&stage->targets, &total), 0);
+    assert_int_equal(targets_writer_add_dropped(&stage->targets, &dropped), 0);
     targets_writer_commit(&stage->targets);
     assert_int_equal(reasons_attach(&reasons, stage->fds.ring[1]), 0);
     reasons_set(&reasons, 5, 1700000000000, SLICE_LITERAL("sample limit\nexceeded"));
@@ -361,6 +366,8 @@ static void targets_are_listed_with_what_is_wrong_with_them(void **state)
                            "<tr><td>app</td><td>http://h:1/m</td><td>zone=\"&lt;b>&amp;\"</td>"
                            "<td>2023-11-14 22:13:20Z</td><td>sample limit exceeded</td></tr>"));
     assert_non_null(strstr(answer.body.text, "<td></td><td>lookup nowhere: no such host</td>"));
+    assert_non_null(strstr(answer.body.text, "<tr><td>app</td><td>3 dropped</td></tr>\n"
+                                             "<tr><td>app</td><td>zone=\"&lt;b>&amp;\"</td>"));
     strbuf_fini(&answer.body);
     reasons_clear(&reasons, 5);
     page_find("/targets")->write(&stage->view, &answer);

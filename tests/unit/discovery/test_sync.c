@@ -366,6 +366,64 @@ static void what_a_rule_drops_is_counted_and_is_no_failure(void **state)
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 0);
 }
 
+/* "job label=value ..." and "job: total", a line each. */
+static void render_dropped(struct fixture *fixture, char *text, size_t size)
+{
+    struct targets_cursor cursor;
+    struct dropped_view dropped;
+    struct label found[16];
+    size_t len = 0;
+    assert_int_equal(targets_reader_open_dropped(&fixture->reader, &cursor), 0);
+    while (targets_cursor_next_dropped(&cursor, &dropped) == 1) {
+        len += (size_t)snprintf(text + len, size - len, "%.*s", SLICE_ARG(dropped.job));
+        if (dropped.total > 0)
+            len += (size_t)snprintf(text + len, size - len, ": %d", (int)dropped.total);
+        assert_int_equal(dropped_labels_decode(&dropped, found), 0);
+        for (uint32_t i = 0; i < dropped.label_count; i++)
+            len += (size_t)snprintf(text + len, size - len, " %.*s=%.*s", SLICE_ARG(found[i].name),
+                                    SLICE_ARG(found[i].value));
+        len += (size_t)snprintf(text + len, size - len, "\n");
+    }
+    assert_true(len < size);
+}
+
+static void what_was_dropped_is_kept_with_its_labels_up_to_the_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[4096];
+    start(
+        fixture,
+        "global: {keep_dropped_targets: 1}\n"
+        "scrape_configs:\n"
+        "  - job_name: a\n"
+        "    params: {x: [y]}\n"
+        "    static_configs: [{targets: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'],\n"
+        "                      labels: {zone: z, none: ''}}]\n"
+        "    relabel_configs: [{action: drop, source_labels: [__address__], regex: '.+:1|.+:3'}]\n"
+        "  - job_name: b\n"
+        "    static_configs: [{targets: ['127.0.0.1:4']}]\n"
+        "  - job_name: c\n"
+        "    keep_dropped_targets: 5\n"
+        "    static_configs: [{targets: ['127.0.0.1:5', '127.0.0.1:6']}]\n"
+        "    relabel_configs:\n"
+        "      - {target_label: __address__, replacement: changed}\n"
+        "      - {action: keep, source_labels: [job], regex: nothing}\n");
+    write_table(fixture);
+    render_dropped(fixture, text, sizeof(text));
+#define DEFAULTS " __metrics_path__=/metrics"
+#define TIMES    " __scheme__=http __scrape_interval__=1m __scrape_timeout__=10s"
+    assert_string_equal(text,
+                        "a: 2\n"
+                        "a __address__=127.0.0.1:1" DEFAULTS " __param_x=y" TIMES " job=a zone=z\n"
+                        "c: 2\n"
+                        "c __address__=127.0.0.1:5" DEFAULTS TIMES " job=c\n"
+                        "c __address__=127.0.0.1:6" DEFAULTS TIMES " job=c\n");
+    write_table(fixture);
+    char again[4096];
+    render_dropped(fixture, again, sizeof(again));
+    assert_string_equal(text, again);
+}
+
 static void above_target_limit_no_target_of_the_job_is_asked(void **state)
 {
     struct fixture *fixture = *state;
@@ -530,6 +588,7 @@ int main(void)
         SYNCED(a_new_discovery_knows_the_addresses_of_the_one_before),
         SYNCED(what_is_no_target_is_counted_and_harms_no_other),
         SYNCED(what_a_rule_drops_is_counted_and_is_no_failure),
+        SYNCED(what_was_dropped_is_kept_with_its_labels_up_to_the_limit),
         SYNCED(above_target_limit_no_target_of_the_job_is_asked),
         SYNCED(a_target_that_is_too_long_harms_no_other),
         SYNCED(a_table_that_is_full_leaves_the_old_one),

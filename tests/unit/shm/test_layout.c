@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 6u
-#define FINGERPRINT         UINT64_C(0x8b7751d2d462f8e7)
+#define FINGERPRINT_VERSION 7u
+#define FINGERPRINT         UINT64_C(0xbdb707081ccbdc4a)
 
 struct number {
     const char *what;
@@ -214,6 +214,12 @@ static const struct number numbers[] = {
     AT(shm_target, error_len),
     AT(shm_target, label_count),
     AT(shm_target, labels_len),
+    SIZE(shm_dropped),
+    AT(shm_dropped, length),
+    AT(shm_dropped, job_len),
+    AT(shm_dropped, label_count),
+    AT(shm_dropped, labels_len),
+    AT(shm_dropped, total),
     SIZE(shm_name),
     AT(shm_name, key),
     AT(shm_name, address_count),

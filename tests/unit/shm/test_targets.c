@@ -57,6 +57,17 @@ static struct target_view example(uint64_t id)
     return target;
 }
 
+/* How many of a job were dropped, and one of them. */
+static void put_dropped(struct table *table)
+{
+    struct dropped_view dropped = {.job = SLICE_LITERAL("node"), .total = 7};
+    assert_int_equal(targets_writer_add_dropped(&table->writer, &dropped), 0);
+    dropped.total = 0;
+    dropped.label_count = 2;
+    dropped.labels = labels;
+    assert_int_equal(targets_writer_add_dropped(&table->writer, &dropped), 0);
+}
+
 static void put_table(struct table *table, uint64_t first_id, uint32_t count)
 {
     targets_writer_begin(&table->writer);
@@ -64,6 +75,7 @@ static void put_table(struct table *table, uint64_t first_id, uint32_t count)
         struct target_view target = example(first_id + i);
         assert_int_equal(targets_writer_add(&table->writer, &target), 0);
     }
+    put_dropped(table);
     targets_writer_commit(&table->writer);
 }
 
@@ -240,6 +252,53 @@ static void the_half_that_is_not_in_force_gives_its_memory_back(void **state)
     teardown(&table);
 }
 
+static void what_was_dropped_stands_behind_the_targets(void **state)
+{
+    (void)state;
+    struct table table;
+    struct targets_cursor cursor;
+    struct dropped_view dropped;
+    struct label found[2];
+    setup(&table, 1u << 20);
+    for (uint32_t targets = 0; targets < 3; targets++) {
+        put_table(&table, 100, targets);
+        assert_int_equal(targets_reader_open_dropped(&table.reader, &cursor), 0);
+        assert_int_equal(targets_cursor_next_dropped(&cursor, &dropped), 1);
+        assert_true(slice_is(dropped.job, "node"));
+        assert_int_equal(dropped.total, 7);
+        assert_int_equal(dropped.label_count, 0);
+        assert_int_equal(targets_cursor_next_dropped(&cursor, &dropped), 1);
+        assert_int_equal(dropped.total, 0);
+        assert_int_equal(dropped.label_count, 2);
+        assert_int_equal(dropped_labels_decode(&dropped, found), 0);
+        assert_true(slice_equal(found[1].value, labels[1].value));
+        assert_int_equal(targets_cursor_next_dropped(&cursor, &dropped), 0);
+        assert_true(targets_cursor_valid(&table.reader, &cursor));
+    }
+    /* A table without any. */
+    targets_writer_begin(&table.writer);
+    targets_writer_commit(&table.writer);
+    assert_int_equal(targets_reader_open_dropped(&table.reader, &cursor), 0);
+    assert_int_equal(targets_cursor_next_dropped(&cursor, &dropped), 0);
+    teardown(&table);
+}
+
+static int read_dropped(const struct table *table)
+{
+    struct targets_cursor cursor;
+    struct dropped_view dropped;
+    struct label room[64];
+    int r = targets_reader_open_dropped(&table->reader, &cursor);
+    if (r < 0)
+        return r;
+    while ((r = targets_cursor_next_dropped(&cursor, &dropped)) == 1) {
+        int err = dropped.label_count <= 64 ? dropped_labels_decode(&dropped, room) : ERR_CORRUPT;
+        if (err != 0)
+            return err;
+    }
+    return r;
+}
+
 /* Reads everything there is, and returns the error that ends it. */
 static int read_all(const struct table *table)
 {
@@ -270,6 +329,7 @@ static void numbers_that_cannot_be_are_damage(void **state)
         {offsetof(struct shm_targets_half, length), 8, 1u << 21},
         {offsetof(struct shm_targets_half, length), 8, 100},
         {offsetof(struct shm_targets_half, count), 4, UINT32_MAX},
+        {offsetof(struct shm_targets_half, dropped_at), 8, UINT64_MAX},
 #define TARGET_AT(member) (sizeof(struct shm_targets_half) + offsetof(struct shm_target, member))
         {TARGET_AT(length), 4, 0},
         {TARGET_AT(length), 4, 191},
@@ -316,6 +376,8 @@ static void any_damage_is_survived(void **state)
             table.writer.half[at] ^= (uint8_t)(1u << bit);
             int err = read_all(&table);
             assert_true(err == 0 || err == ERR_CORRUPT);
+            err = read_dropped(&table);
+            assert_true(err == 0 || err == ERR_CORRUPT);
             table.writer.half[at] ^= (uint8_t)(1u << bit);
         }
     }
@@ -327,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(what_was_dropped_stands_behind_the_targets),
         cmocka_unit_test(a_table_counts_once_it_is_committed),
         cmocka_unit_test(a_reader_that_was_overtaken_is_told),
         cmocka_unit_test(a_target_can_be_without_address_and_texts),
