@@ -542,6 +542,11 @@ bool fetch_is_running(const struct fetch_connection *conn)
     return conn->state != IDLE && conn->state != ABORTING;
 }
 
+bool fetch_has_connection(const struct fetch_connection *conn)
+{
+    return conn->state == IDLE && net_stream_is_open(&conn->stream);
+}
+
 void fetch_close_idle(struct fetch_connection *conn)
 {
     if (conn->state != IDLE)

@@ -117,6 +117,9 @@ bool fetch_is_quiet(const struct fetch_connection *conn);
 /* An exchange is running: from fetch_start until on_done is called. */
 bool fetch_is_running(const struct fetch_connection *conn);
 
+/* There is a kept connection. It may turn out closed. */
+bool fetch_has_connection(const struct fetch_connection *conn);
+
 /* Closes the kept connection of a conn that is not running; otherwise nothing happens. */
 void fetch_close_idle(struct fetch_connection *conn);
 

@@ -88,7 +88,7 @@ struct body {
     bool is_cut;               /* the start of the gap in hand is not there any more */
     bool may_guess;
     struct body_mark family; /* of the protobuf format: the one in hand */
-    char *kept; /* the unfinished line */
+    char *kept;              /* the unfinished line */
     size_t kept_len;
     size_t kept_room;
 };

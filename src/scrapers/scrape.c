@@ -12,9 +12,6 @@
 #include "scrapers/scrape_private.h"
 #include "scrapers/way.h"
 
-/* A scrape is likely to need a little more than the last one. */
-#define PROMISE_SPARE 256u
-
 /* So many finished scrapes keep their memory for the next ones: those of a tick. */
 #define SPARE_MAX 64u
 
@@ -22,7 +19,7 @@ static void on_look(struct loop_timer *timer);
 
 /* ---- the pool ---- */
 
-static struct scrape *take_scrape(struct scraper *scraper)
+struct scrape *scrape_take(struct scraper *scraper)
 {
     struct scrape *scrape = scraper->spare_scrapes;
     if (scrape != NULL) {
@@ -64,6 +61,7 @@ static void put_back(struct scrape *scrape)
     scrape->location = NULL;
     loop_timer_clear(scraper->loop, &scrape->look);
     way_end(target);
+    ramp_leave(&scraper->ramp, &scrape->ramp);
     scraper->promised -= scrape->promised;
     scraper->running--;
     target->scrape = NULL;
@@ -213,7 +211,7 @@ static void tell_cost(struct target *target, int64_t worked_ns)
     costs_set(&target->scraper->costs, &target->cost_place, target->id, target->cost_ns);
 }
 
-static void finish(struct scrape *scrape)
+void scrape_finish(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
@@ -254,6 +252,7 @@ static void on_bytes(struct fetch_connection *conn)
 {
     const struct target *target = TARGET_OF(conn, conn);
     atomic_store_explicit(&target->scraper->slot->working_on, target->id, memory_order_relaxed);
+    ramp_leave(&target->scraper->ramp, &target->scrape->ramp);
 }
 
 static void on_head(struct fetch_connection *conn, const struct http_head *head)
@@ -363,7 +362,7 @@ static void end_too_large_body(struct scrape *scrape)
     scrape_fail(scrape, COUNTER_SCRAPE_BODY_LIMIT, "body size limit exceeded");
     fetch_abort(&target->conn);
     count_transfer(target);
-    finish(scrape);
+    scrape_finish(scrape);
 }
 
 /* False: the body is too large. */
@@ -429,11 +428,6 @@ static void finish_gzip(struct scrape *scrape)
     scrape_fail(scrape, COUNTER_SCRAPE_PROTOCOL, http_gzip_error(&scrape->gzip));
 }
 
-static int64_t deadline_of(const struct scrape *scrape)
-{
-    return scrape->started_ns + scrape->target->timeout_ns;
-}
-
 /* The other place is asked, or the scrape is over, or its addresses are looked for once more. */
 static void go_on(struct scrape *scrape)
 {
@@ -441,8 +435,8 @@ static void go_on(struct scrape *scrape)
     struct loop *loop = target->scraper->loop;
     struct fetch_request request;
     struct errctx why;
-    int r = way_go_on(target, deadline_of(scrape), &request, &why);
-    if (r == 0 && loop_now(loop) < deadline_of(scrape)) {
+    int r = way_go_on(target, scrape_deadline(scrape), &request, &why);
+    if (r == 0 && loop_now(loop) < scrape_deadline(scrape)) {
         loop_timer_set(loop, &scrape->look, loop_now(loop) + LOOKUP_POLL_NS);
         return;
     }
@@ -454,7 +448,7 @@ static void go_on(struct scrape *scrape)
         scrape_fail(scrape, COUNTER_SCRAPE_TIMEOUT, err_text(ERR_TIMEOUT));
     else
         scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
-    finish(scrape);
+    scrape_finish(scrape);
 }
 
 static void on_look(struct loop_timer *timer)
@@ -473,7 +467,7 @@ static void follow(struct scrape *scrape)
         return;
     }
     scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
-    finish(scrape);
+    scrape_finish(scrape);
 }
 
 static void on_done(struct fetch_connection *conn, int error, const char *text)
@@ -491,7 +485,7 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
         scrape->failure = SCRAPE_GOOD; /* what broke the body off comes first */
     if (error != 0)
         scrape_fail(scrape, reason_of(error), text);
-    finish(scrape);
+    scrape_finish(scrape);
 }
 
 static void on_released(struct fetch_connection *conn)
@@ -506,117 +500,3 @@ const struct fetch_handler scrape_handler = {
     .on_done = on_done,
     .on_released = on_released,
 };
-
-/* ---- the start ---- */
-
-static bool is_quarantined(const struct scraper *scraper, uint64_t id)
-{
-    const struct shm_supervisor *supervisor = scraper->supervisor;
-    if (supervisor == NULL)
-        return false;
-    for (size_t i = 0; i < sizeof(supervisor->quarantined) / sizeof(supervisor->quarantined[0]);
-         i++) {
-        if (atomic_load_explicit(&supervisor->quarantined[i], memory_order_relaxed) == id)
-            return true;
-    }
-    return false;
-}
-
-/* What the scrape will probably put into the ring. */
-static uint64_t promise_of(const struct target *target)
-{
-    uint32_t expected = target->plan != NULL ? target->plan->count - target->plan->dropped : 0;
-    return commit_bytes(expected + PROMISE_SPARE, target->series);
-}
-
-static void count_lateness(const struct scraper *scraper, int64_t late_ns)
-{
-    static const struct {
-        int64_t limit_ns;
-        enum counter counter;
-    } buckets[] = {{1 * NS_PER_MS, COUNTER_LATE_1MS},
-                   {2 * NS_PER_MS, COUNTER_LATE_2MS},
-                   {5 * NS_PER_MS, COUNTER_LATE_5MS},
-                   {50 * NS_PER_MS, COUNTER_LATE_50MS},
-                   {INT64_MAX, COUNTER_LATE_ALL}};
-    uint64_t late = late_ns < 0 ? 0 : (uint64_t)late_ns;
-    scrape_count(scraper, COUNTER_LATE_SUM_NS, late);
-    if (late > slot_get(scraper->slot, COUNTER_LATE_MAX_NS))
-        slot_set(scraper->slot, COUNTER_LATE_MAX_NS, late);
-    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
-        if (late_ns <= buckets[i].limit_ns)
-            scrape_count(scraper, buckets[i].counter, 1);
-    }
-}
-
-static void ask(struct target *target)
-{
-    struct scrape *scrape = target->scrape;
-    struct fetch_request request;
-    struct errctx why;
-    if (way_request(target, deadline_of(scrape), &request, &why) != 0) {
-        scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
-        finish(scrape);
-        return;
-    }
-    fetch_start(&target->conn, &request);
-    CRASHPOINT("scraper.scrape_started");
-}
-
-static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, uint64_t promised)
-{
-    struct scraper *scraper = target->scraper;
-    struct scrape *scrape = take_scrape(scraper);
-    scrape->target = target;
-    scrape->timestamp_ms = clock_ms_of_ns(timestamp_ns);
-    scrape->started_ns = clock_mono_ns();
-    scrape->promised = promised;
-    scrape->failure = SCRAPE_GOOD;
-    scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
-    scrape->body_bytes = 0;
-    scrape->worked_ns = 0;
-    scrape->content_type[0] = scrape->error[0] = '\0';
-    target->scrape = scrape;
-    scraper->promised += promised;
-    scraper->running++;
-    scrape_count(scraper, COUNTER_SCRAPES, 1);
-    count_lateness(scraper, scraper->schedule.wall_now() - due_ns);
-    if (target->error != NULL) {
-        scrape_fail(scrape, COUNTER_SCRAPE_FORCED, target->error);
-        finish(scrape);
-    } else {
-        ask(target);
-    }
-}
-
-void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns)
-{
-    struct target *target = TARGET_OF(member, tick);
-    struct scraper *scraper = target->scraper;
-    atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
-    if (scraper->stopping)
-        return;
-    if (target->scrape != NULL) {
-        if (target->pending_due_ns != 0)
-            scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
-        target->pending_due_ns = due_ns;
-        return;
-    }
-    if (is_quarantined(scraper, target->id)) {
-        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_QUARANTINE, 1);
-        return;
-    }
-    if (!way_is_open(target))
-        return; /* discovery is just about to say what is needed */
-    uint64_t promised = promise_of(target);
-    if (ring_room(&scraper->ring) < scraper->promised + promised) {
-        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);
-        return;
-    }
-    if (target->ref == 0) {
-        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
-        target_set_retry(&scraper->targets);
-        return;
-    }
-    start(target, due_ns, timestamp_ns, promised);
-}

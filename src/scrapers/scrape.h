@@ -10,14 +10,17 @@
 #include "fetch/fetch.h"
 #include "http/gzip.h"
 #include "scrapers/body.h"
+#include "scrapers/ramp.h"
 #include "scrapers/target.h"
 
 struct scrape {
     struct scrape *next; /* spare ones */
     struct target *target;
     int64_t timestamp_ms;
-    int64_t started_ns;     /* monotonic */
-    int64_t worked_ns;      /* on it, so far, as far as that is measured */
+    int64_t due_ns;     /* wall: when its tick was */
+    int64_t started_ns; /* monotonic */
+    int64_t worked_ns;  /* on it, so far, as far as that is measured */
+    struct ramp_entry ramp;
     uint64_t promised;      /* bytes of the ring */
     int failure;            /* enum counter of the first failure that counts; -1: none yet */
     char *location;         /* another place that is to be asked; NULL: none */
@@ -39,6 +42,9 @@ struct scrape {
  * most one tick is remembered), the ring is full, the target is quarantined.
  */
 void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns);
+
+/* A scrape that waited to open a connection may do so. */
+void scrape_begin(struct ramp_entry *entry);
 
 /* Gives up a running scrape; the target is free for another one, nothing is committed. */
 void scrape_abandon(struct scrape *scrape);

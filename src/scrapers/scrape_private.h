@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of a scrape share: scrape.c asks and takes the answer, scrape_commit.c ends it. */
+/* What the files of a scrape share: scrape_start.c asks, scrape.c takes the answer, scrape_commit.c
+ * ends it. */
 #ifndef SCRAPERS_SCRAPE_PRIVATE_H
 #define SCRAPERS_SCRAPE_PRIVATE_H
 
@@ -12,6 +13,16 @@
 static inline void scrape_count(const struct scraper *scraper, enum counter counter, uint64_t more)
 {
     slot_add(scraper->slot, counter, more);
+}
+
+/* One without content, and its end. */
+struct scrape *scrape_take(struct scraper *scraper);
+void scrape_finish(struct scrape *scrape);
+
+/* CLOCK_MONOTONIC: when its time is over. */
+static inline int64_t scrape_deadline(const struct scrape *scrape)
+{
+    return scrape->started_ns + scrape->target->timeout_ns;
 }
 
 /* The first one counts. */

@@ -140,6 +140,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
         .ring = &scraper->ring, .store = &scraper->store, .report = &scraper->report};
     schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,
                   scrape_due);
+    ramp_init(&scraper->ramp, scraper->loop, scrape_begin);
     target_set_init(&scraper->targets);
     takeover_init(scraper);
     CRASHPOINT("scraper.attached");
@@ -158,6 +159,7 @@ void scraper_fini(struct scraper *scraper)
     target_set_each(&scraper->targets, unschedule);
     schedule_fini(&scraper->schedule);
     takeover_fini(scraper);
+    ramp_fini(&scraper->ramp);
     target_set_fini(&scraper->targets);
     plans_fini(&scraper->plans);
     report_lines_release(&scraper->store, &scraper->report);

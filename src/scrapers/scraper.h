@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
+#include "scrapers/ramp.h"
 #include "scrapers/schedule.h"
 #include "scrapers/takeover.h"
 #include "scrapers/target_set.h"
@@ -59,6 +60,7 @@ struct scraper {
     struct outcome outcome;
     struct commit commit;
     struct schedule schedule;
+    struct ramp ramp;
     struct target_set targets;
     struct takeover takeover;
     struct scraper_job *jobs;

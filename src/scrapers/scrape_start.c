@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Whether and when a scrape starts. */
+#include "base/clock.h"
+#include "base/crashpoint.h"
+#include "scrapers/scrape_private.h"
+#include "scrapers/way.h"
+
+/* A scrape is likely to need a little more than the last one. */
+#define PROMISE_SPARE 256u
+
+static bool is_quarantined(const struct scraper *scraper, uint64_t id)
+{
+    const struct shm_supervisor *supervisor = scraper->supervisor;
+    if (supervisor == NULL)
+        return false;
+    for (size_t i = 0; i < sizeof(supervisor->quarantined) / sizeof(supervisor->quarantined[0]);
+         i++) {
+        if (atomic_load_explicit(&supervisor->quarantined[i], memory_order_relaxed) == id)
+            return true;
+    }
+    return false;
+}
+
+/* What the scrape will probably put into the ring. */
+static uint64_t promise_of(const struct target *target)
+{
+    uint32_t expected = target->plan != NULL ? target->plan->count - target->plan->dropped : 0;
+    return commit_bytes(expected + PROMISE_SPARE, target->series);
+}
+
+static void count_lateness(const struct scrape *scrape)
+{
+    static const struct {
+        int64_t limit_ns;
+        enum counter counter;
+    } buckets[] = {{1 * NS_PER_MS, COUNTER_LATE_1MS},
+                   {2 * NS_PER_MS, COUNTER_LATE_2MS},
+                   {5 * NS_PER_MS, COUNTER_LATE_5MS},
+                   {50 * NS_PER_MS, COUNTER_LATE_50MS},
+                   {INT64_MAX, COUNTER_LATE_ALL}};
+    const struct scraper *scraper = scrape->target->scraper;
+    int64_t late_ns = scraper->schedule.wall_now() - scrape->due_ns;
+    uint64_t late = late_ns < 0 ? 0 : (uint64_t)late_ns;
+    scrape_count(scraper, COUNTER_LATE_SUM_NS, late);
+    if (late > slot_get(scraper->slot, COUNTER_LATE_MAX_NS))
+        slot_set(scraper->slot, COUNTER_LATE_MAX_NS, late);
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
+        if (late_ns <= buckets[i].limit_ns)
+            scrape_count(scraper, buckets[i].counter, 1);
+    }
+}
+
+/* The request is sent, over a connection that is there or is opened now. */
+static void ask(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct fetch_request request;
+    struct errctx why;
+    count_lateness(scrape);
+    if (way_request(target, scrape_deadline(scrape), &request, &why) != 0) {
+        scrape_fail(scrape, COUNTER_SCRAPE_CONNECT, why.text);
+        scrape_finish(scrape);
+        return;
+    }
+    fetch_start(&target->conn, &request);
+    CRASHPOINT("scraper.scrape_started");
+}
+
+static struct scrape *waiting(struct ramp_entry *entry)
+{
+    return (struct scrape *)(void *)((char *)entry - offsetof(struct scrape, ramp));
+}
+
+void scrape_begin(struct ramp_entry *entry)
+{
+    ask(waiting(entry));
+}
+
+/* No connection could be opened in time. */
+static void on_waited_too_long(struct loop_timer *timer)
+{
+    struct ramp_entry *entry =
+        (struct ramp_entry *)(void *)((char *)timer - offsetof(struct ramp_entry, timer));
+    struct scrape *scrape = waiting(entry);
+    count_lateness(scrape);
+    scrape_count(scrape->target->scraper, COUNTER_SCRAPE_WAITED, 1);
+    scrape_fail(scrape, COUNTER_SCRAPE_TIMEOUT, err_text(ERR_TIMEOUT));
+    scrape_finish(scrape);
+}
+
+static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, uint64_t promised)
+{
+    struct scraper *scraper = target->scraper;
+    struct scrape *scrape = scrape_take(scraper);
+    scrape->target = target;
+    scrape->timestamp_ms = clock_ms_of_ns(timestamp_ns);
+    scrape->started_ns = clock_mono_ns();
+    scrape->due_ns = due_ns;
+    scrape->ramp = (struct ramp_entry){.timer.expired = on_waited_too_long};
+    scrape->promised = promised;
+    scrape->failure = SCRAPE_GOOD;
+    scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
+    scrape->body_bytes = 0;
+    scrape->worked_ns = 0;
+    scrape->content_type[0] = scrape->error[0] = '\0';
+    target->scrape = scrape;
+    scraper->promised += promised;
+    scraper->running++;
+    scrape_count(scraper, COUNTER_SCRAPES, 1);
+    if (target->error != NULL) {
+        count_lateness(scrape);
+        scrape_fail(scrape, COUNTER_SCRAPE_FORCED, target->error);
+        scrape_finish(scrape);
+    } else if (fetch_has_connection(&target->conn) ||
+               ramp_enter(&scraper->ramp, &scrape->ramp, scrape_deadline(scrape))) {
+        ask(scrape);
+    }
+}
+
+void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns)
+{
+    struct target *target = TARGET_OF(member, tick);
+    struct scraper *scraper = target->scraper;
+    atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
+    if (scraper->stopping)
+        return;
+    if (target->scrape != NULL) {
+        if (target->pending_due_ns != 0)
+            scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
+        target->pending_due_ns = due_ns;
+        return;
+    }
+    if (is_quarantined(scraper, target->id)) {
+        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_QUARANTINE, 1);
+        return;
+    }
+    if (!way_is_open(target))
+        return; /* discovery is just about to say what is needed */
+    uint64_t promised = promise_of(target);
+    if (ring_room(&scraper->ring) < scraper->promised + promised) {
+        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);
+        return;
+    }
+    if (target->ref == 0) {
+        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+        target_set_retry(&scraper->targets);
+        return;
+    }
+    start(target, due_ns, timestamp_ns, promised);
+}
