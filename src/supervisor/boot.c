@@ -145,9 +145,21 @@ static void place(struct supervisor *supervisor)
         log_warn(MSG("some of the CPUs in `limpet: cpus` are not allowed and left out"));
 }
 
+int boot_provide(struct supervisor *supervisor, const struct edition *edition,
+                 struct errctx *reterr)
+{
+    const struct config_limpet *limpet = &edition->config->limpet;
+    struct estate *estate = &supervisor->estate;
+    int r = estate_provide(estate, (uint32_t)limpet->scrapers, reterr);
+    return r < 0 ? r
+                 : segments_add(&estate->segments, supervisor->runtime.dir_fd,
+                                (uint32_t)limpet->scrapers, limpet->ring_size, reterr);
+}
+
 void boot_put_in_force(struct supervisor *supervisor)
 {
     const struct edition *edition = &supervisor->in_force;
+    supervisor->estate.scrapers = (uint32_t)edition->config->limpet.scrapers;
     supervisor->estate.config_fd = edition->fd;
     supervisor->children.generation = edition->config->generation;
     atomic_store(&supervisor->page->config_generation, edition->config->generation);

@@ -20,6 +20,10 @@ int boot_up(struct supervisor *supervisor, const struct options *options,
             struct errctx *reterr) MUST_USE;
 void boot_down(struct supervisor *supervisor);
 
+/* Makes what the children of an edition need; what there is already stays. */
+int boot_provide(struct supervisor *supervisor, const struct edition *edition,
+                 struct errctx *reterr) MUST_USE;
+
 /* What children get from now on: the edition in force, and the CPUs it gives them. */
 void boot_put_in_force(struct supervisor *supervisor);
 

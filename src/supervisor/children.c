@@ -42,6 +42,27 @@ static void add_child(struct children *children, uint32_t slot, int64_t now)
         snprintf(child->name, sizeof(child->name), "%s", slot_name(slot));
 }
 
+/* A scraper that is not wanted any more. */
+static bool is_removed(const struct children *children, const struct child_process *child)
+{
+    return is_scraper(child) && (uint32_t)scraper_index(child) >= children->estate->scrapers;
+}
+
+/* Beyond those that are wanted, what has a process or may get one counts, too. */
+static void show_scrapers(struct children *children)
+{
+    uint64_t count = children->estate->scrapers;
+    for (uint32_t i = 0; i < children->count; i++) {
+        const struct child_process *child = &children->all[i];
+        if (is_scraper(child) && child->state != LIFE_ENDED &&
+            (uint64_t)scraper_index(child) >= count)
+            count = (uint64_t)scraper_index(child) + 1;
+    }
+    /* release; for scrapers that look at what the last one of them has left */
+    if (atomic_load_explicit(&children->page->scrapers, memory_order_relaxed) != count)
+        atomic_store_explicit(&children->page->scrapers, count, memory_order_release);
+}
+
 void children_init(struct children *children, int64_t now)
 {
     children->count = 0;
@@ -336,6 +357,29 @@ static void watch(struct children *children, int64_t now)
 
 /* ---- rolling ---- */
 
+static struct child_process *find_slot(struct children *children, uint32_t slot)
+{
+    for (uint32_t i = 0; i < children->count; i++) {
+        if (children->all[i].slot == slot)
+            return &children->all[i];
+    }
+    return NULL;
+}
+
+/* Those that there have not been before, and those that have come back. */
+static void add_scrapers(struct children *children, int64_t now)
+{
+    for (uint32_t i = 0; i < children->estate->scrapers; i++) {
+        struct child_process *child = find_slot(children, SHM_SLOT_SCRAPER(i));
+        if (child == NULL) {
+            add_child(children, SHM_SLOT_SCRAPER(i), now);
+        } else if (child->state == LIFE_ENDED) {
+            child->state = LIFE_WAITING;
+            child->due = now;
+        }
+    }
+}
+
 /* The next one follows only when its predecessor works with the new configuration. */
 static void roll_next(struct children *children, int64_t now)
 {
@@ -343,6 +387,13 @@ static void roll_next(struct children *children, int64_t now)
         return;
     for (uint32_t i = 0; i < children->count; i++) {
         struct child_process *child = &children->all[i];
+        if (is_removed(children, child)) {
+            if (child->state == LIFE_ENDED)
+                continue;
+            if (child->state != LIFE_STOPPING)
+                happens(children, child, LIFE_ON_STOP, ROLL_LIMIT_MS, now);
+            return;
+        }
         bool is_new = child->generation == children->generation;
         if (is_new && child->state == LIFE_RUNNING)
             continue;
@@ -356,6 +407,8 @@ static void roll_next(struct children *children, int64_t now)
 void children_roll(struct children *children, int64_t now)
 {
     children->rolling = true;
+    add_scrapers(children, now);
+    show_scrapers(children);
     for (uint32_t i = 0; i < children->count; i++) {
         if (children->all[i].state == LIFE_WAITING)
             happens(children, &children->all[i], LIFE_ON_ROLL, 0, now);
@@ -377,10 +430,15 @@ int64_t children_next_due(const struct children *children)
 void children_turn(struct children *children, int64_t now)
 {
     roll_next(children, now);
+    show_scrapers(children);
     for (uint32_t i = 0; i < children->count; i++) {
         struct child_process *child = &children->all[i];
         if (child->due > now)
             continue;
+        if (is_removed(children, child) && child->state == LIFE_WAITING) {
+            child->state = LIFE_ENDED; /* it has died before its turn */
+            continue;
+        }
         child->due = CHILDREN_NEVER;
         happens(children, child, LIFE_ON_DUE, 0, now);
     }
@@ -538,7 +596,8 @@ bool children_ended(const struct children *children, uint32_t roles)
 bool children_ready(const struct children *children)
 {
     for (uint32_t i = 0; i < children->count; i++) {
-        if (children->all[i].state != LIFE_RUNNING)
+        const struct child_process *child = &children->all[i];
+        if (child->state != LIFE_RUNNING && !is_removed(children, child))
             return false;
     }
     return !children->rolling;

@@ -82,7 +82,10 @@ void children_hear(struct children *children, uint32_t index, int64_t now);
 /* Buries the dead; for SIGCHLD. */
 void children_reap(struct children *children, int64_t now);
 
-/* The configuration in force has changed: everybody shall get it, one by one. */
+/*
+ * The configuration in force has changed: everybody shall get it, one by one. New scrapers start at
+ * once; those that the estate does not want any more end when it would be their turn.
+ */
 void children_roll(struct children *children, int64_t now);
 
 /* Tells those of a role (ROLE_* of shm/slot.h, a mask) to drain and leave within limit_ms. */

@@ -33,9 +33,7 @@ uint32_t edition_keep(struct edition *next, const struct edition *in_force)
     struct config_limpet *asked = &next->config->limpet;
     const struct config_limpet *kept = &in_force->config->limpet;
     uint32_t refused =
-        refuse("limpet: scrapers", asked->scrapers, kept->scrapers) +
         refuse("limpet: ring_size", (int64_t)asked->ring_size, (int64_t)kept->ring_size);
-    asked->scrapers = kept->scrapers;
     asked->ring_size = kept->ring_size;
     return refused;
 }

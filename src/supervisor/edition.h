@@ -22,7 +22,7 @@ struct edition {
 int edition_load(const char *path, struct edition *ret_edition, struct errctx *reterr) MUST_USE;
 
 /*
- * Settings that need a restart (what segments and processes there are) get the values that are in
+ * Settings that need a restart (how large segments are) get the values that are in
  * force; each that differs is logged. Returns how many differed.
  */
 uint32_t edition_keep(struct edition *next, const struct edition *in_force);

@@ -29,11 +29,19 @@ int estate_init(struct estate *estate, uint32_t scrapers, struct errctx *reterr)
     estate->scrapers = scrapers;
     estate->null_fd = runtime_lift(open("/dev/null", O_RDWR | O_CLOEXEC));
     int r = estate->null_fd < 0 ? estate->null_fd : open_eventfd(&estate->doorbell);
-    for (uint32_t i = 0; i < scrapers && r == 0; i++)
-        r = open_eventfd(&estate->wake[i]);
     if (r < 0)
         return err_set(reterr, r, "cannot open what the children need: %s", err_text(r));
-    return 0;
+    return estate_provide(estate, scrapers, reterr);
+}
+
+int estate_provide(struct estate *estate, uint32_t scrapers, struct errctx *reterr)
+{
+    int r = 0;
+    for (uint32_t i = 0; i < scrapers && r == 0; i++) {
+        if (estate->wake[i] < 0)
+            r = open_eventfd(&estate->wake[i]);
+    }
+    return r < 0 ? err_set(reterr, r, "cannot make eventfds: %s", err_text(r)) : 0;
 }
 
 static void drop(int fd)
@@ -47,7 +55,7 @@ void estate_fini(struct estate *estate)
     segments_close(&estate->segments);
     drop(estate->null_fd);
     drop(estate->doorbell);
-    for (uint32_t i = 0; i < estate->scrapers; i++)
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++)
         drop(estate->wake[i]);
     for (uint32_t i = 0; i < estate->listener_count; i++)
         drop(estate->listeners[i]);

@@ -32,6 +32,9 @@ void estate_clear(struct estate *estate);
 int estate_init(struct estate *estate, uint32_t scrapers, struct errctx *reterr) MUST_USE;
 void estate_fini(struct estate *estate);
 
+/* What so many scrapers need besides their segments. */
+int estate_provide(struct estate *estate, uint32_t scrapers, struct errctx *reterr) MUST_USE;
+
 #define ESTATE_MAX_FDS HERITAGE_END
 
 /* What the child of this slot gets. `supervision` is its end of the socket. Returns how many. */

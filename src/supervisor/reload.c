@@ -25,7 +25,8 @@ static int prepare(struct supervisor *supervisor, struct edition *next, struct e
         return r;
     uint32_t refused = edition_keep(next, &supervisor->in_force);
     atomic_fetch_add(&supervisor->page->reload_refused, refused);
-    return edition_freeze(next, ++supervisor->generations, reterr);
+    r = boot_provide(supervisor, next, reterr);
+    return r < 0 ? r : edition_freeze(next, ++supervisor->generations, reterr);
 }
 
 static void put_in_force(struct supervisor *supervisor, const struct edition *next, int64_t now)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "shm/ring.h"
 #include "shm/segment.h"
+#include "shm/slot.h"
 #include "supervisor/runtime.h"
 
 /* Address space, not memory: room for 28 million series of 150 bytes, and for a target table far
@@ -249,10 +250,24 @@ static int waits_in_former(struct segments *segments, uint32_t index, int dir_fd
     return r < 0 ? r : waiting > 0;
 }
 
+/* How many scrapers there were before this start. */
+static uint32_t former_scrapers(const struct segments *segments)
+{
+    struct control control;
+    if (control_attach(&control, segments->control.ro, false, NULL) != 0)
+        return 0;
+    uint64_t count = atomic_load(&control_supervisor(&control)->scrapers);
+    control_detach(&control);
+    return count <= SHM_MAX_SCRAPERS ? (uint32_t)count : 0;
+}
+
 /* Sets `rings`; removes the series tables behind it, which nobody needs any more. */
 static int count_rings(struct segments *segments, int dir_fd, uint32_t scrapers,
                        struct errctx *reterr)
 {
+    uint32_t former = former_scrapers(segments);
+    if (former > scrapers)
+        scrapers = former;
     for (uint32_t rings = SHM_MAX_SCRAPERS; rings > scrapers; rings--) {
         int r = waits_in_former(segments, rings - 1, dir_fd, reterr);
         if (r < 0)
@@ -321,6 +336,23 @@ int segments_open(struct segments *segments, int dir_fd, uint32_t scrapers, uint
         err_set(reterr, r, "%s", why.text);
     }
     return r;
+}
+
+int segments_add(struct segments *segments, int dir_fd, uint32_t scrapers, uint64_t ring_size,
+                 struct errctx *reterr)
+{
+    check(scrapers <= SHM_MAX_SCRAPERS);
+    while (segments->rings < scrapers) {
+        uint32_t index = segments->rings;
+        int r = open_scraper(segments, index, dir_fd, ring_size, reterr);
+        if (r < 0) {
+            close_fds(&segments->ring[index]);
+            close_fds(&segments->series[index]);
+            return r;
+        }
+        segments->rings++;
+    }
+    return 0;
 }
 
 void segments_close(struct segments *segments)

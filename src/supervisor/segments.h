@@ -7,9 +7,10 @@
  * Rules for what is found:
  *  - Another layout version is refused, both versions are named.
  *  - A damaged segment, or one from before the last boot: all are made anew, with a warning.
- *  - Rings of scrapers that are not configured any more are kept for the writer until they are
- *    empty; then their series tables go and the ring stays as a place holder, because delivery
- *    knows positions in it.
+ *  - What scrapers had that are not configured any more is kept at the first start without them,
+ * for those who take over their targets, and their rings for the writer until they are empty; then
+ *    their series tables go and the ring stays as a place holder, because delivery knows positions
+ *    in it.
  *  - A ring of another size is replaced if it is empty, and goes on at the same position. One that
  *    still holds something keeps its size until a start finds it empty.
  */
@@ -33,13 +34,17 @@ struct segments {
     struct segment_fds delivery;
     struct segment_fds ring[SHM_MAX_SCRAPERS];
     struct segment_fds series[SHM_MAX_SCRAPERS];
-    uint32_t rings; /* scrapers, and former ones up to the last whose ring still holds something */
+    uint32_t rings; /* scrapers, and former ones up to the last one that somebody may need */
 };
 
 /* dir_fd: the runtime directory, borrowed; -1 = memfds. ring_size: a power of two. */
 int segments_open(struct segments *segments, int dir_fd, uint32_t scrapers, uint64_t ring_size,
                   struct errctx *reterr) MUST_USE;
 void segments_close(struct segments *segments);
+
+/* Those of more scrapers; what is there stays. */
+int segments_add(struct segments *segments, int dir_fd, uint32_t scrapers, uint64_t ring_size,
+                 struct errctx *reterr) MUST_USE;
 
 /* Memory that a fresh set may come to need, for the choice of the place. */
 uint64_t segments_room(uint32_t scrapers, uint64_t ring_size);

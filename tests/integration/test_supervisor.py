@@ -335,7 +335,8 @@ def supervisor_page(limpet):
     return {"generation": number(8), "attempts": number(16), "ok": number(24),
             "error": page[48:560].split(b"\0")[0].decode(),
             "restarts of scraper-0": number(restarts + 3 * 8),
-            "quarantined": number(quarantined), "quarantines": number(quarantined + 32 * 8),
+            "quarantined": number(quarantined), "scrapers": number(quarantined + 33 * 8),
+            "quarantines": number(quarantined + 32 * 8),
             "stopping": number(quarantined + 34 * 8), "refused": number(quarantined + 35 * 8)}
 
 
@@ -383,18 +384,43 @@ def test_reloads_during_a_roll_end_with_the_newest(tmp_path):
 
 def test_settings_that_need_a_restart_are_refused_one_by_one(tmp_path):
     with Supervisor(tmp_path) as limpet:
-        limpet.write_config(CONFIG.replace("1MiB", "2MiB") % ", scrapers: 3")
+        limpet.write_config(CONFIG.replace("1MiB", "2MiB") % "")
         limpet.send(signal.SIGHUP)
         limpet.wait_for_line("msg=reloaded")
         lines = limpet.lines("this setting changes with a restart only")
-        assert ['key="limpet: scrapers" asked=3 in_force=1' in lines[0],
-                'key="limpet: ring_size" asked=2097152 in_force=1048576' in lines[1]] == [True] * 2
-        assert len(children_of(limpet.pid)) == 4
-        assert supervisor_page(limpet)["refused"] == 2
+        assert 'key="limpet: ring_size" asked=2097152 in_force=1048576' in lines[0]
+        assert supervisor_page(limpet)["refused"] == 1
         limpet.stop_in_order()
         with Supervisor(tmp_path, "again", paths=limpet.paths, limpet=", scrapers: 3") as again:
             assert len(children_of(again.pid)) == 6
             again.stop_in_order()
+
+
+def test_scrapers_come_and_go_with_reloads(tmp_path):
+    with Supervisor(tmp_path) as limpet:
+        for generation, scrapers in enumerate([3, 2, 4, 1], 2):
+            limpet.write_config(CONFIG % f", scrapers: {scrapers}")
+            limpet.send(signal.SIGHUP)
+            limpet.wait_for_line(f"msg=reloaded generation={generation}")
+            programs = [program_of(pid) for pid in children_of(limpet.pid)]
+            assert programs.count("limpet-scraper") == scrapers
+            assert supervisor_page(limpet)["scrapers"] == scrapers
+        limpet.stop_in_order()
+
+
+def test_a_scraper_that_dies_when_it_is_not_wanted_any_more_does_not_come_back(tmp_path):
+    with Supervisor(tmp_path, limpet=", scrapers: 2") as limpet:
+        limpet.behave("scraper-0", "deaf")  # so that the roll is not at scraper-1 yet
+        pid = re.search(r"child=scraper-1 pid=(\d+)", limpet.stderr()).group(1)
+        limpet.write_config(CONFIG % "")
+        limpet.send(signal.SIGHUP)
+        limpet.wait_for_line("msg=reloading")
+        os.kill(int(pid), signal.SIGKILL)
+        limpet.wait_for_line('msg="a child was killed by a signal" child=scraper-1')
+        limpet.wait_for_line("msg=reloaded")
+        limpet.behave_well("scraper-0")
+        assert len(children_of(limpet.pid)) == len(NAMES)
+        limpet.stop_in_order()
 
 
 def test_a_child_that_hangs_in_a_roll_is_killed_and_the_roll_goes_on(tmp_path):
