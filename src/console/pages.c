@@ -53,14 +53,25 @@ static void write_metrics(struct view *view, struct answer *answer)
     metrics_write(view, &answer->body);
 }
 
-static void write_targets(struct view *view, struct answer *answer)
+static void write_list(struct view *view, struct answer *answer,
+                       bool (*write)(struct view *view, struct strbuf *page))
 {
     answer_text(answer, 200, "");
     answer->content_type = "text/html; charset=utf-8";
-    if (!target_list_write(view, &answer->body)) {
+    if (!write(view, &answer->body)) {
         strbuf_fini(&answer->body);
         answer_text(answer, 503, "There is no list of targets yet.\n");
     }
+}
+
+static void write_targets(struct view *view, struct answer *answer)
+{
+    write_list(view, answer, target_list_write);
+}
+
+static void write_service_discovery(struct view *view, struct answer *answer)
+{
+    write_list(view, answer, target_list_write_refused);
 }
 
 static void write_index(struct view *view, struct answer *answer)
@@ -74,6 +85,8 @@ static void write_index(struct view *view, struct answer *answer)
                 "<li><a href=\"/metrics\">/metrics</a>: counters of all processes</li>\n"
                 "<li><a href=\"/targets\">/targets</a>: what is scraped, and what cannot be "
                 "and why</li>\n"
+                "<li><a href=\"/service-discovery\">/service-discovery</a>: what was found and is "
+                "not scraped, and why</li>\n"
                 "<li><a href=\"/-/ready\">/-/ready</a>: whether all of them work, and what is "
                 "missing</li>\n"
                 "<li><a href=\"/-/healthy\">/-/healthy</a>: whether this page's process does</li>\n"
@@ -85,6 +98,7 @@ static const struct page pages[] = {
     {"/", PAGE_READ, PAGE_NO_EFFECT, write_index},
     {"/metrics", PAGE_READ, PAGE_NO_EFFECT, write_metrics},
     {"/targets", PAGE_READ, PAGE_NO_EFFECT, write_targets},
+    {"/service-discovery", PAGE_READ, PAGE_NO_EFFECT, write_service_discovery},
     {"/-/healthy", PAGE_READ, PAGE_NO_EFFECT, write_healthy},
     {"/-/ready", PAGE_READ, PAGE_NO_EFFECT, write_ready},
     {"/-/reload", PAGE_CHANGE, PAGE_RELOAD, NULL},

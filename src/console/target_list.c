@@ -113,6 +113,36 @@ static int add_rows(struct view *view, struct strbuf *page)
     return more == 0 ? 1 : more;
 }
 
+static void add_refused_row(struct strbuf *page, const struct target_view *refused)
+{
+    strbuf_adds(page, "<tr><td>");
+    add_text(page, refused->job);
+    strbuf_adds(page, "</td><td>");
+    add_text(page, refused->host);
+    strbuf_adds(page, "</td><td>");
+    add_text(page, refused->error);
+    strbuf_adds(page, "</td></tr>\n");
+}
+
+/* The same for what asks to be a target and is none. */
+static int add_refused_rows(struct view *view, struct strbuf *page)
+{
+    struct targets_cursor cursor;
+    struct target_view target;
+    int more;
+    int err = targets_reader_open(&view->targets, &cursor);
+    if (err != 0)
+        return err;
+    cursor.all = true;
+    while ((more = targets_cursor_next(&cursor, &target)) == 1) {
+        if (target.flags & SHM_TARGET_NONE)
+            add_refused_row(page, &target);
+    }
+    if (!targets_cursor_valid(&view->targets, &cursor))
+        return 0;
+    return more == 0 ? 1 : more;
+}
+
 /* The same for what was dropped. */
 static int add_dropped_rows(struct view *view, struct strbuf *page)
 {
@@ -145,15 +175,37 @@ static int add_tables(struct view *view, struct strbuf *page)
     return done;
 }
 
-bool target_list_write(struct view *view, struct strbuf *page)
+static int add_refused_table(struct view *view, struct strbuf *page)
+{
+    strbuf_adds(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                      "<title>limpet: service discovery</title></head>\n"
+                      "<body><h1>Found and not scraped</h1>\n"
+                      "<table><tr><th>Job</th><th>What</th><th>Why</th></tr>\n");
+    int done = add_refused_rows(view, page);
+    strbuf_adds(page, "</table></body></html>\n");
+    return done;
+}
+
+static bool write_page(struct view *view, struct strbuf *page,
+                       int (*add)(struct view *view, struct strbuf *page))
 {
     size_t start = page->len;
     int done = 0;
     for (int i = 0; done == 0 && i < TRIES; i++) {
         page->len = start;
-        done = add_tables(view, page);
+        done = add(view, page);
     }
     if (done == ERR_CORRUPT)
         view_damaged(view);
     return done == 1;
+}
+
+bool target_list_write(struct view *view, struct strbuf *page)
+{
+    return write_page(view, page, add_tables);
+}
+
+bool target_list_write_refused(struct view *view, struct strbuf *page)
+{
+    return write_page(view, page, add_refused_table);
 }

@@ -337,12 +337,33 @@ static void poll_source(struct source *source, int64_t now_mono_ns, bool files_c
 
 /* ---- As a source ---- */
 
+/* Problems on their way to whoever walks. */
+struct forward {
+    struct annotation_review review;
+    struct source_visit *visit;
+};
+
+static void forward_problem(struct annotation_review *base, enum kube_kind kind,
+                            struct slice record, const struct annotation_problem *problem)
+{
+    struct forward *forward =
+        (struct forward *)(void *)((char *)base - offsetof(struct forward, review));
+    struct strbuf name = STRBUF_GROWING;
+    strbuf_addf(&name, "%s %.*s/%.*s", kind == KUBE_PODS ? "pod" : "service",
+                SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
+                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
+    forward->visit->refused(forward->visit, slice_make(name.text, name.len),
+                            slice_of(problem->text.text));
+    strbuf_fini(&name);
+}
+
 static int walk(const struct source *source, struct source_visit *visit)
 {
+    struct forward forward = {.review.problem = forward_problem, .visit = visit};
     if (!is_known(source))
         return 0;
     const struct annotation_world world = world_of(OWNER(source, source));
-    return annotation_targets_walk(&world, visit, NULL);
+    return annotation_targets_walk(&world, visit, visit->refused != NULL ? &forward.review : NULL);
 }
 
 static void free_source(struct source *source)

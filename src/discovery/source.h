@@ -53,6 +53,11 @@ struct source_visit {
      * __address__; texts are valid in the call. Anything but 0 ends the walk.
      */
     int (*target)(struct source_visit *visit, struct slice address, const struct label_set *labels);
+    /*
+     * Called for what asks to be a target and is none, or not quite what it asks for: what it is
+     * ("pod shop/web-1"), and why. NULL: nobody wants to know.
+     */
+    void (*refused)(struct source_visit *visit, struct slice what, struct slice why);
 };
 
 struct source;

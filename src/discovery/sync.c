@@ -117,12 +117,33 @@ struct round {
     size_t job_index;      /* of the job that is visited */
     size_t elsewhere;      /* another instance's */
     uint64_t failures;
+    size_t shown; /* entries of the table that are no targets */
     bool log_failures;
     bool keeps; /* targets of the table in force, where they would be lost */
 };
 
 /* A file full of nonsense does not fill the log. */
 #define FAILURES_LOGGED 10u
+
+/* Entries of a table that are no targets; the rest is counted only. */
+#define SHOWN_MAX      2000u
+#define SHOWN_TEXT_MAX 1024u
+
+static void show(struct round *round, struct slice what, struct slice why)
+{
+    if (round->shown >= SHOWN_MAX || round->walk.refused == NULL)
+        return;
+    if (what.len > SHOWN_TEXT_MAX)
+        what = SLICE_LITERAL("(a very long address)");
+    struct slice job = slice_of(round->builder.job->job_name);
+    if (targets_writer_add_none(round->sync->table, job, what, why) == 0)
+        round->shown++;
+}
+
+static void show_refused(struct source_visit *walk, struct slice what, struct slice why)
+{
+    show((struct round *)(void *)walk, what, why); /* its first member */
+}
 
 static void refuse(struct round *round, const struct config_job *job, struct slice address,
                    const char *why)
@@ -201,6 +222,7 @@ static int visit_found(struct source_visit *walk, struct slice address,
     }
     if (err != 0) {
         refuse(round, job, address, why.text);
+        show(round, address, slice_of(why.text));
         return 0;
     }
     /* Entries that end up with the same labels and URL are one target. */
@@ -473,7 +495,9 @@ static int add_to_table(struct round *round, const struct config_job *job,
                                .label_count = (uint32_t)target->labels.count,
                                .labels = target->labels.labels};
     if (is_too_long(&view)) {
-        refuse(round, job, target->address, "its labels and URL are too long");
+        struct slice why = SLICE_LITERAL("its labels and URL are too long");
+        refuse(round, job, target->address, why.ptr);
+        show(round, target->address, why);
         return 0;
     }
     if (say_limit(sync_job_of(round->sync, job), error, sizeof(error))) {
@@ -510,6 +534,7 @@ int sync_write(struct sync *sync)
                           .drops = &dropped,
                           .log_failures = true,
                           .keeps = true};
+    round.walk.refused = show_refused;
     start_drops(sync, &dropped);
     count_targets(sync);
     if (sync->host->locality != NULL)

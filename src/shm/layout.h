@@ -314,6 +314,7 @@ _Static_assert(sizeof(struct shm_targets_half) == 32, "layout");
 #define SHM_TARGET_CLASSIC_HISTOGRAMS 32u  /* also where there is a native one */
 #define SHM_TARGET_CONVERT_HISTOGRAMS 64u  /* classic ones become native ones */
 #define SHM_TARGET_MOVED              128u /* another scraper may have had it */
+#define SHM_TARGET_NONE               256u /* is none: its error says why, for people only */
 
 #define SHM_TARGET_ADDRESSES 4u
 #define SHM_SOCKADDR_SIZE    28u /* of struct sockaddr_in6 */

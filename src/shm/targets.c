@@ -230,6 +230,18 @@ int targets_writer_add_dropped(struct targets_writer *writer, const struct dropp
     return 0;
 }
 
+int targets_writer_add_none(struct targets_writer *writer, struct slice job, struct slice what,
+                            struct slice why)
+{
+    const struct target_view none = {.flags = SHM_TARGET_NONE,
+                                     .interval_ms = 1,
+                                     .timeout_ms = 1,
+                                     .job = job,
+                                     .host = what,
+                                     .error = why};
+    return targets_writer_add(writer, &none);
+}
+
 void targets_writer_commit(struct targets_writer *writer)
 {
     uint64_t generation = targets_writer_generation(writer) + 1;
@@ -411,13 +423,23 @@ static int next_record(struct targets_cursor *cursor, size_t least)
     return 1;
 }
 
-int targets_cursor_next(struct targets_cursor *cursor, struct target_view *ret_target)
+static int next_target(struct targets_cursor *cursor, struct target_view *ret_target)
 {
     int r = next_record(cursor, sizeof(struct shm_target));
     if (r <= 0)
         return r;
     int err = view_target(cursor->scratch, ret_target);
     return err != 0 ? err : 1;
+}
+
+int targets_cursor_next(struct targets_cursor *cursor, struct target_view *ret_target)
+{
+    int more;
+    while ((more = next_target(cursor, ret_target)) == 1) {
+        if (cursor->all || !(ret_target->flags & SHM_TARGET_NONE))
+            break;
+    }
+    return more;
 }
 
 int targets_cursor_next_dropped(struct targets_cursor *cursor, struct dropped_view *ret_dropped)

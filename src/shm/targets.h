@@ -79,6 +79,13 @@ int targets_writer_add(struct targets_writer *writer, const struct target_view *
 int targets_writer_add_dropped(struct targets_writer *writer,
                                const struct dropped_view *dropped) MUST_USE;
 
+/*
+ * Something of a job that might be a target and is none, for people to see: its host is `what` it
+ * is, its error why. As targets_writer_add. Readers who do not ask for such entries get none.
+ */
+int targets_writer_add_none(struct targets_writer *writer, struct slice job, struct slice what,
+                            struct slice why) MUST_USE;
+
 /* Puts the new table in force. */
 void targets_writer_commit(struct targets_writer *writer);
 
@@ -104,6 +111,7 @@ struct targets_cursor {
     uint32_t left;
     uint64_t generation;
     uint8_t *scratch; /* the reader's */
+    bool all;         /* also what is no target (SHM_TARGET_NONE); set by who wants them */
 };
 
 /* The table in force. ERR_NOT_READY: none yet; ERR_CORRUPT. */

@@ -125,6 +125,15 @@ def test_what_is_annotated_wrongly_is_said_and_harms_nobody(tmp_path, server, re
         log = limpet.stderr()
         assert log.count("default/bad-0 ") == 1 and log.count("default/none") == 1
         assert "no port declared or annotated" in log and "default/done" not in log
+        shown = limpet.get("/service-discovery")[1]
+        for what, why in [("pod default/bad-0", "no container of the pod has a port of the name"),
+                          ("pod default/bad-2", "\"ftp\" is neither http nor https"),
+                          ("pod default/bad-4", "\"1ms\" is less than the configuration allows"),
+                          ("pod default/none", "no port declared or annotated"),
+                          ("pod default/done", "its phase is Succeeded"),
+                          ("service default/elsewhere", "no pod that is known here matches")]:
+            assert f"<tr><td>annotated</td><td>{what}</td><td>" in shown and why in shown
+        assert "default/good" not in shown
         server.delete("pods", "none")
         wait_until(lambda: "no_port" not in problems(limpet), 10, "no such pod any more")
         limpet.stop()

@@ -376,6 +376,34 @@ static void targets_are_listed_with_what_is_wrong_with_them(void **state)
     reasons_detach(&reasons);
 }
 
+static void what_is_no_target_has_a_page_of_its_own(void **state)
+{
+    struct stage *stage = *state;
+    struct answer answer;
+    const struct target_view target = {.id = 5,
+                                       .interval_ms = 1000,
+                                       .timeout_ms = 1000,
+                                       .job = SLICE_LITERAL("app"),
+                                       .url = SLICE_LITERAL("http://h:1/m")};
+    targets_writer_begin(&stage->targets);
+    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
+    assert_int_equal(targets_writer_add_none(&stage->targets, SLICE_LITERAL("app"),
+                                             SLICE_LITERAL("pod shop/<web>"),
+                                             SLICE_LITERAL("no port & no hope")),
+                     0);
+    targets_writer_commit(&stage->targets);
+    page_find("/service-discovery")->write(&stage->view, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.body.text,
+                           "<th>Why</th></tr>\n<tr><td>app</td><td>pod shop/&lt;web>"
+                           "</td><td>no port &amp; no hope</td></tr>\n</table>"));
+    strbuf_fini(&answer.body);
+    page_find("/targets")->write(&stage->view, &answer);
+    assert_non_null(strstr(answer.body.text, "http://h:1/m"));
+    assert_null(strstr(answer.body.text, "no hope"));
+    strbuf_fini(&answer.body);
+}
+
 static void without_a_list_there_is_no_page_of_targets(void **state)
 {
     struct stage *stage = *state;
@@ -433,6 +461,7 @@ int main(void)
         STAGED(impossible_numbers_are_counted_and_survived),
         STAGED(any_bytes_in_shared_memory_make_a_valid_page),
         STAGED(targets_are_listed_with_what_is_wrong_with_them),
+        STAGED(what_is_no_target_has_a_page_of_its_own),
         STAGED(without_a_list_there_is_no_page_of_targets),
         STAGED(two_remotes_of_the_same_labels_are_shown_once),
     };

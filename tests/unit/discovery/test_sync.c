@@ -110,8 +110,28 @@ static int destroy(void **state)
 static size_t count_targets(const struct fixture *fixture)
 {
     struct targets_cursor cursor;
+    struct target_view target;
+    size_t count = 0;
     assert_int_equal(targets_reader_open(&fixture->reader, &cursor), 0);
-    return cursor.left;
+    while (targets_cursor_next(&cursor, &target) == 1)
+        count++;
+    return count;
+}
+
+/* "WHAT: WHY" of all that is shown as no target, one after another. */
+static void expect_refused(const struct fixture *fixture, const char *wanted)
+{
+    char room[1024];
+    struct strbuf found = STRBUF_FIXED(room);
+    struct targets_cursor cursor;
+    struct target_view target;
+    assert_int_equal(targets_reader_open(&fixture->reader, &cursor), 0);
+    cursor.all = true;
+    while (targets_cursor_next(&cursor, &target) == 1) {
+        if (target.flags & SHM_TARGET_NONE)
+            strbuf_addf(&found, "%.*s: %.*s\n", SLICE_ARG(target.host), SLICE_ARG(target.error));
+    }
+    assert_string_equal(room, wanted);
 }
 
 /* The only target with this URL; its texts are good until the next look. */
@@ -340,6 +360,11 @@ static void what_is_no_target_is_counted_and_harms_no_other(void **state)
     write_table(fixture);
     assert_int_equal(count_targets(fixture), 1);
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 3);
+    expect_refused(fixture, "127.0.0.1:99999: \"127.0.0.1:99999\" is not a valid address, want "
+                            "host:port\n"
+                            "h/x: \"h/x\" is not a valid hostname\n"
+                            "127.0.0.1:2: error parsing scrape interval: not a valid duration: "
+                            "\"soon\"\n");
     write_table(fixture);
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 6);
 }

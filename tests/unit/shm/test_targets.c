@@ -132,6 +132,33 @@ static void assert_table(const struct table *table, uint64_t first_id, uint32_t 
     assert_true(targets_cursor_valid(&table->reader, &cursor));
 }
 
+static void what_is_no_target_is_for_those_who_ask(void **state)
+{
+    (void)state;
+    struct table table;
+    struct targets_cursor cursor;
+    struct target_view target = example(7);
+    setup(&table, 1u << 20);
+    targets_writer_begin(&table.writer);
+    struct slice job = SLICE_LITERAL("j"), what = SLICE_LITERAL("w"), why = SLICE_LITERAL("y");
+    assert_int_equal(targets_writer_add_none(&table.writer, job, what, why), 0);
+    assert_int_equal(targets_writer_add(&table.writer, &target), 0);
+    assert_int_equal(targets_writer_add_none(&table.writer, job, what, why), 0);
+    targets_writer_commit(&table.writer);
+    assert_table(&table, 7, 1);
+    assert_int_equal(targets_reader_open(&table.reader, &cursor), 0);
+    cursor.all = true;
+    assert_int_equal(targets_cursor_next(&cursor, &target), 1);
+    assert_int_equal(target.flags, SHM_TARGET_NONE);
+    assert_true(slice_is(target.job, "j") && slice_is(target.host, "w"));
+    assert_true(slice_is(target.error, "y"));
+    assert_int_equal(targets_cursor_next(&cursor, &target), 1);
+    assert_int_equal(target.id, 7);
+    assert_int_equal(targets_cursor_next(&cursor, &target), 1);
+    assert_int_equal(targets_cursor_next(&cursor, &target), 0);
+    teardown(&table);
+}
+
 static void a_table_counts_once_it_is_committed(void **state)
 {
     (void)state;
@@ -390,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(what_was_dropped_stands_behind_the_targets),
+        cmocka_unit_test(what_is_no_target_is_for_those_who_ask),
         cmocka_unit_test(a_table_counts_once_it_is_committed),
         cmocka_unit_test(a_reader_that_was_overtaken_is_told),
         cmocka_unit_test(a_target_can_be_without_address_and_texts),
