@@ -2,6 +2,7 @@
 #include "base/base64.h"
 
 #include <stdint.h>
+#include <string.h>
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -15,4 +16,35 @@ void base64_add(struct strbuf *out, struct slice bytes)
         for (size_t k = 0; k < 4; k++)
             strbuf_addc(out, k <= n ? digits[group >> (18 - 6 * k) & 63] : '=');
     }
+}
+
+/* 64: no digit. */
+static uint32_t digit_value(char c)
+{
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+    return at == NULL ? 64 : (uint32_t)(at - digits);
+}
+
+bool base64_decode(struct slice text, struct strbuf *out)
+{
+    uint32_t group = 0;
+    size_t count = 0, padding = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
+            continue;
+        padding += c == '=';
+        uint32_t value = c == '=' ? 0 : digit_value(c);
+        if (value == 64 || padding > 2 || (padding > 0 && c != '='))
+            return false;
+        group = group << 6 | value;
+        if (++count % 4 != 0)
+            continue;
+        for (size_t k = 0; k < 3 - padding; k++)
+            strbuf_addc(out, (char)(group >> (16 - 8 * k) & 0xff));
+        if (padding > 0)
+            padding = 3; /* nothing may follow */
+        group = 0;
+    }
+    return count % 4 == 0;
 }

@@ -3,9 +3,14 @@
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H
 
+#include <stdbool.h>
+
 #include "base/slice.h"
 #include "base/strbuf.h"
 
 void base64_add(struct strbuf *out, struct slice bytes);
+
+/* Adds what the text says, white space in it aside. False: it is not base64, and `out` is waste. */
+bool base64_decode(struct slice text, struct strbuf *out);
 
 #endif

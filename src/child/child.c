@@ -120,12 +120,28 @@ static void take_supplies(const struct child_errands *errands, int fd)
         errands->supply(errands->context, supplies);
 }
 
+static void take_former(const struct child_errands *errands, int fd)
+{
+    struct supplies *former;
+    struct errctx why;
+    int r = supplies_open(fd, &former, &why);
+    close(fd);
+    if (r == 0)
+        errands->recall(errands->context, former);
+    else
+        log_warn(MSG("cannot take up what a predecessor had"), STR("err", why.text));
+}
+
 /* The descriptor, if there is one, is its own. */
 static void run_errand(const struct child_errands *errands, const struct heritage_message *message,
                        int fd)
 {
     if (message->kind == HERITAGE_SUPPLIES && fd >= 0 && errands->supply != NULL) {
         take_supplies(errands, fd);
+        return;
+    }
+    if (message->kind == HERITAGE_SUPPLIES && fd >= 0 && errands->recall != NULL) {
+        take_former(errands, fd);
         return;
     }
     if (fd >= 0)

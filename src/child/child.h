@@ -43,6 +43,8 @@ struct child_errands {
     void (*supply)(void *context, struct supplies *supplies);
     uint64_t generation;
     size_t supplies_len;
+    /* The set that a predecessor in discovery had made for scrapers, of whatever configuration. */
+    void (*recall)(void *context, struct supplies *former);
     /* Somebody needs the addresses of this host. */
     void (*look_up)(void *context, struct slice host);
     void *context;

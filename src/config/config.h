@@ -491,6 +491,34 @@ struct config_sharding {
     enum config_unlocated unlocated;  /* targets without a node or namespace */
 };
 
+/* `http_sd_config` of the Target Allocator: how targets are asked for. */
+struct config_allocator_sd {
+    bool given;
+    int64_t refresh_interval;
+    struct config_http_client http;
+};
+
+/* `http_scrape_config` of the Target Allocator: with what its targets are scraped. */
+struct config_allocator_scrape {
+    bool given;
+    struct config_http_client http;
+};
+
+/* `limpet: target_allocator` */
+struct config_target_allocator {
+    bool given;
+    const char *endpoint;     /* environment variables are in; no slash at the end */
+    const char *collector_id; /* the same; never empty if given */
+    int64_t interval;
+    int64_t timeout;                /* of a request; never 0 nor more than the interval */
+    struct config_map headers;      /* after loading part of http.http_headers */
+    struct config_http_client http; /* for the jobs; redirects are not followed */
+    struct config_allocator_sd sd;  /* for the targets; has what `http` has where it has none */
+    struct config_allocator_scrape scrape; /* given: in place of what the jobs say */
+    bool deny_file_references;
+    struct config_strings allowed_directories; /* of files that jobs may name all the same */
+};
+
 /* `storage.tsdb` and `storage`: what of them concerns more than a database. */
 struct config_tsdb {
     int64_t out_of_order_time_window;
@@ -510,6 +538,7 @@ struct config_limpet {
     enum config_event_loop event_loop;
     struct config_spool spool;
     struct config_sharding sharding;
+    struct config_target_allocator target_allocator;
 };
 
 /* Something valid that the operator should look at. */

@@ -106,3 +106,26 @@ int config_thaw(int fd, struct config **ret_config, struct errctx *reterr)
     sealed_unmap(bytes);
     return r;
 }
+
+void config_job_freeze(const struct config_job *job, struct strbuf *out)
+{
+    uint64_t fingerprint = schema_fingerprint();
+    strbuf_add(out, &fingerprint, sizeof(fingerprint));
+    codec_encode(&schema_job, job, out);
+}
+
+int config_job_thaw(struct slice bytes, struct arena *arena, struct config_job *job,
+                    struct errctx *reterr)
+{
+    uint64_t fingerprint;
+    if (bytes.len < sizeof(fingerprint))
+        return err_set(reterr, ERR_CORRUPT, "the job is damaged");
+    memcpy(&fingerprint, bytes.ptr, sizeof(fingerprint));
+    if (fingerprint != schema_fingerprint())
+        return err_set(reterr, ERR_VERSION,
+                       "the job is of another build; start programs of one build");
+    bytes = slice_make(bytes.ptr + sizeof(fingerprint), bytes.len - sizeof(fingerprint));
+    if (codec_decode(&schema_job, &bytes, arena, job) != 0 || bytes.len != 0)
+        return err_set(reterr, ERR_CORRUPT, "the job is damaged");
+    return 0;
+}

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
+#include "config/allocator_rules.h"
 #include "config/codec.h"
 #include "config/discovery_rules.h"
 #include "config/duration.h"
@@ -285,7 +286,8 @@ static int check_job_relabelling(struct rules *rules, const struct node *block,
                              validation);
 }
 
-static int apply_job(struct rules *rules, const struct node *block, struct config_job *job)
+/* All but where the targets come from. */
+static int apply_scraping(struct rules *rules, const struct node *block, struct config_job *job)
 {
     const struct config_global *global = &rules->config->global;
     int r = settle_times(rules, block, global->scrape_interval, global->scrape_timeout,
@@ -296,17 +298,19 @@ static int apply_job(struct rules *rules, const struct node *block, struct confi
         return r;
     settle_protocols(rules, job);
     settle_compression(block, job);
-    r = check_targets(rules, node_get(block, "static_configs"), job);
+    r = http_rules_apply(rules->source, block, &job->http);
+    return r < 0 ? r : check_job_relabelling(rules, block, job);
+}
+
+static int apply_job(struct rules *rules, const struct node *block, struct config_job *job)
+{
+    int r = check_targets(rules, node_get(block, "static_configs"), job);
+    if (r == 0)
+        r = apply_scraping(rules, block, job);
     if (r < 0)
         return r;
     resolve_files(rules, &job->file_sd_configs);
     r = discovery_rules_apply(rules->source, block, job);
-    if (r < 0)
-        return r;
-    r = http_rules_apply(rules->source, block, &job->http);
-    if (r < 0)
-        return r;
-    r = check_job_relabelling(rules, block, job);
     if (r < 0)
         return r;
     if (!discovery_rules_has_source(job))
@@ -490,8 +494,13 @@ static int apply_all(struct rules *rules, const struct node *root, const struct 
         r = apply_jobs(rules, lists);
     if (r == 0)
         r = apply_remotes(rules, node_get(root, "remote_write"));
-    warn_of_unlocated(rules, node_get(root, "limpet"));
-    if (rules->config->scrape_configs.len > 0 && rules->config->remote_write.len == 0)
+    const struct node *limpet = node_get(root, "limpet");
+    struct config_target_allocator *allocator = &rules->config->limpet.target_allocator;
+    if (r == 0)
+        r = allocator_rules_apply(rules->source, node_get(limpet, "target_allocator"), allocator);
+    warn_of_unlocated(rules, limpet);
+    bool scrapes = rules->config->scrape_configs.len > 0 || allocator->given;
+    if (scrapes && rules->config->remote_write.len == 0)
         warn(rules, NULL, "there is no `remote_write`: what is scraped goes nowhere");
     return r;
 }
@@ -510,6 +519,16 @@ static void keep_warnings(struct rules *rules)
         line = end + 1;
     }
     *warnings = (struct config_warnings){items, len};
+}
+
+int rules_apply_supplied(const struct source *source, const struct node *block,
+                         const struct config_global *global, struct config_job *job)
+{
+    struct config config = {.global = *global};
+    struct rules rules = {.source = source, .config = &config, .warnings = STRBUF_GROWING};
+    int r = apply_scraping(&rules, block, job);
+    strbuf_fini(&rules.warnings);
+    return r;
 }
 
 int rules_apply(const struct source *source, const struct node *root, const struct job_lists *lists,

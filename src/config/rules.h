@@ -17,4 +17,11 @@
 int rules_apply(const struct source *source, const struct node *root, const struct job_lists *lists,
                 struct config *config) MUST_USE;
 
+/*
+ * The same for a job that is not in the configuration and has its targets from elsewhere. `global`
+ * is that of the configuration, after its rules.
+ */
+int rules_apply_supplied(const struct source *source, const struct node *block,
+                         const struct config_global *global, struct config_job *job) MUST_USE;
+
 #endif

@@ -87,6 +87,9 @@ extern const struct schema_block schema_root;
 /* struct config: a file of scrape_config_files */
 extern const struct schema_block schema_job_file;
 
+/* struct config_job */
+extern const struct schema_block schema_job;
+
 /* struct config_target_group: also the entries of file_sd files */
 extern const struct schema_block schema_target_group;
 

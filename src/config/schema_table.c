@@ -3,6 +3,7 @@
 #include "config/schema.h"
 
 #include "config/config.h"
+#include "config/schema_allocator.h"
 #include "config/schema_check.h"
 #include "config/schema_discovery.h"
 #include "config/schema_http.h"
@@ -363,9 +364,9 @@ static const struct schema_key job_keys[] = {
 };
 #undef BLOCK
 
-static const struct schema_block job_block = {"scrape_configs",
-                                              "The jobs: which targets are scraped, and how.",
-                                              sizeof(struct config_job), job_keys};
+const struct schema_block schema_job = {"scrape_configs",
+                                        "The jobs: which targets are scraped, and how.",
+                                        sizeof(struct config_job), job_keys};
 
 #define BLOCK struct config_queue
 static const struct schema_key queue_keys[] = {
@@ -553,6 +554,8 @@ static const struct schema_key limpet_keys[] = {
      .help = "Where samples wait that a receiver does not take."},
     {MEMBER(sharding), .type = SCHEMA_STRUCT, .block = &sharding_block, .verify = check_sharding,
      .help = "How instances with the same configuration share the targets."},
+    {MEMBER(target_allocator), .type = SCHEMA_STRUCT, .block = &schema_target_allocator,
+     .has_given = true, .help = "More jobs and targets, from a Target Allocator."},
     {.name = NULL},
 };
 #undef BLOCK
@@ -568,7 +571,7 @@ static const struct schema_block limpet_block = {"limpet", "What Prometheus has 
 static const struct schema_key root_keys[] = {
     {MEMBER(global), .type = SCHEMA_STRUCT, .block = &global_block,
      .help = "What holds for every job that does not say otherwise."},
-    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &schema_job, .help = "The jobs."},
     {MEMBER(remote_write), .type = SCHEMA_STRUCTS, .block = &schema_remote,
      .help = "The receivers, at most 8; each gets every sample."},
     {MEMBER(limpet), .type = SCHEMA_STRUCT, .block = &limpet_block,
@@ -592,7 +595,7 @@ static const struct schema_key root_keys[] = {
 
 /* A file of scrape_config_files. */
 static const struct schema_key job_file_keys[] = {
-    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &job_block, .help = "The jobs."},
+    {MEMBER(scrape_configs), .type = SCHEMA_STRUCTS, .block = &schema_job, .help = "The jobs."},
     {.name = NULL},
 };
 

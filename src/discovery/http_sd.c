@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "discovery/http_sd.h"
 
-#include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/strbuf.h"
 #include "config/target_groups.h"
+#include "discovery/json_answer.h"
 #include "discovery/sd_client.h"
 #include "loop/loop.h"
 #include "shm/slot.h"
-
-#define BODY_MAX ((size_t)64 << 20)
 
 struct http_sd {
     struct source source;
@@ -29,9 +25,7 @@ struct http_sd {
     uint64_t content_hash;
     uint64_t complaint; /* hash of what the log says about it; 0 = nothing */
     bool known;
-    /* Of the answer that is coming. */
-    struct strbuf body;
-    struct errctx refusal; /* why it is no answer; "" if it may be one */
+    struct json_answer answer; /* that is coming */
 };
 
 #define OWNER(pointer) ((struct http_sd *)(void *)(uintptr_t)(pointer))
@@ -47,53 +41,21 @@ static void ask(struct loop_timer *timer)
                                        .field_name = "X-Prometheus-Refresh-Interval-Seconds",
                                        .field_value = seconds,
                                        .timeout_ns = sd->config->refresh_interval * NS_PER_MS};
-    sd->body.len = 0;
-    sd->refusal.text[0] = '\0';
+    json_answer_begin(&sd->answer);
     sd->asked_at_ns = loop_now(sd->source.host->loop);
     sd_client_get(sd->client, &request);
-}
-
-/* "application/json", and perhaps "; charset=utf-8". */
-static bool is_json(struct slice type)
-{
-    static const char json[] = "application/json";
-    static const char charset[] = "charset=utf-8";
-    size_t len = sizeof(json) - 1;
-    if (type.len < len || strncasecmp(type.ptr, json, len) != 0)
-        return false;
-    type = slice_make(type.ptr + len, type.len - len);
-    if (type.len == 0)
-        return true;
-    if (type.ptr[0] != ';')
-        return false;
-    type = slice_make(type.ptr + 1, type.len - 1);
-    while (type.len > 0 && isspace((unsigned char)type.ptr[0]))
-        type = slice_make(type.ptr + 1, type.len - 1);
-    return type.len == sizeof(charset) - 1 && strncasecmp(type.ptr, charset, type.len) == 0;
 }
 
 static void on_head(void *context, const struct http_head *head)
 {
     struct http_sd *sd = context;
-    if (head->status != 200)
-        err_set(&sd->refusal, ERR_PROTOCOL, "server returned HTTP status %.*s",
-                SLICE_ARG(head->status_text));
-    else if (!is_json(head->content_type))
-        err_set(&sd->refusal, ERR_PROTOCOL, "unsupported content type \"%.*s\"",
-                SLICE_ARG(head->content_type));
+    json_answer_head(&sd->answer, head);
 }
 
 static void on_body(void *context, const uint8_t *bytes, size_t len)
 {
     struct http_sd *sd = context;
-    if (sd->refusal.text[0] != '\0')
-        return;
-    if (sd->body.len + len > BODY_MAX) {
-        strbuf_fini(&sd->body);
-        err_set(&sd->refusal, ERR_LIMIT, "the answer is larger than %zu MiB", BODY_MAX >> 20);
-        return;
-    }
-    strbuf_add(&sd->body, bytes, len);
+    json_answer_body(&sd->answer, bytes, len);
 }
 
 /* Each failure counts; the log has it once, until it is another one. */
@@ -112,13 +74,13 @@ static void take_groups(struct http_sd *sd)
     struct errctx why;
     struct arena arena = {0};
     struct config_target_groups groups;
-    const char *text = sd->body.text != NULL ? sd->body.text : "";
-    uint64_t hash = hash64(text, sd->body.len, 0);
+    struct slice text = json_answer_text(&sd->answer);
+    uint64_t hash = hash64(text.ptr, text.len, 0);
     if (sd->known && hash == sd->content_hash) {
         sd->complaint = 0;
         return;
     }
-    if (target_groups_parse_json(sd_client_url(sd->client), text, sd->body.len, &arena, &groups,
+    if (target_groups_parse_json(sd_client_url(sd->client), text.ptr, text.len, &arena, &groups,
                                  &why) != 0) {
         arena_fini(&arena);
         fail(sd, why.text);
@@ -137,13 +99,12 @@ static void on_done(void *context, int err, const char *text)
 {
     struct http_sd *sd = context;
     struct loop *loop = sd->source.host->loop;
-    if (err != 0)
-        fail(sd, sd->refusal.text[0] != '\0' ? sd->refusal.text : text);
-    else if (sd->refusal.text[0] != '\0')
-        fail(sd, sd->refusal.text);
+    const char *failure = json_answer_failure(&sd->answer, err, text);
+    if (failure != NULL)
+        fail(sd, failure);
     else
         take_groups(sd);
-    strbuf_fini(&sd->body);
+    json_answer_fini(&sd->answer);
     int64_t next = sd->asked_at_ns + sd->config->refresh_interval * NS_PER_MS;
     loop_timer_set(loop, &sd->timer, next > loop_now(loop) ? next : loop_now(loop));
 }
@@ -168,7 +129,7 @@ static void free_source(struct source *source)
     loop_timer_clear(source->host->loop, &sd->timer);
     sd_client_free(sd->client);
     arena_fini(&sd->arena);
-    strbuf_fini(&sd->body);
+    json_answer_fini(&sd->answer);
     free(sd);
 }
 

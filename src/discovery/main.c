@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "child/child.h"
 #include "config/freeze.h"
+#include "discovery/allocator.h"
 #include "discovery/locality.h"
 #include "discovery/provision.h"
 #include "discovery/remotes.h"
@@ -64,6 +65,7 @@ struct discovery {
     struct sync sync;
     struct remotes remotes;
     struct provision *provision;
+    struct allocator *allocator; /* NULL: none is configured */
     struct watches watches;
     struct loop_op orders;
     struct loop_op files;
@@ -303,6 +305,17 @@ static void share_out(struct discovery *discovery, int64_t now)
         want_table(discovery, GATHER_NS);
 }
 
+/* Scrapers first: they can do nothing with targets of jobs that they do not know. */
+static void on_jobs(void *context)
+{
+    struct discovery *discovery = context;
+    struct supplied_list jobs = allocator_list(discovery->allocator);
+    provision_take_jobs(discovery->provision, jobs);
+    sync_take_jobs(&discovery->sync, jobs);
+    send_supplies(discovery, PROVISION_SCRAPERS, ROLE_SCRAPER);
+    discovery->changed = true;
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, tick);
@@ -315,6 +328,8 @@ static void on_tick(struct loop_timer *timer)
     }
     sync_poll(&discovery->sync, now, false);
     remotes_sweep(&discovery->remotes, now);
+    discovery->sync.expects_jobs =
+        discovery->allocator != NULL && !allocator_is_synced(discovery->allocator);
     remotes_update(&discovery->remotes);
     share_out(discovery, now);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)
@@ -408,6 +423,36 @@ static int find_shard(struct discovery *discovery, const char *host_name, struct
     return err;
 }
 
+static void recall(void *context, struct supplies *former)
+{
+    struct discovery *discovery = context;
+    allocator_recall(discovery->allocator, former);
+    supplies_free(former);
+}
+
+/* What the supervisor has of a predecessor is there from the start. */
+static void recall_jobs(struct discovery *discovery)
+{
+    discovery->child.errands = (struct child_errands){.recall = recall, .context = discovery};
+    discovery->leaving = child_take_order(&discovery->child, NULL) != CHILD_ORDER_NONE;
+}
+
+static int start_allocator(struct discovery *discovery, struct errctx *reterr)
+{
+    if (!discovery->config->limpet.target_allocator.given)
+        return 0;
+    int err = allocator_new(&discovery->host, discovery->config, on_jobs, discovery,
+                            &discovery->allocator, reterr);
+    if (err != 0)
+        return err;
+    recall_jobs(discovery);
+    struct supplied_list jobs = allocator_list(discovery->allocator);
+    provision_take_jobs(discovery->provision, jobs);
+    sync_take_jobs(&discovery->sync, jobs);
+    discovery->sync.expects_jobs = true;
+    return 0;
+}
+
 static int start(struct discovery *discovery, struct errctx *reterr)
 {
     static char host_name[256];
@@ -428,6 +473,9 @@ static int start(struct discovery *discovery, struct errctx *reterr)
     if (err != 0)
         return err;
     discovery->provision = provision_new(discovery->config, &discovery->host);
+    err = start_allocator(discovery, reterr);
+    if (err != 0)
+        return err;
     send_all_supplies(discovery);
     discovery->balance_at = loop_now(discovery->loop) + BALANCE_FIRST_NS;
     sync_recall(&discovery->sync);

@@ -40,6 +40,7 @@ struct client_token {
 
 struct provision {
     const struct config *config;
+    struct supplied_list supplied; /* jobs behind those of the configuration */
     struct source_host *host;
     struct client_token *tokens;
     bool token_changed;
@@ -172,7 +173,19 @@ struct client {
 static size_t client_count(const struct provision *provision, enum provision_role role)
 {
     const struct config *config = provision->config;
-    return role == PROVISION_SCRAPERS ? config->scrape_configs.len : config->remote_write.len;
+    return role == PROVISION_SCRAPERS ? config->scrape_configs.len + provision->supplied.len
+                                      : config->remote_write.len;
+}
+
+static const struct config_job *job_at(const struct provision *provision, size_t i)
+{
+    const struct config_jobs *jobs = &provision->config->scrape_configs;
+    return i < jobs->len ? &jobs->items[i] : provision->supplied.items[i - jobs->len].job;
+}
+
+static bool is_supplied(const struct provision *provision, enum provision_role role, size_t i)
+{
+    return role == PROVISION_SCRAPERS && i >= provision->config->scrape_configs.len;
 }
 
 static struct client client_at(const struct provision *provision, enum provision_role role,
@@ -180,7 +193,7 @@ static struct client client_at(const struct provision *provision, enum provision
 {
     const struct config *config = provision->config;
     if (role == PROVISION_SCRAPERS) {
-        const struct config_job *job = &config->scrape_configs.items[i];
+        const struct config_job *job = job_at(provision, i);
         return (struct client){&job->http,
                                may_be_https(job) || speaks_tls_itself(&job->http.tls_config)};
     }
@@ -237,17 +250,37 @@ struct maker {
     const struct provision *provision;
     struct arena *arena;
     struct supply *supply;
+    bool supplied;
 };
 
+/* A Target Allocator writes this for secrets, unless it is asked over TLS. */
+#define MASKED "<secret>"
+
 /* The first failure is the one that requests fail with. */
-static void fail(const struct maker *maker, const char *what, const struct secret_file *file)
+static void fail(const struct maker *maker, const struct strbuf *text)
 {
-    if (maker->supply->error.len > 0)
-        return;
+    if (maker->supply->error.len == 0)
+        maker->supply->error = arena_slice(maker->arena, slice_make(text->text, text->len));
+}
+
+static void fail_unreadable(const struct maker *maker, const char *what,
+                            const struct secret_file *file)
+{
     struct strbuf text = STRBUF_GROWING;
     strbuf_addf(&text, "unable to read %s: unable to read file %s: %s", what, file->path,
                 err_text(file->error));
-    maker->supply->error = arena_slice(maker->arena, slice_make(text.text, text.len));
+    fail(maker, &text);
+    strbuf_fini(&text);
+}
+
+static void fail_masked(const struct maker *maker, const char *what)
+{
+    struct strbuf text = STRBUF_GROWING;
+    strbuf_addf(&text,
+                "%s: the Target Allocator tells secrets over https only, or with "
+                "allow_insecure_auth_secrets",
+                what);
+    fail(maker, &text);
     strbuf_fini(&text);
 }
 
@@ -255,11 +288,13 @@ static void fail(const struct maker *maker, const char *what, const struct secre
 static struct slice value_of(const struct maker *maker, const char *inlined, const char *path,
                              const char *what)
 {
+    if (maker->supplied && strcmp(inlined, MASKED) == 0)
+        fail_masked(maker, what);
     if (given(inlined) || !given(path))
         return slice_of(inlined);
     const struct secret_file *file = find_file(maker->provision, path);
     if (file->error != 0) {
-        fail(maker, what, file);
+        fail_unreadable(maker, what, file);
         return SLICE_LITERAL("");
     }
     return sd_trimmed(slice_make(file->text, file->len));
@@ -321,7 +356,8 @@ static void make_fields(const struct maker *maker, const struct config_http_head
         for (size_t k = 0; k < header->values.len; k++)
             fields[len++] = (struct supply_field){name, slice_of(header->values.items[k])};
         for (size_t k = 0; k < header->secrets.len; k++)
-            fields[len++] = (struct supply_field){name, slice_of(header->secrets.items[k])};
+            fields[len++] = (struct supply_field){
+                name, value_of(maker, header->secrets.items[k], "", "headers secret")};
         for (size_t k = 0; k < header->files.len; k++)
             fields[len++] = (struct supply_field){
                 name, value_of(maker, "", header->files.items[k], "headers file")};
@@ -350,10 +386,13 @@ int provision_seal(const struct provision *provision, enum provision_role role, 
     struct supply *items = arena_alloc(&arena, len * sizeof(*items));
     for (size_t i = 0; i < len; i++) {
         struct client client = client_at(provision, role, i);
-        struct maker maker = {provision, &arena, &items[i]};
+        struct maker maker = {provision, &arena, &items[i], is_supplied(provision, role, i)};
         make_authorization(&maker, client.http);
         make_fields(&maker, &client.http->http_headers);
         make_tls(&maker, &client);
+        if (maker.supplied)
+            items[i].job =
+                provision->supplied.items[i - provision->config->scrape_configs.len].bytes;
     }
     const struct supplies supplies = {
         .config_generation = provision->config->generation, .items = items, .len = len};
@@ -382,7 +421,35 @@ static void add_token(struct provision *provision, const struct client *client)
     provision->tokens = entry;
 }
 
+/* The first one of the list. */
+static void drop_token(struct client_token **list)
+{
+    struct client_token *entry = *list;
+    *list = entry->next;
+    token_free(entry->token);
+    free(entry);
+}
+
+static void drop_file(struct secret_file **list)
+{
+    struct secret_file *file = *list;
+    *list = file->next;
+    free(file->text);
+    free(file);
+}
+
 /* ---- The whole ---- */
+
+static void add_clients(struct provision *provision, enum provision_role role, size_t first)
+{
+    size_t len = client_count(provision, role);
+    for (size_t i = first; i < len; i++) {
+        struct client client = client_at(provision, role, i);
+        add_files(provision, &client);
+        if (find_token(provision, &client.http->oauth2) == NULL)
+            add_token(provision, &client);
+    }
+}
 
 struct provision *provision_new(const struct config *config, struct source_host *host)
 {
@@ -390,31 +457,39 @@ struct provision *provision_new(const struct config *config, struct source_host 
     check(provision != NULL);
     provision->config = config;
     provision->host = host;
-    for (int role = 0; role < PROVISION_ROLES; role++) {
-        size_t len = client_count(provision, (enum provision_role)role);
-        for (size_t i = 0; i < len; i++) {
-            struct client client = client_at(provision, (enum provision_role)role, i);
-            add_files(provision, &client);
-            add_token(provision, &client);
-        }
-    }
+    for (int role = 0; role < PROVISION_ROLES; role++)
+        add_clients(provision, (enum provision_role)role, 0);
     return provision;
+}
+
+static bool has_client(const struct supplied_list *list, const struct config_oauth2 *config)
+{
+    size_t i = 0;
+    while (i < list->len && &list->items[i].job->http.oauth2 != config)
+        i++;
+    return i < list->len;
+}
+
+void provision_take_jobs(struct provision *provision, struct supplied_list jobs)
+{
+    const struct supplied_list former = provision->supplied;
+    struct client_token **link = &provision->tokens;
+    while (*link != NULL) {
+        if (has_client(&former, (*link)->config) && !has_client(&jobs, (*link)->config))
+            drop_token(link);
+        else
+            link = &(*link)->next;
+    }
+    provision->supplied = jobs;
+    add_clients(provision, PROVISION_SCRAPERS, provision->config->scrape_configs.len);
 }
 
 void provision_free(struct provision *provision)
 {
-    while (provision->tokens != NULL) {
-        struct client_token *entry = provision->tokens;
-        provision->tokens = entry->next;
-        token_free(entry->token);
-        free(entry);
-    }
-    while (provision->files != NULL) {
-        struct secret_file *file = provision->files;
-        provision->files = file->next;
-        free(file->text);
-        free(file);
-    }
+    while (provision->tokens != NULL)
+        drop_token(&provision->tokens);
+    while (provision->files != NULL)
+        drop_file(&provision->files);
     free(provision);
 }
 
@@ -429,6 +504,8 @@ bool provision_poll(struct provision *provision)
 
 bool provision_is_needed(const struct provision *provision, enum provision_role role)
 {
+    if (role == PROVISION_SCRAPERS && provision->config->limpet.target_allocator.given)
+        return true;
     for (size_t i = 0; i < client_count(provision, role); i++) {
         struct client client = client_at(provision, role, i);
         if (needs_supply(&client))

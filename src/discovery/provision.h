@@ -14,6 +14,7 @@
 
 #include "config/config.h"
 #include "discovery/source.h"
+#include "discovery/supplied.h"
 #include "shm/supplies.h"
 
 struct provision;
@@ -27,10 +28,18 @@ enum provision_role { PROVISION_SCRAPERS, PROVISION_WRITER, PROVISION_ROLES };
 struct provision *provision_new(const struct config *config, struct source_host *host);
 void provision_free(struct provision *provision);
 
+/*
+ * Jobs that came over the network: their entries come behind those of the configuration and hold
+ * the jobs. Until the next call both this list and, in it, that before must be there.
+ */
+void provision_take_jobs(struct provision *provision, struct supplied_list jobs);
+
 /* Looks at the files. True if any of them, or a token, is another than before. */
 bool provision_poll(struct provision *provision);
 
-/* Whether a role needs a set at all: some job or remote of it has credentials or TLS. */
+/*
+ * Whether a role needs a set at all: some job or remote of it has credentials or TLS,
+ * or jobs come by it. */
 bool provision_is_needed(const struct provision *provision, enum provision_role role);
 
 /* The set as it is now, in sealed memory; the caller closes it. */

@@ -24,17 +24,54 @@ static bool is_needed(void *context, struct slice label)
     return false;
 }
 
+static int compile_rules(struct sync_job *job, struct errctx *reterr)
+{
+    const struct config_job *config = job->config;
+    int err = relabel_compile(config->relabel_configs.items, config->relabel_configs.len,
+                              config_label_scheme(config->metric_name_validation_scheme),
+                              &job->relabel, reterr);
+    return err == 0 ? 0 : err_prefix(reterr, err, "relabel_configs of job %s", config->job_name);
+}
+
 static int init_job(struct sync *sync, struct sync_job *job, const struct config_job *config,
                     struct errctx *reterr)
 {
     job->config = config;
     int err = sources_add_job(&sync->sources, config, &job->sources, reterr);
-    if (err != 0)
-        return err;
-    err = relabel_compile(config->relabel_configs.items, config->relabel_configs.len,
-                          config_label_scheme(config->metric_name_validation_scheme), &job->relabel,
-                          reterr);
-    return err == 0 ? 0 : err_prefix(reterr, err, "relabel_configs of job %s", config->job_name);
+    return err == 0 ? compile_rules(job, reterr) : err;
+}
+
+static void fini_job(struct sync_job *job)
+{
+    free(job->sources.items);
+    relabel_free(job->relabel);
+}
+
+static void add_supplied(struct sync *sync, const struct supplied *supplied)
+{
+    struct sync_job *job = &sync->jobs[sync->job_count++];
+    struct errctx why;
+    *job = (struct sync_job){.config = supplied->job, .supplied = true};
+    job->sources.items = malloc(sizeof(*job->sources.items));
+    check(job->sources.items != NULL);
+    job->sources.items[0] = supplied->source;
+    job->sources.len = job->sources.room = 1;
+    if (compile_rules(job, &why) == 0)
+        return;
+    log_error(MSG("a job that came over the network cannot be used"), STR("err", why.text));
+    fini_job(job);
+    sync->job_count--;
+}
+
+void sync_take_jobs(struct sync *sync, struct supplied_list jobs)
+{
+    size_t configured = sync->config->scrape_configs.len;
+    while (sync->job_count > configured)
+        fini_job(&sync->jobs[--sync->job_count]);
+    sync->jobs = realloc(sync->jobs, (configured + jobs.len + 1) * sizeof(*sync->jobs));
+    check(sync->jobs != NULL);
+    for (size_t i = 0; i < jobs.len; i++)
+        add_supplied(sync, &jobs.items[i]);
 }
 
 int sync_init(struct sync *sync, const struct config *config, struct source_host *host,
@@ -61,10 +98,8 @@ int sync_init(struct sync *sync, const struct config *config, struct source_host
 
 void sync_fini(struct sync *sync)
 {
-    for (size_t i = 0; i < sync->job_count; i++) {
-        free(sync->jobs[i].sources.items);
-        relabel_free(sync->jobs[i].relabel);
-    }
+    for (size_t i = 0; i < sync->job_count; i++)
+        fini_job(&sync->jobs[i]);
     free(sync->jobs);
     owners_fini(&sync->owners);
     sources_fini(&sync->sources);
@@ -105,7 +140,8 @@ struct round {
     int (*visit)(struct round *round, const struct config_job *job, struct built_target *target);
     struct arena arena; /* texts of the targets of this round */
     struct arena scratch;
-    struct target_builder builder; /* of the job that is visited */
+    struct sync_job *job;          /* that is visited */
+    struct target_builder builder; /* of it */
     const struct label_set
         *found;     /* labels of the target that is visited, as the source has them */
     uint64_t *seen; /* identities, an open-addressing set; 0 = empty */
@@ -226,7 +262,7 @@ static int visit_found(struct source_visit *walk, struct slice address,
         return 0;
     }
     /* Entries that end up with the same labels and URL are one target. */
-    const struct sharding *sharding = round->sync->host->sharding;
+    const struct sharding *sharding = round->job->supplied ? NULL : round->sync->host->sharding;
     if (sharding != NULL && !sharding_takes(sharding, labels, target.id))
         round->elsewhere++;
     else if (remember(round, target.id))
@@ -235,9 +271,10 @@ static int visit_found(struct source_visit *walk, struct slice address,
     return err;
 }
 
-static int visit_job(struct round *round, const struct sync_job *job)
+static int visit_job(struct round *round, struct sync_job *job)
 {
     round->walk.target = visit_found;
+    round->job = job;
     round->builder = (struct target_builder){job->config, job->relabel, round->sync->seed,
                                              &round->arena, &round->scratch};
     int err = 0;
@@ -270,7 +307,7 @@ static bool is_kept(const struct sync *sync, struct slice job_name)
         if (slice_is(job_name, sync->jobs[i].config->job_name))
             return is_ignorant(&sync->jobs[i]);
     }
-    return false;
+    return sync->expects_jobs;
 }
 
 static void put_addresses(struct target_view *view, const struct resolver_answer *answer,
@@ -427,16 +464,12 @@ static bool is_too_long(const struct target_view *view)
 
 /* ---- target_limit ---- */
 
-static struct sync_job *sync_job_of(struct sync *sync, const struct config_job *job)
-{
-    return &sync->jobs[job - sync->config->scrape_configs.items];
-}
-
 static int count_target(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
+    (void)job;
     (void)target;
-    sync_job_of(round->sync, job)->targets++;
+    round->job->targets++;
     return 0;
 }
 
@@ -500,7 +533,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
         show(round, target->address, why);
         return 0;
     }
-    if (say_limit(sync_job_of(round->sync, job), error, sizeof(error))) {
+    if (say_limit(round->job, error, sizeof(error))) {
         view.error = slice_of(error);
     } else if (answer.state == RESOLVER_KNOWN) {
         put_addresses(&view, &answer, target->port);

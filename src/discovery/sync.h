@@ -10,6 +10,7 @@
 #include "discovery/owners.h"
 #include "discovery/resolver.h"
 #include "discovery/sources.h"
+#include "discovery/supplied.h"
 #include "shm/slot.h"
 #include "shm/targets.h"
 
@@ -18,13 +19,15 @@ struct sync_job {
     const struct config_job *config;
     struct relabel *relabel;
     struct source_list sources;
+    bool supplied;    /* it came over the network, and somebody else shares its targets out */
     uint64_t targets; /* with target_limit: how many there were when the table was written last */
 };
 
 struct sync {
     const struct config *config;
-    struct sync_job *jobs;
+    struct sync_job *jobs; /* those of the configuration first */
     size_t job_count;
+    bool expects_jobs; /* the owner's: others are to come, whose targets stay in the table */
     struct sources sources;
     struct source_host *host;            /* borrowed */
     struct targets_writer *table;        /* borrowed */
@@ -42,6 +45,12 @@ int sync_init(struct sync *sync, const struct config *config, struct source_host
               struct targets_writer *table, const struct targets_reader *former, uint32_t scrapers,
               const char *host_name, struct errctx *reterr) MUST_USE;
 void sync_fini(struct sync *sync);
+
+/*
+ * Takes these jobs besides those of the configuration, in place of those that it had been given
+ * before, which are not looked at any more.
+ */
+void sync_take_jobs(struct sync *sync, struct supplied_list jobs);
 
 /*
  * Takes the addresses that names have in the table of a predecessor, so that its targets need not

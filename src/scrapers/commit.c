@@ -148,7 +148,7 @@ static int put_block(struct commit *commit, struct shm_block *head, const struct
 static int put_column(struct commit *commit, struct shm_block head, const struct column *column)
 {
     head.kind = column->kind;
-    head.flags = column->flags;
+    head.flags = (uint16_t)(head.flags | column->flags);
     if (column->layout != 0) {
         head.flags |= SHM_BLOCK_HAS_LAYOUT;
         head.layout_ref = column->layout;
@@ -311,6 +311,7 @@ static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
     uint64_t bits[REPORT_EXTRA_COUNT];
     struct shm_block head =
         head_of(commit, scrape->target_ref, scrape->timestamp_ms, state->scrape_seq);
+    head.flags = scrape->is_contested ? SHM_BLOCK_CONTESTED : 0;
     if (state->metadata != 0) {
         head.metadata_ref = state->metadata;
         head.metadata_generation = series_generation(commit->store, state->metadata);
@@ -415,13 +416,14 @@ static int put_departure(struct commit *commit, const struct shm_block *head,
 }
 
 int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
-                         int64_t timestamp_ms)
+                         int64_t timestamp_ms, bool is_contested)
 {
     struct series_state before = series_target_state(commit->store, target_ref);
     struct series_state after = {.timestamp_ms = timestamp_ms, .scrape_seq = before.scrape_seq + 1};
     struct shm_block head = head_of(commit, target_ref, timestamp_ms, after.scrape_seq);
     uint32_t count = 0;
     int err = 0;
+    head.flags = is_contested ? SHM_BLOCK_CONTESTED : 0;
     if (timestamp_ms > before.timestamp_ms)
         err = put_departure(commit, &head, &before, heir_ref, &count);
     if (err != 0) {

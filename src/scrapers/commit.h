@@ -42,6 +42,7 @@ struct commit {
 struct commit_scrape {
     uint32_t target_ref;
     int64_t timestamp_ms;
+    bool is_contested;  /* another instance may have the target, too; see commit_departure */
     bool send_samples;  /* false: the outcome's samples are only what was seen */
     uint32_t metadata;  /* METADATA record of what it exposes; 0: none is known */
     bool reports_extra; /* all of `report`, not only the first REPORT_COUNT */
@@ -58,10 +59,11 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
 /*
  * The target is gone for good: markers for all it tracks, but for the lines that `heir` (a TARGET
  * with the same labels; 0: none) tracks now, and for its report series, unless there is an heir.
- * Its record is dropped. Errors as above.
+ * Its record is dropped. is_contested: another instance may have the target and have sent newer
+ * samples; what receivers refuse for that takes nothing else along. Errors as above.
  */
 int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
-                         int64_t timestamp_ms) MUST_USE;
+                         int64_t timestamp_ms, bool is_contested) MUST_USE;
 
 /*
  * The target came from scraper `ring`: its state there becomes the state here, and the writer is

@@ -35,7 +35,8 @@ static bool needs_values(const struct line_rules *rules)
 static uint64_t context_key(const struct line_rules *rules, const struct label *labels,
                             uint32_t label_count)
 {
-    uint64_t key = hash64(rules->job.ptr, rules->job.len, rules->honor_labels);
+    uint64_t key =
+        hash64(rules->job.ptr, rules->job.len, rules->job_number << 1 | rules->honor_labels);
     for (uint32_t i = 0; i < label_count; i++) {
         key = hash_slice(labels[i].name, key);
         if (relabel_reads(rules->relabel, labels[i].name) || is_value_too_long(rules, &labels[i]))

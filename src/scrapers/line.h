@@ -38,6 +38,7 @@ enum line_excess { LINE_EXCESS_NONE, LINE_EXCESS_LABELS, LINE_EXCESS_NAME, LINE_
 /* What a job says of the series of its targets. */
 struct line_rules {
     struct slice job;
+    uint64_t job_number; /* a job of the same name may come with other rules */
     bool honor_labels;
     enum label_scheme scheme;
     struct line_limits limits;

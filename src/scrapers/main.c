@@ -61,7 +61,7 @@ static void obey(enum child_order order, int64_t limit_ms)
 static void supply(void *context, struct supplies *supplies)
 {
     (void)context;
-    scraper_supply(&life.scraper, supplies);
+    jobs_supply(&life.scraper.jobs, supplies);
 }
 
 static void ask(struct slice host)
@@ -69,17 +69,21 @@ static void ask(struct slice host)
     child_ask(&life.child, host);
 }
 
+static void take_orders(void)
+{
+    int64_t limit_ms = 0;
+    enum child_order order;
+    while (life.order != CHILD_ORDER_ORPHANED &&
+           (order = child_take_order(&life.child, &limit_ms)) != CHILD_ORDER_NONE)
+        obey(order, limit_ms);
+}
+
 static void on_orders(struct loop_op *op, int result)
 {
     (void)result;
-    int64_t limit_ms = 0;
-    enum child_order order;
-    while ((order = child_take_order(&life.child, &limit_ms)) != CHILD_ORDER_NONE) {
-        obey(order, limit_ms);
-        if (order == CHILD_ORDER_ORPHANED)
-            return;
-    }
-    loop_poll_readable(life.scraper.loop, op, HERITAGE_SUPERVISION);
+    take_orders();
+    if (life.order != CHILD_ORDER_ORPHANED)
+        loop_poll_readable(life.scraper.loop, op, HERITAGE_SUPERVISION);
 }
 
 static bool may_leave(void)
@@ -167,6 +171,8 @@ static int start(struct errctx *reterr)
     life.child.errands = (struct child_errands){.supply = supply,
                                                 .generation = life.config->generation,
                                                 .supplies_len = life.config->scrape_configs.len};
+    /* The table may have targets of jobs that are supplied. */
+    take_orders();
     life.orders.done = on_orders;
     loop_poll_readable(life.scraper.loop, &life.wake, HERITAGE_WAKE);
     loop_poll_readable(life.scraper.loop, &life.orders, HERITAGE_SUPERVISION);

@@ -204,6 +204,7 @@ void scrape_commit(struct scrape *scrape)
     fill_report(scrape, committed.report);
     committed.reports_extra = reports_extra(target);
     committed.send_samples = scrape->failure == SCRAPE_GOOD;
+    committed.is_contested = target->supplied;
     struct plan *plan;
     bool is_planned = make_plan(scrape, &plan);
     committed.metadata = make_metadata(scrape, plan);

@@ -1,75 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scrapers/scraper.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
-#include "scrapers/request.h"
 #include "scrapers/scrape.h"
 #include "scrapers/target.h"
 
 #define TRIM_NS NS_PER_S /* so often the ring's memory is looked at */
-
-static int prepare_job(struct scraper_job *job, const struct config_job *config,
-                       struct errctx *reterr)
-{
-    char accept[REQUEST_ACCEPT_SIZE];
-    const struct config_relabels *rules = &config->metric_relabel_configs;
-    job->config = config;
-    client_init(&job->client, &config->http);
-    job->accept = strdup(
-        request_accept(&config->scrape_protocols, config->metric_name_escaping_scheme, accept));
-    check(job->accept != NULL);
-    int err = relabel_compile(rules->items, rules->len,
-                              config_label_scheme(config->metric_name_validation_scheme),
-                              &job->relabel, reterr);
-    return err == 0 ? 0
-                    : err_prefix(reterr, err, "metric_relabel_configs of job %s", config->job_name);
-}
-
-static int prepare_jobs(struct scraper *scraper, struct errctx *reterr)
-{
-    const struct config_jobs *jobs = &scraper->config->scrape_configs;
-    int err = 0;
-    scraper->jobs = calloc(jobs->len + 1, sizeof(*scraper->jobs));
-    check(scraper->jobs != NULL);
-    for (size_t i = 0; err == 0 && i < jobs->len; i++)
-        err = prepare_job(&scraper->jobs[i], &jobs->items[i], reterr);
-    return err;
-}
-
-static void forget_jobs(struct scraper *scraper)
-{
-    for (size_t i = 0; i < scraper->config->scrape_configs.len; i++) {
-        free(scraper->jobs[i].accept);
-        client_fini(&scraper->jobs[i].client);
-        relabel_free(scraper->jobs[i].relabel);
-    }
-    free(scraper->jobs);
-    supplies_free(scraper->supplies);
-}
-
-void scraper_supply(struct scraper *scraper, struct supplies *supplies)
-{
-    size_t len = scraper->config->scrape_configs.len;
-    check(supplies->len == len);
-    for (size_t i = 0; i < len; i++)
-        client_supply(&scraper->jobs[i].client, &supplies->items[i]);
-    supplies_free(scraper->supplies);
-    scraper->supplies = supplies;
-}
-
-struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name)
-{
-    for (size_t i = 0; i < scraper->config->scrape_configs.len; i++) {
-        if (slice_is(name, scraper->jobs[i].config->job_name))
-            return &scraper->jobs[i];
-    }
-    return NULL;
-}
 
 static int attach(struct scraper *scraper, const struct scraper_segments *segments,
                   struct errctx *reterr)
@@ -127,7 +65,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
 {
     int err = attach(scraper, segments, reterr);
     if (err == 0)
-        err = prepare_jobs(scraper, reterr);
+        err = jobs_init(&scraper->jobs, &scraper->config->scrape_configs, reterr);
     if (err != 0)
         return err;
     scraper->takes_exemplars = sends_exemplars(scraper->config);
@@ -166,7 +104,7 @@ void scraper_fini(struct scraper *scraper)
     scrapes_fini(scraper);
     outcome_fini(&scraper->outcome);
     body_tools_fini(&scraper->tools);
-    forget_jobs(scraper);
+    jobs_fini(&scraper->jobs);
     names_reader_detach(&scraper->names);
     targets_reader_detach(&scraper->table);
     series_store_detach(&scraper->store);

@@ -6,11 +6,11 @@
 #ifndef SCRAPERS_SCRAPER_H
 #define SCRAPERS_SCRAPER_H
 
-#include "client/client.h"
 #include "client/lookup.h"
 #include "config/config.h"
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
+#include "scrapers/jobs.h"
 #include "scrapers/ramp.h"
 #include "scrapers/schedule.h"
 #include "scrapers/takeover.h"
@@ -22,14 +22,6 @@
 #include "shm/targets.h"
 
 struct scrape;
-
-/* Of a job of the configuration, what its targets' requests need. */
-struct scraper_job {
-    const struct config_job *config;
-    char *accept;
-    struct relabel *relabel; /* metric_relabel_configs */
-    struct client client;
-};
 
 /* The other scrapers, as far as one looks at them. */
 struct scraper_peers {
@@ -63,8 +55,7 @@ struct scraper {
     struct ramp ramp;
     struct target_set targets;
     struct takeover takeover;
-    struct scraper_job *jobs;
-    struct supplies *supplies; /* of the jobs' clients; NULL: none have come */
+    struct jobs jobs;
     struct names_reader names; /* of proxies and redirects, in the segment of targets */
     struct lookups lookups;    /* in them; its `ask` is given, too */
     struct scrape *spare_scrapes;
@@ -102,11 +93,5 @@ void scraper_stop(struct scraper *scraper);
 
 /* Gives up the scrapes that are still running; nothing of them is committed. */
 void scraper_abandon(struct scraper *scraper);
-
-/* The job of this name, or NULL. */
-struct scraper_job *scraper_job(const struct scraper *scraper, struct slice name);
-
-/* A new set of supplies of its configuration, which is the scraper's now. */
-void scraper_supply(struct scraper *scraper, struct supplies *supplies);
 
 #endif

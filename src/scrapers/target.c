@@ -56,8 +56,9 @@ static void copy_addresses(struct target *target, const struct target_view *view
 
 static void take_view(struct target *target, const struct target_view *view)
 {
-    struct scraper_job *job = scraper_job(target->scraper, view->job);
+    struct scraper_job *job = jobs_retain(jobs_find(&target->scraper->jobs, view->job));
     target->job = job;
+    target->supplied = job != NULL && job->supplied;
     target->description = target_describe(view);
     target->flags = view->flags;
     target->timeout_ns = view->timeout_ms * NS_PER_MS;
@@ -118,12 +119,13 @@ static bool are_labels(const struct label *labels, uint32_t count)
 static struct line_context *context_of(struct scraper *scraper, const struct target_view *view,
                                        const struct label *labels)
 {
-    const struct scraper_job *job = scraper_job(scraper, view->job);
+    const struct scraper_job *job = jobs_find(&scraper->jobs, view->job);
     struct line_rules rules = {
         .job = view->job,
         .honor_labels = (view->flags & SHM_TARGET_HONOR_LABELS) != 0,
     };
     if (job != NULL) {
+        rules.job_number = job->number;
         const struct config_limits *limits = &job->config->limits;
         rules.relabel = job->relabel;
         rules.scheme = config_label_scheme(job->config->metric_name_validation_scheme);
@@ -163,9 +165,11 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
     while (series_labels_next(&labels, &label) == 1) {
         target->labels_key = hash_label(label.name, label.value, target->labels_key);
         const struct scraper_job *job =
-            slice_is(label.name, "job") ? scraper_job(scraper, label.value) : NULL;
-        if (job != NULL)
-            target->tick.interval_ns = job->config->scrape_interval * NS_PER_MS;
+            slice_is(label.name, "job") ? jobs_find(&scraper->jobs, label.value) : NULL;
+        if (job == NULL)
+            continue;
+        target->tick.interval_ns = job->config->scrape_interval * NS_PER_MS;
+        target->supplied = job->supplied;
     }
     target_note_series(target);
     return target;
@@ -192,6 +196,8 @@ void target_free(struct target *target)
     }
     target->life = TARGET_RELEASING;
     loop_timer_clear(scraper->loop, &target->departure);
+    jobs_release(target->job);
+    target->job = NULL;
     scraper->active_series -= target->series;
     target->series = 0;
     plan_release(&scraper->plans, target->plan);

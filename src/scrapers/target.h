@@ -53,6 +53,7 @@ struct target {
     const char *fallback;   /* protocol's word, or NULL */
     struct scrape *scrape;  /* that is running, or NULL */
     char *head;             /* of the request */
+    bool supplied;          /* its job came over the network */
     bool has_reason;        /* that is shown: its last scrape failed */
     char *error;            /* it cannot be asked, and why; else NULL */
     uint32_t head_len;

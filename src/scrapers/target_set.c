@@ -171,6 +171,12 @@ static bool has_foreign_heir(struct scraper *scraper, const struct target *depar
                    compare_keys) != NULL;
 }
 
+/* To another instance, by an allocator that still has the job. */
+static bool may_have_moved(const struct target *target)
+{
+    return target->supplied && (target->job == NULL || !target->job->retired);
+}
+
 /* 0, or why the markers could not be written now. */
 static int mark_departed(struct scraper *scraper, struct target *target)
 {
@@ -183,7 +189,7 @@ static int mark_departed(struct scraper *scraper, struct target *target)
         return 0;
     }
     int64_t markers = commit_departure(&scraper->commit, target->ref, heir == NULL ? 0 : heir->ref,
-                                       target->departed_ms);
+                                       target->departed_ms, may_have_moved(target));
     if (markers < 0)
         return (int)markers;
     slot_add(scraper->slot, COUNTER_STALE_MARKERS, (uint64_t)markers);
@@ -203,11 +209,18 @@ static void on_departure(struct loop_timer *timer)
         target_set_forget(target);
 }
 
-/* The time of the markers is the next tick; that they are written later gives it time to return. */
+/*
+ * The time of the markers is the next tick; that they are written later gives it time to return.
+ * One that an allocator has taken away while it still has the job gets an interval more: it may
+ * come back when the allocator has made up its mind, and if it is another instance's now, that one
+ * has been there by then, and receivers refuse what is older.
+ */
 static void depart_at(struct target *target, int64_t next_ns, int64_t interval_ns)
 {
     struct scraper *scraper = target->scraper;
-    int64_t wait_ns = next_ns - scraper->schedule.wall_now() + interval_ns + interval_ns / 10;
+    int64_t patience_ns = may_have_moved(target) ? interval_ns : 0;
+    int64_t wait_ns =
+        next_ns - scraper->schedule.wall_now() + interval_ns + interval_ns / 10 + patience_ns;
     target->life = TARGET_DEPARTING;
     target->departed_ms = clock_ms_of_ns(next_ns);
     target->departure.expired = on_departure;
@@ -343,6 +356,14 @@ static void take_foreign(struct scraper *scraper, uint64_t id)
         takeover_release(add_left_behind(scraper, ref));
 }
 
+/* A supplied job has come in place of the one that the target has. */
+static bool has_another_job(const struct target *target, const struct target_view *view)
+{
+    const struct jobs *jobs = &target->scraper->jobs;
+    const struct scraper_job *job = jobs->changed ? jobs_find(jobs, view->job) : NULL;
+    return job != NULL && job != target->job;
+}
+
 static bool take_target(struct scraper *scraper, const struct target_view *view)
 {
     struct target *target = target_set_find(&scraper->targets, view->id);
@@ -352,12 +373,13 @@ static bool take_target(struct scraper *scraper, const struct target_view *view)
      * owed (credentials, limits, rules) is known to the successor, who is on his way.
      */
     if (target == NULL && is_ours)
-        return scraper_job(scraper, view->job) == NULL || add_target(scraper, view);
+        return jobs_find(&scraper->jobs, view->job) == NULL || add_target(scraper, view);
     if (target == NULL)
         take_foreign(scraper, view->id);
     else if (!is_ours)
         hand_over(target);
-    else if (target->life == TARGET_RELEASED || target->description != target_describe(view))
+    else if (target->life == TARGET_RELEASED || target->description != target_describe(view) ||
+             has_another_job(target, view))
         return replace(scraper, target, view);
     else
         keep_target(scraper, target, view);
@@ -429,6 +451,7 @@ static void take_table(struct scraper *scraper, struct targets_cursor *cursor)
             series_targets_each(&scraper->store, find_left_behind, scraper);
         set->has_taken = true;
         takeover_table_taken(scraper);
+        scraper->jobs.changed = false;
     }
     schedule_settle(&scraper->schedule);
     CRASHPOINT("scraper.table_taken");
@@ -458,7 +481,7 @@ void target_set_refresh(struct scraper *scraper)
 {
     struct targets_cursor cursor;
     if (targets_reader_generation(&scraper->table) == scraper->targets.generation &&
-        !is_retry_due(scraper))
+        !is_retry_due(scraper) && !scraper->jobs.changed)
         return;
     int err = targets_reader_open(&scraper->table, &cursor);
     if (err == 0)

@@ -71,8 +71,10 @@ enum heritage_kind {
     /*
      * With a descriptor: a set of supplies (shm/supplies.h). From discovery, `arg` is the role it
      * is for (ROLE_SCRAPER or ROLE_WRITER of shm/slot.h); the supervisor keeps the last set of a
-     * role and sends it on to every child of that role, also to those that start later. A set names
-     * the configuration that it belongs to; a child with another one lets it pass.
+     * role and sends it on to every child of that role, also to those that start later; it is there
+     * before the child is. A set names the configuration that it belongs to; a child with another
+     * one lets it pass. A discovery that starts gets the scrapers' set of its predecessor, for the
+     * jobs of the network in it.
      */
     HERITAGE_SUPPLIES = 5,
     /*

@@ -168,6 +168,7 @@ _Static_assert(SHM_COSTS + SHM_COSTS_COUNT * sizeof(struct shm_cost) <= SHM_REAS
 #define SHM_BLOCK_LAST           4u  /* the last one of its scrape */
 #define SHM_BLOCK_REPORT         8u  /* the report series (up and so on) */
 #define SHM_BLOCK_HAS_STARTS     16u /* a column of start timestamps */
+#define SHM_BLOCK_CONTESTED      32u /* receivers may have newer samples of these series already */
 
 /*
  * Header of a block; columns follow, each aligned to 8 bytes: u32 line refs (unless HAS_LAYOUT),

@@ -10,7 +10,7 @@
 #include "base/strbuf.h"
 
 #define MAGIC    UINT64_C(0x70737574706d696c) /* "limptusp" in memory */
-#define FORMAT   1u
+#define FORMAT   2u
 #define MAX_SIZE ((size_t)1 << 28)
 
 /* The entries follow, each member in the order of the struct: lengths and counts are u32. */
@@ -57,6 +57,7 @@ static void put_supply(struct strbuf *out, const struct supply *supply)
     put_text(out, supply->ca);
     put_text(out, supply->cert);
     put_text(out, supply->key);
+    put_text(out, supply->job);
 }
 
 static int make_set(const struct supplies *supplies, int *ret_fd)
@@ -134,7 +135,8 @@ static bool take_supply(struct slice *bytes, struct arena *arena, struct supply 
 {
     return take_text(bytes, arena, &out->error) && take_text(bytes, arena, &out->authorization) &&
            take_fields(bytes, arena, &out->fields) && take_text(bytes, arena, &out->ca) &&
-           take_text(bytes, arena, &out->cert) && take_text(bytes, arena, &out->key);
+           take_text(bytes, arena, &out->cert) && take_text(bytes, arena, &out->key) &&
+           take_text(bytes, arena, &out->job);
 }
 
 static int check_header(const struct header *header, size_t size, struct errctx *reterr)
@@ -190,6 +192,18 @@ int supplies_open(int fd, struct supplies **ret_supplies, struct errctx *reterr)
     return r;
 }
 
+/* Entries of what is in the configuration come first. */
+static bool is_of(const struct supplies *supplies, uint64_t generation, size_t len)
+{
+    if (supplies->config_generation != generation || supplies->len < len)
+        return false;
+    for (size_t i = 0; i < supplies->len; i++) {
+        if ((supplies->items[i].job.len > 0) != (i >= len))
+            return false;
+    }
+    return true;
+}
+
 int supplies_take(int fd, uint64_t generation, size_t len, struct supplies **ret_supplies,
                   struct errctx *reterr)
 {
@@ -198,7 +212,7 @@ int supplies_take(int fd, uint64_t generation, size_t len, struct supplies **ret
     close(fd);
     if (r != 0)
         return r;
-    if (supplies->config_generation != generation || supplies->len != len) {
+    if (!is_of(supplies, generation, len)) {
         supplies_free(supplies);
         return 0;
     }

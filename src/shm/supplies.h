@@ -7,7 +7,8 @@
  * segment and in no file. Whoever gets a set uses it until the next one comes.
  *
  * A set has one entry for each job (scrapers) or each remote (writer), in the configuration's
- * order.
+ * order. Behind them there may be jobs that the configuration does not have, because they came
+ * over the network (discovery/allocator.h): their entries hold the job itself.
  */
 #ifndef SHM_SUPPLIES_H
 #define SHM_SUPPLIES_H
@@ -36,6 +37,7 @@ struct supply {
     struct slice ca; /* PEM; with `cert` and `key`: what net/tls.h takes */
     struct slice cert;
     struct slice key;
+    struct slice job; /* of a job that is not in the configuration: config_job_freeze */
 };
 
 struct supplies {
@@ -56,8 +58,8 @@ int supplies_open(int fd, struct supplies **ret_supplies, struct errctx *reterr)
 
 /*
  * What a child does with a descriptor that came: opens the set and closes the descriptor. 1: the
- * set; 0: it belongs to another configuration than that of `generation` with `len` entries, whose
- * children are about to come or go.
+ * set; 0: it belongs to another configuration than that of `generation` with `len` entries (jobs
+ * of the network aside), whose children are about to come or go.
  */
 int supplies_take(int fd, uint64_t generation, size_t len, struct supplies **ret_supplies,
                   struct errctx *reterr) MUST_USE;

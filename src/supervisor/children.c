@@ -98,10 +98,15 @@ static struct role_supplies *supplies_of(struct children *children, uint32_t rol
     return NULL;
 }
 
-/* A child that cannot be told is dying, or does not listen and is stuck. */
+/*
+ * A child that cannot be told is dying, or does not listen and is stuck. Discovery gets what its
+ * predecessor made for scrapers, with the jobs that came over the network.
+ */
 static void hand_supplies(struct children *children, const struct child_process *child)
 {
-    const struct role_supplies *supplies = supplies_of(children, slot_role(child->slot));
+    uint32_t role = slot_role(child->slot);
+    const struct role_supplies *supplies =
+        supplies_of(children, role == ROLE_DISCOVERY ? ROLE_SCRAPER : role);
     const struct heritage_message message = {.kind = HERITAGE_SUPPLIES};
     if (supplies == NULL || supplies->fd < 0 || child->socket < 0)
         return;
@@ -178,14 +183,16 @@ static int start_process(struct children *children, struct child_process *child,
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(reterr, -errno, "cannot make a socket pair: %s", err_text(-errno));
     int theirs = runtime_lift(pair[1]);
+    child->socket = pair[0];
+    hand_supplies(children, child); /* it finds them when it first looks */
     int r = theirs < 0 ? err_set(reterr, theirs, "no descriptor is left")
                        : run_program(children, child, theirs, reterr);
     if (theirs >= 0)
         close(theirs);
-    if (r < 0)
-        close(pair[0]);
-    else
-        child->socket = pair[0];
+    if (r == 0)
+        return 0;
+    close(pair[0]);
+    child->socket = -1;
     return r;
 }
 
@@ -211,7 +218,6 @@ static void start(struct children *children, struct child_process *child, int64_
     restart_started(&child->restart, now);
     if (start_process(children, child, &why) == 0) {
         log_started(children, child);
-        hand_supplies(children, child);
         return;
     }
     child->pid = 0;

@@ -62,7 +62,9 @@ void edition_forget(struct edition *edition)
 int64_t edition_scrape_timeout_ms(const struct edition *edition)
 {
     const struct config_jobs *jobs = &edition->config->scrape_configs;
-    int64_t longest = 0;
+    /* Jobs of a Target Allocator are not known here. */
+    bool allocator = edition->config->limpet.target_allocator.given;
+    int64_t longest = allocator ? edition->config->global.scrape_timeout : 0;
     for (size_t i = 0; i < jobs->len; i++) {
         if (jobs->items[i].scrape_timeout > longest)
             longest = jobs->items[i].scrape_timeout;

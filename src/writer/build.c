@@ -398,6 +398,7 @@ static uint32_t add_piece(struct builder *builder, const struct scan *scan,
         result->of[kind_of(&piece->block->head)].damaged += piece->last - piece->first;
         return piece->last - piece->first;
     }
+    result->contested |= (piece->block->head.flags & SHM_BLOCK_CONTESTED) != 0;
     bool is_fast = goes_fast(builder, &context, piece->block);
     if (is_fast)
         fast_begin(&builder->fast, context.series, piece->ring, piece->block, context.layout,

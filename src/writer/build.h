@@ -68,6 +68,7 @@ struct build_result {
     uint32_t sent;     /* ... these are in the body, of all kinds */
     struct build_tally of[DELIVERY_KINDS];
     uint32_t custom_buckets; /* histograms left out because remote write 1.0 cannot carry them */
+    bool contested;          /* there are some that a receiver may have newer ones of */
     int64_t oldest_ms;       /* of those sent */
     int64_t newest_ms;
 };

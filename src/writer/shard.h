@@ -57,7 +57,8 @@ struct shard {
     struct shm_batch batch; /* what is collected or under way; when resolving, what is left of it */
     struct shm_batch part;  /* when resolving: the scrape that is being sent */
     bool is_resolving;
-    bool is_uncertain;      /* an attempt of what is under way may have been taken in */
+    bool is_uncertain;      /* an attempt of what is under way may have been taken in, or there
+                               may be newer samples at the receiver */
     int64_t begun_ns;       /* when the batch was taken out of the ring, or taken up */
     int64_t store_again_ns; /* the spool could not be written; not before this time */
     bool is_stored;         /* a predecessor's batch that is in the spool already, as `stored` */

@@ -97,6 +97,8 @@ void shard_build(struct shard *shard, bool is_new)
                                   .may_end_early = is_new,
                                   .samples_max = shard_samples_wanted(shard)};
     build_request(&writer->builder, &scan, limits, &shard->built);
+    /* What a receiver refuses of it shall not take the rest along. */
+    shard->is_uncertain |= shard->built.contested;
     if (is_new) {
         memcpy(batch->end, scan.at, writer->source_count * sizeof *batch->end);
         batch->samples = shard->built.passed;

@@ -88,10 +88,13 @@ static int take_place(struct writer *writer, struct remote *remote, const char *
     return 0;
 }
 
+/* Jobs of a Target Allocator are not known here; few are slower. */
+#define SUPPLIED_INTERVAL_MS (5 * 60 * 1000)
+
 /* Records stay as long as the slowest job's targets need to name them again. */
 static int64_t metadata_lifetime_ns(const struct config *config)
 {
-    int64_t longest_ms = 0;
+    int64_t longest_ms = config->limpet.target_allocator.given ? SUPPLIED_INTERVAL_MS : 0;
     for (size_t i = 0; i < config->scrape_configs.len; i++) {
         int64_t interval_ms = config->scrape_configs.items[i].scrape_interval;
         longest_ms = interval_ms > longest_ms ? interval_ms : longest_ms;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration file and, since it uses the same decoder, the file_sd file. What is accepted
- * must survive a snapshot unchanged; what is refused must say so in one line.
+ * The configuration file and, since it uses the same decoder, the file_sd file and the jobs of a
+ * Target Allocator. What is accepted must survive a snapshot unchanged; what is refused must say so
+ * in one line.
  */
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "config/codec.h"
 #include "config/freeze.h"
 #include "config/schema.h"
+#include "config/supplied_jobs.h"
 #include "config/target_groups.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,8 +40,37 @@ static void expect_round_trip(const struct config *config)
     config_free(thawed);
 }
 
+/* What a Target Allocator answers: each job is good and survives its bytes, or says why not. */
+static void try_supplied(const uint8_t *data, size_t size)
+{
+    static const char text[] =
+        "limpet: {target_allocator: {endpoint: 'http://t', collector_id: c}}";
+    static struct config *config;
+    struct errctx why = {""};
+    struct supplied_jobs jobs;
+    if (config == NULL)
+        check(config_parse("f", text, sizeof(text) - 1, &config, &why) == 0);
+    if (supplied_jobs_read(slice_make(data, size), config, &jobs, &why) < 0)
+        expect_one_line(&why, "scrape_configs:");
+    for (size_t i = 0; i < jobs.len; i++) {
+        struct strbuf bytes = STRBUF_GROWING;
+        struct config_job job = {0};
+        if (jobs.items[i].job != NULL) {
+            config_job_freeze(jobs.items[i].job, &bytes);
+            struct slice frozen = slice_make(bytes.text, bytes.len);
+            check(config_job_thaw(frozen, &jobs.arena, &job, &why) == 0);
+        } else {
+            check(strncmp(jobs.items[i].error, "scrape_configs:", 15) == 0);
+            check(strchr(jobs.items[i].error, '\n') == NULL);
+        }
+        strbuf_fini(&bytes);
+    }
+    supplied_jobs_free(&jobs);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    try_supplied(data, size);
     struct errctx why = {""};
     struct config *config;
     struct config_target_groups groups;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -155,6 +156,33 @@ static void unicode_knows_letters_digits_and_cases(void **state)
     assert_int_equal(unicode_upper(0xdf), 0xdf);
 }
 
+static void base64_is_read_as_it_is_written(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\0any\xffthing: 0123456789+/";
+    for (size_t len = 0; len < sizeof(bytes); len++) {
+        struct strbuf text = STRBUF_GROWING, back = STRBUF_GROWING;
+        base64_add(&text, slice_make(bytes, len));
+        assert_true(base64_decode(slice_make(text.text, text.len), &back));
+        assert_int_equal(back.len, len);
+        if (len > 0)
+            assert_memory_equal(back.text, bytes, len);
+        strbuf_fini(&text);
+        strbuf_fini(&back);
+    }
+    static const char *const wrong[] = {"a",        "ab",   "abc",  "a===", "ab=c",
+                                        "ab==ab==", "ab-_", "====", "abcd="};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct strbuf back = STRBUF_GROWING;
+        assert_false(base64_decode(slice_of(wrong[i]), &back));
+        strbuf_fini(&back);
+    }
+    struct strbuf back = STRBUF_GROWING;
+    assert_true(base64_decode(SLICE_LITERAL(" YW\nJj\r\n"), &back));
+    assert_string_equal(back.text, "abc");
+    strbuf_fini(&back);
+}
+
 static void milliseconds_round_down(void **state)
 {
     (void)state;
@@ -176,6 +204,7 @@ int main(void)
         cmocka_unit_test(an_arena_that_is_reset_starts_again),
         cmocka_unit_test(code_points_become_bytes_and_back),
         cmocka_unit_test(unicode_knows_letters_digits_and_cases),
+        cmocka_unit_test(base64_is_read_as_it_is_written),
         cmocka_unit_test(milliseconds_round_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

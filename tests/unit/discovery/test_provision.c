@@ -144,6 +144,43 @@ static void brings_authorities_to_whom_needs_them(void **state)
     close_stage(&stage);
 }
 
+static void jobs_of_the_network_come_behind_the_others(void **state)
+{
+    (void)state;
+    struct stage stage = {0};
+    directory_open(&stage.directory);
+    directory_put(&stage.directory, "token", "one");
+    open_stage(&stage, "scrape_configs:\n- {job_name: own, bearer_token: abc}\n"
+                       "limpet: {target_allocator: {endpoint: 'http://ta', collector_id: x}}\n");
+    assert_true(provision_is_needed(stage.provision, PROVISION_SCRAPERS));
+    char path[PATH_MAX];
+    directory_path(&stage.directory, "token", path);
+    struct config_job jobs[3];
+    for (int i = 0; i < 3; i++)
+        jobs[i] = stage.config->scrape_configs.items[0];
+    jobs[0].http.authorization.credentials = "<secret>";
+    jobs[1].http.authorization.credentials = "";
+    jobs[1].http.authorization.credentials_file = path;
+    struct supplied items[] = {{&jobs[0], SLICE_LITERAL("first"), NULL},
+                               {&jobs[1], SLICE_LITERAL("second"), NULL},
+                               {&jobs[2], SLICE_LITERAL("third"), NULL}};
+    provision_take_jobs(stage.provision, (struct supplied_list){items, 2});
+    assert_int_equal(look(&stage, PROVISION_SCRAPERS, 0)->job.len, 0);
+    const struct supply *masked = look(&stage, PROVISION_SCRAPERS, 1);
+    assert_true(slice_is(masked->job, "first"));
+    assert_non_null(strstr(masked->error.ptr, "over https only"));
+    const struct supply *of_file = look(&stage, PROVISION_SCRAPERS, 2);
+    assert_true(slice_is(of_file->job, "second"));
+    assert_true(slice_is(of_file->authorization, "Bearer one"));
+    assert_int_equal(stage.supplies->len, 3);
+    directory_put(&stage.directory, "token", "two");
+    assert_true(provision_poll(stage.provision));
+    provision_take_jobs(stage.provision, (struct supplied_list){items + 2, 1});
+    assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, 1)->job, "third"));
+    assert_int_equal(stage.supplies->len, 2);
+    close_stage(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +188,7 @@ int main(void)
         cmocka_unit_test(is_needed_only_where_there_is_something),
         cmocka_unit_test(follows_files),
         cmocka_unit_test(brings_authorities_to_whom_needs_them),
+        cmocka_unit_test(jobs_of_the_network_come_behind_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

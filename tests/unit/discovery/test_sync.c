@@ -17,6 +17,8 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "discovery/sharding.h"
+#include "discovery/static_sd.h"
 #include "tests/unit/discovery/directory.h"
 #include "tests/unit/shm/segments.h"
 
@@ -231,6 +233,57 @@ static void several_jobs_make_one_table(void **state)
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGETS), 4);
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGETS_GENERATION), 1);
     assert_int_equal(slot_get(fixture->slot, COUNTER_SYNCS), 1);
+}
+
+/* A source of the group that a job of the configuration has. */
+static struct supplied supply(struct fixture *fixture, size_t index)
+{
+    const struct config_job *job = &fixture->config->scrape_configs.items[index];
+    return (struct supplied){job, SLICE_LITERAL("x"),
+                             static_sd_new(&fixture->host, &job->static_configs.items[0])};
+}
+
+static void jobs_of_the_network_come_and_go(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct config_sharding unlocated = {.unlocated = CONFIG_UNLOCATED_NONE};
+    const struct sharding elsewhere = {
+        .config = &unlocated, .by = CONFIG_SHARD_NODE, .node = "here"};
+    start(fixture, "scrape_configs:\n"
+                   "  - job_name: own\n"
+                   "    static_configs: [{targets: ['127.0.0.1:1']}]\n"
+                   "  - job_name: other\n"
+                   "    scrape_interval: 7s\n"
+                   "    scrape_timeout: 7s\n"
+                   "    target_limit: 1\n"
+                   "    static_configs: [{targets: ['127.0.0.1:2']}]\n"
+                   "    relabel_configs: [{target_label: a, replacement: b}]\n");
+    /* As if only the first one stood in the configuration. */
+    sync_fini(&fixture->sync);
+    fixture->host.sharding = &elsewhere;
+    fixture->config->scrape_configs.len = 1;
+    assert_int_equal(sync_init(&fixture->sync, fixture->config, &fixture->host, &fixture->table,
+                               &fixture->reader, SCRAPERS, "host", NULL),
+                     0);
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 0);
+    struct supplied other = supply(fixture, 1);
+    sync_take_jobs(&fixture->sync, (struct supplied_list){&other, 1});
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 1); /* it is not shared out again */
+    struct target_view found = find(fixture, "http://127.0.0.1:2/metrics");
+    assert_true(slice_is(found.job, "other"));
+    assert_int_equal(found.interval_ms, 7000);
+    expect_label(&found, "a", "b");
+
+    sync_take_jobs(&fixture->sync, (struct supplied_list){NULL, 0});
+    fixture->sync.expects_jobs = true; /* they may come back */
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 1);
+    fixture->sync.expects_jobs = false;
+    write_table(fixture);
+    assert_int_equal(count_targets(fixture), 0);
+    other.source->class->free(other.source);
 }
 
 static void no_job_makes_an_empty_table(void **state)
@@ -604,6 +657,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SYNCED(several_jobs_make_one_table),
+        SYNCED(jobs_of_the_network_come_and_go),
         SYNCED(no_job_makes_an_empty_table),
         SYNCED(doubles_are_dropped),
         SYNCED(identity_owner_and_phase_are_the_same_after_a_restart),

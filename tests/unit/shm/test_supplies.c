@@ -104,12 +104,45 @@ static void refuses_what_is_damaged_or_cut(void **state)
     }
 }
 
+/* What supplies_take says of a set with these jobs of the network, given so many of its own. */
+static int take(const char *const jobs[], size_t len, uint64_t generation, size_t own)
+{
+    struct supply items[4] = {{.error = {NULL, 0}}};
+    const struct supplies supplies = {.config_generation = 7, .items = items, .len = len};
+    struct supplies *taken = NULL;
+    int fd;
+    for (size_t i = 0; i < len; i++)
+        items[i].job = slice_of(jobs[i]);
+    assert_int_equal(supplies_seal(&supplies, &fd, NULL), 0);
+    int r = supplies_take(fd, generation, own, &taken, NULL);
+    if (r == 1)
+        assert_true(slice_is(taken->items[len - 1].job, jobs[len - 1]));
+    supplies_free(taken);
+    return r;
+}
+
+static void is_taken_with_jobs_of_the_network_behind_ones_own(void **state)
+{
+    (void)state;
+    static const char *const jobs[] = {"", "", "three", "four"};
+    static const char *const mixed[] = {"", "two", ""};
+    assert_int_equal(take(jobs, 4, 7, 2), 1);
+    assert_int_equal(take(jobs, 2, 7, 2), 1);
+    assert_int_equal(take(jobs + 2, 2, 7, 0), 1);
+    assert_int_equal(take(jobs, 4, 8, 2), 0);
+    assert_int_equal(take(jobs, 4, 7, 1), 0);
+    assert_int_equal(take(jobs, 4, 7, 3), 0);
+    assert_int_equal(take(jobs, 2, 7, 3), 0);
+    assert_int_equal(take(mixed, 3, 7, 1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_out_as_it_went_in),
         cmocka_unit_test(cannot_be_changed_once_it_is_sealed),
         cmocka_unit_test(refuses_what_is_damaged_or_cut),
+        cmocka_unit_test(is_taken_with_jobs_of_the_network_behind_ones_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
