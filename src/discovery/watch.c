@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "base/grow.h"
 #include "base/log.h"
 
 #define EVENTS                                                                                     \
@@ -55,8 +56,8 @@ void watches_add(struct watches *watches, const char *pattern)
             return;
         }
     }
-    watches->items = realloc(watches->items, (watches->count + 1) * sizeof(*watches->items));
-    check(watches->items != NULL);
+    watches->items =
+        grow_for_one(watches->items, watches->count, &watches->room, sizeof(*watches->items));
     watches->items[watches->count++] = (struct watch){.directory = directory, .number = -1};
 }
 

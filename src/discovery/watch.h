@@ -19,6 +19,7 @@ struct watches {
     int fd; /* readable when something happened */
     struct watch *items;
     size_t count;
+    size_t room;
 };
 
 /* -errno: too many instances of inotify (fs.inotify.max_user_instances). */

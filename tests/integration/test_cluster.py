@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fifteen nodes, each with its limpet, and nobody who coordinates them (perf/run-cluster runs it
 longer): every pod is scraped by exactly one of them, and the ledger balances."""
+import contextlib
 import json
+import time
+
+import pytest
 
 from lib.cluster import Cluster, Shape
+from lib.limpet import Limpet, config, job, remote
+from lib.podnet import PodNet
+from lib.proc import wait_until
+from lib.remote_write import Receiver
 
 
 def test_every_pod_is_scraped_by_exactly_one_of_fifteen(tmp_path):
@@ -20,3 +28,68 @@ def test_every_pod_is_scraped_by_exactly_one_of_fifteen(tmp_path):
     assert report["errors"] == []
     assert report["targets"] > 1430 and report["problems"] == 14
     assert report["lists_by_node"] == [4, 6]  # two kinds, once more each after what was forgotten
+
+
+def settings(net, ips, receiver, name, **sharding):
+    targets = [f"{ip}:{net.port}" for ip in ips]
+    return config(job("static", targets, http_headers={"X-Node": {"values": [name]}}),
+                  remote(receiver.url), interval="500ms", limpet={"sharding": sharding})
+
+
+def scrapers_of(net, since):
+    """{ip: names of those who scraped it since then}"""
+    return {ip: {name for when, name in served if when > since}
+            for (ip, _), served in net.ledger().items()}
+
+
+def wait_for_all(net, ips, since):
+    wait_until(lambda: {ip for ip, names in scrapers_of(net, since).items() if names} == set(ips),
+               20, "a scrape of each target")
+    time.sleep(1)  # two intervals, for a second one to show itself
+    return scrapers_of(net, since)
+
+
+def test_a_stateful_set_shares_targets_out_by_hash(tmp_path):
+    """The ordinal comes from the pod's name. One more instance takes its share, and nothing else
+    moves."""
+    ips = [f"127.9.0.{i + 1}" for i in range(60)]
+    with PodNet() as net, Receiver() as receiver, contextlib.ExitStack() as stack:
+        net.up(*ips)
+
+        def settings_of(i, shards):
+            return settings(net, ips, receiver, f"limpet-{i}", by="hash", shards=shards)
+
+        def start(i, shards):
+            (tmp_path / str(i)).mkdir()
+            return stack.enter_context(Limpet(tmp_path / str(i), settings_of(i, shards),
+                                              env={"POD_NAME": f"limpet-{i}"}))
+
+        limpets = [start(i, 3) for i in range(3)]
+        before = wait_for_all(net, ips, 0)
+        assert all(len(names) == 1 for names in before.values())
+        for i, limpet in enumerate(limpets):
+            assert limpet.reload(settings_of(i, 4))
+        start(3, 4)
+        time.sleep(1)
+        after = wait_for_all(net, ips, time.time())
+        assert all(len(names) == 1 for names in after.values())
+        moved = {ip for ip in ips if after[ip] != before[ip]}
+        assert all(after[ip] == {"limpet-3"} for ip in moved) and 5 <= len(moved) <= 28
+
+
+@pytest.mark.parametrize("unlocated, takers", [("all", 2), ("none", 0)])
+def test_targets_without_a_node(tmp_path, unlocated, takers):
+    ips = [f"127.9.1.{i + 1}" for i in range(10)]
+    with PodNet() as net, Receiver() as receiver, contextlib.ExitStack() as stack:
+        net.up(*ips)
+        for name in ("node-a", "node-b"):
+            (tmp_path / name).mkdir()
+            stack.enter_context(Limpet(
+                tmp_path / name, settings(net, ips, receiver, name, unlocated=unlocated),
+                env={"NODE_NAME": name}))
+        if takers:
+            wait_until(lambda: all(len(names) == takers for names in scrapers_of(net, 0).values())
+                       and len(scrapers_of(net, 0)) == 10, 20, "both")
+        else:
+            time.sleep(2)
+            assert scrapers_of(net, 0) == {}

@@ -5,10 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/shm/segments.h"
 
 static bool takes(const struct sharding *sharding, const char *name, const char *value, uint64_t id)
 {
@@ -164,6 +167,131 @@ static void targets_without_a_node_may_be_shared_by_hash(void **state)
     assert_true(takes(&second, "__meta_kubernetes_pod_node_name", "a", 1));
 }
 
+/* ---- Whatever the settings, as long as all instances have the same ones ---- */
+
+#define TARGETS       2000
+#define INSTANCES_MAX 24
+#define NODES         6
+
+struct random_target {
+    uint64_t id;
+    int node;      /* -1: on none */
+    int node_name; /* by which label */
+    int ns;        /* -1: in none */
+};
+
+static const char *const node_names[NODES] = {"n0", "n1", "n2", "n3", "n4", "n5"};
+static const char *const namespace_names[] = {"a", "b", "c", "d"};
+
+static void make_targets(struct dice *dice, struct random_target targets[TARGETS])
+{
+    for (int i = 0; i < TARGETS; i++) {
+        uint64_t id = dice_bits(dice);
+        targets[i] = (struct random_target){id, (int)dice_roll(dice, NODES + 1) - 1,
+                                            (int)dice_roll(dice, 4), (int)dice_roll(dice, 5) - 1};
+    }
+}
+
+static bool takes_target(const struct sharding *sharding, const struct random_target *target)
+{
+    static const char *const labels[] = {"__meta_kubernetes_endpointslice_endpoint_node_name",
+                                         "__meta_kubernetes_endpoint_node_name",
+                                         "__meta_kubernetes_pod_node_name",
+                                         "__meta_kubernetes_node_name"};
+    struct label_set found = {0};
+    if (target->node >= 0)
+        label_set_put(&found, slice_of(labels[target->node_name]),
+                      slice_of(node_names[target->node]));
+    if (target->ns >= 0)
+        label_set_put(&found, SLICE_LITERAL("__meta_kubernetes_namespace"),
+                      slice_of(namespace_names[target->ns]));
+    bool taken = sharding_takes(sharding, &found, target->id);
+    label_set_fini(&found);
+    return taken;
+}
+
+/* Who takes each target: of as many instances, by ordinal; -1: nobody. Never two. */
+static void share_out(const struct config_sharding *configs, int instances,
+                      const struct random_target targets[TARGETS], int owners[TARGETS])
+{
+    for (int k = 0; k < TARGETS; k++)
+        owners[k] = -1;
+    for (int i = 0; i < instances; i++) {
+        char pod[32];
+        snprintf(pod, sizeof(pod), "limpet-%d", i);
+        struct sharding sharding = make(&configs[i], NULL, pod);
+        for (int k = 0; k < TARGETS; k++) {
+            if (!takes_target(&sharding, &targets[k]))
+                continue;
+            assert_int_equal(owners[k], -1);
+            owners[k] = i;
+        }
+    }
+}
+
+static void instances_that_agree_share_out_all_and_nothing_twice(void **state)
+{
+    (void)state;
+    static struct random_target targets[TARGETS];
+    static struct config_sharding configs[INSTANCES_MAX];
+    static int owners[TARGETS];
+    struct dice dice = dice_new("instances_that_agree_share_out_all_and_nothing_twice");
+    for (int round = 0; round < 30; round++) {
+        bool by_node = dice_roll(&dice, 2) == 0;
+        int instances = by_node ? NODES : 4;
+        bool hashed = dice_roll(&dice, 2) == 0;
+        make_targets(&dice, targets);
+        for (int i = 0; i < instances; i++) {
+            configs[i] = plain;
+            configs[i].by = by_node ? CONFIG_SHARD_NODE : CONFIG_SHARD_NAMESPACE;
+            configs[i].node = by_node ? node_names[i] : "";
+            configs[i].namespaces = (struct config_strings){&namespace_names[by_node ? 0 : i], 1};
+            configs[i].unlocated = hashed ? CONFIG_UNLOCATED_HASH : CONFIG_UNLOCATED_NONE;
+            configs[i].shards = instances;
+        }
+        share_out(configs, instances, targets, owners);
+        for (int k = 0; k < TARGETS; k++) {
+            int place = by_node ? targets[k].node : targets[k].ns;
+            if (place >= 0)
+                assert_int_equal(owners[k], place);
+            else
+                assert_true((owners[k] >= 0) == hashed);
+        }
+    }
+}
+
+static void another_number_of_instances_moves_as_few_as_possible(void **state)
+{
+    (void)state;
+    static struct random_target targets[TARGETS];
+    static struct config_sharding configs[INSTANCES_MAX + 1];
+    static int before[TARGETS], after[TARGETS];
+    struct dice dice = dice_new("another_number_of_instances_moves_as_few_as_possible");
+    for (int round = 0; round < 20; round++) {
+        int n = 1 + (int)dice_roll(&dice, INSTANCES_MAX);
+        int moved = 0;
+        make_targets(&dice, targets);
+        for (int i = 0; i <= n; i++) {
+            configs[i] = plain;
+            configs[i].by = CONFIG_SHARD_HASH;
+            configs[i].shards = n;
+        }
+        share_out(configs, n, targets, before);
+        for (int i = 0; i <= n; i++)
+            configs[i].shards = n + 1;
+        share_out(configs, n + 1, targets, after);
+        for (int k = 0; k < TARGETS; k++) {
+            assert_true(before[k] >= 0 && after[k] >= 0);
+            moved += before[k] != after[k];
+            if (before[k] != after[k])
+                assert_int_equal(after[k], n); /* only to the new one */
+        }
+        /* What the new one is to have is TARGETS / (n + 1), give or take what chance does. */
+        int share = TARGETS / (n + 1);
+        assert_in_range(moved, share / 3, 2 * share + 30);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +302,8 @@ int main(void)
         cmocka_unit_test(a_hash_gives_each_target_to_one_and_moves_few_when_one_comes),
         cmocka_unit_test(what_cannot_be_guessed_is_asked_for),
         cmocka_unit_test(targets_without_a_node_may_be_shared_by_hash),
+        cmocka_unit_test(instances_that_agree_share_out_all_and_nothing_twice),
+        cmocka_unit_test(another_number_of_instances_moves_as_few_as_possible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
