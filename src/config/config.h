@@ -126,7 +126,7 @@ struct config_global {
     bool scrape_native_histograms;
     bool always_scrape_classic_histograms;
     bool convert_classic_histograms_to_nhcb;
-    const char *scrape_failure_log_file; /* accepted, unused */
+    const char *scrape_failure_log_file; /* of jobs that do not say */
 };
 
 /* An entry of static_configs or of a file_sd file. */
@@ -407,7 +407,7 @@ struct config_job {
     bool convert_classic_histograms_to_nhcb;
     int64_t native_histogram_bucket_limit;     /* 0: none */
     double native_histogram_min_bucket_factor; /* 0: none */
-    const char *scrape_failure_log_file;       /* accepted, unused */
+    const char *scrape_failure_log_file;       /* "": none */
 };
 
 struct config_jobs {

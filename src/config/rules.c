@@ -117,6 +117,7 @@ static int inherit(struct rules *rules, const struct node *block, struct config_
     inherit_switch(block, "convert_classic_histograms_to_nhcb",
                    &job->convert_classic_histograms_to_nhcb,
                    global->convert_classic_histograms_to_nhcb);
+    job->scrape_failure_log_file = source_resolve(rules->source, job->scrape_failure_log_file);
     if (job->scrape_failure_log_file[0] == '\0')
         job->scrape_failure_log_file = global->scrape_failure_log_file;
     bool validates_alike =
@@ -194,6 +195,8 @@ static int apply_global(struct rules *rules, const struct node *block)
     struct config_global *global = &rules->config->global;
     if (global->metric_name_validation_scheme == CONFIG_VALIDATION_NONE)
         global->metric_name_validation_scheme = CONFIG_VALIDATION_UTF8;
+    global->scrape_failure_log_file =
+        source_resolve(rules->source, global->scrape_failure_log_file);
     if (global->evaluation_interval == 0)
         global->evaluation_interval = DEFAULT_INTERVAL;
     int r = settle_times(rules, block, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, &global->scrape_interval,

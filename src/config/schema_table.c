@@ -65,10 +65,9 @@
     {                                                                                              \
         MEMBER(scrape_failure_log_file),                                                           \
             .type = SCHEMA_STRING,                                                                 \
-            UNUSED(                                                                                \
-                "a scraper writes no files; the reasons are shown with the targets, and logged "   \
-                "at level debug"),                                                                 \
-            .help = "Where failed scrapes are logged."                                             \
+            .help =                                                                                \
+                "A file to which scrapes are appended, a JSON object a line, that fail before "    \
+                "there is anything to parse. A reload opens it anew."                              \
     }
 
 static const struct schema_word protocol_words[] = {

@@ -4,7 +4,7 @@
  * slot, and serves on the sockets it has inherited, in one thread. It knows nothing that is not in
  * shared memory or /proc, so that its death costs nothing but the requests in flight: connections
  * that come meanwhile wait in the sockets for its successor. On STOP and ROLL it answers what is
- * in flight and leaves.
+ * in flight and leaves. Beside that it writes the files of `scrape_failure_log_file`.
  */
 #include <errno.h>
 #include <poll.h>
@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "child/child.h"
+#include "config/freeze.h"
+#include "console/failure_log.h"
 #include "console/server.h"
 
 #define TURN_MAX_MS 500 /* the sign of life is due */
@@ -21,6 +23,9 @@ struct console {
     struct child child;
     struct view view;
     struct server *server;
+    struct config *config;
+    struct failure_log *failure_log;
+    int64_t logged_at_ns;
     enum child_order order;
     int64_t leave_at_ns; /* at the latest, once there is an order */
 };
@@ -50,8 +55,15 @@ static int start(struct console *console, struct errctx *reterr)
     for (uint32_t i = 0; i < count; i++)
         listeners[i] = HERITAGE_LISTENER(i);
     int err = attach_view(console, reterr);
+    if (err == 0)
+        err = config_thaw(HERITAGE_CONFIG, &console->config, reterr);
     if (err != 0)
         return err;
+    console->failure_log = failure_log_new(console->config, &console->view);
+    if (console->failure_log == NULL) {
+        config_free(console->config);
+        console->config = NULL;
+    }
     const struct server_options options = {.view = &console->view,
                                            .lifecycle = console->child.lifecycle,
                                            .request = pass_on,
@@ -94,6 +106,16 @@ static int time_to_wait(const struct console *console)
     return server_timeout_ms(console->server, max_ms);
 }
 
+/* Not with every request. */
+static void log_failures(struct console *console)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (now_ns - console->logged_at_ns < TURN_MAX_MS * NS_PER_MS)
+        return;
+    console->logged_at_ns = now_ns;
+    failure_log_turn(console->failure_log);
+}
+
 static int run(struct console *console)
 {
     struct pollfd fds[1 + SERVER_MAX_LISTENERS] = {{.fd = HERITAGE_SUPERVISION, .events = POLLIN}};
@@ -103,6 +125,7 @@ static int run(struct console *console)
             return -errno;
         take_orders(console);
         server_turn(console->server);
+        log_failures(console);
         child_progress(&console->child);
     }
     return 0;
@@ -123,6 +146,10 @@ int main(int argc, char **argv)
         err_set(&why, err, "cannot wait for requests: %s", err_text(err));
         return child_fail(err, &why);
     }
+    failure_log_turn(console.failure_log);
+    failure_log_free(console.failure_log);
+    if (console.config != NULL)
+        config_free(console.config);
     server_free(console.server);
     view_detach(&console.view);
     return child_leave(&console.child);

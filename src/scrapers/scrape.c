@@ -153,6 +153,31 @@ static void show_reason(const struct scrape *scrape)
     target->has_reason = failed;
 }
 
+/* Whether the scrape failed before there was anything to parse. */
+static bool failed_on_the_way(const struct scrape *scrape)
+{
+    switch (scrape->failure) {
+    case COUNTER_SCRAPE_CONNECT:
+    case COUNTER_SCRAPE_TIMEOUT:
+    case COUNTER_SCRAPE_STATUS:
+    case COUNTER_SCRAPE_PROTOCOL:
+    case COUNTER_SCRAPE_BODY_LIMIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* For the file of `scrape_failure_log_file`, which another process writes. */
+static void log_failure(const struct scrape *scrape)
+{
+    const struct target *target = scrape->target;
+    const struct scraper_job *job = target->job;
+    if (job != NULL && job->config->scrape_failure_log_file[0] != '\0' && failed_on_the_way(scrape))
+        failures_add(&target->scraper->failures, target->id,
+                     clock_ms_of_ns(target->scraper->schedule.wall_now()), slice_of(scrape->error));
+}
+
 /* ---- the end ---- */
 
 /* Time stands or has gone back: nothing of the scrape is newer than what was sent. */
@@ -234,6 +259,7 @@ void scrape_finish(struct scrape *scrape)
     if (scrape->failure != SCRAPE_GOOD) {
         scrape_count(scraper, (enum counter)scrape->failure, 1);
         tell_failure(scrape);
+        log_failure(scrape);
     } else if (!has_no_memory(scrape)) {
         scrape_count(scraper, COUNTER_SCRAPES_GOOD, 1);
     }

@@ -22,6 +22,9 @@ static int attach(struct scraper *scraper, const struct scraper_segments *segmen
     err = reasons_attach(&scraper->reasons, segments->ring);
     if (err != 0)
         return err_set(reterr, err, "cannot map the reasons: %s", err_text(err));
+    err = failures_attach(&scraper->failures, segments->ring);
+    if (err != 0)
+        return err_set(reterr, err, "cannot map the failures: %s", err_text(err));
     err = costs_attach(&scraper->costs, segments->ring);
     if (err != 0)
         return err_set(reterr, err, "cannot map the costs: %s", err_text(err));
@@ -109,6 +112,7 @@ void scraper_fini(struct scraper *scraper)
     targets_reader_detach(&scraper->table);
     series_store_detach(&scraper->store);
     reasons_detach(&scraper->reasons);
+    failures_detach(&scraper->failures);
     costs_detach(&scraper->costs);
     ring_producer_detach(&scraper->ring);
 }

@@ -16,6 +16,7 @@
 #include "scrapers/takeover.h"
 #include "scrapers/target_set.h"
 #include "shm/costs.h"
+#include "shm/failures.h"
 #include "shm/names.h"
 #include "shm/reasons.h"
 #include "shm/slot.h"
@@ -44,6 +45,7 @@ struct scraper {
     struct series_store store;
     struct targets_reader table;
     struct reasons reasons;
+    struct failures failures;
     struct costs costs;
     struct line_contexts contexts;
     struct plans plans;

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 7u
+#define SHM_LAYOUT_MAJOR 8u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -103,6 +103,7 @@ struct shm_slot {
     _Atomic uint64_t settled_generation;
     char backend_why[128]; /* NUL-terminated; written before `state` says ready */
     _Atomic uint64_t counters[SHM_MAX_COUNTERS];
+    _Atomic uint64_t logged[SHM_MAX_SCRAPERS]; /* console: failures of each ring, in their files */
 };
 _Static_assert(sizeof(struct shm_slot) <= SHM_PAGE, "a slot is a page");
 _Static_assert(offsetof(struct shm_slot, counters) == 192, "layout");
@@ -121,7 +122,7 @@ struct shm_ring_consumer {
 };
 
 /* Data follows from this offset on, mapped twice back to back. */
-#define SHM_RING_DATA (1024u * 1024u)
+#define SHM_RING_DATA (2048u * 1024u)
 
 /*
  * Why targets cannot be scraped, for people to read: written by the scraper, at this offset of its
@@ -135,8 +136,29 @@ struct shm_reason {
     char text[240];             /* NUL-terminated */
 };
 _Static_assert(sizeof(struct shm_reason) == 256, "layout");
-_Static_assert(SHM_REASONS + SHM_REASONS_COUNT * sizeof(struct shm_reason) <= SHM_RING_DATA,
-               "the reasons lie before the data");
+
+/*
+ * Scrapes that failed, for the files of `scrape_failure_log_file`: written by the scraper, at this
+ * offset of its ring's segment, read by the console without being mapped. Failure n (from 0) lies
+ * in place n mod SHM_FAILURES_COUNT until the one that takes its place is begun.
+ */
+#define SHM_FAILURES       (1024u * 1024u)
+#define SHM_FAILURES_COUNT 1024u
+struct shm_failure {
+    uint64_t target_id;
+    int64_t at_ms;
+    char text[496]; /* NUL-terminated */
+};
+_Static_assert(sizeof(struct shm_failure) == 512, "layout");
+struct shm_failures {
+    _Atomic uint64_t written; /* so many there have been; released last */
+    uint64_t reserved[511];
+    struct shm_failure places[SHM_FAILURES_COUNT];
+};
+_Static_assert(SHM_REASONS + SHM_REASONS_COUNT * sizeof(struct shm_reason) <= SHM_FAILURES,
+               "the reasons lie before the failures");
+_Static_assert(SHM_FAILURES + sizeof(struct shm_failures) <= SHM_RING_DATA,
+               "the failures lie before the data");
 
 /*
  * What scrapes cost, for discovery to share targets out by: written by the scraper, at this offset

@@ -2,6 +2,7 @@
 """The console's pages: readiness as it changes, metrics that every parser takes, what they say about
 processes, and a console that dies."""
 import http.client
+import json
 import os
 import re
 import signal
@@ -11,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lib.limpet import ROLES, Limpet, config, job, program_of, remote
-from lib.proc import built, wait_until
+from lib.proc import built, free_port, wait_until
 from lib.remote_write import Receiver
-from lib.target import Target
+from lib.target import Reply, Target
 
 SLOTS = [{"role": "discovery"}, {"role": "writer"}, {"role": "console"},
          {"role": "scraper", "scraper": "0"}]
@@ -124,6 +125,31 @@ def test_metrics_tell_processes_remotes_and_configuration_apart(tmp_path, target
         assert limpet.metric(
             "prometheus_config_last_reload_success_timestamp_seconds") > loaded
         limpet.stop()
+
+
+def test_failed_scrapes_are_appended_to_the_file_of_their_job(tmp_path, receiver):
+    """What fails on the way is, as Prometheus writes it; what cannot be parsed is not."""
+    path = tmp_path / "failures.log"
+    gone = f"127.0.0.1:{free_port()}"
+    with Target(lambda _: Reply(b"", status="503 Down")) as down, Target(b"!!!\n") as broken:
+        jobs = [job("gone", [gone]), job("down", [down.address]), job("broken", [broken.address]),
+                job("quiet", [gone], metrics_path="/quiet", scrape_failure_log_file=str(tmp_path / "other.log"))]
+        text = config(*jobs, remote(receiver.url), interval="500ms")
+        text["global"]["scrape_failure_log_file"] = path.name  # beside the configuration
+        with Limpet(tmp_path, text) as limpet:
+            lines = lambda: [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            wait_until(lambda: {line["job_name"] for line in lines()} == {"gone", "down"}, 20, "both")
+            path.rename(tmp_path / "rotated.log")
+            assert limpet.reload()
+            wait_until(lambda: len(lines()) >= 2, 20, "the file anew")
+            assert limpet.metric("limpet_scrape_failure_log_lines_total") >= 4
+            limpet.stop()
+        for line in lines():
+            assert list(line) == ["time", "level", "msg", "job_name", "target"] and line["level"] == "ERROR"
+            assert line["target"] == f"http://{gone if line['job_name'] == 'gone' else down.address}/metrics"
+        assert {line["msg"] for line in lines() if line["job_name"] == "down"} == {
+            "server returned HTTP status 503 Down"}
+        assert '"quiet"' in (tmp_path / "other.log").read_text()
 
 
 # ------------------------------------------------------------------------------------------- HTTP

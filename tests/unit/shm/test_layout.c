@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 7u
-#define FINGERPRINT         UINT64_C(0xbdb707081ccbdc4a)
+#define FINGERPRINT_VERSION 8u
+#define FINGERPRINT         UINT64_C(0xe73dd0f401af2f97)
 
 struct number {
     const char *what;
@@ -133,6 +133,14 @@ static const struct number numbers[] = {
     AT(shm_slot, settled_generation),
     AT(shm_slot, backend_why),
     AT(shm_slot, counters),
+    AT(shm_slot, logged),
+    VALUE(SHM_FAILURES),
+    VALUE(SHM_FAILURES_COUNT),
+    SIZE(shm_failure),
+    AT(shm_failure, target_id),
+    AT(shm_failure, at_ms),
+    AT(shm_failure, text),
+    AT(shm_failures, places),
     SIZE(shm_ring_producer),
     AT(shm_ring_producer, produced_pos),
     SIZE(shm_ring_consumer),
@@ -284,6 +292,7 @@ static void no_two_writers_share_a_page(void **state)
     assert_int_equal(SHM_RING_DATA % SHM_PIECE, 0);
     assert_true(SHM_COSTS % SHM_PAGE == 0 && SHM_COSTS >= 3 * SHM_PAGE);
     assert_int_equal(SHM_REASONS % SHM_PAGE, 0);
+    assert_int_equal(SHM_FAILURES % SHM_PAGE, 0);
     assert_int_equal(SHM_SERIES_ARENA % SHM_PAGE, 0);
     assert_int_equal(SHM_TARGETS_DATA % SHM_PAGE, 0);
 }
