@@ -126,10 +126,19 @@ static void end_closed(struct fetch_connection *conn)
     tell_done(conn);
 }
 
+static void end_pause(struct fetch_connection *conn)
+{
+    conn->is_paused = false;
+    free(conn->held);
+    conn->held = NULL;
+    conn->held_len = 0;
+}
+
 /* Ends the exchange with the failure that is set, or none. */
 static void end(struct fetch_connection *conn)
 {
     conn->state = CLOSING;
+    end_pause(conn);
     loop_timer_clear(conn->stream.loop, &conn->timer);
     if (net_stream_close(&conn->stream))
         end_closed(conn);
@@ -343,6 +352,16 @@ static bool tell_event(struct fetch_connection *conn, enum http_event_kind kind,
     return false;
 }
 
+static void hold(struct fetch_connection *conn, struct slice input)
+{
+    if (input.len == 0)
+        return;
+    conn->held = malloc(input.len);
+    check(conn->held != NULL);
+    memcpy(conn->held, input.ptr, input.len);
+    conn->held_len = input.len;
+}
+
 static void take_bytes(struct fetch_connection *conn, struct slice input)
 {
     struct http_event event;
@@ -354,6 +373,10 @@ static void take_bytes(struct fetch_connection *conn, struct slice input)
             conn->got_head = true;
             if (!tell_event(conn, kind, &event))
                 return;
+            if (conn->is_paused) {
+                hold(conn, input);
+                return;
+            }
             break;
         case HTTP_END:
             finish(conn, input.len);
@@ -366,6 +389,23 @@ static void take_bytes(struct fetch_connection *conn, struct slice input)
             return;
         }
     }
+}
+
+void fetch_pause(struct fetch_connection *conn)
+{
+    check(conn->in_call_back && conn->state == EXCHANGING);
+    conn->is_paused = true;
+}
+
+void fetch_resume(struct fetch_connection *conn)
+{
+    check(conn->is_paused && conn->state == EXCHANGING);
+    char *held = conn->held;
+    size_t len = conn->held_len;
+    conn->held = NULL;
+    end_pause(conn);
+    take_bytes(conn, slice_make(held == NULL ? "" : held, len));
+    free(held);
 }
 
 /* Go's words for the same: what stands behind the number. */
@@ -528,6 +568,7 @@ void fetch_abort(struct fetch_connection *conn)
         return;
     conn->exchange++;
     clear_failure(conn);
+    end_pause(conn);
     loop_timer_clear(conn->stream.loop, &conn->timer);
     conn->state = net_stream_close(&conn->stream) ? IDLE : ABORTING;
 }

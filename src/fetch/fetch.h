@@ -82,6 +82,8 @@ struct fetch_connection {
     struct http_response response;
     struct fetch_request request;
     struct fetch_counters counters;
+    char *held; /* what came before a pause and is still to be told; NULL: nothing */
+    size_t held_len;
     char *failure; /* what on_done will tell, and its code */
     int error;
     int send_error;
@@ -92,6 +94,7 @@ struct fetch_connection {
     uint32_t exchange; /* number of the current one, to notice a change in a call back */
     uint8_t state;
     bool is_reused;
+    bool is_paused;
     bool got_head;
     bool tunnel_granted;
     bool in_call_back; /* of on_head or on_body */
@@ -110,6 +113,15 @@ void fetch_start(struct fetch_connection *conn, const struct fetch_request *requ
  * on_released. Nothing happens if none is running.
  */
 void fetch_abort(struct fetch_connection *conn);
+
+/*
+ * In on_body: no further event of the answer comes before fetch_resume, nothing more is received;
+ * what has come already is kept (a receive buffer at most). The deadline stays in force.
+ */
+void fetch_pause(struct fetch_connection *conn);
+
+/* Goes on; events may come in the call, so only for what the loop calls itself, as a timer. */
+void fetch_resume(struct fetch_connection *conn);
 
 /* No exchange is running and no operation of an aborted one is left. */
 bool fetch_is_quiet(const struct fetch_connection *conn);

@@ -59,7 +59,7 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     plan_retain(body->plan);
     body->state = BODY_OPEN;
     body->scraped = body->accepted = body->predicted = body->learnt = 0;
-    body->dropped = body->left_out = 0;
+    body->dropped = body->left_out = body->repeated = 0;
     body->excess = LINE_EXCESS_NONE;
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;

@@ -67,6 +67,7 @@ struct body {
     uint32_t scraped;  /* samples seen, the one that was refused included */
     uint32_t accepted; /* of these, the ones without the refused one */
     uint32_t dropped;  /* of these, the ones that metric_relabel_configs drop */
+    uint32_t repeated; /* of these, the ones that repeat the one before and are not kept */
     uint32_t left_out; /* of the others, the ones for which there was no room in the harvest */
     enum line_excess excess; /* REFUSED for a limit of labels */
     bool exceeds_buckets;    /* a histogram has more than the limit however it is reduced */

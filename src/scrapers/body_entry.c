@@ -139,6 +139,30 @@ static bool is_expected_line(const struct body *body, struct plan_entry entry)
            columns->lines[body->cursor] == entry.line && columns->types[body->cursor] == entry.type;
 }
 
+/*
+ * The same text again, right behind itself: it counts, as a duplicate, and is not kept, so that a
+ * body of millions of them takes no memory.
+ */
+static bool is_repeat(const struct body *body, const struct plan_sample *sample,
+                      const struct exposition_entry *entry, struct plan_entry found)
+{
+    const struct harvest *harvest = &body->harvest;
+    uint32_t last = harvest->count - 1;
+    return harvest->count > 0 && found.line != LINE_DROPPED && entry->kind == EXPOSITION_SAMPLE &&
+           !entry->has_exemplar && !sample->has_timestamp &&
+           (!harvest->has_times || harvest->times[last] == HARVEST_NO_TIME) &&
+           harvest_lines(harvest, body->plan)[last] == found.line &&
+           harvest_types(harvest, body->plan)[last] == found.type &&
+           harvest_prints(harvest, body->plan)[last] == found.print;
+}
+
+static void count_repeat(struct body *body)
+{
+    body->scraped++;
+    body->accepted++;
+    body->repeated++;
+}
+
 /* No gap of the plan: the line may be one of it all the same, behind other comments. */
 static void take_other(struct body *body, struct plan_sample *sample,
                        const struct exposition_entry *entry, struct plan_entry found)
@@ -149,6 +173,12 @@ static void take_other(struct body *body, struct plan_sample *sample,
     }
     if (body_has_expected(body) && is_expected_line(body, found)) {
         body_take_expected(body, sample);
+        return;
+    }
+    if (is_repeat(body, sample, entry, found)) {
+        harvest_disown_last(&body->harvest);
+        series_release(body->tools->store, found.line);
+        count_repeat(body);
         return;
     }
     if (body->plan != NULL) {
@@ -275,6 +305,8 @@ static void place_sample(struct body *body, const char *start, const struct expo
         take_other(body, &sample, entry, found);
     } else if (at == body->cursor) {
         body_take_expected(body, &sample);
+    } else if (is_repeat(body, &sample, entry, plan_entry_at(body->plan, at))) {
+        count_repeat(body);
     } else {
         leave_plan(body, at + 1);
         take_surprise(body, &sample, plan_entry_at(body->plan, at));

@@ -279,6 +279,12 @@ void harvest_own(struct harvest *harvest, uint32_t line)
     harvest->owned[harvest->owned_count++] = line;
 }
 
+void harvest_disown_last(struct harvest *harvest)
+{
+    check(harvest->owned_count > 0);
+    harvest->owned_count--;
+}
+
 const uint32_t *harvest_lines(const struct harvest *harvest, const struct plan *plan)
 {
     return harvest->is_drafted || plan == NULL ? harvest->draft.lines : plan->columns.lines;

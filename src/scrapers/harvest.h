@@ -81,6 +81,9 @@ struct slice harvest_histogram(const struct harvest *harvest, uint64_t number);
 /* Notes that a reference of this line is the harvest's. */
 void harvest_own(struct harvest *harvest, uint32_t line);
 
+/* The last one noted is not the harvest's any more. */
+void harvest_disown_last(struct harvest *harvest);
+
 /* The lines of the samples: of the draft, or of the plan that was followed. */
 const uint32_t *harvest_lines(const struct harvest *harvest, const struct plan *plan);
 const uint8_t *harvest_types(const struct harvest *harvest, const struct plan *plan);

@@ -60,6 +60,7 @@ static void put_back(struct scrape *scrape)
     free(scrape->location);
     scrape->location = NULL;
     loop_timer_clear(scraper->loop, &scrape->look);
+    scrape_put_off_end(scrape);
     way_end(target);
     ramp_leave(&scraper->ramp, &scrape->ramp);
     scraper->promised -= scrape->promised;
@@ -188,7 +189,7 @@ static bool is_out_of_order(const struct scrape *scrape)
     return before.scrape_seq > 0 && scrape->timestamp_ms <= before.timestamp_ms;
 }
 
-static void count_transfer(struct target *target)
+void scrape_count_transfer(struct target *target)
 {
     const struct fetch_counters *now = &target->conn.counters;
     scrape_count(target->scraper, COUNTER_BYTES_RECEIVED, now->bytes_in - target->counted.bytes_in);
@@ -221,12 +222,6 @@ static bool has_no_memory(const struct scrape *scrape)
            scrape->body.state == BODY_NO_MEMORY;
 }
 
-/* What discovery shares targets out by; with one scraper there is nothing to share. */
-static bool is_measured(const struct scraper *scraper)
-{
-    return scraper->scrapers > 1;
-}
-
 static void tell_cost(struct target *target, int64_t worked_ns)
 {
     /* What the kernel, the loop and the connection take is much the same for all. */
@@ -241,7 +236,7 @@ void scrape_finish(struct scrape *scrape)
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
     int64_t timestamp_ms = scrape->timestamp_ms;
-    int64_t began_ns = is_measured(scraper) ? clock_mono_ns() : 0;
+    int64_t began_ns = scrape_is_measured(scraper) ? clock_mono_ns() : 0;
     atomic_store_explicit(&scraper->slot->working_on, target->id, memory_order_relaxed);
     if (scrape->uses_body) {
         body_finish(&scrape->body);
@@ -263,7 +258,7 @@ void scrape_finish(struct scrape *scrape)
     } else if (!has_no_memory(scrape)) {
         scrape_count(scraper, COUNTER_SCRAPES_GOOD, 1);
     }
-    if (is_measured(scraper))
+    if (scrape_is_measured(scraper))
         tell_cost(target, scrape->worked_ns + clock_mono_ns() - began_ns);
     put_back(scrape);
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
@@ -306,140 +301,6 @@ static void on_head(struct fetch_connection *conn, const struct http_head *head)
     if (len > 0)
         memcpy(scrape->content_type, head->content_type.ptr, len);
     scrape->content_type[len] = '\0';
-}
-
-/* So many samples without times of their own fill half of the ring. */
-static uint32_t harvest_limit(const struct scraper *scraper)
-{
-    uint64_t limit = scraper->ring.size / 2 / sizeof(uint64_t);
-    return limit > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)limit;
-}
-
-/*
- * With this many samples more have certainly come than sample_limit allows. A few more than the
- * limit are kept, since those that are duplicates do not count, which is found out at the end.
- */
-static uint32_t rough_sample_limit(uint64_t limit)
-{
-    return limit == 0 || limit > INT32_MAX / 2 ? 0 : (uint32_t)(limit + limit / 4 + 256);
-}
-
-/* How bodies of the target in this format are to be read. */
-static unsigned parser_flags(const struct target *target, enum exposition_format format)
-{
-    unsigned flags = 0;
-    if (format == EXPOSITION_OPENMETRICS && target->job != NULL &&
-        target->job->config->limpet.start_timestamps)
-        flags |= EXPOSITION_CREATED_TIMESTAMPS;
-    if ((target->flags & SHM_TARGET_NATIVE_HISTOGRAMS) != 0)
-        flags |= EXPOSITION_NATIVE_HISTOGRAMS;
-    if ((target->flags & SHM_TARGET_CLASSIC_HISTOGRAMS) != 0)
-        flags |= EXPOSITION_CLASSIC_HISTOGRAMS;
-    if ((target->flags & SHM_TARGET_CONVERT_HISTOGRAMS) != 0)
-        flags |= EXPOSITION_CONVERT_HISTOGRAMS;
-    return flags;
-}
-
-static int32_t max_schema(const struct target *target)
-{
-    double factor =
-        target->job != NULL ? target->job->config->native_histogram_min_bucket_factor : 0;
-    return factor > 1 ? histogram_schema_for_factor(factor) : HISTOGRAM_SCHEMA_MAX;
-}
-
-static uint32_t bucket_limit(const struct target *target)
-{
-    int64_t limit = target->job != NULL ? target->job->config->native_histogram_bucket_limit : 0;
-    return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
-}
-
-/* The first byte of a body: only now the Content-Type matters. */
-static void start_body(struct scrape *scrape)
-{
-    struct target *target = scrape->target;
-    struct scraper *scraper = target->scraper;
-    struct errctx why;
-    struct body_source source = {
-        .context = target->context,
-        .plan = target->plan,
-        .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
-        .takes_exemplars = scraper->takes_exemplars,
-        .takes_metadata = scraper->takes_metadata,
-        .max_schema = max_schema(target),
-        .bucket_limit = bucket_limit(target),
-        .limit = harvest_limit(scraper),
-        .sample_limit = rough_sample_limit(scrape_sample_limit(target)),
-    };
-    if (exposition_format_of(slice_of(scrape->content_type), target->fallback, &source.format,
-                             &why) != 0) {
-        scrape_fail(scrape, COUNTER_SCRAPE_CONTENT_TYPE, why.text);
-        return;
-    }
-    source.flags = parser_flags(target, source.format);
-    body_begin(&scrape->body, &scraper->tools, &source);
-    scrape->uses_body = true;
-}
-
-/* What is still to come does not matter any more. */
-static void end_too_large_body(struct scrape *scrape)
-{
-    struct target *target = scrape->target;
-    scrape->failure = SCRAPE_GOOD; /* this comes before what may be wrong with the Content-Type */
-    scrape_fail(scrape, COUNTER_SCRAPE_BODY_LIMIT, "body size limit exceeded");
-    fetch_abort(&target->conn);
-    count_transfer(target);
-    scrape_finish(scrape);
-}
-
-/* False: the body is too large. */
-static bool take_body(struct scrape *scrape, struct slice bytes)
-{
-    uint64_t limit = scrape_limits_of(scrape->target)->body_size_limit;
-    scrape->body_bytes += bytes.len;
-    if (limit != 0 && scrape->body_bytes >= limit && scrape->failure != COUNTER_SCRAPE_STATUS)
-        return false;
-    if (!scrape->has_body) {
-        scrape->has_body = true;
-        if (scrape->failure == SCRAPE_GOOD)
-            start_body(scrape);
-    }
-    if (scrape->uses_body)
-        body_take(&scrape->body, bytes);
-    return true;
-}
-
-static bool take_gzip(struct scrape *scrape, struct slice bytes)
-{
-    static uint8_t room[16384]; /* its content is used up at once */
-    struct slice piece;
-    int r = 0;
-    while (!scrape->gzip_over &&
-           (r = http_gzip_next(&scrape->gzip, &bytes, room, sizeof(room), &piece)) > 0) {
-        if (!take_body(scrape, piece))
-            return false;
-    }
-    if (r < 0)
-        scrape->gzip_over = true;
-    return true;
-}
-
-static void on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len)
-{
-    struct scrape *scrape = TARGET_OF(conn, conn)->scrape;
-    const struct scraper *scraper = scrape->target->scraper;
-    int64_t began_ns = is_measured(scraper) ? clock_mono_ns() : 0;
-    bool fits;
-    if (scrape->location != NULL)
-        return;
-    if (scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
-        fits = take_gzip(scrape, slice_make(bytes, len));
-    else
-        fits = take_body(scrape, slice_make(bytes, len));
-    if (is_measured(scraper))
-        scrape->worked_ns += clock_mono_ns() - began_ns;
-    CRASHPOINT("scraper.body_part");
-    if (!fits)
-        end_too_large_body(scrape);
 }
 
 /* What undoing the compression says of the body as a whole. */
@@ -500,7 +361,7 @@ static void on_done(struct fetch_connection *conn, int error, const char *text)
 {
     struct target *target = TARGET_OF(conn, conn);
     struct scrape *scrape = target->scrape;
-    count_transfer(target);
+    scrape_count_transfer(target);
     if (scrape->location != NULL && error == 0) {
         follow(scrape);
         return;
@@ -522,7 +383,7 @@ static void on_released(struct fetch_connection *conn)
 const struct fetch_handler scrape_handler = {
     .on_bytes = on_bytes,
     .on_head = on_head,
-    .on_body = on_body,
+    .on_body = scrape_on_body,
     .on_done = on_done,
     .on_released = on_released,
 };

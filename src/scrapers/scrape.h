@@ -14,7 +14,7 @@
 #include "scrapers/target.h"
 
 struct scrape {
-    struct scrape *next; /* spare ones */
+    struct scrape *next; /* spare ones; those that are put off */
     struct target *target;
     int64_t timestamp_ms;
     int64_t due_ns;     /* wall: when its tick was */
@@ -27,9 +27,13 @@ struct scrape {
     int redirect;           /* the status that said so */
     struct loop_timer look; /* set while the addresses of that place are being asked for */
     struct http_gzip gzip;
-    bool is_gzip;   /* the body is, which is being undone */
-    bool gzip_over; /* it was damaged, or longer than allowed */
-    bool has_body;  /* a byte of it came; `body` is in use if there was no failure then */
+    bool is_gzip;    /* the body is, which is being undone */
+    bool gzip_over;  /* it was damaged, or longer than allowed */
+    bool is_put_off; /* in the list of those on which work goes on in the next turn */
+    char *late;      /* bytes of the body that came and are still to be worked on; NULL: none */
+    size_t late_at;
+    size_t late_len;
+    bool has_body; /* a byte of it came; `body` is in use if there was no failure then */
     bool uses_body;
     uint64_t body_bytes; /* of the body, so far */
     char content_type[512];

@@ -134,6 +134,7 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
     if (!scrape->uses_body)
         return;
     count_items(scraper, outcome, &scrape->body.harvest.exemplars);
+    scrape_count(scraper, COUNTER_SAMPLES_DUPLICATE, scrape->body.repeated);
     scrape_count(scraper, COUNTER_SAMPLES_SCRAPED, scrape->body.scraped);
     scrape_count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, scrape->body.dropped);
     scrape_count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);

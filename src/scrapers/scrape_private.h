@@ -28,6 +28,21 @@ static inline int64_t scrape_deadline(const struct scrape *scrape)
 /* The first one counts. */
 void scrape_fail(struct scrape *scrape, enum counter reason, const char *text);
 
+/* Bytes and connections that the slot does not know yet. */
+void scrape_count_transfer(struct target *target);
+
+/* fetch_handler.on_body */
+void scrape_on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len);
+
+/* It is not put off any more, and nothing of its body is kept. */
+void scrape_put_off_end(struct scrape *scrape);
+
+/* What discovery shares targets out by; with one scraper there is nothing to share. */
+static inline bool scrape_is_measured(const struct scraper *scraper)
+{
+    return scraper->scrapers > 1;
+}
+
 /* The limits of the target's job. */
 const struct config_limits *scrape_limits_of(const struct target *target);
 uint64_t scrape_sample_limit(const struct target *target);

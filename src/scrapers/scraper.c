@@ -81,6 +81,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
         .ring = &scraper->ring, .store = &scraper->store, .report = &scraper->report};
     schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,
                   scrape_due);
+    work_init(&scraper->work, scraper->loop);
     ramp_init(&scraper->ramp, scraper->loop, scrape_begin);
     target_set_init(&scraper->targets);
     takeover_init(scraper);

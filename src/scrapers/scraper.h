@@ -15,6 +15,7 @@
 #include "scrapers/schedule.h"
 #include "scrapers/takeover.h"
 #include "scrapers/target_set.h"
+#include "scrapers/work.h"
 #include "shm/costs.h"
 #include "shm/failures.h"
 #include "shm/names.h"
@@ -55,6 +56,7 @@ struct scraper {
     struct commit commit;
     struct schedule schedule;
     struct ramp ramp;
+    struct work work;
     struct target_set targets;
     struct takeover takeover;
     struct jobs jobs;

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How much is done on large bodies in a turn of the loop: see scrape_body.c. */
+#ifndef SCRAPERS_WORK_H
+#define SCRAPERS_WORK_H
+
+#include "loop/loop.h"
+
+struct scrape;
+
+/*
+ * Bytes a turn, uncompressed. To undo the compression of so many takes 0.2 to 2 ms, to parse them
+ * 0.1 to 1 ms.
+ */
+#define WORK_A_TURN (256 << 10)
+
+/* So much of a body is never put off. */
+#define WORK_SMALL (256u << 10)
+
+struct work {
+    struct loop *loop;
+    struct loop_timer timer;
+    struct scrape *first; /* on which work goes on */
+    struct scrape *last;
+    int64_t left;  /* bytes, in this turn */
+    uint64_t turn; /* of which that is said */
+};
+
+void work_init(struct work *work, struct loop *loop);
+
+#endif

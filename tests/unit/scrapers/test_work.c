@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* However large a body is, a turn of the loop does so much of the work on it and no more. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "base/clock.h"
+#include "scrapers/scrape.h"
+#include "tests/unit/scrapers/rig.h"
+
+#define PIECE (16u << 10) /* that is given to the parser at once */
+
+/* The answer with so many lines, compressed or not. Freed by the caller. */
+static struct rig_answer make_answer(size_t lines, bool is_compressed)
+{
+    static const char line[] = "a_line_that_comes_again 1\n";
+    size_t len = lines * (sizeof(line) - 1);
+    uint8_t *text = malloc(len);
+    size_t room = len + 4096;
+    char *answer = malloc(room);
+    assert_true(text != NULL && answer != NULL);
+    for (size_t i = 0; i < lines; i++)
+        memcpy(text + i * (sizeof(line) - 1), line, sizeof(line) - 1);
+    z_stream zlib = {.next_in = text, .avail_in = (uInt)len};
+    assert_int_equal(deflateInit2(&zlib, is_compressed ? 9 : 0, Z_DEFLATED, 16 + MAX_WBITS, 8,
+                                  Z_DEFAULT_STRATEGY),
+                     Z_OK);
+    uint8_t *packed = malloc(deflateBound(&zlib, len));
+    assert_non_null(packed);
+    zlib.next_out = packed;
+    zlib.avail_out = (uInt)deflateBound(&zlib, len);
+    assert_int_equal(deflate(&zlib, Z_FINISH), Z_STREAM_END);
+    size_t body_len = is_compressed ? zlib.total_out : len;
+    size_t head = (size_t)snprintf(answer, room,
+                                   "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%s"
+                                   "Content-Length: %zu\r\n\r\n",
+                                   is_compressed ? "Content-Encoding: gzip\r\n" : "", body_len);
+    memcpy(answer + head, is_compressed ? packed : text, body_len);
+    deflateEnd(&zlib);
+    free(packed);
+    free(text);
+    return (struct rig_answer){.bytes = answer, .len = head + body_len};
+}
+
+/* Runs a scrape of the answer; the most bytes of the body that one turn has worked on. */
+static uint64_t most_in_a_turn(struct rig *rig, const struct rig_answer *answer)
+{
+    uint64_t most = 0;
+    rig_start(rig, 1, answer);
+    const struct target *target = rig_target(rig, 1);
+    while (target->scrape != NULL) {
+        const struct scrape *scrape = target->scrape;
+        uint64_t before = scrape->body_bytes;
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+        if (target->scrape == NULL)
+            break;
+        uint64_t done = scrape->body_bytes - before;
+        most = done > most ? done : most;
+    }
+    return most;
+}
+
+static void work_on(size_t lines, bool is_compressed)
+{
+    char report[128];
+    struct rig *rig = rig_new();
+    struct rig_answer answer = make_answer(lines, is_compressed);
+    rig_table(rig, &(struct rig_target){0}, 1);
+    uint64_t most = most_in_a_turn(rig, &answer);
+    assert_true(most > 0 && most <= WORK_A_TURN + PIECE);
+    snprintf(report, sizeof(report),
+             "a_line_that_comes_again 1\nup 1 scraped %zu post %zu added 1\n", lines, lines);
+    assert_string_equal(rig_take(rig), report);
+    assert_int_equal(rig_counter(rig, COUNTER_SAMPLES_DUPLICATE), lines - 1);
+    if (is_compressed)
+        assert_true(rig_counter(rig, COUNTER_PUT_OFF) > 0);
+    rig_free(rig);
+    free((char *)(uintptr_t)answer.bytes);
+}
+
+static void a_large_body_is_worked_on_in_slices(void **state)
+{
+    (void)state;
+    work_on(200000, false);
+}
+
+static void a_body_that_is_compressed_a_thousandfold_is_worked_on_in_slices(void **state)
+{
+    (void)state;
+    work_on(900000, true);
+}
+
+static void a_small_one_is_done_with_in_the_turn_in_which_it_comes(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    struct rig_answer answer = make_answer(WORK_SMALL / 32, true);
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &answer);
+    assert_int_equal(rig_counter(rig, COUNTER_PUT_OFF), 0);
+    rig_free(rig);
+    free((char *)(uintptr_t)answer.bytes);
+}
+
+static void one_that_is_given_up_meanwhile_leaves_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    struct rig_answer answer = make_answer(1000000, true);
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_start(rig, 1, &answer);
+    struct target *target = rig_target(rig, 1);
+    while (!target->scrape->is_put_off)
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+    scrape_abandon(target->scrape);
+    assert_null(rig->scraper.work.first);
+    assert_int_equal(loop_run_once(rig->loop, 0), 0);
+    rig_free(rig);
+    free((char *)(uintptr_t)answer.bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_body_is_worked_on_in_slices),
+        cmocka_unit_test(a_body_that_is_compressed_a_thousandfold_is_worked_on_in_slices),
+        cmocka_unit_test(a_small_one_is_done_with_in_the_turn_in_which_it_comes),
+        cmocka_unit_test(one_that_is_given_up_meanwhile_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
