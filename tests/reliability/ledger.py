@@ -9,13 +9,18 @@ that is hurt in every way it must survive. In the end, for each receiver that wa
 
 Everything random follows from one seed.
 """
+import contextlib
+import dataclasses
+import io
 import json
 import os
 import random
 import resource
 import shutil
 import signal
+import tempfile
 import time
+import traceback
 
 from lib.limpet import config, file_job, remote, write_atomically
 from lib.load import Load
@@ -49,6 +54,7 @@ class Receiver:
         self.process = Process(argv, load.directory, f"sink-{name}")
         ready = self.process.ready_json()
         self.url = ready["url"]
+        self.settings = {}  # more of its remote
         self.base = f"http://127.0.0.1:{ready['port']}"
 
     def report(self):
@@ -78,6 +84,7 @@ class Ledger:
                       "min_shards": choose([1, 1, 4])}
         self.options = {"ring_size": choose(["1MiB", "4MiB"]), "scrapers": choose([1, 2]),
                         "spool": {"after": choose(["100ms", "500ms", "2s"])}}
+        self.prefix = ()  # of limpet's command
         self.scrapers_died = 0
         self.may_lose = False
         self.limpet = None
@@ -100,11 +107,12 @@ class Ledger:
         self.load.config = config(
             file_job("farm", self.load.sd_path),
             *[remote(r.url, queue_config=self.queue, remote_timeout="1s",
-                     **({} if r.is_nameless else {"name": r.name})) for r in remotes],
+                     **({} if r.is_nameless else {"name": r.name}), **r.settings)
+              for r in remotes],
             interval=f"{self.load.interval_ms}ms", limpet=self.options)
 
     def start(self):
-        return self.load.start(flags=["--storage.remote.flush-deadline=5s"])
+        return self.load.start(flags=["--storage.remote.flush-deadline=5s"], prefix=self.prefix)
 
     def live(self, seconds):
         if self.limpet is None or not self.limpet.running():
@@ -238,7 +246,8 @@ class Ledger:
                    if name == "limpet_remote_spool_pending")
 
     def end(self):
-        """Everything is well again and no target is left; then all must be accounted for."""
+        """Everything is well again and no target is left; then all must be accounted for. Returns
+        {name of a receiver: (committed, arrived, counted as lost)}."""
         self.receiver_goes_on()
         self.recover()
         self.disk_free()
@@ -250,7 +259,9 @@ class Ledger:
             problems += self.problems(receiver)
         problems += self.disagreements()
         assert not problems, "\n".join(problems)
+        accounts = {receiver.name: self.balance(receiver) for receiver in self.receivers}
         self.limpet.stop(60)
+        return accounts
 
     def uncounted(self):
         """A scraper that dies may commit a scrape and not come to count it."""
@@ -329,3 +340,27 @@ class Ledger:
         return all(value == 0 or labels.get("reason") == "behind"
                    for name, labels, value in self.limpet.metrics()
                    if name in LOSSES and labels.get("url") == receiver.url)
+
+
+@dataclasses.dataclass
+class Outcome:
+    seed: int
+    problem: str  # "": none; else the directory that was kept, and what went wrong
+    output: str
+    seconds: float
+
+
+def run_seed(seed, steps):
+    """One sequence, in a directory of its own."""
+    directory = tempfile.mkdtemp(prefix="limpet-ledger-")
+    output, begin, problem = io.StringIO(), time.monotonic(), ""
+    with contextlib.redirect_stdout(output):
+        try:
+            with Ledger(directory, seed) as ledger:
+                ledger.sequence(steps, damages=seed % 3 == 0)
+                ledger.end()
+        except Exception:
+            problem = f"{directory}\n{traceback.format_exc()}"
+    if not problem:
+        shutil.rmtree(directory, ignore_errors=True)
+    return Outcome(seed, problem, output.getvalue(), time.monotonic() - begin)
