@@ -312,6 +312,7 @@ static void read_some(struct serve_conn *conn)
     struct serve *serve = conn->serve;
     ssize_t got = recv(conn->fd, serve->scratch, sizeof(serve->scratch), 0);
     if (got <= 0) {
+        conn->peer_closed |= got == 0;
         conn->peer_left |= got < 0 && errno == ECONNRESET; /* it had not read all */
         if (got == 0 || errno != EAGAIN)
             close_conn(conn);

@@ -31,6 +31,7 @@ struct serve_conn {
     uint32_t tag;      /* the handler's own; at first that of the listener */
     uint32_t sequence; /* of the request being answered; the handler's own */
     void *user;        /* the handler's own, at first NULL */
+    bool peer_closed;  /* it was the peer who closed it */
     bool peer_left;    /* the peer closed it and cannot have read all that it was sent */
 
     /* private */

@@ -50,6 +50,7 @@ struct sink_counts {
     uint64_t order_violations; /* samples stored although older than one before them */
     uint64_t duplicates;       /* samples stored although series and timestamp were there */
     uint64_t refused_order, refused_duplicate;
+    uint64_t refused_samples; /* in refused requests of more than one scrape */
     uint64_t errors[SINK_ERROR_KINDS];
     uint64_t delays_ms[SINK_DELAY_MS];
     uint64_t delays_s[SINK_DELAY_S];

@@ -30,9 +30,12 @@ struct last_request {
     int64_t retry_after_s;
     struct sink_samples samples;
     bool stored;
-    bool is_known; /* a single scrape that was refused: its sender takes it for a repeat */
-    bool is_answered;
+    bool is_known;       /* a single scrape that was refused: its sender takes it for a repeat */
+    int64_t answered_ns; /* 0: it is not */
 };
+
+/* A sender that ends so soon after an answer may not have come to look at it. */
+#define UNREAD_NS (500 * NS_PER_MS)
 
 static const char *const error_names[SINK_ERROR_KINDS] = {"header", "body", "labels", "value",
                                                           "series"};
@@ -90,7 +93,7 @@ static void answer_now(struct sink *sink, struct serve_conn *conn)
     char headers[64] = "";
     if (last->retry_after_s > 0)
         snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", (long long)last->retry_after_s);
-    last->is_answered = true;
+    last->answered_ns = clock_mono_ns();
     sink->counts.answered[last->status]++;
     serve_answer(conn, last->status, headers, "text/plain", slice_of(last->text));
     settle(sink, last, last->status, !conn->peer_left);
@@ -124,12 +127,13 @@ static void on_close(void *ctx, struct serve_conn *conn)
     const struct last_request *last = conn->user;
     if (last == NULL)
         return;
-    if (!last->is_answered) {
+    if (last->answered_ns == 0) {
         sink->counts.gone++;
         sink->counts.lost_answers += last->stored;
         settle(sink, last, 0, false);
-    } else if (conn->peer_left) {
-        sink_unheard_add(&sink->unheard, &last->samples, tells(last)); /* nobody read the answer */
+    } else if (conn->peer_left ||
+               (conn->peer_closed && clock_mono_ns() < last->answered_ns + UNREAD_NS)) {
+        sink_unheard_add(&sink->unheard, &last->samples, tells(last));
     }
     forget_last(conn);
 }
@@ -151,6 +155,8 @@ static struct last_request *take_request(struct sink *sink, const struct serve_r
     last->status = outcome.status;
     last->text = outcome.text;
     last->samples = outcome.samples;
+    if (outcome.status == 400 && !outcome.samples.is_one_scrape)
+        sink->counts.refused_samples += outcome.samples.count;
     last->is_known = outcome.status == 400 && fault->status == 0 && outcome.samples.is_one_scrape;
     last->stored = outcome.status == 204 && (!spoilt || fault->store);
     last->retry_after_s = fault->retry_after_s;

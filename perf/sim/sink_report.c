@@ -186,6 +186,7 @@ static void add_requests(const struct sink *sink, struct strbuf *json)
     add_count(json, "hung", counts->hung);
     add_count(json, "gone_before_answer", counts->gone);
     add_count(json, "unheard_samples", sink->unheard.count);
+    add_count(json, "refused_samples", counts->refused_samples);
     add_count(json, "bytes", counts->bytes);
     add_count(json, "bytes_unpacked", counts->bytes_unpacked);
     strbuf_adds(json, "\"answered\":{");

@@ -562,6 +562,7 @@ def test_what_arrived_without_its_sender_knowing_is_told(sink):
     both = plain((4000, 1.0), (5000, 1.0))
     receiver.faults("lose-answer=1")
     assert receiver.post(both) == 0 and receiver.post(both) == 400 and unheard() == 2
+    assert receiver.report()["requests"]["refused_samples"] == 2
     assert receiver.post(plain((4000, 1.0))) == 400 and unheard() == 1
     assert receiver.post(plain((5000, 1.0))) == 204 and unheard() == 0
     assert receiver.report()["samples"]["stored"] == 6

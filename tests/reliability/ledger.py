@@ -272,7 +272,13 @@ class Ledger:
         this receiver gave no answer that limpet can have read, nor to a repeat. Nobody but the
         receiver can know of them, once the spool or the ring has lost them. And those that were
         delivered while the disk took no note of it, and the writer then died."""
-        return min(lost, report["requests"]["unheard_samples"] + self.sum_of(receiver, FOUND))
+        return min(lost, self.unheard(report) + self.sum_of(receiver, FOUND))
+
+    def unheard(self, report):
+        """A record that is sent scrape by scrape, since it was refused as a whole, is over when all
+        of it is: if the writer dies before and the spool has lost the record, so is its beginning."""
+        requests = report["requests"]
+        return requests["unheard_samples"] + (requests["refused_samples"] if self.may_lose else 0)
 
     def disagreements(self):
         """All remotes were given the same samples, those included that nobody came to count."""
@@ -314,7 +320,7 @@ class Ledger:
         want(0 <= arrived + lost - committed <= most, "out of balance",
              {"committed": committed, "arrived": arrived, "lost": lost, "surplus": most},
              self.numbers(receiver))
-        heard, unheard = self.sum_of(receiver, HEARD), report["requests"]["unheard_samples"]
+        heard, unheard = self.sum_of(receiver, HEARD), self.unheard(report)
         again = self.sum_of(receiver, FOUND)  # delivered without a note, and once more
         want(heard - again <= arrived <= heard + unheard, "what limpet takes for delivered is not",
              {"heard": heard, "arrived": arrived, "unheard": unheard}, self.numbers(receiver))
