@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -480,6 +481,114 @@ static void a_slice_without_a_port_gives_bare_addresses(void **state)
            "  ~namespace=d\n");
 }
 
+/* ---- what is attached, whatever the role ---- */
+
+static const char namespace_d[] = "{\"metadata\":{\"name\":\"d\",\"labels\":{\"team\":\"t\"},"
+                                  "\"annotations\":{\"a/b\":\"c\"}}}";
+
+#define NAMESPACE_META                                                                             \
+    "  ~namespace_annotation_a_b=c\n"                                                              \
+    "  ~namespace_annotationpresent_a_b=true\n"                                                    \
+    "  ~namespace_label_team=t\n"                                                                  \
+    "  ~namespace_labelpresent_team=true\n"
+
+static void a_service_and_an_ingress_get_labels_of_their_namespace(void **state)
+{
+    struct kube_world *world = *state;
+    world->view.attach_namespace = true;
+    kube_world_add(world, KUBE_NAMESPACES, namespace_d);
+    kube_world_add(world, KUBE_SERVICES, simple_service);
+    expect(world, KUBE_SERVICES,
+           "s.d.svc:80\n"
+           "  ~namespace=d\n" NAMESPACE_META SERVICE_META "  ~service_port_number=80\n");
+    kube_world_add(world, KUBE_INGRESSES,
+                   "{\"metadata\":{\"name\":\"i\",\"namespace\":\"d\",\"labels\":{\"l\":\"m\"},"
+                   "\"annotations\":{\"n\":\"o\"}},\"spec\":{\"rules\":[{\"host\":\"a.test\"}]}}");
+    expect(world, KUBE_INGRESSES,
+           "a.test\n"
+           "  ~ingress_annotation_n=o\n"
+           "  ~ingress_annotationpresent_n=true\n"
+           "  ~ingress_host=a.test\n"
+           "  ~ingress_label_l=m\n"
+           "  ~ingress_labelpresent_l=true\n"
+           "  ~ingress_name=i\n"
+           "  ~ingress_path=/\n"
+           "  ~ingress_scheme=http\n"
+           "  ~namespace=d\n" NAMESPACE_META);
+}
+
+static void endpoints_and_slices_get_labels_of_namespace_and_node(void **state)
+{
+    struct kube_world *world = *state;
+    world->view.attach_namespace = true;
+    world->view.attach_node = true;
+    kube_world_add(world, KUBE_NAMESPACES, namespace_d);
+    kube_world_add(world, KUBE_NODES,
+                   "{\"metadata\":{\"name\":\"n1\",\"labels\":{\"zone\":\"a\"}}}");
+    kube_world_add(
+        world, KUBE_ENDPOINTS,
+        "{\"metadata\":{\"name\":\"e\",\"namespace\":\"d\",\"annotations\":{\"k\":\"v\"}},"
+        "\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\",\"nodeName\":\"n1\"}],"
+        "\"ports\":[{\"port\":80}]}]}");
+    expect(world, KUBE_ENDPOINTS,
+           "10.0.0.1:80\n"
+           "  ~endpoint_node_name=n1\n"
+           "  ~endpoint_ready=true\n"
+           "  ~endpoints_annotation_k=v\n"
+           "  ~endpoints_annotationpresent_k=true\n"
+           "  ~endpoints_name=e\n"
+           "  ~namespace=d\n" NAMESPACE_META NODE_META);
+    kube_world_add(
+        world, KUBE_ENDPOINTSLICES,
+        "{\"metadata\":{\"name\":\"s\",\"namespace\":\"d\",\"annotations\":{\"k\":\"v\"}},"
+        "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],"
+        "\"targetRef\":{\"kind\":\"Node\",\"name\":\"n1\"}}],\"ports\":[{\"port\":80}]}");
+    expect(world, KUBE_ENDPOINTSLICES,
+           "10.0.0.1:80\n"
+           "  ~endpointslice_address_target_kind=Node\n"
+           "  ~endpointslice_address_target_name=n1\n"
+           "  ~endpointslice_address_type=IPv4\n"
+           "  ~endpointslice_annotation_k=v\n"
+           "  ~endpointslice_annotationpresent_k=true\n"
+           "  ~endpointslice_name=s\n"
+           "  ~endpointslice_port=80\n"
+           "  ~namespace=d\n" NAMESPACE_META NODE_META);
+}
+
+/* In the order in which they are preferred; each is tried without those before it. */
+static void the_best_address_of_a_node_is_taken(void **state)
+{
+    static const char *const types[] = {"InternalIP",  "InternalDNS",  "ExternalIP",
+                                        "ExternalDNS", "LegacyHostIP", "Hostname"};
+    struct kube_world *world = *state;
+    for (size_t first = 0; first < 6; first++) {
+        char wanted[64];
+        struct strbuf text = STRBUF_GROWING;
+        strbuf_adds(&text, "{\"metadata\":{\"name\":\"n\"},\"status\":{\"addresses\":[");
+        for (size_t i = 6; i > first; i--)
+            strbuf_addf(&text, "{\"type\":\"%s\",\"address\":\"address-%zu\"}%s", types[i - 1],
+                        i - 1, i - 1 > first ? "," : "");
+        strbuf_adds(&text, "],\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":1}}}}");
+        kube_world_add(world, KUBE_NODES, text.text);
+        snprintf(wanted, sizeof(wanted), "address-%zu:1\n", first);
+        assert_int_equal(strncmp(kube_world_targets(world, KUBE_NODES), wanted, strlen(wanted)), 0);
+        strbuf_fini(&text);
+    }
+}
+
+static void keys_that_become_the_same_name_are_one_label(void **state)
+{
+    struct kube_world *world = *state;
+    kube_world_add(world, KUBE_PODS,
+                   "{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"labels\":{\"x.y\":\"1\","
+                   "\"x/y\":\"2\"}},\"spec\":{\"containers\":[{\"name\":\"c\"}]},\"status\":{"
+                   "\"podIP\":\"10.0.0.1\"}}");
+    const char *targets = kube_world_targets(world, KUBE_PODS);
+    const char *label = strstr(targets, "~pod_label_x_y=");
+    assert_non_null(label);
+    assert_null(strstr(label + 1, "~pod_label_x_y="));
+}
+
 /* ---- memory ---- */
 
 static void a_pod_takes_less_than_four_kib(void **state)
@@ -533,6 +642,10 @@ int main(void)
         TEST(slices_give_what_endpoints_do_and_more),
         TEST(slices_of_the_secondary_family_give_nothing),
         TEST(a_slice_without_a_port_gives_bare_addresses),
+        TEST(a_service_and_an_ingress_get_labels_of_their_namespace),
+        TEST(endpoints_and_slices_get_labels_of_namespace_and_node),
+        TEST(the_best_address_of_a_node_is_taken),
+        TEST(keys_that_become_the_same_name_are_one_label),
         TEST(a_pod_takes_less_than_four_kib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
