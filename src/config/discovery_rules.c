@@ -6,6 +6,7 @@
 
 #include "base/strbuf.h"
 #include "config/http_rules.h"
+#include "config/kube_selector.h"
 
 static const char *const role_names[] = {"pod",           "service", "endpoints",
                                          "endpointslice", "node",    "ingress"};
@@ -88,64 +89,13 @@ static int refuse_selector(const struct source *source, const struct node *selec
                      role_names[role], text);
 }
 
-/* "spec.nodeName=x,metadata.name!=y": each part has an operator. */
-static bool is_field_selector(const char *text)
-{
-    while (*text != '\0') {
-        size_t len = strcspn(text, ",");
-        size_t before = strcspn(text, "=!");
-        if (before == 0 || before >= len)
-            return false;
-        if (text[before] == '!' && text[before + 1] != '=')
-            return false;
-        text += len;
-        text += *text == ',';
-    }
-    return true;
-}
-
-/* One requirement: "key", "!key", "key=x", "key in (a,b)". Returns its length, 0 if it is none. */
-static size_t label_requirement(const char *text)
-{
-    size_t i = strspn(text, " !");
-    size_t key = strcspn(text + i, " =!<>,()");
-    size_t next = i + key;
-    if (key == 0)
-        return 0;
-    next += strcspn(text + next, ",()");
-    if (text[next] == ')')
-        return 0;
-    if (text[next] == '(') {
-        const char *end = strchr(text + next, ')');
-        const char *inner = strchr(text + next + 1, '(');
-        if (end == NULL || (inner != NULL && inner < end))
-            return 0;
-        next = (size_t)(end - text) + 1;
-        next += strspn(text + next, " ");
-    }
-    return text[next] == '\0' || text[next] == ',' ? next : 0;
-}
-
-static bool is_label_selector(const char *text)
-{
-    while (*text != '\0') {
-        size_t len = label_requirement(text);
-        if (len == 0)
-            return false;
-        text += len;
-        if (*text == ',' && *++text == '\0')
-            return false;
-    }
-    return true;
-}
-
 static int check_selector(const struct source *source, const struct node *node,
                           const struct config_kube_selector *selector)
 {
-    if (!is_label_selector(selector->label))
+    if (!kube_selector_is_label(selector->label))
         return node_fail(source, at(node, "label"), "\"%.200s\" is not a label selector",
                          selector->label);
-    if (!is_field_selector(selector->field))
+    if (!kube_selector_is_field(selector->field))
         return node_fail(source, at(node, "field"),
                          "\"%.200s\" is not a field selector, which is field=value or "
                          "field!=value",
