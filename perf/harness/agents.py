@@ -120,6 +120,19 @@ class Agent:
         """What the agent says of it itself: None where it does not."""
         return None
 
+    def failures(self):
+        """The same: scrapes that failed, by reason."""
+        return None
+
+    def leave_targets(self, count):
+        """All but so many go."""
+        for farm in self.farms:
+            with open(farm.targets_path) as file:
+                groups = json.load(file)
+            with open(farm.targets_path + ".new", "w") as file:
+                json.dump(groups[:count], file)
+            os.rename(farm.targets_path + ".new", farm.targets_path)
+
     def own_page(self):
         return None
 
@@ -171,6 +184,9 @@ class Limpet(Agent):
 
     def lateness(self, before, after):
         return measure.lateness(before, after)
+
+    def failures(self):
+        return measure.counts(self.own_page(), "limpet_scrapes_failed_total", "reason")
 
 
 class LimpetEpoll(Limpet):

@@ -72,6 +72,15 @@ def lateness(before, after):
             "buckets": {str(le): n for le, n in counts.items()}}
 
 
+def counts(page, name, label):
+    """Of a counter, {value of the label: count}, without zeros."""
+    found = {}
+    for value, n in re.findall(rf'^{name}\{{.*?{label}="([^"]+)".*?\}} (\S+)', page, re.M):
+        if float(n) > 0:
+            found[value] = found.get(value, 0) + float(n)
+    return found
+
+
 def _rollup(pid):
     fields = {}
     try:
