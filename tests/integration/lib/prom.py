@@ -76,10 +76,10 @@ class _Queried:
 
 class Prometheus(_Queried, Process):
     """Debian's Prometheus as a remote-write receiver. `config` may add scrape_configs to it,
-    `features` is for --enable-feature."""
+    `features` is for --enable-feature. `port`: that of one before, whose data it takes up."""
 
-    def __init__(self, directory, config="", name="prometheus", features=""):
-        self.port = free_port()
+    def __init__(self, directory, config="", name="prometheus", features="", port=None):
+        self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.write_url = f"{self.base}/api/v1/write"
         data = os.path.join(directory, name)
@@ -108,10 +108,11 @@ class Prometheus(_Queried, Process):
 
 
 class VictoriaMetrics(_Queried, Process):
-    """Debian's victoria-metrics. It makes new samples visible after a while: flush() first."""
+    """Debian's victoria-metrics. It makes new samples visible after a while: flush() first.
+    `port`: that of one before, whose data it takes up."""
 
-    def __init__(self, directory, name="victoria-metrics"):
-        self.port = free_port()
+    def __init__(self, directory, name="victoria-metrics", port=None):
+        self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.write_url = f"{self.base}/api/v1/write"
         Process.__init__(
