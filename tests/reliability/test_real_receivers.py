@@ -44,17 +44,19 @@ def differences(there, right, tolerance):
     found = [f"no series {series}" for series in right if right[series] and series not in there]
     for series, samples in there.items():
         wanted = right.get(series, {})
+        error = tolerance * max(map(abs, wanted.values()), default=0)
         found += [f"{series} {stamp}: {samples.get(stamp)}, not {wanted.get(stamp)}"
                   for stamp in sorted(samples.keys() ^ wanted.keys())]
         found += [f"{series} {stamp}: {samples[stamp]}, not {wanted[stamp]}"
                   for stamp in samples.keys() & wanted.keys()
-                  if not math.isclose(samples[stamp], wanted[stamp], rel_tol=tolerance)]
+                  if not math.isclose(samples[stamp], wanted[stamp], rel_tol=0, abs_tol=error)]
     return found
 
 
 class Real:
     """A receiver, how it is asked, and the signal after which it comes again: VictoriaMetrics has
-    its newest seconds in memory alone and loses them when it is killed. It also rounds."""
+    its newest seconds in memory alone and loses them when it is killed. It also rounds, to digits
+    that the values of a series have in common."""
 
     def __init__(self, directory, name, make, ask, end, tolerance):
         self.directory, self.name, self.make, self.ask = directory, name, make, ask
@@ -77,7 +79,7 @@ class Real:
 def reals(tmp_path):
     started = [
         Real(str(tmp_path), "prometheus", Prometheus, of_prometheus, signal.SIGKILL, 0),
-        Real(str(tmp_path), "victoria", VictoriaMetrics, of_victoria_metrics, signal.SIGTERM, 1e-5)]
+        Real(str(tmp_path), "victoria", VictoriaMetrics, of_victoria_metrics, signal.SIGTERM, 1e-9)]
     yield started
     for real in started:
         real.server.stop_or_kill()
