@@ -5,9 +5,9 @@
  * Its life: attach to ring and series table, where everything that was committed before lies; take
  * in the table of targets; then turn the loop. A turn starts the scrapes of a tick, takes what has
  * come of others, commits what is complete, looks for a new table and moves the sign of life. On
- * STOP what is running may end within the time that the supervisor grants; on ROLL only for a
- * moment, since the successor makes up for what is given up, and must not come too late for what is
- * due meanwhile. Nothing else is done at the end, so kill -9 is as good.
+ * STOP what is running may end within the time that the supervisor grants. On ROLL, too, but what
+ * is quick and due meanwhile is scraped as ever: the successor can make up for one tick of a target
+ * and no more. Nothing else is done at the end, so kill -9 is as good.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +21,8 @@
 #include "config/freeze.h"
 #include "scrapers/scraper.h"
 
-#define TURN_MAX_NS  (NS_PER_S / 2) /* the sign of life is due, and a look at the clock */
-#define ROLL_WAIT_MS 1000
-#define LEAVING_MS   500 /* of the time that the supervisor grants, for what comes after */
+#define TURN_MAX_NS (NS_PER_S / 2) /* the sign of life is due, and a look at the clock */
+#define LEAVING_MS  500 /* of the time that the supervisor grants, for what comes after */
 
 struct life {
     struct child child;
@@ -32,6 +31,7 @@ struct life {
     struct loop_op wake;
     struct loop_op orders;
     enum child_order order;
+    int64_t stop_at_ns;  /* on ROLL: when the last scrape starts, at the latest */
     int64_t leave_at_ns; /* at the latest, once there is an order */
 };
 
@@ -51,11 +51,25 @@ static void obey(enum child_order order, int64_t limit_ms)
     int64_t time_ms = limit_ms > 2 * LEAVING_MS ? limit_ms - LEAVING_MS : limit_ms / 2;
     if (order == CHILD_ORDER_ORPHANED)
         time_ms = 0;
-    if (order == CHILD_ORDER_ROLL && time_ms > ROLL_WAIT_MS)
-        time_ms = ROLL_WAIT_MS;
     life.order = order;
     life.leave_at_ns = clock_mono_ns() + time_ms * NS_PER_MS;
+    life.stop_at_ns = life.leave_at_ns - SCRAPER_QUICK_NS;
+    if (order == CHILD_ORDER_ROLL)
+        scraper_prepare_to_leave(&life.scraper);
+    else
+        scraper_stop(&life.scraper);
+}
+
+/* On ROLL: what was running is over, or has no more time; what has been started since ends soon. */
+static void stop_if_due(void)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (life.order != CHILD_ORDER_ROLL || life.scraper.stopping ||
+        (life.scraper.awaited > 0 && now_ns < life.stop_at_ns))
+        return;
     scraper_stop(&life.scraper);
+    if (life.leave_at_ns > now_ns + SCRAPER_QUICK_NS)
+        life.leave_at_ns = now_ns + SCRAPER_QUICK_NS;
 }
 
 static void supply(void *context, struct supplies *supplies)
@@ -90,6 +104,8 @@ static bool may_leave(void)
 {
     if (life.order == CHILD_ORDER_NONE)
         return false;
+    if (life.order == CHILD_ORDER_ROLL && !life.scraper.stopping)
+        return false;
     return life.scraper.running == 0 || clock_mono_ns() >= life.leave_at_ns;
 }
 
@@ -97,7 +113,8 @@ static int64_t time_to_sleep(void)
 {
     if (life.order == CHILD_ORDER_NONE)
         return TURN_MAX_NS;
-    int64_t left_ns = life.leave_at_ns - clock_mono_ns();
+    bool stops = life.order == CHILD_ORDER_ROLL && !life.scraper.stopping;
+    int64_t left_ns = (stops ? life.stop_at_ns : life.leave_at_ns) - clock_mono_ns();
     return left_ns < 0 ? 0 : left_ns < TURN_MAX_NS ? left_ns : TURN_MAX_NS;
 }
 
@@ -106,6 +123,7 @@ static int run(struct errctx *reterr)
     for (;;) {
         if (scraper_turn(&life.scraper))
             (void)eventfd_write(HERITAGE_DOORBELL, 1);
+        stop_if_due();
         if (may_leave())
             return 0;
         int err = loop_run_once(life.scraper.loop, time_to_sleep());

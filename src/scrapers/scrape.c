@@ -59,6 +59,8 @@ static void put_back(struct scrape *scrape)
         http_gzip_fini(&scrape->gzip);
     free(scrape->location);
     scrape->location = NULL;
+    target->took_ns = clock_mono_ns() - scrape->started_ns;
+    scraper->awaited -= scrape->is_awaited;
     loop_timer_clear(scraper->loop, &scrape->look);
     scrape_put_off_end(scrape);
     way_end(target);

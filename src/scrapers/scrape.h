@@ -27,6 +27,7 @@ struct scrape {
     int redirect;           /* the status that said so */
     struct loop_timer look; /* set while the addresses of that place are being asked for */
     struct http_gzip gzip;
+    bool is_awaited; /* the scraper leaves when it is over */
     bool is_gzip;    /* the body is, which is being undone */
     bool gzip_over;  /* it was damaged, or longer than allowed */
     bool is_put_off; /* in the list of those on which work goes on in the next turn */

@@ -102,6 +102,7 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
     scrape->body_bytes = 0;
     scrape->worked_ns = 0;
+    scrape->is_awaited = false;
     scrape->content_type[0] = scrape->error[0] = '\0';
     target->scrape = scrape;
     scraper->promised += promised;
@@ -122,7 +123,7 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
     struct target *target = TARGET_OF(member, tick);
     struct scraper *scraper = target->scraper;
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
-    if (scraper->stopping)
+    if (scraper->stopping || (scraper->leaving && target->took_ns > SCRAPER_QUICK_NS))
         return;
     if (target->scrape != NULL) {
         if (target->pending_due_ns != 0)

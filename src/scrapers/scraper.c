@@ -163,6 +163,20 @@ bool scraper_turn(struct scraper *scraper)
     return doorbell;
 }
 
+static void await_scrape(struct target *target)
+{
+    if (target->scrape == NULL || target->scrape->is_awaited)
+        return;
+    target->scrape->is_awaited = true;
+    target->scraper->awaited++;
+}
+
+void scraper_prepare_to_leave(struct scraper *scraper)
+{
+    scraper->leaving = true;
+    target_set_each(&scraper->targets, await_scrape);
+}
+
 void scraper_stop(struct scraper *scraper)
 {
     scraper->stopping = true;

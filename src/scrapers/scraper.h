@@ -65,9 +65,11 @@ struct scraper {
     struct scrape *spare_scrapes;
     uint32_t spare_count;
     uint32_t running;  /* scrapes */
+    uint32_t awaited;  /* of them, while it is leaving: those that ran when it was told so */
     uint64_t promised; /* bytes of the ring that running scrapes are likely to need */
     uint64_t active_series;
     int64_t next_trim_ns;
+    bool leaving;         /* none starts that takes long */
     bool stopping;        /* no scrape starts any more */
     bool takes_exemplars; /* some remote is sent them */
     bool takes_metadata;  /* the same */
@@ -91,6 +93,14 @@ void scraper_fini(struct scraper *scraper);
 
 /* Between two turns of the loop. True: ring the writer's doorbell. */
 bool scraper_turn(struct scraper *scraper) MUST_USE;
+
+/*
+ * It is going to leave, once the scrapes that are running are over (`awaited`). Meanwhile those
+ * that are due are started, but for targets that took longer than SCRAPER_QUICK_NS last time: the
+ * successor makes up for a tick that was missed.
+ */
+#define SCRAPER_QUICK_NS NS_PER_S
+void scraper_prepare_to_leave(struct scraper *scraper);
 
 /* No new scrapes. */
 void scraper_stop(struct scraper *scraper);

@@ -40,6 +40,7 @@ struct target {
     uint32_t series; /* that are tracked */
     struct tick_member tick;
     int64_t timeout_ns;
+    int64_t took_ns;         /* its last scrape */
     uint64_t sample_limit;   /* 0: that of the job */
     int64_t pending_due_ns;  /* a tick that came while a scrape was running; 0: none */
     struct scraper_job *job; /* NULL: the configuration does not know it (any more) */

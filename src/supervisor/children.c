@@ -19,7 +19,7 @@
 #define STUCK_NS          (10 * NS_PER_S) /* ten signs of life that did not come */
 #define STUCK_STARTING_NS (30 * NS_PER_S) /* attaching may take long, and gives no sign */
 #define ABORT_NS          (5 * NS_PER_S)  /* to write a core */
-#define ROLL_LIMIT_MS     5000            /* children take a second of it at most */
+#define ROLL_LIMIT_MS     5000            /* for a scrape that takes long, say */
 
 static bool is_scraper(const struct child_process *child)
 {

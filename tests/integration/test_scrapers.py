@@ -139,3 +139,38 @@ def test_reloads_with_more_and_fewer_scrapers_show_in_no_series(tmp_path, receiv
         wait_for_scrapes(receiver)
         limpet.stop()
         check_all(farm, receiver)
+
+
+@pytest.mark.parametrize("scrapers", [1, 2])
+def test_a_roll_waits_for_a_slow_target_and_keeps_to_the_quick_ones(tmp_path, receiver, scrapers):
+    """The slow one takes most of its interval, and is in the middle of it at each reload."""
+    body = b"n %d\n"
+
+    def slowly(request):
+        return Pieces([Wait(seconds=2.5), *Reply(body % request.number).to_pieces().parts])
+
+    with Target(slowly) as slow, Target(lambda request: body % request.number) as quick:
+        settings = config(
+            job("slow", [slow.address], {"case": "slow"}, scrape_interval="3500ms",
+                scrape_timeout="3s"),
+            job("quick", [quick.address], {"case": "quick"}), remote(receiver.url),
+            interval="500ms", limpet={"scrapers": scrapers})
+        with Limpet(tmp_path, settings) as limpet:
+            for number in (2, 3, 4):
+                slow.wait_for_requests(number, 20)
+                assert limpet.reload(settings)
+                slow.wait_for_requests(number, 20)
+                wait_until(lambda: count_whole(receiver, "slow") >= number - 1, 20, "the slow one",
+                           0.1)
+            wait_until(lambda: count_whole(receiver, "slow") >= 5, 20, "the slow one", 0.1)
+            limpet.stop()
+    rows = rows_by_case(receiver)
+    for case, target, interval_ms in (("slow", slow, 3500), ("quick", quick, 500)):
+        stream = stream_of_rows(rows[case], case=case, job=case, instance=target.address)
+        said = [(scrape.ts, scrape.samples, scrape.report) for scrape in stream.scrapes]
+        numbers = [scrape.samples.get("n") for scrape in stream.scrapes]
+        assert numbers == list(range(1, len(numbers) + 1)), said
+        assert len(target.requests) - len(numbers) <= 1
+        gaps = [b.ts - a.ts for a, b in zip(stream.scrapes, stream.scrapes[1:])]
+        assert max(gaps) < 1.7 * interval_ms, (case, gaps)
+        assert all(scrape.report["up"] == 1 for scrape in stream.scrapes)
