@@ -51,6 +51,14 @@ static void add_slot_lines(struct view *view, struct strbuf *page,
     strbuf_fini(&labels);
 }
 
+/* A scraper that is not wanted any more goes on counting for what it has done, and for no more. */
+static bool counts(const struct view *view, uint32_t slots, uint32_t slot_index,
+                   enum counter counter)
+{
+    return slot_index < slots ||
+           (!counter_info(counter)->is_gauge && load(&view_slot(view, slot_index)->epoch) > 0);
+}
+
 static void add_slot_counters(struct view *view, struct strbuf *page)
 {
     struct counter_row rows[COUNTER_COUNT];
@@ -65,8 +73,10 @@ static void add_slot_counters(struct view *view, struct strbuf *page)
         if (!entries[i].leads)
             continue;
         text_family(page, entries[i].family, entries[i].type, entries[i].help);
-        for (uint32_t k = 0; k < slots; k++)
-            add_slot_lines(view, page, entries, i, k);
+        for (uint32_t k = 0; k < SHM_SLOTS; k++) {
+            if (counts(view, slots, k, (enum counter)i))
+                add_slot_lines(view, page, entries, i, k);
+        }
     }
 }
 
@@ -102,8 +112,10 @@ static void add_alias(struct view *view, const struct alias *alias, struct strbu
 {
     uint32_t slots = view_slots(view);
     uint64_t value = 0;
-    for (uint32_t i = 0; i < slots; i++)
-        value += slot_get(view_slot(view, i), alias->counter);
+    for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+        if (counts(view, slots, i, alias->counter))
+            value += slot_get(view_slot(view, i), alias->counter);
+    }
     text_family(page, slice_of(alias->name), alias->type, alias->help);
     text_sample(page, slice_of(alias->name), slice_of(alias->labels), NULL, value,
                 counter_info(alias->counter)->divisor);

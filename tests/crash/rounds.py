@@ -54,6 +54,7 @@ class Round:
                          sink=["--report", os.path.join(directory, "report.json")], **options)
         self.limpet = None
         self.next_loss = 0.0
+        self.next_resize = 0.0
         self.is_away = False
         self.guest = Target(b"guest 1\n")
         with open(self.load.sd_path) as file:
@@ -116,9 +117,29 @@ class Round:
         if point == "writer.part_built" and now >= self.next_loss:
             self.load.faults("lose-answer=1")
             self.next_loss = now + 1.5
+        if point in self.MOVES:
+            self.change_scrapers(now)
         if point.startswith("writer.record_"):
             self.be_away(now % 2.5 < 0.5)
         self.show_guest(now % 3 < 1.5)
+
+    MOVES = ["scraper.released", "scraper.takeover_copied", "scraper.taken_over",
+             "scraper.released_dropped"]
+
+    def resize(self, scrapers):
+        """By a reload."""
+        self.load.config["limpet"]["scrapers"] = scrapers
+        if self.limpet is not None and self.limpet.running():
+            self.limpet.write_config(self.load.config)
+            self.limpet.send(signal.SIGHUP)
+
+    def change_scrapers(self, now):
+        """Now and then one scraper less, so that its targets move at once."""
+        if now < self.next_resize:
+            return
+        self.next_resize = now + 1.5
+        before = self.load.config["limpet"]["scrapers"]
+        self.resize(3 if before == 1 else before - 1)
 
     def be_away(self, is_away):
         """The receiver takes nothing, long enough that the spool is needed."""

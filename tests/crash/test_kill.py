@@ -17,6 +17,20 @@ def test_killed_at_random_moments(tmp_path, victim):
         round_.end()
 
 
+def test_killed_while_targets_move(tmp_path):
+    """Scrapers come and go by reloads, and whoever has to do with a move dies in it."""
+    with Round(str(tmp_path), new_seed()) as round_:
+        round_.resize(3)
+        round_.live(1)
+        for scrapers in (1, 3, 2, 1, 2):
+            round_.resize(scrapers)
+            round_.kill_at_random(["limpet-scraper", "limpet-discovery", "limpet-writer", "limpet"],
+                                  0.6, 0.15)
+            round_.live(1, ready=False)
+        assert_nothing_counted_lost(round_)
+        round_.end()
+
+
 def test_everything_is_killed_while_the_receiver_fails_too(tmp_path):
     """503s, resets and lost answers besides: repeats stay identical, refused ones are resolved."""
     with Round(str(tmp_path), new_seed()) as round_:
@@ -43,6 +57,10 @@ def test_dies_at(tmp_path, point):
     queue = slow if point == "writer.part_built" else None
     after = "100ms" if point.startswith("writer.record_") else None
     with Round(str(tmp_path), new_seed(), queue=queue, after=after) as round_:
+        if point in Round.MOVES:
+            round_.load.config["limpet"]["scrapers"] = 3
+            round_.live(1)
+            round_.limpet.stop()
         died = round_.die_at(point, 1, tmp_path / "once", seconds=20)
         assert died, f"nothing passed {point}"
         round_.die_at(point, round_.random.randint(2, 30), deaths=3, seconds=1.0)

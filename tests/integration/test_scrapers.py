@@ -174,3 +174,38 @@ def test_a_roll_waits_for_a_slow_target_and_keeps_to_the_quick_ones(tmp_path, re
         gaps = [b.ts - a.ts for a, b in zip(stream.scrapes, stream.scrapes[1:])]
         assert max(gaps) < 1.7 * interval_ms, (case, gaps)
         assert all(scrape.report["up"] == 1 for scrape in stream.scrapes)
+
+
+def test_a_restart_with_fewer_scrapers_shows_in_no_series(tmp_path, receiver):
+    with Farm() as farm:
+        with Limpet(tmp_path, farm.settings(receiver, 3)) as first:
+            assert [count for _, count in shares(first)] == [TARGETS / 3] * 3
+            wait_for_scrapes(receiver)
+            first.stop()
+            with Limpet(tmp_path, farm.settings(receiver, 1), "second", paths=first.paths) as limpet:
+                wait_for_scrapes(receiver)
+                assert shares(limpet) == [("0", TARGETS)]
+                assert limpet.metric("limpet_scraper_takeovers_total") == TARGETS * 2 / 3
+                limpet.stop()
+            check_all(farm, receiver, gone=1)
+
+
+def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, receiver):
+    seed = int(os.environ.get("SEED") or time.time())
+    print(f"SEED={seed}")
+    dice = random.Random(seed)
+    deaths = 0
+    with Farm() as farm, Limpet(tmp_path, farm.settings(receiver, 3)) as limpet:
+        wait_for_scrapes(receiver, 1)
+        for scrapers in (2, 1, 3, 2):
+            assert limpet.reload(farm.settings(receiver, scrapers))
+            for _ in range(2):
+                time.sleep(dice.uniform(0, 0.05))
+                pids = limpet.children().get("limpet-scraper")
+                if pids:
+                    os.kill(dice.choice(pids), signal.SIGKILL)
+                    deaths += 1
+            wait_for_scrapes(receiver, 2)
+        limpet.stop()
+        # An answer that a dead scraper had is asked for again, or its tick is missed.
+        check_all(farm, receiver, lost=deaths, gone=deaths, new=0)

@@ -124,7 +124,7 @@ class Ledger:
 
     def kill(self, victim):
         if victim == "tree":
-            self.scrapers_died += self.options["scrapers"]
+            self.scrapers_died += 3  # a resize may be under way
             self.limpet.kill_all()
             self.limpet = self.start()
             return
@@ -204,13 +204,22 @@ class Ledger:
         if self.limpet.running():
             assert self.limpet.reload(self.load.config)
 
+    def resize(self):
+        """Another number of scrapers, by a reload or a restart."""
+        self.options["scrapers"] = self.random.choice([1, 2, 3])
+        self.write_config()
+        if self.random.random() < 0.7 and self.limpet.running():
+            assert self.limpet.reload(self.load.config)
+        else:
+            self.restart()
+
     def restart(self):
         """SIGTERM, and a new start on the same paths."""
         if self.limpet.running():
             self.limpet.stop(60)
         self.limpet = self.start()
 
-    STEPS = [outage, outage, outage, recover, recover, disk_full, disk_free, reload, restart,
+    STEPS = [outage, outage, outage, recover, recover, disk_full, disk_free, reload, restart, resize,
              receiver_stops, receiver_goes_on]
     DAMAGES = [remove_spool, damage_spool]
     VICTIMS = ["limpet-writer", "limpet-writer", "limpet-scraper", "limpet-discovery", "tree"]
