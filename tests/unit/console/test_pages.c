@@ -121,12 +121,15 @@ static void expect_line(const struct strbuf *page, const char *line)
         fail_msg("there is no line \"%s\"", line);
 }
 
+/* With the counters of as many former scrapers as can be. */
+enum { SERIES_MAX = 16384 };
+
 /* A family's samples stand together under its one TYPE line; no series is there twice. */
 struct reading {
     char family[128];
     char *families[512];
     size_t family_count;
-    char *series[4096];
+    char *series[SERIES_MAX];
     size_t series_count;
 };
 
@@ -166,7 +169,7 @@ static void read_page(const struct strbuf *page, struct reading *reading)
         }
         if (kind == EXPOSITION_SAMPLE) {
             expect_in_family(reading, entry.series);
-            remember(reading->series, &reading->series_count, 4096, entry.series, "series");
+            remember(reading->series, &reading->series_count, SERIES_MAX, entry.series, "series");
         }
     }
 }
