@@ -132,7 +132,7 @@ class ApiServer:
         self.forbidden = set()
         self.open_watches = collections.Counter()
         self.stopping = False
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self.make_handler())
         self.http.daemon_threads = True
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -145,6 +145,9 @@ class ApiServer:
         self.port = self.http.server_address[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
+
+    def make_handler(self):
+        return handler_of(self)
 
     def __enter__(self):
         self.thread.start()
@@ -259,7 +262,7 @@ class ApiServer:
         return events[bisect.bisect_right(events, version, key=lambda event: event.version):]
 
 
-def _handler_of(server):
+def handler_of(server):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
