@@ -4,18 +4,36 @@
 #include <stdint.h>
 #include <string.h>
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-void base64_add(struct strbuf *out, struct slice bytes)
+static const char digits[] = LETTERS "+/";
+static const char url_digits[] = LETTERS "-_";
+
+/* padding: 0 for none. */
+static void add(struct strbuf *out, struct slice bytes, const char *alphabet, char padding)
 {
     for (size_t i = 0; i < bytes.len; i += 3) {
         size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
         uint32_t group = 0;
         for (size_t k = 0; k < 3; k++)
             group = group << 8 | (k < n ? (uint8_t)bytes.ptr[i + k] : 0u);
-        for (size_t k = 0; k < 4; k++)
-            strbuf_addc(out, k <= n ? digits[group >> (18 - 6 * k) & 63] : '=');
+        for (size_t k = 0; k < 4; k++) {
+            if (k <= n)
+                strbuf_addc(out, alphabet[group >> (18 - 6 * k) & 63]);
+            else if (padding != 0)
+                strbuf_addc(out, padding);
+        }
     }
+}
+
+void base64_add(struct strbuf *out, struct slice bytes)
+{
+    add(out, bytes, digits, '=');
+}
+
+void base64_add_url(struct strbuf *out, struct slice bytes)
+{
+    add(out, bytes, url_digits, 0);
 }
 
 /* 64: no digit. */

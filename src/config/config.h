@@ -197,6 +197,12 @@ struct config_proxy {
     struct config_params proxy_connect_header;
 };
 
+#define CONFIG_GRANT_JWT_WORD "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+enum config_grant { CONFIG_GRANT_CREDENTIALS, CONFIG_GRANT_JWT };
+
+enum config_signature { CONFIG_SIGN_RS256, CONFIG_SIGN_RS384, CONFIG_SIGN_RS512 };
+
 /* `oauth2` */
 struct config_oauth2 {
     bool given;
@@ -206,7 +212,14 @@ struct config_oauth2 {
     const char *token_url;
     struct config_strings scopes;
     struct config_map endpoint_params;
-    int grant_type; /* accepted: client_credentials only */
+    enum config_grant grant_type;
+    const char *client_certificate_key; /* these are for CONFIG_GRANT_JWT */
+    const char *client_certificate_key_file;
+    const char *client_certificate_key_id;
+    enum config_signature signature_algorithm;
+    const char *iss;
+    const char *audience;     /* "": the token_url */
+    struct config_map claims; /* names to values in JSON */
     struct config_tls tls_config;
     struct config_proxy proxy;
 };

@@ -131,6 +131,10 @@ static int decode_pair(const struct source *source, const struct node_pair *pair
 {
     out->value = "";
     int r = take_text(source, pair->key, key, &out->name);
+    if (r == 0 && key->any_value) {
+        out->value = node_json(pair->value, source->arena);
+        return 0;
+    }
     if (r < 0 || node_is_null(pair->value))
         return r;
     return take_text(source, pair->value, key, &out->value);

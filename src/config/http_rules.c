@@ -163,7 +163,13 @@ static int settle_oauth2(const struct rules *outer, struct config_oauth2 *oauth2
     if (given(oauth2->client_secret) && given(oauth2->client_secret_file))
         return fail(&rules, "client_secret",
                     "at most one of oauth2 client_secret & client_secret_file must be configured");
+    if (oauth2->grant_type == CONFIG_GRANT_JWT && given(oauth2->client_certificate_key) &&
+        given(oauth2->client_certificate_key_file))
+        return fail(&rules, "client_certificate_key",
+                    "at most one of oauth2 client_certificate_key & client_certificate_key_file "
+                    "must be configured using grant-type=" CONFIG_GRANT_JWT_WORD);
     resolve(&rules, &oauth2->client_secret_file);
+    resolve(&rules, &oauth2->client_certificate_key_file);
     resolve_tls(&rules, &oauth2->tls_config);
     int err = check_tls(&rules, &oauth2->tls_config);
     return err != 0 ? err : check_proxy(&rules, &oauth2->proxy);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/strbuf.h"
+#include "config/value.h"
 
 void node_format(struct node_message *message, const struct source *source, const struct node *at,
                  const char *format, va_list args)
@@ -64,6 +65,90 @@ const struct node *node_at(const struct node *list, size_t index)
 const struct node *node_or(const struct node *first, const struct node *second)
 {
     return first != NULL ? first : second;
+}
+
+/* ---- as JSON ---- */
+
+static size_t digits(const char *text)
+{
+    return strspn(text, "0123456789");
+}
+
+/* What JSON would read as a number: -1, 0.5, 1e9. */
+static bool is_number(const char *text)
+{
+    text += *text == '-';
+    size_t n = digits(text);
+    if (n == 0 || (text[0] == '0' && n > 1))
+        return false;
+    text += n;
+    if (*text == '.') {
+        n = digits(text + 1);
+        if (n == 0)
+            return false;
+        text += n + 1;
+    }
+    if (*text == 'e' || *text == 'E') {
+        text++;
+        text += *text == '+' || *text == '-';
+        n = digits(text);
+        if (n == 0)
+            return false;
+        text += n;
+    }
+    return *text == '\0';
+}
+
+static void add_json(struct strbuf *out, const struct node *node);
+
+static void add_json_scalar(struct strbuf *out, const struct node *node)
+{
+    bool value;
+    if (node->plain && value_bool(node->text, &value))
+        strbuf_adds(out, value ? "true" : "false");
+    else if (node->plain && strlen(node->text.ptr) == node->text.len && is_number(node->text.ptr))
+        strbuf_adds(out, node->text.ptr);
+    else
+        strbuf_add_json(out, node->text.ptr, node->text.len);
+}
+
+static void add_json_map(struct strbuf *out, const struct node *node)
+{
+    strbuf_addc(out, '{');
+    for (size_t i = 0; i < node->len; i++) {
+        strbuf_adds(out, i > 0 ? "," : "");
+        strbuf_add_json(out, node->pairs[i].key->text.ptr, node->pairs[i].key->text.len);
+        strbuf_addc(out, ':');
+        add_json(out, node->pairs[i].value);
+    }
+    strbuf_addc(out, '}');
+}
+
+static void add_json(struct strbuf *out, const struct node *node)
+{
+    if (node_is_null(node)) {
+        strbuf_adds(out, "null");
+    } else if (node->kind == NODE_SCALAR) {
+        add_json_scalar(out, node);
+    } else if (node->kind == NODE_MAP) {
+        add_json_map(out, node);
+    } else {
+        strbuf_addc(out, '[');
+        for (size_t i = 0; i < node->len; i++) {
+            strbuf_adds(out, i > 0 ? "," : "");
+            add_json(out, node->items[i]);
+        }
+        strbuf_addc(out, ']');
+    }
+}
+
+const char *node_json(const struct node *node, struct arena *arena)
+{
+    struct strbuf out = STRBUF_GROWING;
+    add_json(&out, node);
+    const char *text = arena_copy(arena, out.text, out.len);
+    strbuf_fini(&out);
+    return text;
 }
 
 struct node_text node_describe(const struct node *node)

@@ -66,6 +66,9 @@ const char *source_resolve(const struct source *source, const char *path);
 /* null, ~ or nothing at all. NULL counts as null. */
 bool node_is_null(const struct node *node);
 
+/* The node as JSON; scalars without quotes are what YAML makes of them. In the arena. */
+const char *node_json(const struct node *node, struct arena *arena);
+
 /* The value of a key, NULL if it is not there or `map` is no mapping (or NULL). */
 const struct node *node_get(const struct node *map, const char *key);
 

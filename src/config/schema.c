@@ -124,7 +124,7 @@ void schema_wants(const struct schema_key *key, char *text, size_t size)
         [SCHEMA_OPAQUE] = "empty",
     };
     struct strbuf out = {text, 0, size, true, false};
-    strbuf_adds(&out, nouns[key->type]);
+    strbuf_adds(&out, key->any_value ? nouns[SCHEMA_STRUCT] : nouns[key->type]);
     if (key->type == SCHEMA_ENUM || key->type == SCHEMA_ENUMS)
         add_words(key, &out);
     if (key->type == SCHEMA_INT || key->type == SCHEMA_NUMBER || key->type == SCHEMA_DURATION ||

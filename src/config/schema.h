@@ -61,9 +61,10 @@ struct schema_key {
     const char *fallback_help; /* for the documentation, where the default is a rule */
     bool required;
     bool has_given; /* of SCHEMA_STRUCT: its struct starts with `bool given`, was it in the file */
-    int64_t min, max;                 /* of numbers; max 0: no bound above. Never negative. */
-    const struct schema_word *words;  /* of enums; ends with a NULL word */
-    bool any_case;                    /* words may be written in upper case too */
+    int64_t min, max;                /* of numbers; max 0: no bound above. Never negative. */
+    const struct schema_word *words; /* of enums; ends with a NULL word */
+    bool any_case;                   /* words may be written in upper case too */
+    bool any_value; /* of SCHEMA_MAP: values may be anything and are kept as JSON */
     const struct schema_block *block; /* of SCHEMA_STRUCT, SCHEMA_STRUCTS and SCHEMA_NAMED */
     /*
      * Looks at the decoded member (or an element of SCHEMA_STRUCTS); an error text continues

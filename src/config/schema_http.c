@@ -11,12 +11,6 @@
         .help = "Not part of limpet."                                                              \
     }
 
-#define JWT(key, kind)                                                                             \
-    {                                                                                              \
-        .name = #key, .offset = SCHEMA_NO_MEMBER, .type = (kind), .state = SCHEMA_LATER,           \
-        .help = "For tokens that are asked for with a signed JWT."                                 \
-    }
-
 #define BLOCK struct config_basic_auth
 static const struct schema_key basic_auth_keys[] = {
     {MEMBER(username), .type = SCHEMA_STRING, .help = "The user's name."},
@@ -89,8 +83,15 @@ const struct schema_block schema_tls = {.title = "tls_config",
                                         .keys = tls_keys};
 
 static const struct schema_word grant_words[] = {
-    {"client_credentials", 0, SCHEMA_WORKS},
-    {"urn:ietf:params:oauth:grant-type:jwt-bearer", 1, SCHEMA_LATER},
+    {"client_credentials", CONFIG_GRANT_CREDENTIALS, SCHEMA_WORKS},
+    {CONFIG_GRANT_JWT_WORD, CONFIG_GRANT_JWT, SCHEMA_WORKS},
+    {NULL, 0, SCHEMA_WORKS},
+};
+
+static const struct schema_word signature_words[] = {
+    {"RS256", CONFIG_SIGN_RS256, SCHEMA_WORKS},
+    {"RS384", CONFIG_SIGN_RS384, SCHEMA_WORKS},
+    {"RS512", CONFIG_SIGN_RS512, SCHEMA_WORKS},
     {NULL, 0, SCHEMA_WORKS},
 };
 
@@ -103,17 +104,27 @@ static const struct schema_key oauth2_keys[] = {
     {MEMBER(scopes), .type = SCHEMA_STRINGS, .help = "What the token shall be good for."},
     {MEMBER(endpoint_params), .type = SCHEMA_MAP, .help = "More parameters of the request."},
     {MEMBER(grant_type), .type = SCHEMA_ENUM, .words = grant_words,
-     .fallback = "client_credentials", .help = "How the token is asked for."},
+     .fallback = "client_credentials",
+     .help =
+         "How the token is asked for: with the secret of the client, or with a token of our own "
+         "that is signed with its key."},
+    {MEMBER(client_certificate_key), .type = SCHEMA_STRING,
+     .help = "The RSA key of `client_id` in PEM form, to sign with. This one and the next six are "
+             "for the grant by JWT."},
+    {MEMBER(client_certificate_key_file), .type = SCHEMA_STRING,
+     .help = "A file with it, read again."},
+    {MEMBER(client_certificate_key_id), .type = SCHEMA_STRING,
+     .help = "The header `kid` of the token."},
+    {MEMBER(signature_algorithm), .type = SCHEMA_ENUM, .words = signature_words,
+     .fallback = "RS256", .help = "How it is signed."},
+    {MEMBER(iss), .type = SCHEMA_STRING, .help = "Its claim `iss`."},
+    {MEMBER(audience), .type = SCHEMA_STRING, .fallback_help = "the `token_url`",
+     .help = "Its claim `aud`."},
+    {MEMBER(claims), .type = SCHEMA_MAP, .any_value = true,
+     .help = "More claims, of any kind; they replace ours of the same name."},
     {MEMBER(tls_config), .type = SCHEMA_STRUCT, .block = &schema_tls,
      .help = "Certificates and TLS versions for `token_url`."},
     SCHEMA_PROXY_ROWS(BLOCK, proxy),
-    JWT(client_certificate_key, SCHEMA_STRING),
-    JWT(client_certificate_key_file, SCHEMA_STRING),
-    JWT(client_certificate_key_id, SCHEMA_STRING),
-    JWT(signature_algorithm, SCHEMA_STRING),
-    JWT(iss, SCHEMA_STRING),
-    JWT(audience, SCHEMA_STRING),
-    JWT(claims, SCHEMA_OPAQUE),
     SECRET_MANAGER(client_secret_ref),
     SECRET_MANAGER(client_certificate_key_ref),
     {.name = NULL},
@@ -121,7 +132,7 @@ static const struct schema_key oauth2_keys[] = {
 #undef BLOCK
 
 const struct schema_block schema_oauth2 = {.title = "oauth2",
-                                           .help = "Tokens by the client credentials grant.",
+                                           .help = "Tokens of an OAuth 2.0 server.",
                                            .size = sizeof(struct config_oauth2),
                                            .keys = oauth2_keys};
 

@@ -19,7 +19,7 @@ extern const struct schema_block schema_http_header;
      .offset = offsetof(owner, proxy.proxy_url),                                                   \
      .type = SCHEMA_STRING,                                                                        \
      .verify = check_proxy_url,                                                                    \
-     .help = "An HTTP proxy: http://[user:password@]host:port."},                                  \
+     .help = "An HTTP proxy: http://[user:password@]host:port. Not https:// and not socks5://."},  \
         {.name = "no_proxy",                                                                       \
          .offset = offsetof(owner, proxy.no_proxy),                                                \
          .type = SCHEMA_STRING,                                                                    \

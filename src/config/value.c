@@ -16,8 +16,7 @@ bool value_is_scalar(enum schema_type type)
     return type <= SCHEMA_ENUM || type == SCHEMA_CPUS;
 }
 
-/* The booleans of YAML 1.1, which Prometheus' parser reads. */
-static bool parse_bool(struct slice text, bool *ret)
+bool value_bool(struct slice text, bool *ret)
 {
     static const char *const words[2][11] = {
         {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"},
@@ -151,7 +150,7 @@ bool value_parse(const struct schema_key *key, struct slice text, bool plain, st
     uint64_t size;
     switch (key->type) {
     case SCHEMA_BOOL:
-        return plain && parse_bool(text, out);
+        return plain && value_bool(text, out);
     case SCHEMA_INT:
         return plain && parse_int(text, out) && in_bounds(key, *(int64_t *)out);
     case SCHEMA_NUMBER:

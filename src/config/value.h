@@ -24,4 +24,7 @@ bool value_equal(const struct schema_key *key, const void *a, const void *b);
 /* The word of an enum, NULL if it is none of them. */
 const struct schema_word *value_word(const struct schema_key *key, struct slice text);
 
+/* The booleans of YAML 1.1, which Prometheus' parser reads. False: it is none. */
+bool value_bool(struct slice text, bool *ret);
+
 #endif

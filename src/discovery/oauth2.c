@@ -16,7 +16,7 @@
 
 /* ---- The request ---- */
 
-static void add_pair(struct strbuf *body, struct slice name, struct slice value)
+void oauth2_add_pair(struct strbuf *body, struct slice name, struct slice value)
 {
     if (body->len > 0)
         strbuf_addc(body, '&');
@@ -25,15 +25,20 @@ static void add_pair(struct strbuf *body, struct slice name, struct slice value)
     http_url_add_form(body, value);
 }
 
+void oauth2_scope(const struct config_strings *scopes, struct strbuf *text)
+{
+    for (size_t i = 0; i < scopes->len; i++) {
+        if (i > 0)
+            strbuf_addc(text, ' ');
+        strbuf_adds(text, scopes->items[i]);
+    }
+}
+
 static void add_scopes(struct strbuf *body, const struct config_strings *scopes)
 {
     struct strbuf list = STRBUF_GROWING;
-    for (size_t i = 0; i < scopes->len; i++) {
-        if (i > 0)
-            strbuf_addc(&list, ' ');
-        strbuf_adds(&list, scopes->items[i]);
-    }
-    add_pair(body, SLICE_LITERAL("scope"), slice_make(list.text, list.len));
+    oauth2_scope(scopes, &list);
+    oauth2_add_pair(body, SLICE_LITERAL("scope"), slice_make(list.text, list.len));
     strbuf_fini(&list);
 }
 
@@ -61,11 +66,11 @@ static void add_own(const struct oauth2_client *client, enum own own, struct str
 {
     struct slice name = slice_of(own_names[own]);
     if (own == CLIENT_ID)
-        add_pair(body, name, client->id);
+        oauth2_add_pair(body, name, client->id);
     else if (own == CLIENT_SECRET)
-        add_pair(body, name, client->secret);
+        oauth2_add_pair(body, name, client->secret);
     else if (own == GRANT_TYPE)
-        add_pair(body, name, SLICE_LITERAL("client_credentials"));
+        oauth2_add_pair(body, name, SLICE_LITERAL("client_credentials"));
     else
         add_scopes(body, &client->scopes);
 }
@@ -80,7 +85,8 @@ void oauth2_body(const struct oauth2_client *client, enum oauth2_style style, st
         if (!is_own(client, style, (enum own)own))
             continue;
         while (at < params->len && strcmp(params->items[at].name, own_names[own]) < 0) {
-            add_pair(body, slice_of(params->items[at].name), slice_of(params->items[at].value));
+            oauth2_add_pair(body, slice_of(params->items[at].name),
+                            slice_of(params->items[at].value));
             at++;
         }
         bool is_given = at < params->len && strcmp(params->items[at].name, own_names[own]) == 0;
@@ -90,7 +96,7 @@ void oauth2_body(const struct oauth2_client *client, enum oauth2_style style, st
         add_own(client, (enum own)own, body);
     }
     for (; at < params->len; at++)
-        add_pair(body, slice_of(params->items[at].name), slice_of(params->items[at].value));
+        oauth2_add_pair(body, slice_of(params->items[at].name), slice_of(params->items[at].value));
 }
 
 void oauth2_authorization(const struct oauth2_client *client, struct strbuf *value)

@@ -25,6 +25,12 @@ struct oauth2_client {
 /* The body of the POST, in form encoding with sorted names. */
 void oauth2_body(const struct oauth2_client *client, enum oauth2_style style, struct strbuf *body);
 
+/* The scopes as one text, for whoever asks in another way. */
+void oauth2_scope(const struct config_strings *scopes, struct strbuf *text);
+
+/* Adds a parameter to a body in form encoding. */
+void oauth2_add_pair(struct strbuf *body, struct slice name, struct slice value);
+
 /* The Authorization field of OAUTH2_IN_HEADER. */
 void oauth2_authorization(const struct oauth2_client *client, struct strbuf *value);
 

@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "discovery/jwt.h"
 #include "discovery/oauth2.h"
 #include "discovery/sd_client.h"
 #include "discovery/sd_credentials.h"
@@ -136,22 +138,54 @@ static int read_secret(const struct config_oauth2 *config, struct arena *arena,
     return err == 0 ? 0 : err_prefix(reterr, err, "unable to read oauth2 client secret");
 }
 
+static int read_key(const struct config_oauth2 *config, struct arena *arena, struct slice *ret_key,
+                    struct errctx *reterr)
+{
+    *ret_key = slice_of(config->client_certificate_key);
+    if (config->client_certificate_key_file[0] == '\0')
+        return 0;
+    int err = sd_read_file(config->client_certificate_key_file, arena, ret_key, reterr);
+    return err == 0 ? 0 : err_prefix(reterr, err, "unable to read client certificate key");
+}
+
+static void post(struct token *token, const struct strbuf *form, const struct strbuf *authorization)
+{
+    struct sd_request request = {.target = "", .form = form->text, .timeout_ns = TIMEOUT_NS};
+    if (authorization != NULL) {
+        request.field_name = "Authorization";
+        request.field_value = authorization->text;
+    }
+    strbuf_fini(&token->answer);
+    sd_client_get(token->client, &request);
+}
+
+/* There is one way to ask so; nothing has to be tried. */
+static int ask_by_jwt(struct token *token, struct arena *arena, struct errctx *reterr)
+{
+    struct strbuf form = STRBUF_GROWING;
+    struct slice key;
+    struct jwt_moment moment = {.now_s = clock_wall_ns() / NS_PER_S};
+    token->is_style_known = true;
+    check(getrandom(moment.random, sizeof(moment.random), 0) == (ssize_t)sizeof(moment.random));
+    int err = read_key(token->config, arena, &key, reterr);
+    if (err == 0)
+        err = jwt_body(token->config, key, &moment, &form, reterr);
+    if (err == 0)
+        post(token, &form, NULL);
+    strbuf_fini(&form);
+    return err;
+}
+
 static void send_request(struct token *token, struct slice secret)
 {
     const struct config_oauth2 *config = token->config;
     const struct oauth2_client asking = {slice_of(config->client_id), secret, config->scopes,
                                          config->endpoint_params};
     struct strbuf form = STRBUF_GROWING, authorization = STRBUF_GROWING;
-    struct sd_request request = {.target = "", .timeout_ns = TIMEOUT_NS};
     oauth2_body(&asking, token->style, &form);
-    request.form = form.text;
-    if (token->style == OAUTH2_IN_HEADER) {
+    if (token->style == OAUTH2_IN_HEADER)
         oauth2_authorization(&asking, &authorization);
-        request.field_name = "Authorization";
-        request.field_value = authorization.text;
-    }
-    strbuf_fini(&token->answer);
-    sd_client_get(token->client, &request);
+    post(token, &form, token->style == OAUTH2_IN_HEADER ? &authorization : NULL);
     strbuf_fini(&form);
     strbuf_fini(&authorization);
 }
@@ -161,9 +195,15 @@ static void ask(struct token *token)
     struct arena arena = {0};
     struct slice secret;
     struct errctx why;
-    if (read_secret(token->config, &arena, &secret, &why) == 0)
-        send_request(token, secret);
-    else
+    int err;
+    if (token->config->grant_type == CONFIG_GRANT_JWT) {
+        err = ask_by_jwt(token, &arena, &why);
+    } else {
+        err = read_secret(token->config, &arena, &secret, &why);
+        if (err == 0)
+            send_request(token, secret);
+    }
+    if (err != 0)
         fail(token, why.text);
     arena_fini(&arena);
 }

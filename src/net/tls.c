@@ -55,6 +55,14 @@ int net_tls_context_new(const struct net_tls_options *options, struct net_tls_co
     return err != 0 ? err : module->context_new(options, ret_context, reterr);
 }
 
+int net_tls_sign(struct slice key_pem, enum net_tls_hash hash, struct slice text,
+                 uint8_t ret_signature[NET_TLS_SIGNATURE_MAX], size_t *ret_len,
+                 struct errctx *reterr)
+{
+    int err = net_tls_load(NULL, reterr);
+    return err != 0 ? err : module->sign(key_pem, hash, text, ret_signature, ret_len, reterr);
+}
+
 void net_tls_context_free(struct net_tls_context *context)
 {
     if (context != NULL)

@@ -56,6 +56,19 @@ int net_tls_context_new(const struct net_tls_options *options, struct net_tls_co
 /* Gives the caller's reference back. NULL is allowed. */
 void net_tls_context_free(struct net_tls_context *context);
 
+/* Of signatures (RFC 7518, 3.3): RSASSA-PKCS1-v1_5. */
+enum net_tls_hash { NET_TLS_SHA256, NET_TLS_SHA384, NET_TLS_SHA512 };
+
+#define NET_TLS_SIGNATURE_MAX 1024u
+
+/*
+ * Signs a text with an RSA key in PEM form. ERR_CONFIG: the key is none, or cannot; those of
+ * net_tls_load.
+ */
+int net_tls_sign(struct slice key_pem, enum net_tls_hash hash, struct slice text,
+                 uint8_t ret_signature[NET_TLS_SIGNATURE_MAX], size_t *ret_len,
+                 struct errctx *reterr) MUST_USE;
+
 /* One connection. */
 struct net_tls_session;
 

@@ -185,7 +185,7 @@ class TokenServer:
 
     def __init__(self, lifetime, in_body=False):
         self.asked = []
-        self.refuse = False
+        self.refuse = self.by_jwt = False
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -194,6 +194,7 @@ class TokenServer:
                 form = urllib.parse.parse_qs(body)
                 outer.asked.append((self.headers.get("Authorization"), form))
                 knows = "client_id" in form if in_body else self.headers.get("Authorization") == basic("me", "s3cret")
+                knows = knows or outer.by_jwt
                 if outer.refuse or not knows:
                     self.answer(401, {"error": "invalid_client"})
                 else:
@@ -244,6 +245,62 @@ def test_tokens_for_a_remote_from_a_server_that_reads_the_body(tmp_path):
             limpet.stop()
         assert all(request.header("Authorization") == "Bearer t2" for request in receiver.requests)
         assert len(tokens.asked) == 2
+
+
+def unpack(assertion):
+    """(header, claims, what is signed, signature) of a JWT."""
+    decode = lambda text: base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    head, claims, signature = assertion.split(".")
+    return json.loads(decode(head)), json.loads(decode(claims)), f"{head}.{claims}".encode(), decode(signature)
+
+
+@pytest.mark.parametrize("form,bits", [("pkcs8", 256), ("pkcs1", 384), ("pkcs8", 512)])
+def test_tokens_by_a_signed_jwt(tmp_path, form, bits):
+    def openssl(*words, **more):
+        return subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True, **more)
+
+    openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "pkcs8.pem")
+    openssl("rsa", "-in", "pkcs8.pem", "-traditional", "-out", "pkcs1.pem")
+    openssl("rsa", "-in", "pkcs8.pem", "-pubout", "-out", "public.pem")
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    with TokenServer(3600, in_body=True) as tokens, Target(BODY) as target, Receiver() as receiver:
+        tokens.by_jwt = True
+        oauth2 = {"client_id": "me", "token_url": tokens.url, "grant_type": grant, "iss": "issuer",
+                  "client_certificate_key_file": f"{form}.pem", "client_certificate_key_id": "k1",
+                  "signature_algorithm": f"RS{bits}", "scopes": ["a", "b"],
+                  "claims": {"level": 3, "roles": ["x", "y"], "sub": "another"},
+                  "endpoint_params": {"zone": "1&2"}}
+        with Limpet(tmp_path, config(job("a", [target.address], oauth2=oauth2), remote(receiver.url))) as limpet:
+            wait_for_up(receiver, "a", 1)
+            limpet.stop()
+        (authorization, asked), = tokens.asked
+    assert authorization is None
+    assertion, = asked.pop("assertion")
+    assert asked == {"grant_type": [grant], "scope": ["a b"], "zone": ["1&2"]}
+    header, claims, signed, signature = unpack(assertion)
+    assert header == {"alg": f"RS{bits}", "typ": "JWT", "kid": "k1"}
+    assert claims.pop("exp") - claims.pop("iat") == 3600 and len(claims.pop("jti")) == 36
+    assert claims == {"iss": "issuer", "sub": "another", "aud": tokens.url, "scope": "a b", "level": 3,
+                      "roles": ["x", "y"]}
+    (tmp_path / "signature").write_bytes(signature)
+    openssl("dgst", f"-sha{bits}", "-verify", "public.pem", "-signature", "signature", input=signed)
+    assert {request.header("Authorization") for request in target.requests} == {"Bearer t1"}
+
+
+def test_a_key_that_cannot_sign_is_a_reason(tmp_path):
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    with TokenServer(3600) as tokens, Target(BODY) as target, Receiver() as receiver:
+        oauth2 = {"client_id": "me", "token_url": tokens.url, "grant_type": grant}
+        jobs = [job("none", [target.address], oauth2=oauth2),
+                job("missing", [target.address], oauth2={**oauth2, "client_certificate_key_file": "not-there"})]
+        with Limpet(tmp_path, config(*jobs, remote(receiver.url))) as limpet:
+            for name in ("none", "missing"):
+                wait_for_up(receiver, name, 0)
+            page = limpet.get("/targets")[1]
+            assert "the key is no RSA private key in PEM form" in page
+            assert "unable to read client certificate key" in page
+            limpet.stop()
+        assert not target.requests and not tokens.asked
 
 
 def test_without_a_token_nothing_is_asked(tmp_path):

@@ -14,6 +14,9 @@ struct tls_module {
     int (*context_new)(const struct net_tls_options *options, struct net_tls_context **ret_context,
                        struct errctx *reterr);
     void (*context_free)(struct net_tls_context *context);
+    int (*sign)(struct slice key_pem, enum net_tls_hash hash, struct slice text,
+                uint8_t ret_signature[NET_TLS_SIGNATURE_MAX], size_t *ret_len,
+                struct errctx *reterr);
     struct net_tls_session *(*session_new)(struct net_tls_context *context, struct slice host);
     void (*session_free)(struct net_tls_session *session);
     void (*feed)(struct net_tls_session *session, const uint8_t *bytes, size_t len);

@@ -8,6 +8,7 @@
 #include "net/tls/alerts.h"
 #include "net/tls/certificate.h"
 #include "net/tls/module.h"
+#include "net/tls/sign.h"
 
 /* Its headers are not clean under our warnings. */
 #pragma GCC diagnostic push
@@ -509,6 +510,7 @@ __attribute__((visibility("default"))) const struct tls_module limpet_tls_module
     .version = PACKAGE_VERSION,
     .context_new = context_new,
     .context_free = drop_context,
+    .sign = tls_sign,
     .session_new = session_new,
     .session_free = session_free,
     .feed = feed,

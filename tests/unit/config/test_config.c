@@ -141,6 +141,32 @@ static void prometheus_key_of_compression_holds_where_it_is_written(void **state
     }
 }
 
+static void claims_of_any_kind_become_json(void **state)
+{
+    (void)state;
+    parse("scrape_configs:\n"
+          "- job_name: a\n"
+          "  oauth2:\n"
+          "    client_id: i\n"
+          "    token_url: t\n"
+          "    grant_type: urn:ietf:params:oauth:grant-type:jwt-bearer\n"
+          "    signature_algorithm: RS384\n"
+          "    claims: {n: 12, f: -0.5e+3, no: 012, s: '12', b: yes, nothing: ,\n"
+          "             list: [1, x, {k: \"a\\\"b\"}], map: {}, t: 1.}\n");
+    static const char *const wanted[][2] = {
+        {"b", "true"},       {"f", "-0.5e+3"}, {"list", "[1,\"x\",{\"k\":\"a\\\"b\"}]"},
+        {"map", "{}"},       {"n", "12"},      {"no", "\"012\""},
+        {"nothing", "null"}, {"s", "\"12\""},  {"t", "\"1.\""}};
+    const struct config_oauth2 *oauth2 = &job(0)->http.oauth2;
+    assert_int_equal(oauth2->grant_type, CONFIG_GRANT_JWT);
+    assert_int_equal(oauth2->signature_algorithm, CONFIG_SIGN_RS384);
+    assert_int_equal(oauth2->claims.len, sizeof wanted / sizeof *wanted);
+    for (size_t i = 0; i < oauth2->claims.len; i++) {
+        assert_string_equal(oauth2->claims.items[i].name, wanted[i][0]);
+        assert_string_equal(oauth2->claims.items[i].value, wanted[i][1]);
+    }
+}
+
 static void everything_a_job_may_say_is_taken(void **state)
 {
     (void)state;
@@ -402,6 +428,7 @@ int main(void)
         cmocka_unit_test_teardown(a_short_global_interval_shortens_the_default_timeout, clean_up),
         cmocka_unit_test_teardown(prometheus_key_of_compression_holds_where_it_is_written,
                                   clean_up),
+        cmocka_unit_test_teardown(claims_of_any_kind_become_json, clean_up),
         cmocka_unit_test_teardown(everything_a_job_may_say_is_taken, clean_up),
         cmocka_unit_test_teardown(everything_a_remote_may_say_is_taken, clean_up),
         cmocka_unit_test_teardown(a_generated_remote_name_depends_on_its_entry_only, clean_up),

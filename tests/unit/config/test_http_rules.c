@@ -169,9 +169,15 @@ static void refuses_what_prometheus_refuses(void **state)
         {"oauth2: {client_id: i, token_url: t, tls_config: {ca: a, ca_file: b}}",
          "1:50: at most one of ca and ca_file must be configured"},
         {"oauth2: {client_id: i, token_url: t, grant_type: "
-         "'urn:ietf:params:oauth:grant-type:jwt-bearer'}",
-         "1:50: `grant_type` urn:ietf:params:oauth:grant-type:jwt-bearer is not supported by this "
-         "version of limpet yet; it must be one of `client_credentials`"},
+         "'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: a, "
+         "client_certificate_key_file: b}",
+         "1:121: at most one of oauth2 client_certificate_key & client_certificate_key_file must "
+         "be "
+         "configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer"},
+        {"oauth2: {client_id: i, token_url: t, signature_algorithm: HS256}",
+         "1:60: `signature_algorithm` must be one of `RS256`, `RS384`, `RS512`, not \"HS256\""},
+        {"oauth2: {client_id: i, token_url: t, claims: [a]}",
+         "1:47: `claims` must be a mapping, not a list"},
         {"tls_config: {ca: a, ca_file: b}",
          "1:13: at most one of ca and ca_file must be configured"},
         {"tls_config: {cert: a, cert_file: b}",
