@@ -175,9 +175,9 @@ static void refuses_what_prometheus_refuses(void **state)
          "be "
          "configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer"},
         {"oauth2: {client_id: i, token_url: t, signature_algorithm: HS256}",
-         "1:60: `signature_algorithm` must be one of `RS256`, `RS384`, `RS512`, not \"HS256\""},
+         "1:59: `signature_algorithm` must be one of `RS256`, `RS384`, `RS512`, not \"HS256\""},
         {"oauth2: {client_id: i, token_url: t, claims: [a]}",
-         "1:47: `claims` must be a mapping, not a list"},
+         "1:46: `claims` must be a mapping, not a list"},
         {"tls_config: {ca: a, ca_file: b}",
          "1:13: at most one of ca and ca_file must be configured"},
         {"tls_config: {cert: a, cert_file: b}",
