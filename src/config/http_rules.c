@@ -215,3 +215,60 @@ int http_rules_apply(const struct source *source, const struct node *block,
     resolve_headers(&rules, &client->http_headers);
     return 0;
 }
+
+/* ---- The user of a URL ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* NULL: a malformed escape. */
+static const char *unescape(struct arena *arena, const char *text, size_t len)
+{
+    char *copy = arena_copy(arena, text, len);
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] != '%') {
+            copy[n++] = text[i];
+            continue;
+        }
+        int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        int byte = high * 16 + low;
+        if (high < 0 || low < 0 || byte == 0)
+            return NULL;
+        copy[n++] = (char)byte;
+        i += 2;
+    }
+    copy[n] = '\0';
+    return copy;
+}
+
+int http_rules_take_user(const struct source *source, const struct node *at, const char **url,
+                         struct config_http_client *client)
+{
+    const char *user = strstr(*url, "://") + 3;
+    const char *end = memrchr(user, '@', strcspn(user, "/?#"));
+    if (end == NULL)
+        return 0;
+    const char *colon = memchr(user, ':', (size_t)(end - user));
+    const char *user_end = colon != NULL ? colon : end;
+    const char *password = colon != NULL ? colon + 1 : end;
+    struct config_basic_auth own = {true, "", "", "", ""};
+    own.username = unescape(source->arena, user, (size_t)(user_end - user));
+    own.password = unescape(source->arena, password, (size_t)(end - password));
+    if (own.username == NULL || own.password == NULL)
+        return node_fail(source, at, "the user in the URL has a malformed escape");
+    if (!client->basic_auth.given && !client->authorization.given && !client->oauth2.given)
+        client->basic_auth = own;
+    size_t scheme = (size_t)(user - *url);
+    char *rest = arena_alloc(source->arena, scheme + strlen(end + 1) + 1);
+    memcpy(rest, *url, scheme);
+    memcpy(rest + scheme, end + 1, strlen(end + 1) + 1);
+    *url = rest;
+    return 0;
+}

@@ -13,4 +13,12 @@
 int http_rules_apply(const struct source *source, const struct node *block,
                      struct config_http_client *client) MUST_USE;
 
+/*
+ * The user in a URL that was checked, and his password, become the client's basic_auth, unless it
+ * has other credentials, which come first in Go; the URL loses them, so that nobody shows them.
+ * ERR_CONFIG: a malformed escape. `at`: where it stands.
+ */
+int http_rules_take_user(const struct source *source, const struct node *at, const char **url,
+                         struct config_http_client *client) MUST_USE;
+
 #endif

@@ -462,6 +462,9 @@ static int apply_remotes(struct rules *rules, const struct node *list)
         if (r == 0)
             r = http_rules_apply(rules->source, node_at(list, i), &remote->http);
         if (r == 0)
+            r = http_rules_take_user(rules->source, node_get(node_at(list, i), "url"), &remote->url,
+                                     &remote->http);
+        if (r == 0)
             r = check_relabelling(rules, node_at(list, i), "write_relabel_configs",
                                   &remote->write_relabel_configs,
                                   rules->config->global.metric_name_validation_scheme);

@@ -130,10 +130,11 @@ int check_url(const void *member, struct errctx *reterr)
                        "must be a URL such as http://host:9090/api/v1/write, not \"%.200s\"", url);
     const char *authority = url + (https ? 8 : 7);
     size_t len = strcspn(authority, "/?#");
-    if (memchr(authority, '@', len) != NULL)
-        return err_set(reterr, ERR_CONFIG,
-                       "with a user name is not supported by this version of limpet yet; remove "
-                       "it");
+    const char *user_end = memrchr(authority, '@', len); /* see http_rules_take_user */
+    if (user_end != NULL) {
+        len -= (size_t)(user_end + 1 - authority);
+        authority = user_end + 1;
+    }
     if (!is_authority(authority, len))
         return err_set(reterr, ERR_CONFIG,
                        "must name a host, and a port from 1 to 65535 if any, "

@@ -247,6 +247,16 @@ def test_tokens_for_a_remote_from_a_server_that_reads_the_body(tmp_path):
         assert len(tokens.asked) == 2
 
 
+def test_the_user_of_a_remotes_url_is_sent_and_not_shown(tmp_path):
+    with Target(BODY) as target, Receiver() as receiver:
+        url = receiver.url.replace("http://", "http://me:s%20ecret@")
+        with Limpet(tmp_path, config(job("a", [target.address]), remote(url))) as limpet:
+            wait_for_up(receiver, "a", 1)
+            assert f'url="{receiver.url}"' in limpet.get("/metrics")[1]
+            limpet.stop()
+        assert {request.header("Authorization") for request in receiver.requests} == {basic("me", "s ecret")}
+
+
 def unpack(assertion):
     """(header, claims, what is signed, signature) of a JWT."""
     decode = lambda text: base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -141,6 +141,25 @@ static void prometheus_key_of_compression_holds_where_it_is_written(void **state
     }
 }
 
+static void the_user_of_a_url_becomes_its_credentials(void **state)
+{
+    (void)state;
+    parse("remote_write:\n"
+          "- url: http://me%40x:p%3as@h:1/w?x=@\n"
+          "- url: http://me@h/2\n"
+          "- {url: 'http://me:p@h/3', bearer_token: t}\n");
+    const struct config_remote *remotes = config->remote_write.items;
+    assert_string_equal(remotes[0].url, "http://h:1/w?x=@");
+    assert_string_equal(remotes[0].http.basic_auth.username, "me@x");
+    assert_string_equal(remotes[0].http.basic_auth.password, "p:s");
+    assert_string_equal(remotes[1].url, "http://h/2");
+    assert_string_equal(remotes[1].http.basic_auth.username, "me");
+    assert_string_equal(remotes[1].http.basic_auth.password, "");
+    assert_string_equal(remotes[2].url, "http://h/3");
+    assert_false(remotes[2].http.basic_auth.given);
+    assert_string_equal(remotes[2].http.authorization.credentials, "t");
+}
+
 static void claims_of_any_kind_become_json(void **state)
 {
     (void)state;
@@ -428,6 +447,7 @@ int main(void)
         cmocka_unit_test_teardown(a_short_global_interval_shortens_the_default_timeout, clean_up),
         cmocka_unit_test_teardown(prometheus_key_of_compression_holds_where_it_is_written,
                                   clean_up),
+        cmocka_unit_test_teardown(the_user_of_a_url_becomes_its_credentials, clean_up),
         cmocka_unit_test_teardown(claims_of_any_kind_become_json, clean_up),
         cmocka_unit_test_teardown(everything_a_job_may_say_is_taken, clean_up),
         cmocka_unit_test_teardown(everything_a_remote_may_say_is_taken, clean_up),

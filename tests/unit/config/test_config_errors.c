@@ -138,8 +138,9 @@ static const struct refusal values[] = {
      "1:22: `url` must name a host, and a port from 1 to 65535 if any, not \":80\""},
     {"remote_write: [{url: 'http://h:99999'}]",
      "1:22: `url` must name a host, and a port from 1 to 65535 if any, not \"h:99999\""},
-    {"remote_write: [{url: 'http://u:p@h'}]",
-     "1:22: `url` with a user name is not supported by this version of limpet yet; remove it"},
+    {"remote_write: [{url: 'http://u:p@'}]",
+     "1:22: `url` must name a host, and a port from 1 to 65535 if any, not \"\""},
+    {"remote_write: [{url: 'http://u%4:p@h'}]", "1:22: the user in the URL has a malformed escape"},
     {"remote_write: [{url: 'http://h/a b'}]",
      "1:22: `url` must not hold spaces, control characters or non-ASCII characters; write them as "
      "%XX"},
