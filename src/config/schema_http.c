@@ -63,7 +63,8 @@ static const struct schema_key tls_keys[] = {
     {MEMBER(key_file), .type = SCHEMA_STRING,
      .help = "A file with it, read again when it changes."},
     {MEMBER(server_name), .type = SCHEMA_STRING, .fallback_help = "the host of the URL",
-     .help = "The name that the server's certificate must have."},
+     .help = "The name that the server's certificate must have; or its SPIFFE identity, as "
+             "`spiffe://cluster.local/ns/shop/sa/*`."},
     {MEMBER(insecure_skip_verify), .type = SCHEMA_BOOL, .fallback = "false",
      .help = "Believe any certificate."},
     {MEMBER(min_version), .type = SCHEMA_ENUM, .words = version_words, .fallback = "",

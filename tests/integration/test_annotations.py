@@ -249,3 +249,37 @@ def test_a_very_long_annotation_is_read_to_its_end(tmp_path, server, receiver):
         wait_for_targets(limpet, 2)
         wait_until(lambda: problems(limpet) == {"bad_port": 61}, 10, "60 that are none, 1 too many")
         assert "more than 64 ports" in limpet.stderr()
+
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
+
+
+def test_pods_of_a_mesh_are_known_by_their_identity(tmp_path, server, receiver, target):
+    """Two jobs, as docs/kubernetes.md says it: outside of the mesh plain, inside with the mesh's
+    client certificate, and the server must have an identity of SPIFFE."""
+    subprocess.run(["sh", SCRIPT, tmp_path], check=True)
+    certificate = [tmp_path / "spiffe.pem", tmp_path / "spiffe.key"]
+    mesh = {"app": "web", "security.istio.io/tlsMode": "istio"}
+
+    def job_of(name, identity):
+        tls = {"ca_file": str(tmp_path / "ca.pem"), "cert_file": str(tmp_path / "client.pem"),
+               "key_file": str(tmp_path / "client.key"), "server_name": identity}
+        return {"job_name": name, "tls_config": tls,
+                "relabel_configs": [{"target_label": "job", "replacement": name}],
+                "limpet": {"annotation_discovery": [
+                    {"api_server": server.url, "mesh": "inside", "scheme": "https"}]}}
+
+    outside = {"job_name": "outside", "limpet": {"annotation_discovery": [
+        {"api_server": server.url, "mesh": "outside"}]}}
+    server.put("pods", pod("plain", port=port_of(target), annotations=SCRAPE))
+    with ApiServer(tls=certificate, client_ca=tmp_path / "ca.pem") as sidecar:
+        server.put("pods", pod("meshed", port=sidecar.port, annotations=SCRAPE, labels=mesh))
+        found = config(outside, job_of("inside", "spiffe://cluster.local/ns/default/sa/*"),
+                       job_of("stranger", "spiffe://cluster.local/ns/other/sa/*"),
+                       remote(receiver.url), interval="200ms")
+        with Limpet(tmp_path, found) as limpet:
+            wait_until(lambda: [r for r in sidecar.requests if r.path == "/metrics"], 20, "a scrape")
+            target.wait_for_requests(1, 10)
+            wait_until(lambda: "certificate is of spiffe://cluster.local/ns/default/sa/web, not the "
+                       "one identity spiffe://cluster.local/ns/other/sa/*" in
+                       limpet.get("/targets")[1], 10, "the reason")

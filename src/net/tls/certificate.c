@@ -25,6 +25,7 @@ enum {
     TAG_VERSION = 0xa0,    /* [0], constructed */
     TAG_EXTENSIONS = 0xa3, /* [3], constructed */
     TAG_NAME_DNS = 0x82,   /* GeneralName [2] */
+    TAG_NAME_URI = 0x86,   /* GeneralName [6] */
     TAG_NAME_IP = 0x87     /* GeneralName [7] */
 };
 
@@ -282,7 +283,7 @@ static void add_printable(struct strbuf *text, struct slice bytes)
 static void add_name(struct strbuf *text, const struct element *name)
 {
     char ip[INET6_ADDRSTRLEN];
-    if (name->tag == TAG_NAME_DNS)
+    if (name->tag == TAG_NAME_DNS || name->tag == TAG_NAME_URI)
         add_printable(text, name->content);
     else if (name->content.len == 4 || name->content.len == 16)
         strbuf_adds(text, inet_ntop(name->content.len == 4 ? AF_INET : AF_INET6, name->content.ptr,
@@ -327,6 +328,76 @@ static void say_names(const struct certificate *certificate, struct slice host, 
     strbuf_fini(&valid);
 }
 
+/* ---- Identities of SPIFFE ---- */
+
+#define SPIFFE "spiffe://"
+
+bool certificate_is_spiffe(struct slice host)
+{
+    return host.len >= sizeof(SPIFFE) - 1 && memcmp(host.ptr, SPIFFE, sizeof(SPIFFE) - 1) == 0;
+}
+
+/* Takes what stands before the next "/" off the text. */
+static struct slice take_part(struct slice *text)
+{
+    const char *slash = text->len > 0 ? memchr(text->ptr, '/', text->len) : NULL;
+    size_t len = slash != NULL ? (size_t)(slash - text->ptr) : text->len;
+    struct slice part = slice_make(text->ptr, len);
+    *text = from(*text, slash != NULL ? len + 1 : len);
+    return part;
+}
+
+static bool identity_matches(struct slice pattern, struct slice identity)
+{
+    if (!certificate_is_spiffe(identity) || pattern.ptr[pattern.len - 1] == '/' ||
+        identity.ptr[identity.len - 1] == '/')
+        return false;
+    pattern = from(pattern, sizeof(SPIFFE) - 1);
+    identity = from(identity, sizeof(SPIFFE) - 1);
+    bool matches = slice_equal(take_part(&pattern), take_part(&identity)); /* trust domains */
+    while (matches && pattern.len > 0 && identity.len > 0) {
+        struct slice wanted = take_part(&pattern), part = take_part(&identity);
+        matches = slice_equal(wanted, part) || (slice_is(wanted, "*") && part.len > 0);
+    }
+    return matches && pattern.len == 0 && identity.len == 0;
+}
+
+static bool identity_fits(const struct certificate *certificate, struct slice pattern)
+{
+    struct slice names = certificate->names, identity = SLICE_LITERAL("");
+    struct element name;
+    unsigned identities = 0;
+    while (next(&names, &name)) {
+        if (name.tag != TAG_NAME_URI)
+            continue;
+        identity = name.content;
+        identities++;
+    }
+    return identities == 1 && identity_matches(pattern, identity);
+}
+
+static void say_identities(const struct certificate *certificate, struct slice pattern,
+                           struct strbuf *text)
+{
+    struct strbuf valid = STRBUF_GROWING;
+    unsigned listed = list_names(&valid, certificate->names, TAG_NAME_URI);
+    strbuf_addf(text, "x509: certificate %s%s, not the one identity ",
+                listed > 0 ? "is of " : "has no URI SAN", listed > 0 ? valid.text : "");
+    add_printable(text, pattern);
+    strbuf_fini(&valid);
+}
+
+static void look_at_names(const struct certificate *certificate, struct slice host,
+                          struct strbuf *why)
+{
+    if (certificate_is_spiffe(host)) {
+        if (!identity_fits(certificate, host))
+            say_identities(certificate, host, why);
+    } else if (!any_name_fits(certificate, host)) {
+        say_names(certificate, host, why);
+    }
+}
+
 /* ---- Time ---- */
 
 static void add_time(struct strbuf *text, int64_t seconds)
@@ -355,8 +426,8 @@ bool certificate_fits(const struct certificate *certificate, struct slice host, 
         say_time(now, " is before ", certificate->not_before, &why);
     else if (now > certificate->not_after)
         say_time(now, " is after ", certificate->not_after, &why);
-    else if (!any_name_fits(certificate, host))
-        say_names(certificate, host, &why);
+    else
+        look_at_names(certificate, host, &why);
     bool fits = why.len == 0;
     if (!fits)
         snprintf(text, size, "%s", why.text);

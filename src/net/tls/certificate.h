@@ -25,9 +25,14 @@ struct certificate {
 /* ERR_SYNTAX if `der` is not a certificate. */
 int certificate_read(struct slice der, struct certificate *ret_certificate) MUST_USE;
 
+/* Whether a peer is to be known by an identity of SPIFFE ("spiffe://...") and not by its host. */
+bool certificate_is_spiffe(struct slice host);
+
 /*
- * host: a name or an address by number, as the URL or server_name has it, without brackets. False
- * with a sentence in text, which is cut to size.
+ * host: a name or an address by number, as the URL or server_name has it, without brackets. Or an
+ * identity, "spiffe://cluster.local/ns/shop/sa/web", which must be the only URI among the names
+ * (X509-SVID, 5.2); an element of its path that is "*" stands for any. False with a sentence in
+ * text, which is cut to size.
  */
 bool certificate_fits(const struct certificate *certificate, struct slice host, int64_t now,
                       char *text, size_t size);

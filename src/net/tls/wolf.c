@@ -416,7 +416,8 @@ static bool set_up_session(struct net_tls_session *session)
     wolfSSL_SetIOReadCtx(session->wolf, session);
     wolfSSL_SetIOWriteCtx(session->wolf, session);
     wolfSSL_SetCertCbCtx(session->wolf, session);
-    if (is_address(session->host) || len > USHRT_MAX)
+    if (is_address(session->host) || certificate_is_spiffe(slice_of(session->host)) ||
+        len > USHRT_MAX)
         return true;
     return wolfSSL_UseSNI(session->wolf, WOLFSSL_SNI_HOST_NAME, session->host,
                           (unsigned short)len) == WOLFSSL_SUCCESS;

@@ -67,6 +67,7 @@ signed middle middle ca "$start" "$end" "" authority
 signed below below middle "$start" "$end" "$here"
 cat below.pem middle.pem >chain.pem
 cp below.key chain.key
+signed spiffe workload ca "$start" "$end" "URI:spiffe://cluster.local/ns/default/sa/web"
 signed client client ca "$start" "$end"
 signed wrongclient wrongclient other "$start" "$end"
 

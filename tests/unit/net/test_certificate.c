@@ -111,6 +111,43 @@ static void names_no_more_than_a_hundred(void **state)
     assert_int_equal(strlen(text), strlen("x509: certificate is valid for , not y") + 100 * 3 - 2);
 }
 
+static void knows_identities_of_spiffe(void **state)
+{
+    (void)state;
+#define IDENTITY "\x86\x25spiffe://cluster.local/ns/shop/sa/web"
+    struct certificate certificate = with(SLICE_LITERAL("\x82\x01x" IDENTITY));
+    expect(&certificate, "spiffe://cluster.local/ns/shop/sa/web", "");
+    expect(&certificate, "spiffe://cluster.local/ns/*/sa/*", "");
+    expect(&certificate, "x", "");
+    static const char *const others[] = {"spiffe://cluster.local/ns/shop/sa/we",
+                                         "spiffe://cluster.local/ns/shop/sa",
+                                         "spiffe://cluster.local/ns/shop/sa/web/",
+                                         "spiffe://cluster.local/ns/shop/sa/web/x",
+                                         "spiffe://other.local/ns/shop/sa/web",
+                                         "spiffe://*/ns/shop/sa/web",
+                                         "spiffe://cluster.local/*",
+                                         "spiffe://cluster.local/ns/sh*/sa/web",
+                                         "spiffe://cluster.local",
+                                         "spiffe://",
+                                         "spiffe://cluster.local/ns/shop/sa/WEB"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        char why[256];
+        snprintf(why, sizeof(why),
+                 "x509: certificate is of spiffe://cluster.local/ns/shop/sa/web, not the one "
+                 "identity %s",
+                 others[i]);
+        expect(&certificate, others[i], why);
+    }
+    struct certificate none = with(slice_make(names, sizeof(names) - 1));
+    expect(&none, "spiffe://a.test",
+           "x509: certificate has no URI SAN, not the one identity "
+           "spiffe://a.test");
+    struct certificate two = with(SLICE_LITERAL(IDENTITY "\x86\x0cspiffe://a/b"));
+    expect(&two, "spiffe://a/b",
+           "x509: certificate is of spiffe://cluster.local/ns/shop/sa/web, spiffe://a/b, not the "
+           "one identity spiffe://a/b");
+}
+
 static void refuses_what_is_no_certificate(void **state)
 {
     (void)state;
@@ -136,6 +173,7 @@ int main(void)
         cmocka_unit_test(is_not_fooled_by_nul_bytes),
         cmocka_unit_test(keeps_to_the_time),
         cmocka_unit_test(names_no_more_than_a_hundred),
+        cmocka_unit_test(knows_identities_of_spiffe),
         cmocka_unit_test(refuses_what_is_no_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
