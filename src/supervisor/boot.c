@@ -216,7 +216,7 @@ int boot_up(struct supervisor *supervisor, const struct options *options, struct
     log_info(MSG("starting limpet"), STR("version", PACKAGE_VERSION));
     int r = open_signals(supervisor, reterr);
     if (r == 0)
-        r = edition_load(options->config_file, &supervisor->in_force, reterr);
+        r = edition_load(options, &supervisor->in_force, reterr);
     if (r == 0)
         r = listeners_check(options->listen, options->listen_count, reterr);
     if (r == 0)
@@ -227,7 +227,7 @@ int boot_up(struct supervisor *supervisor, const struct options *options, struct
         r = take_paths(supervisor, &waited, reterr);
     if (r == 0 && waited) { /* the file may be another one by now */
         edition_forget(&supervisor->in_force);
-        r = edition_load(options->config_file, &supervisor->in_force, reterr);
+        r = edition_load(options, &supervisor->in_force, reterr);
     }
     return r == 0 ? take_over(supervisor, reterr) : r;
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "supervisor/check_config.h"
 
+#include <stdlib.h>
+
+#include "base/strbuf.h"
 #include "config/config.h"
 #include "config/duration.h"
 #include "config/size.h"
+#include "supervisor/builtin.h"
+#include "supervisor/plain_jobs.h"
 
 static const char *plural(size_t count)
 {
@@ -66,14 +71,56 @@ static void print_remote(const struct config_remote *remote, FILE *out)
     print_rules(&remote->write_relabel_configs, "what is sent", out);
 }
 
+static int fail(const struct errctx *why, FILE *err)
+{
+    fprintf(err, "%s\n", why->text);
+    return 1;
+}
+
+/* $NODE_NAME, or what the file says, where targets are shared out by node. */
+static const char *own_node(const struct config_sharding *sharding)
+{
+    const char *node = sharding->node[0] != '\0' ? sharding->node : getenv("NODE_NAME");
+    bool by_node = sharding->by == CONFIG_SHARD_NODE || sharding->by == CONFIG_SHARD_AUTO;
+    return by_node && node != NULL && node[0] != '\0' ? node : NULL;
+}
+
+int check_config_expand(const char *path, FILE *out, FILE *err)
+{
+    struct config *config;
+    struct errctx why;
+    struct strbuf text = STRBUF_GROWING;
+    if (config_load(path, &config, &why) < 0)
+        return fail(&why, err);
+    plain_jobs_write(config, own_node(&config->limpet.sharding), &text);
+    fputs(text.text, out);
+    strbuf_fini(&text);
+    config_free(config);
+    return 0;
+}
+
+int check_config_kubernetes(const char *url, FILE *out, FILE *err)
+{
+    struct config *config;
+    struct errctx why;
+    struct strbuf text = STRBUF_GROWING;
+    int r = builtin_kubernetes_load(url, &config, &why);
+    if (r == 0)
+        r = builtin_kubernetes(url, &text, &why);
+    if (r != 0)
+        return fail(&why, err);
+    fputs(text.text, out);
+    strbuf_fini(&text);
+    config_free(config);
+    return 0;
+}
+
 int check_config_run(const char *path, FILE *out, FILE *err)
 {
     struct config *config;
     struct errctx why;
-    if (config_load(path, &config, &why) < 0) {
-        fprintf(err, "%s\n", why.text);
-        return 1;
-    }
+    if (config_load(path, &config, &why) < 0)
+        return fail(&why, err);
     fprintf(out, "%s is valid\n", path);
     print_limpet(config, out);
     for (size_t i = 0; i < config->scrape_configs.len; i++)

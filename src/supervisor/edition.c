@@ -5,12 +5,15 @@
 
 #include "base/log.h"
 #include "config/freeze.h"
+#include "supervisor/builtin.h"
 #include "supervisor/runtime.h"
 
-int edition_load(const char *path, struct edition *ret_edition, struct errctx *reterr)
+int edition_load(const struct options *options, struct edition *ret_edition, struct errctx *reterr)
 {
     *ret_edition = EDITION_NONE;
-    int r = config_load(path, &ret_edition->config, reterr);
+    int r = options->kubernetes
+                ? builtin_kubernetes_load(options->remote_write_url, &ret_edition->config, reterr)
+                : config_load(options->config_file, &ret_edition->config, reterr);
     if (r < 0)
         return r;
     const struct config_warnings *warnings = &ret_edition->config->warnings;

@@ -7,6 +7,7 @@
 #define SUPERVISOR_EDITION_H
 
 #include "config/config.h"
+#include "supervisor/flags.h"
 
 struct edition {
     struct config *config; /* owned; NULL = there is none */
@@ -16,10 +17,11 @@ struct edition {
 #define EDITION_NONE ((struct edition){NULL, -1})
 
 /*
- * Reads and validates the file, logs what it warns of. ERR_CONFIG or -errno; the text says where
- * in the file.
+ * Reads and validates the file, or what is built in if the options say so; logs what it warns of.
+ * ERR_CONFIG or -errno; the text says where in the file.
  */
-int edition_load(const char *path, struct edition *ret_edition, struct errctx *reterr) MUST_USE;
+int edition_load(const struct options *options, struct edition *ret_edition,
+                 struct errctx *reterr) MUST_USE;
 
 /*
  * Settings that need a restart (how large segments are) get the values that are in

@@ -13,6 +13,12 @@
 static const struct flag flags[] = {
     {"config.file", FLAG_TEXT, FLAG_WORKS, "prometheus.yml", "The configuration.",
      MEMBER(config_file)},
+    {"kubernetes", FLAG_BOOL, FLAG_WORKS, "false",
+     "Run without a file: annotated pods and services of this node, its node-exporter, kubelet and "
+     "cAdvisor, every 30s. Needs NODE_NAME in the environment.",
+     MEMBER(kubernetes)},
+    {"remote-write.url", FLAG_TEXT, FLAG_WORKS, NULL, "Where --kubernetes sends samples.",
+     MEMBER(remote_write_url)},
     {"storage.path", FLAG_TEXT, FLAG_WORKS, NULL, "Directory for what has to outlive a reboot.",
      MEMBER(storage_path)},
     {"storage.agent.path", FLAG_TEXT, FLAG_WORKS, NULL, "The same as --storage.path.",
@@ -281,6 +287,21 @@ static int parse_one(struct parsing *at, struct options *options, struct errctx 
     return status != 0 ? status : take(options, &word, reterr);
 }
 
+static int check_builtin(const struct options *options, bool has_file, struct errctx *reterr)
+{
+    const char *why = NULL;
+    if (options->kubernetes && has_file)
+        why = "--kubernetes and --config.file exclude each other";
+    else if (options->kubernetes && options->remote_write_url == NULL)
+        why = "--kubernetes wants to know where samples go: --remote-write.url";
+    else if (!options->kubernetes && options->remote_write_url != NULL)
+        why = "--remote-write.url goes with --kubernetes; else the file says where samples go";
+    if (why == NULL)
+        return 0;
+    err_set(reterr, ERR_SYNTAX, "%s", why);
+    return EXIT_USAGE;
+}
+
 int flags_parse(int argc, char **argv, struct options *ret_options, struct errctx *reterr)
 {
     struct options options = {.config_file = "prometheus.yml",
@@ -293,6 +314,11 @@ int flags_parse(int argc, char **argv, struct options *ret_options, struct errct
         if (status != 0)
             return status;
     }
+    const struct flag *file = find(SLICE_LITERAL("config.file"));
+    bool has_file = (at.given & UINT64_C(1) << (file - flags)) != 0;
+    int status = check_builtin(&options, has_file, reterr);
+    if (status != 0)
+        return status;
     if (options.listen_count == 0)
         add_listener(&options, "127.0.0.1:9431");
     *ret_options = options;
@@ -317,6 +343,10 @@ void flags_help(FILE *out)
     fputs("limpet: the node-local Prometheus scraping agent\n\n"
           "  limpet [FLAG...]                 scrape and deliver\n"
           "  limpet check config FILE         validate a configuration, say what would run\n"
+          "  limpet check config --kubernetes --remote-write.url=URL\n"
+          "                                   print the configuration of --kubernetes\n"
+          "  limpet check config --expand FILE\n"
+          "                                   print annotation_discovery as jobs of Prometheus\n"
           "  limpet check metrics < BODY      say what a scrape would take from a body\n\n"
           "Flags (--name=value or --name value, one or two dashes; defaults in parentheses):\n",
           out);

@@ -48,8 +48,10 @@ struct flag {
 /* Texts are borrowed from argv or constant. */
 struct options {
     const char *config_file;
-    const char *storage_path; /* NULL: none */
-    const char *runtime_path; /* NULL: chosen by runtime_open */
+    bool kubernetes;              /* what is built in, instead of the file */
+    const char *remote_write_url; /* NULL unless `kubernetes` */
+    const char *storage_path;     /* NULL: none */
+    const char *runtime_path;     /* NULL: chosen by runtime_open */
     const char *listen[HERITAGE_MAX_LISTENERS];
     uint32_t listen_count;
     bool lifecycle;

@@ -12,15 +12,34 @@
 #include "supervisor/flags.h"
 #include "supervisor/supervisor.h"
 
+#define URL_FLAG "--remote-write.url="
+
+/* argv: what follows `check config`; -1: it is none of the forms. */
+static int check_config(int argc, char **argv)
+{
+    if (argc == 1 && argv[0][0] != '-')
+        return check_config_run(argv[0], stdout, stderr);
+    if (argc == 2 && strcmp(argv[0], "--expand") == 0)
+        return check_config_expand(argv[1], stdout, stderr);
+    if (argc == 2 && strcmp(argv[0], "--kubernetes") == 0 &&
+        strncmp(argv[1], URL_FLAG, strlen(URL_FLAG)) == 0)
+        return check_config_kubernetes(argv[1] + strlen(URL_FLAG), stdout, stderr);
+    return -1;
+}
+
 /* argv: what follows `check`. */
 static int check_something(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[0], "config") == 0)
-        return check_config_run(argv[1], stdout, stderr);
+    int status =
+        argc >= 1 && strcmp(argv[0], "config") == 0 ? check_config(argc - 1, argv + 1) : -1;
+    if (status >= 0)
+        return status;
     if (argc >= 1 && strcmp(argv[0], "metrics") == 0)
         return check_metrics_run(argc - 1, argv + 1, stdin, stdout, stderr);
     fputs(
         "usage: limpet check config FILE\n"
+        "       limpet check config --expand FILE\n"
+        "       limpet check config --kubernetes " URL_FLAG "URL\n"
         "       limpet check metrics [--content-type TYPE] [--created-as-start-timestamp] < BODY\n",
         stderr);
     return EXIT_USAGE;

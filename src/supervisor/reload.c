@@ -20,7 +20,7 @@ static void show_outcome(struct shm_supervisor *page, bool good, const char *why
 
 static int prepare(struct supervisor *supervisor, struct edition *next, struct errctx *reterr)
 {
-    int r = edition_load(supervisor->options->config_file, next, reterr);
+    int r = edition_load(supervisor->options, next, reterr);
     if (r < 0)
         return r;
     uint32_t refused = edition_keep(next, &supervisor->in_force);

@@ -117,7 +117,7 @@ class Paths:
 
 
 class Limpet(Process):
-    """`settings`: a configuration as a dict (JSON is YAML) or a text. `paths`: those of a limpet
+    """`settings`: a configuration as a dict (JSON is YAML) or a text; None: flags say all. `paths`: those of a limpet
     before, to start again on what it left. `ready`: wait for it. `prefix`: a command that becomes
     limpet."""
 
@@ -129,13 +129,14 @@ class Limpet(Process):
         self.config_path = os.path.join(self.directory, f"{name}.yml")
         self.paths = paths or Paths(self.directory)
         self.own_paths = paths is None
-        self.write_config(settings)
+        if settings is not None:
+            self.write_config(settings)
         Process.__init__(
             self,
             [
                 *prefix,
                 os.path.join(build or BUILD, "limpet"),
-                f"--config.file={self.config_path}",
+                *([f"--config.file={self.config_path}"] if settings is not None else []),
                 f"--storage.path={self.paths.storage}",
                 f"--runtime.path={self.paths.runtime}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
