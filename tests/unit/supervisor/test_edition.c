@@ -39,7 +39,7 @@ static int load(const char *text, struct edition *ret_edition)
     assert_non_null(file);
     fputs(text, file);
     fclose(file);
-    return edition_load(directory.below, ret_edition, &why);
+    return edition_load(&(struct options){.config_file = directory.below}, ret_edition, &why);
 }
 
 static void a_bad_file_says_where(void **context)
@@ -49,7 +49,8 @@ static void a_bad_file_says_where(void **context)
     assert_int_equal(load("global: {scrape_intervall: 5s}\n", &edition), ERR_CONFIG);
     assert_non_null(strstr(why.text, "f.yml:1:10: unknown key \"scrape_intervall\""));
     assert_null(edition.config);
-    assert_int_equal(edition_load("/nowhere/f.yml", &edition, &why), -ENOENT);
+    assert_int_equal(
+        edition_load(&(struct options){.config_file = "/nowhere/f.yml"}, &edition, &why), -ENOENT);
     edition_forget(&edition);
 }
 

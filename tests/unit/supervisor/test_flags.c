@@ -48,6 +48,22 @@ static void without_flags_there_are_defaults(void **context)
     assert_int_equal(options.noted_count, 0);
 }
 
+static void what_is_built_in_goes_without_a_file(void **context)
+{
+    (void)context;
+    assert_int_equal(parse("--kubernetes --remote-write.url=http://x"), 0);
+    assert_true(options.kubernetes);
+    assert_string_equal(options.remote_write_url, "http://x");
+    assert_int_equal(parse("--no-kubernetes"), 0);
+    assert_false(options.kubernetes);
+    refused("--kubernetes", EXIT_USAGE,
+            "--kubernetes wants to know where samples go: --remote-write.url");
+    refused("--kubernetes --config.file=a --remote-write.url=b", EXIT_USAGE,
+            "--kubernetes and --config.file exclude each other");
+    refused("--remote-write.url=b", EXIT_USAGE,
+            "--remote-write.url goes with --kubernetes; else the file says where samples go");
+}
+
 static void a_value_stands_behind_an_equals_sign_or_in_the_next_word(void **context)
 {
     (void)context;
@@ -200,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_flags_there_are_defaults),
+        cmocka_unit_test(what_is_built_in_goes_without_a_file),
         cmocka_unit_test(a_value_stands_behind_an_equals_sign_or_in_the_next_word),
         cmocka_unit_test(the_agent_path_is_the_storage_path),
         cmocka_unit_test(switches_can_be_negated),
