@@ -155,3 +155,20 @@ def test_a_certificate_that_expires_and_one_that_is_renewed(ledger, tmp_path):
     wait_for_more(receiver, arrived(ledger.receivers[1]) - before)
     assert ledger.end()["p"][2] == 0
     way.close()
+
+
+def test_scrapers_come_and_go_while_a_receiver_does(ledger):
+    """Targets move with what is in the rings, in the spool and on its way; some scrapers die."""
+    ledger.live(1)
+    for scrapers, victim in ((3, None), (1, None), (2, "limpet-scraper"), (1, "tree"), (3, None),
+                             (2, "limpet-writer")):
+        ledger.options["scrapers"] = scrapers
+        ledger.write_config()
+        ledger.outage()
+        assert ledger.limpet.reload(ledger.load.config)
+        if victim:
+            ledger.kill(victim)
+        ledger.live(1)
+        ledger.recover()
+        ledger.live(1)
+    ledger.end()
