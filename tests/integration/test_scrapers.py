@@ -209,3 +209,67 @@ def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, recei
         limpet.stop()
         # An answer that a dead scraper had is asked for again, or its tick is missed.
         check_all(farm, receiver, lost=deaths, gone=deaths, new=0)
+
+
+PAGE = 4096
+
+
+def owner_of(segment, offset):
+    """Who writes this page of a segment, by src/shm/LAYOUT.md; None: nobody after its creation."""
+    kind, _, index = segment.partition("-")
+    if offset < PAGE:
+        return None
+    if kind == "control":
+        slot = offset // PAGE - 2
+        names = ["limpet", "limpet-discovery", "limpet-writer", "limpet-console"]
+        return names[slot + 1] if slot < 3 else f"limpet-scraper {slot - 3}"
+    if kind == "ring" and 2 * PAGE <= offset < 3 * PAGE:
+        return "limpet-writer"
+    if kind in ("ring", "series"):
+        return f"limpet-scraper {index}"
+    return {"targets": "limpet-discovery", "delivery": "limpet-writer"}[kind]
+
+
+def writable_ranges(pid, directory):
+    """[(segment, first byte, end)] that this process has mapped writable, and of which it says
+    that it shares them."""
+    found = []
+    with open(f"/proc/{pid}/maps") as file:
+        for line in file:
+            words = line.split()
+            if len(words) < 6 or not words[5].startswith(directory) or words[1][1] != "w":
+                continue
+            first, end = (int(word, 16) for word in words[0].split("-"))
+            at = int(words[2], 16)
+            found.append((os.path.basename(words[5]), at, at + end - first))
+    return found
+
+
+def program_and_index(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        argv = file.read().decode().split("\0")
+    name = os.path.basename(argv[0])
+    index = [word.partition("=")[2] for word in argv if word.startswith("--index=")]
+    return f"{name} {index[0]}" if name == "limpet-scraper" else name
+
+
+def test_no_byte_of_shared_memory_has_two_writers(tmp_path, receiver):
+    """What a process has mapped writable is its own, page by page, and everything has its owner."""
+    with Farm(6) as farm, Limpet(tmp_path, farm.settings(receiver, 3)) as limpet:
+        receiver.wait_for(lambda r: len(r.samples("up")) >= 6, timeout=20)
+        pids = [limpet.pid, *(pid for pids in limpet.children().values() for pid in pids)]
+        seen = {}
+        for pid in pids:
+            who = program_and_index(pid)
+            for segment, first, end in writable_ranges(pid, limpet.paths.runtime):
+                seen.setdefault(segment, []).append((first, end, who))
+                # Owners change at pages that are few and at the start of a segment.
+                for page in range(first, min(end, first + 100 * PAGE), PAGE):
+                    assert owner_of(segment, page) == who, (segment, hex(page), who)
+        assert set(seen) == {"control", "targets", "delivery", *(f"ring-{i}" for i in range(3)),
+                             *(f"series-{i}" for i in range(3))}
+        for segment, ranges in seen.items():
+            for a in ranges:
+                others = [b for b in ranges if b[2] != a[2] and b[0] < a[1] and a[0] < b[1]]
+                assert others == [], (segment, a, others)
+        limpet.stop()
