@@ -229,6 +229,9 @@ static void add_reloads(const struct shm_supervisor *supervisor, struct strbuf *
     add_one(page, "limpet_config_reload_settings_refused_total", "counter",
             "Changed settings that only a restart of limpet can bring into force.",
             load(&supervisor->reload_refused), 1);
+    add_one(page, "limpet_cpu_changes_total", "counter",
+            "Times that the CPUs limpet may use were others than before.",
+            load(&supervisor->repins), 1);
 }
 
 static void add_quarantine(const struct shm_supervisor *supervisor, struct strbuf *page)

@@ -145,6 +145,17 @@ static void place(struct supervisor *supervisor)
         log_warn(MSG("some of the CPUs in `limpet: cpus` are not allowed and left out"));
 }
 
+bool boot_look_at_cpus(struct supervisor *supervisor)
+{
+    cpu_set_t allowed;
+    cpus_allowed(&allowed);
+    if (CPU_EQUAL(&allowed, &supervisor->placement.allowed))
+        return false;
+    place(supervisor);
+    atomic_fetch_add(&supervisor->page->repins, 1);
+    return true;
+}
+
 int boot_provide(struct supervisor *supervisor, const struct edition *edition,
                  struct errctx *reterr)
 {

@@ -24,6 +24,9 @@ void boot_down(struct supervisor *supervisor);
 int boot_provide(struct supervisor *supervisor, const struct edition *edition,
                  struct errctx *reterr) MUST_USE;
 
+/* Whether the CPUs that limpet may use are others than before; then they are planned with anew. */
+bool boot_look_at_cpus(struct supervisor *supervisor);
+
 /* What children get from now on: the edition in force, and the CPUs it gives them. */
 void boot_put_in_force(struct supervisor *supervisor);
 

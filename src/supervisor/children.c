@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "child/message.h"
 #include "supervisor/runtime.h"
+#include "supervisor/scale.h"
 
 #define WATCH_NS          NS_PER_S        /* how often signs of life are looked at */
 #define WATCH_LATE_NS     (3 * NS_PER_S)  /* then it was not the child that stood still */
@@ -21,46 +22,16 @@
 #define ABORT_NS          (5 * NS_PER_S)  /* to write a core */
 #define ROLL_LIMIT_MS     5000            /* for a scrape that takes long, say */
 
-static bool is_scraper(const struct child_process *child)
-{
-    return slot_role(child->slot) == ROLE_SCRAPER;
-}
-
-static int scraper_index(const struct child_process *child)
-{
-    return is_scraper(child) ? (int)(child->slot - SHM_SLOT_SCRAPER(0)) : -1;
-}
-
-static void add_child(struct children *children, uint32_t slot, int64_t now)
+void children_add(struct children *children, uint32_t slot, int64_t now)
 {
     struct child_process *child = &children->all[children->count++];
     *child = (struct child_process){
         .slot = slot, .state = LIFE_WAITING, .socket = -1, .due = now, .progress_at = now};
-    if (is_scraper(child))
-        snprintf(child->name, sizeof(child->name), "%s-%d", slot_name(slot), scraper_index(child));
+    if (child_is_scraper(child))
+        snprintf(child->name, sizeof(child->name), "%s-%d", slot_name(slot),
+                 child_scraper_index(child));
     else
         snprintf(child->name, sizeof(child->name), "%s", slot_name(slot));
-}
-
-/* A scraper that is not wanted any more. */
-static bool is_removed(const struct children *children, const struct child_process *child)
-{
-    return is_scraper(child) && (uint32_t)scraper_index(child) >= children->estate->scrapers;
-}
-
-/* Beyond those that are wanted, what has a process or may get one counts, too. */
-static void show_scrapers(struct children *children)
-{
-    uint64_t count = children->estate->scrapers;
-    for (uint32_t i = 0; i < children->count; i++) {
-        const struct child_process *child = &children->all[i];
-        if (is_scraper(child) && child->state != LIFE_ENDED &&
-            (uint64_t)scraper_index(child) >= count)
-            count = (uint64_t)scraper_index(child) + 1;
-    }
-    /* release; for scrapers that look at what the last one of them has left */
-    if (atomic_load_explicit(&children->page->scrapers, memory_order_relaxed) != count)
-        atomic_store_explicit(&children->page->scrapers, count, memory_order_release);
 }
 
 void children_init(struct children *children, int64_t now)
@@ -69,11 +40,11 @@ void children_init(struct children *children, int64_t now)
     children->watched_at = now;
     children->supplies[0] = (struct role_supplies){ROLE_SCRAPER, -1};
     children->supplies[1] = (struct role_supplies){ROLE_WRITER, -1};
-    add_child(children, SHM_SLOT_DISCOVERY, now);
-    add_child(children, SHM_SLOT_WRITER, now);
+    children_add(children, SHM_SLOT_DISCOVERY, now);
+    children_add(children, SHM_SLOT_WRITER, now);
     for (uint32_t i = 0; i < children->estate->scrapers; i++)
-        add_child(children, SHM_SLOT_SCRAPER(i), now);
-    add_child(children, SHM_SLOT_CONSOLE, now);
+        children_add(children, SHM_SLOT_SCRAPER(i), now);
+    children_add(children, SHM_SLOT_CONSOLE, now);
 }
 
 void children_fini(struct children *children)
@@ -144,7 +115,7 @@ static struct child_arguments arguments_of(const struct children *children,
     struct child_arguments arguments = children->arguments;
     uint32_t role = slot_role(child->slot);
     bool reads_rings = role == ROLE_WRITER || role == ROLE_CONSOLE;
-    arguments.index = is_scraper(child) ? (uint32_t)scraper_index(child) : 0;
+    arguments.index = child_is_scraper(child) ? (uint32_t)child_scraper_index(child) : 0;
     arguments.scrapers =
         reads_rings ? children->estate->segments.rings : children->estate->scrapers;
     arguments.listeners = role == ROLE_CONSOLE ? children->estate->listener_count : 0;
@@ -164,7 +135,7 @@ static int run_program(struct children *children, struct child_process *child, i
     for (int i = 0; i < count; i++)
         argv[i + 1] = texts[i];
     programs_path(children->programs, child->slot, path);
-    placement_of(children->placement, scraper_index(child), &cpus);
+    placement_of(children->placement, child_scraper_index(child), &cpus);
     const struct spawn spawn = {
         .path = path,
         .argv = argv,
@@ -200,7 +171,7 @@ static void log_started(const struct children *children, const struct child_proc
 {
     char text[PLACEMENT_TEXT];
     cpu_set_t cpus;
-    placement_of(children->placement, scraper_index(child), &cpus);
+    placement_of(children->placement, child_scraper_index(child), &cpus);
     log_info(MSG("child started"), STR("child", child->name), INT("pid", child->pid),
              STR("cpus", placement_format_cpus(&cpus, text)));
 }
@@ -363,29 +334,6 @@ static void watch(struct children *children, int64_t now)
 
 /* ---- rolling ---- */
 
-static struct child_process *find_slot(struct children *children, uint32_t slot)
-{
-    for (uint32_t i = 0; i < children->count; i++) {
-        if (children->all[i].slot == slot)
-            return &children->all[i];
-    }
-    return NULL;
-}
-
-/* Those that there have not been before, and those that have come back. */
-static void add_scrapers(struct children *children, int64_t now)
-{
-    for (uint32_t i = 0; i < children->estate->scrapers; i++) {
-        struct child_process *child = find_slot(children, SHM_SLOT_SCRAPER(i));
-        if (child == NULL) {
-            add_child(children, SHM_SLOT_SCRAPER(i), now);
-        } else if (child->state == LIFE_ENDED) {
-            child->state = LIFE_WAITING;
-            child->due = now;
-        }
-    }
-}
-
 /* The next one follows only when its predecessor works with the new configuration. */
 static void roll_next(struct children *children, int64_t now)
 {
@@ -393,7 +341,7 @@ static void roll_next(struct children *children, int64_t now)
         return;
     for (uint32_t i = 0; i < children->count; i++) {
         struct child_process *child = &children->all[i];
-        if (is_removed(children, child)) {
+        if (scale_is_removed(children, child)) {
             if (child->state == LIFE_ENDED)
                 continue;
             if (child->state != LIFE_STOPPING)
@@ -413,8 +361,8 @@ static void roll_next(struct children *children, int64_t now)
 void children_roll(struct children *children, int64_t now)
 {
     children->rolling = true;
-    add_scrapers(children, now);
-    show_scrapers(children);
+    scale_up(children, now);
+    scale_show(children);
     for (uint32_t i = 0; i < children->count; i++) {
         if (children->all[i].state == LIFE_WAITING)
             happens(children, &children->all[i], LIFE_ON_ROLL, 0, now);
@@ -436,12 +384,12 @@ int64_t children_next_due(const struct children *children)
 void children_turn(struct children *children, int64_t now)
 {
     roll_next(children, now);
-    show_scrapers(children);
+    scale_show(children);
     for (uint32_t i = 0; i < children->count; i++) {
         struct child_process *child = &children->all[i];
         if (child->due > now)
             continue;
-        if (is_removed(children, child) && child->state == LIFE_WAITING) {
+        if (scale_is_removed(children, child) && child->state == LIFE_WAITING) {
             child->state = LIFE_ENDED; /* it has died before its turn */
             continue;
         }
@@ -533,7 +481,7 @@ static void accuse(struct children *children, const struct child_process *child,
 {
     const struct shm_slot *slot = control_slot(children->control, child->slot);
     bool attached = atomic_load(&slot->pid) == (uint32_t)child->pid;
-    if (!is_scraper(child) || !attached || !WIFSIGNALED(status) ||
+    if (!child_is_scraper(child) || !attached || !WIFSIGNALED(status) ||
         !quarantine_accuses(WTERMSIG(status)))
         return;
     uint64_t target = atomic_load(&slot->working_on);
@@ -603,7 +551,7 @@ bool children_ready(const struct children *children)
 {
     for (uint32_t i = 0; i < children->count; i++) {
         const struct child_process *child = &children->all[i];
-        if (child->state != LIFE_RUNNING && !is_removed(children, child))
+        if (child->state != LIFE_RUNNING && !scale_is_removed(children, child))
             return false;
     }
     return !children->rolling;

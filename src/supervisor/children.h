@@ -64,6 +64,20 @@ struct children {
     const char *gave_up; /* name of the child that cannot work */
 };
 
+static inline bool child_is_scraper(const struct child_process *child)
+{
+    return slot_role(child->slot) == ROLE_SCRAPER;
+}
+
+/* -1: it is none. */
+static inline int child_scraper_index(const struct child_process *child)
+{
+    return child_is_scraper(child) ? (int)(child->slot - SHM_SLOT_SCRAPER(0)) : -1;
+}
+
+/* One more in the list, which starts as soon as possible. */
+void children_add(struct children *children, uint32_t slot, int64_t now);
+
 /* Fills in the list; the caller has set the borrowed pointers, arguments, and generation. */
 void children_init(struct children *children, int64_t now);
 

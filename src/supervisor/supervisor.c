@@ -12,12 +12,14 @@
 #include "base/log.h"
 #include "supervisor/boot.h"
 #include "supervisor/reload.h"
+#include "supervisor/scale.h"
 #include "supervisor/sd_notify.h"
 
 #define SCRAPE_WAIT_MAX_MS 10000 /* a scrape in flight at the end gets so much at most */
 #define MARGIN_MS          1000  /* a child leaves by itself before it is killed */
 #define CONSOLE_LIMIT_MS   2000
 #define HURRY_MS           1000
+#define CPUS_NS            NS_PER_S           /* children wake it as often anyway */
 #define FLUSH_MAX_MS       (24 * 3600 * 1000) /* nobody waits longer, and sums stay in range */
 
 /* ---- the end ---- */
@@ -136,9 +138,21 @@ static void pat_watchdog(struct supervisor *supervisor, int64_t now)
     supervisor->watchdog_due = now + supervisor->watchdog_ns;
 }
 
+/* A cpuset may change while limpet runs: where others are bound to CPUs, say. */
+static void watch_cpus(struct supervisor *supervisor, int64_t now)
+{
+    bool was_pinned = supervisor->placement.pinned;
+    if (now < supervisor->cpus_due)
+        return;
+    supervisor->cpus_due = now + CPUS_NS;
+    if (boot_look_at_cpus(supervisor) && (was_pinned || supervisor->placement.pinned))
+        scale_place(&supervisor->children);
+}
+
 static void turn(struct supervisor *supervisor, int64_t now)
 {
     take_requests(supervisor, now);
+    watch_cpus(supervisor, now);
     children_turn(&supervisor->children, now);
     if (supervisor->phase == PHASE_RUNNING)
         announce(supervisor);

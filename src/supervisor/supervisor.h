@@ -42,6 +42,7 @@ struct supervisor {
     bool announced;      /* READY has been said, and nothing has changed that */
     int64_t watchdog_ns; /* 0 = nobody wants to know */
     int64_t watchdog_due;
+    int64_t cpus_due; /* when they are looked at again */
 };
 
 /* Runs limpet. The exit status. */

@@ -544,6 +544,26 @@ def test_on_one_cpu_everybody_runs_there(tmp_path):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_children_follow_when_the_cpus_change(tmp_path):
+    allowed = os.sched_getaffinity(0)
+    low, high = min(allowed), max(allowed)
+
+    def is_at(cpus):
+        return all(os.sched_getaffinity(pid) == cpus for pid in children_of(limpet.pid))
+
+    with Supervisor(tmp_path, limpet=", pinning: on") as limpet:
+        scraper = limpet.all_children()["scraper-0"]
+        assert os.sched_getaffinity(scraper) == {low}
+        for cpu in (high, low):
+            os.sched_setaffinity(limpet.pid, {cpu})
+            wait_until(lambda: is_at({cpu}), 10, f"everybody at CPU {cpu}")
+        os.sched_setaffinity(limpet.pid, allowed)
+        wait_until(lambda: not is_at({low}), 10, "children elsewhere")
+        assert os.sched_getaffinity(scraper) == {low}
+        limpet.stop_in_order()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
 def test_the_others_keep_off_a_scrapers_cpu_and_a_reload_can_let_go(tmp_path):
     allowed = os.sched_getaffinity(0)
     cpu = max(allowed)

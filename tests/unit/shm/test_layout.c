@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 8u
-#define FINGERPRINT         UINT64_C(0xe73dd0f401af2f97)
+#define FINGERPRINT_VERSION 9u
+#define FINGERPRINT         UINT64_C(0xa376713927c4a0ff)
 
 struct number {
     const char *what;
@@ -121,6 +121,7 @@ static const struct number numbers[] = {
     AT(shm_supervisor, scrapers),
     AT(shm_supervisor, stopping),
     AT(shm_supervisor, reload_refused),
+    AT(shm_supervisor, repins),
     SIZE(shm_slot),
     AT(shm_slot, progress),
     AT(shm_slot, epoch),
