@@ -334,6 +334,13 @@ static void reject(struct fetch_connection *conn, const char *error)
     end(conn);
 }
 
+/* It is quiet, and nobody has it but its owner. */
+static void release(struct fetch_connection *conn)
+{
+    net_stream_fini(&conn->stream);
+    conn->handler->on_released(conn);
+}
+
 /* Calls the owner. False if it has ended the exchange: then conn may not even be there any more. */
 static bool tell_event(struct fetch_connection *conn, enum http_event_kind kind,
                        const struct http_event *event)
@@ -348,7 +355,7 @@ static bool tell_event(struct fetch_connection *conn, enum http_event_kind kind,
     if (conn->exchange == number)
         return true;
     if (conn->releasing && conn->state == IDLE)
-        conn->handler->on_released(conn);
+        release(conn);
     return false;
 }
 
@@ -491,7 +498,7 @@ static void on_closed(struct net_stream *stream)
         check(conn->state == ABORTING);
         conn->state = IDLE;
         if (conn->releasing)
-            conn->handler->on_released(conn);
+            release(conn);
         return;
     }
 }
@@ -601,8 +608,10 @@ bool fetch_fini(struct fetch_connection *conn)
     fetch_abort(conn);
     fetch_close_idle(conn);
     http_response_fini(&conn->response);
-    if (conn->state == IDLE && !conn->in_call_back)
+    if (conn->state == IDLE && !conn->in_call_back) {
+        net_stream_fini(&conn->stream);
         return true;
+    }
     check(conn->handler->on_released != NULL);
     conn->releasing = true;
     return false;

@@ -17,6 +17,8 @@ static bool is_busy(const struct net_stream *stream)
 
 static void close_now(struct net_stream *stream)
 {
+    if (stream->tls != NULL)
+        stream->ticket = stream_tls_ticket(stream->tls, stream->ticket);
     stream_tls_free(stream->tls);
     stream->tls = NULL;
     loop_close(stream->loop, stream->fd);
@@ -116,6 +118,13 @@ void net_stream_init(struct net_stream *stream, struct loop *loop,
     stream->in.done = receive_done;
 }
 
+void net_stream_fini(struct net_stream *stream)
+{
+    check(stream->fd < 0);
+    net_tls_ticket_free(stream->ticket);
+    stream->ticket = NULL;
+}
+
 int net_stream_connect(struct net_stream *stream, const struct net_address *address)
 {
     check(stream->fd < 0 && !is_busy(stream));
@@ -131,7 +140,7 @@ int net_stream_connect(struct net_stream *stream, const struct net_address *addr
 int net_stream_connect_tls(struct net_stream *stream, const struct net_address *address,
                            struct net_tls_context *context, struct slice host)
 {
-    struct stream_tls *tls = stream_tls_new(context, host);
+    struct stream_tls *tls = stream_tls_new(context, host, stream->ticket);
     if (tls == NULL)
         return -ENOMEM;
     int err = net_stream_connect(stream, address);
@@ -145,7 +154,7 @@ int net_stream_connect_tls(struct net_stream *stream, const struct net_address *
 int net_stream_secure(struct net_stream *stream, struct net_tls_context *context, struct slice host)
 {
     check(net_stream_is_open(stream) && !is_busy(stream) && stream->tls == NULL);
-    stream->tls = stream_tls_new(context, host);
+    stream->tls = stream_tls_new(context, host, stream->ticket);
     if (stream->tls == NULL)
         return -ENOMEM;
     stream_tls_begin(stream);

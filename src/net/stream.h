@@ -47,13 +47,17 @@ struct net_stream {
     struct loop_op in;  /* receive */
     struct iovec iov[2];
     uint64_t sent_bytes;
-    struct stream_tls *tls; /* NULL: plain TCP */
+    struct stream_tls *tls;        /* NULL: plain TCP */
+    struct net_tls_ticket *ticket; /* of the last connection; NULL: none */
     int fd;
     bool closing;
 };
 
 void net_stream_init(struct net_stream *stream, struct loop *loop,
                      const struct net_stream_events *events);
+
+/* Of a stream that is closed. */
+void net_stream_fini(struct net_stream *stream);
 
 /*
  * Opens a socket and connects it. `address` must stay until `connected` or `closed`. -errno if no
@@ -63,7 +67,8 @@ int net_stream_connect(struct net_stream *stream, const struct net_address *addr
 
 /*
  * The same with TLS to `host`, a name or an address by number without brackets. Nothing of host is
- * needed after the call; of the context, a reference is held.
+ * needed after the call; of the context, a reference is held. If the stream's last connection was
+ * to the same host and by the same context, the handshake goes on from it where the peer allows.
  */
 int net_stream_connect_tls(struct net_stream *stream, const struct net_address *address,
                            struct net_tls_context *context, struct slice host) MUST_USE;

@@ -39,16 +39,22 @@ static struct {
     size_t size;
 } shared_room;
 
-struct stream_tls *stream_tls_new(struct net_tls_context *context, struct slice host)
+struct stream_tls *stream_tls_new(struct net_tls_context *context, struct slice host,
+                                  const struct net_tls_ticket *ticket)
 {
     struct stream_tls *tls = calloc(1, sizeof(*tls));
     if (tls == NULL)
         return NULL;
-    tls->session = net_tls_session_new(context, host);
+    tls->session = net_tls_session_new(context, host, ticket);
     if (tls->session != NULL)
         return tls;
     free(tls);
     return NULL;
+}
+
+struct net_tls_ticket *stream_tls_ticket(struct stream_tls *tls, struct net_tls_ticket *before)
+{
+    return net_tls_ticket_next(tls->session, before);
 }
 
 void stream_tls_free(struct stream_tls *tls)

@@ -8,8 +8,12 @@
 
 #include "net/stream.h"
 
-/* NULL: out of memory. */
-struct stream_tls *stream_tls_new(struct net_tls_context *context, struct slice host);
+/* ticket: see net/tls.h. NULL: out of memory. */
+struct stream_tls *stream_tls_new(struct net_tls_context *context, struct slice host,
+                                  const struct net_tls_ticket *ticket);
+
+/* At the end: what the next connection may go on from, see net_tls_ticket_next. */
+struct net_tls_ticket *stream_tls_ticket(struct stream_tls *tls, struct net_tls_ticket *before);
 
 /* NULL is allowed. Nothing may be in flight. */
 void stream_tls_free(struct stream_tls *tls);

@@ -69,9 +69,27 @@ void net_tls_context_free(struct net_tls_context *context)
         module->context_free(context);
 }
 
-struct net_tls_session *net_tls_session_new(struct net_tls_context *context, struct slice host)
+struct net_tls_session *net_tls_session_new(struct net_tls_context *context, struct slice host,
+                                            const struct net_tls_ticket *ticket)
 {
-    return module->session_new(context, host);
+    return module->session_new(context, host, ticket);
+}
+
+struct net_tls_ticket *net_tls_ticket_next(struct net_tls_session *session,
+                                           struct net_tls_ticket *before)
+{
+    return module->ticket_next(session, before);
+}
+
+void net_tls_ticket_free(struct net_tls_ticket *ticket)
+{
+    if (ticket != NULL)
+        module->ticket_free(ticket);
+}
+
+bool net_tls_is_resumed(const struct net_tls_session *session)
+{
+    return module->is_resumed(session);
 }
 
 void net_tls_session_free(struct net_tls_session *session)

@@ -72,8 +72,32 @@ int net_tls_sign(struct slice key_pem, enum net_tls_hash hash, struct slice text
 /* One connection. */
 struct net_tls_session;
 
-/* host: that of the URL, without port and brackets; copied. NULL: out of memory. */
-struct net_tls_session *net_tls_session_new(struct net_tls_context *context, struct slice host);
+/*
+ * What was agreed on in a session, for the next one with the same peer: it needs no certificates
+ * then, which saves most of what a handshake costs. It holds secrets of that session.
+ */
+struct net_tls_ticket;
+
+/*
+ * host: that of the URL, without port and brackets; copied. ticket: of the connection before, or
+ * NULL; it is looked at only here, and counts only with the same context and host. NULL: out of
+ * memory.
+ */
+struct net_tls_session *net_tls_session_new(struct net_tls_context *context, struct slice host,
+                                            const struct net_tls_ticket *ticket);
+
+/*
+ * At the end of a session: the caller's; NULL if the peer has given none. `before`, which may be
+ * NULL, is the one that the session was made with and goes into it.
+ */
+struct net_tls_ticket *net_tls_ticket_next(struct net_tls_session *session,
+                                           struct net_tls_ticket *before);
+
+/* NULL is allowed. */
+void net_tls_ticket_free(struct net_tls_ticket *ticket);
+
+/* Whether the handshake went on from the ticket. */
+bool net_tls_is_resumed(const struct net_tls_session *session);
 
 /* NULL is allowed. */
 void net_tls_session_free(struct net_tls_session *session);

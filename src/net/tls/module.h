@@ -17,7 +17,12 @@ struct tls_module {
     int (*sign)(struct slice key_pem, enum net_tls_hash hash, struct slice text,
                 uint8_t ret_signature[NET_TLS_SIGNATURE_MAX], size_t *ret_len,
                 struct errctx *reterr);
-    struct net_tls_session *(*session_new)(struct net_tls_context *context, struct slice host);
+    struct net_tls_session *(*session_new)(struct net_tls_context *context, struct slice host,
+                                           const struct net_tls_ticket *ticket);
+    struct net_tls_ticket *(*ticket_next)(struct net_tls_session *session,
+                                          struct net_tls_ticket *before);
+    void (*ticket_free)(struct net_tls_ticket *ticket);
+    bool (*is_resumed)(const struct net_tls_session *session);
     void (*session_free)(struct net_tls_session *session);
     void (*feed)(struct net_tls_session *session, const uint8_t *bytes, size_t len);
     int (*handshake)(struct net_tls_session *session);

@@ -9,17 +9,7 @@
 #include "net/tls/certificate.h"
 #include "net/tls/module.h"
 #include "net/tls/sign.h"
-
-/* Its headers are not clean under our warnings. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#include <wolfssl/options.h>
-#include <wolfssl/ssl.h>
-#include <wolfssl/error-ssl.h>
-#include <wolfssl/wolfcrypt/ecc.h>
-#include <wolfssl/wolfcrypt/error-crypt.h>
-#pragma GCC diagnostic pop
+#include "net/tls/wolf.h"
 
 /* Content of one record at most (RFC 8446, 5.1). */
 #define RECORD_MAX 16384
@@ -27,51 +17,28 @@
 /* An output buffer larger than this goes back when it has been sent. */
 #define KEEP_OUTPUT 2048u
 
-#define ERROR_MAX 512
+#define CHACHA_1_3 "TLS13-CHACHA20-POLY1305-SHA256:"
+#define AES_1_3    "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"
+#define CHACHA_1_2 "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+#define AES_1_2                                                                                    \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+#define OLD                                                                                        \
+    "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
 
 /*
- * What Go offers, ChaCha20 first: Debian's wolfSSL has no AES-NI, and without it ChaCha20 is
- * several times faster.
+ * What Go offers, what costs less first: a wolfSSL like Debian's, which does not use the CPU's
+ * instructions for AES, takes twice as long for AES as for ChaCha20 (docs/performance.md).
  */
-static const char ciphers[] =
-    "TLS13-CHACHA20-POLY1305-SHA256:TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
+#ifdef WOLFSSL_AES_IS_FAST
+static const char ciphers[] = AES_1_3 CHACHA_1_3 AES_1_2 CHACHA_1_2 OLD;
+#else
+static const char ciphers[] = CHACHA_1_3 AES_1_3 CHACHA_1_2 AES_1_2 OLD;
+#endif
 
 /* X25519 costs least; the others are what Go offers besides. */
 static int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1,
                        WOLFSSL_ECC_SECP521R1};
-
-struct net_tls_context {
-    WOLFSSL_CTX *wolf;
-    char *server_name; /* "": the host of each connection */
-    unsigned references;
-    bool skip_verify;
-};
-
-struct output {
-    char *bytes;
-    size_t len;
-    size_t cap;
-};
-
-struct net_tls_session {
-    WOLFSSL *wolf;
-    struct net_tls_context *context;
-    char *host;            /* whom to verify */
-    struct slice input;    /* fed and not taken yet */
-    struct output filling; /* to be sent */
-    struct output leaving; /* being sent */
-    bool leaf_fits;        /* the peer's own certificate is in time and has the right name */
-    bool refused;          /* a certificate was refused */
-    bool established;
-    bool broken;
-    char start[5]; /* the first bytes of the peer: an HTTP answer in plain text? */
-    unsigned start_len;
-    char error[ERROR_MAX];
-};
 
 /* ---- Contexts ---- */
 
@@ -84,7 +51,7 @@ static void drop_context(struct net_tls_context *context)
     free(context);
 }
 
-static char *copy(struct slice text)
+char *wolf_copy(struct slice text)
 {
     return strndup(text.len > 0 ? text.ptr : "", text.len);
 }
@@ -186,6 +153,8 @@ static int set_up(struct net_tls_context *context, const struct net_tls_options 
     wolfSSL_CTX_SetIORecv(wolf, receive_input);
     wolfSSL_CTX_SetIOSend(wolf, send_output);
     wolfSSL_CTX_set_session_cache_mode(wolf, WOLFSSL_SESS_CACHE_OFF);
+    r = wolfSSL_CTX_UseSessionTicket(wolf); /* up to 1.2 it has to be asked for */
+    check(r == WOLFSSL_SUCCESS);
     if (context->skip_verify)
         wolfSSL_CTX_set_verify(wolf, WOLFSSL_VERIFY_NONE, NULL);
     else
@@ -197,14 +166,16 @@ static int context_new(const struct net_tls_options *options, struct net_tls_con
                        struct errctx *reterr)
 {
     static bool is_initialized;
+    static uint64_t contexts;
     if (!is_initialized && wolfSSL_Init() != WOLFSSL_SUCCESS)
         return err_set(reterr, ERR_TLS, "wolfSSL could not be initialized");
     is_initialized = true;
     struct net_tls_context *context = calloc(1, sizeof(*context));
     check(context != NULL);
     context->references = 1;
+    context->number = ++contexts;
     context->skip_verify = options->insecure_skip_verify;
-    context->server_name = copy(options->server_name);
+    context->server_name = wolf_copy(options->server_name);
     context->wolf = wolfSSL_CTX_new(wolfSSLv23_client_method());
     check(context->server_name != NULL && context->wolf != NULL);
     int err = set_up(context, options, reterr);
@@ -293,6 +264,7 @@ static void verify_leaf(struct net_tls_session *session, const WOLFSSL_X509_STOR
         refuse(session, why);
     else
         session->leaf_fits = true;
+    session->until = session->leaf_fits ? certificate.not_after : 0;
 }
 
 /* The error is wolfSSL's own or, as Debian builds it, one of OpenSSL's X509_V_ERR_*. */
@@ -355,7 +327,7 @@ static int send_output(WOLFSSL *wolf, char *bytes, int len, void *owner)
 {
     (void)wolf;
     struct net_tls_session *session = owner;
-    struct output *output = &session->filling;
+    struct wolf_output *output = &session->filling;
     size_t needed = output->len + (size_t)len;
     if (needed > output->cap) {
         size_t cap = output->cap == 0 ? 512 : output->cap;
@@ -372,10 +344,10 @@ static int send_output(WOLFSSL *wolf, char *bytes, int len, void *owner)
 
 static struct slice take_output(struct net_tls_session *session)
 {
-    struct output sent = session->leaving;
+    struct wolf_output sent = session->leaving;
     if (sent.cap > KEEP_OUTPUT) {
         free(sent.bytes);
-        sent = (struct output){.bytes = NULL};
+        sent = (struct wolf_output){.bytes = NULL};
     }
     sent.len = 0;
     session->leaving = session->filling;
@@ -423,17 +395,22 @@ static bool set_up_session(struct net_tls_session *session)
                           (unsigned short)len) == WOLFSSL_SUCCESS;
 }
 
-static struct net_tls_session *session_new(struct net_tls_context *context, struct slice host)
+static struct net_tls_session *session_new(struct net_tls_context *context, struct slice host,
+                                           const struct net_tls_ticket *ticket)
 {
     struct net_tls_session *session = calloc(1, sizeof(*session));
     if (session == NULL)
         return NULL;
     context->references++;
     session->context = context;
-    session->host = copy(context->server_name[0] != '\0' ? slice_of(context->server_name) : host);
+    session->host =
+        wolf_copy(context->server_name[0] != '\0' ? slice_of(context->server_name) : host);
     session->wolf = wolfSSL_new(context->wolf);
-    if (session->host != NULL && set_up_session(session))
+    if (session->host != NULL && set_up_session(session)) {
+        if (ticket != NULL)
+            wolf_resume(session, ticket);
         return session;
+    }
     session_free(session);
     return NULL;
 }
@@ -457,7 +434,8 @@ static int handshake(struct net_tls_session *session)
         r = stopped(session, r);
         return r == ERR_CLOSED ? fail(session, "EOF") : r;
     }
-    if (!session->context->skip_verify && (session->refused || !session->leaf_fits))
+    bool is_known = session->leaf_fits || wolfSSL_session_reused(session->wolf) == 1;
+    if (!session->context->skip_verify && (session->refused || !is_known))
         return fail(session, "tls: failed to verify certificate");
     session->established = true;
     return 1;
@@ -514,6 +492,9 @@ __attribute__((visibility("default"))) const struct tls_module limpet_tls_module
     .sign = tls_sign,
     .session_new = session_new,
     .session_free = session_free,
+    .ticket_next = wolf_ticket_next,
+    .ticket_free = wolf_ticket_free,
+    .is_resumed = wolf_is_resumed,
     .feed = feed,
     .handshake = handshake,
     .read = read_content,

@@ -214,6 +214,63 @@ static void keeps_the_connection(void **state)
     stage_end(stage);
 }
 
+/* Whether the handshake of a new connection went on from the one before. */
+static bool is_resumed(struct stage *stage)
+{
+    fetch_close_idle(&stage->client->conn);
+    get(stage);
+    expect_answer(stage, "TLSv1.");
+    return strstr(stage->client->body.text, " r\n") != NULL;
+}
+
+static void goes_on_from_the_connection_before(void **state)
+{
+    static const enum site either[] = {TLS_1_2, TLS_1_3};
+    for (int i = 0; i < 2; i++) {
+        struct stage *stage = stage_new(state, either[i]);
+        assert_false(is_resumed(stage));
+        assert_true(is_resumed(stage));
+        assert_true(is_resumed(stage));
+        /* Nothing is left after a connection without a handshake. */
+        start(stage, "/", SLICE_LITERAL(""));
+        fetch_abort(&stage->client->conn);
+        RUN_UNTIL(stage->loop, fetch_is_quiet(&stage->client->conn));
+        get(stage);
+        stage_end(stage);
+    }
+}
+
+static void goes_on_with_the_same_host_and_context_only(void **state)
+{
+    struct stage *stage = stage_new(state, SERVER);
+    assert_false(is_resumed(stage));
+    stage->host = "a.example.test";
+    assert_false(is_resumed(stage));
+    assert_true(is_resumed(stage));
+    use_options(stage);
+    assert_false(is_resumed(stage));
+    assert_true(is_resumed(stage));
+    stage->options.insecure_skip_verify = true;
+    use_options(stage);
+    assert_false(is_resumed(stage));
+    assert_true(is_resumed(stage));
+    stage_end(stage);
+}
+
+static void believes_nobody_for_a_ticket(void **state)
+{
+    static const enum site others[] = {STRANGER, EXPIRED, ELSEWHERE};
+    for (int i = 0; i < 3; i++) {
+        struct stage *stage = stage_new(state, SERVER);
+        assert_false(is_resumed(stage));
+        fetch_close_idle(&stage->client->conn);
+        stage->address = nginx_address(nginx, others[i]);
+        get(stage);
+        expect_failure(stage, "tls: failed to verify certificate: x509: ");
+        stage_end(stage);
+    }
+}
+
 static void carries_big_bodies(void **state)
 {
     static const enum site versions[] = {TLS_1_2, TLS_1_3};
@@ -438,6 +495,9 @@ int main(void)
         ON_BOTH(keeps_to_the_versions_that_are_allowed),
         ON_BOTH(asks_for_the_name),
         ON_BOTH(keeps_the_connection),
+        ON_BOTH(goes_on_from_the_connection_before),
+        ON_BOTH(goes_on_with_the_same_host_and_context_only),
+        ON_BOTH(believes_nobody_for_a_ticket),
         ON_BOTH(carries_big_bodies),
         ON_BOTH(says_since_when_a_certificate_is_expired),
         ON_BOTH(says_for_which_names_a_certificate_is_valid),

@@ -113,6 +113,7 @@ static void carries_bytes_there_and_back(void **state)
     assert_true(net_stream_close(&user->stream));
     assert_false(net_stream_is_open(&user->stream));
     server_stop(server);
+    net_stream_fini(&user->stream);
     free(user);
 }
 
@@ -142,6 +143,7 @@ static void closes_with_operations_in_flight(void **state)
     assert_int_equal(user->connected, 0);
     assert_true(net_stream_close(&user->stream));
     assert_int_equal(server_stop(server), 2);
+    net_stream_fini(&user->stream);
     free(user);
 }
 
@@ -159,6 +161,7 @@ static void sees_that_the_peer_has_gone(void **state)
     assert_int_equal(user->received, 0);
     assert_true(net_stream_close(&user->stream));
     server_stop(server);
+    net_stream_fini(&user->stream);
     free(user);
 }
 
@@ -169,6 +172,7 @@ static void tells_a_refused_connection(void **state)
     connect_user(user, &address);
     assert_int_equal(user->connected, -ECONNREFUSED);
     assert_true(net_stream_close(&user->stream));
+    net_stream_fini(&user->stream);
     free(user);
 }
 
