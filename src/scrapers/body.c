@@ -74,10 +74,19 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     harvest_begin(&body->harvest, body->plan == NULL ? 0 : body->plan->count, source->limit);
 }
 
+bool body_release(struct body *body, uint32_t *budget)
+{
+    struct harvest *harvest = &body->harvest;
+    for (; harvest->owned_count > 0 && *budget > 0; --*budget)
+        series_release(body->tools->store, harvest->owned[--harvest->owned_count]);
+    return harvest->owned_count == 0;
+}
+
 void body_end(struct body *body, struct plans *plans)
 {
-    for (uint32_t i = 0; i < body->harvest.owned_count; i++)
-        series_release(body->tools->store, body->harvest.owned[i]);
+    uint32_t budget = UINT32_MAX;
+    bool done = body_release(body, &budget);
+    check(done);
     harvest_end(&body->harvest);
     put_protobuf_back(body->tools, body->protobuf);
     body->protobuf = NULL;
@@ -345,7 +354,8 @@ static bool said_what_was_expected(const struct body *body)
     return body->predicts || body->metadata.print == body->plan->metadata.print;
 }
 
-int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan)
+int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *maker,
+                    struct plan **ret_plan)
 {
     const struct harvest *harvest = &body->harvest;
     const struct plan_columns *columns =
@@ -354,13 +364,26 @@ int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan)
     if (body_followed_plan(body) && said_what_was_expected(body)) {
         *ret_plan = body->plan;
         plan_retain(body->plan);
-        return 0;
+        return 1;
     }
     const struct metadata *before =
         body->predicts && body->plan != NULL ? &body->plan->metadata : NULL;
     int err = metadata_make(plans->store, &body->metadata, before, columns->hashes, harvest->count,
                             &metadata);
-    return err != 0 ? err
-                    : plans_get(plans, body->source.context, body->source.format,
-                                body->source.flags, columns, harvest->count, metadata, ret_plan);
+    if (err != 0)
+        return err;
+    plans_begin(plans, maker, body->source.context, body->source.format, body->source.flags,
+                columns, harvest->count, metadata);
+    return 0;
+}
+
+int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan)
+{
+    uint32_t budget = UINT32_MAX;
+    int err = body_plan_begin(body, plans, &plans->maker, ret_plan);
+    if (err != 0)
+        return err < 0 ? err : 0;
+    bool done = plans_step(plans, &plans->maker, &budget, &err, ret_plan);
+    check(done);
+    return err;
 }

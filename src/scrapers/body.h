@@ -111,6 +111,14 @@ bool body_followed_plan(const struct body *body);
  */
 int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan) MUST_USE;
 
+/* The same a part at a time: 1: it is known already; 0: plans_step goes on; else an error. */
+int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *maker,
+                    struct plan **ret_plan) MUST_USE;
+
+/* Gives back a part of what the harvest owns, before body_end. True: all of it. *budget: how many
+   lines; becomes what is left of it. */
+bool body_release(struct body *body, uint32_t *budget) MUST_USE;
+
 /* Gives back what the harvest owns, for plans is where a guessed plan is released. */
 void body_end(struct body *body, struct plans *plans);
 void body_fini(struct body *body);

@@ -194,6 +194,9 @@ static int make_state(struct commit *commit, const struct outcome *outcome,
         state->layout = outcome->plan->layout;
         if (state->layout != 0)
             series_retain(commit->store, state->layout);
+    } else if (outcome->layout != 0) {
+        state->layout = outcome->layout;
+        series_retain(commit->store, state->layout);
     } else if (outcome_tracked_count(outcome) > 0) {
         int err = series_layout(commit->store, outcome->tracked.lines,
                                 outcome_tracked_count(outcome), &state->layout);

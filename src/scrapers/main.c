@@ -10,6 +10,7 @@
  * and no more. Nothing else is done at the end, so kill -9 is as good.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -198,8 +199,13 @@ static int start(struct errctx *reterr)
     return 0;
 }
 
+/* Larger pieces of memory are the kernel's again as soon as they are free, and grow without being
+ * copied; by itself the C library would soon keep them. */
+#define MMAP_THRESHOLD (512 << 10)
+
 int main(int argc, char **argv)
 {
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     struct errctx why;
     int err = child_start(&life.child, CHILD_ROLE_SCRAPER, argc, argv, &why);
     if (err == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "scrapers/outcome.h"
+#include "scrapers/outcome_list.h"
 
 #include <stdlib.h>
 
@@ -8,56 +8,17 @@
 /* So long a series with own timestamps is remembered after it was last seen. */
 #define REMEMBER_MS (INT64_C(600) * 1000)
 
-/* ---- lists ---- */
-
-static void *grown(void *array, uint32_t room, size_t size)
-{
-    void *larger = realloc(array, room * size);
-    check(larger != NULL);
-    return larger;
-}
-
-static void make_room(struct outcome_list *list, uint32_t wanted)
-{
-    if (wanted <= list->room)
-        return;
-    list->room = list->room == 0 ? 256 : list->room;
-    while (list->room < wanted)
-        list->room *= 2;
-    list->lines = grown(list->lines, list->room, sizeof(*list->lines));
-    list->bits = grown(list->bits, list->room, sizeof(*list->bits));
-    list->times = grown(list->times, list->room, sizeof(*list->times));
-    list->starts = grown(list->starts, list->room, sizeof(*list->starts));
-}
-
-static void append(struct outcome_list *list, uint32_t line, uint64_t bits, int64_t time_ms)
-{
-    make_room(list, list->count + 1);
-    list->starts[list->count] = 0;
-    list->lines[list->count] = line;
-    list->bits[list->count] = bits;
-    list->times[list->count] = time_ms;
-    list->count++;
-}
-
-static void list_fini(struct outcome_list *list)
-{
-    free(list->lines);
-    free(list->bits);
-    free(list->times);
-    free(list->starts);
-    *list = (struct outcome_list){0};
-}
-
 void outcome_fini(struct outcome *outcome)
 {
-    list_fini(&outcome->tracked);
-    list_fini(&outcome->extra);
-    list_fini(&outcome->stale);
-    list_fini(&outcome->stamped);
-    list_fini(&outcome->histograms);
-    list_fini(&outcome->extra_histograms);
-    list_fini(&outcome->exemplars);
+    outcome_list_fini(&outcome->tracked);
+    outcome_list_fini(&outcome->extra);
+    outcome_list_fini(&outcome->stale);
+    outcome_list_fini(&outcome->stamped);
+    outcome_list_fini(&outcome->histograms);
+    outcome_list_fini(&outcome->extra_histograms);
+    outcome_list_fini(&outcome->exemplars);
+    free(outcome->input);
+    outcome->input = NULL;
     free(outcome->kept_starts);
     refmap_fini(&outcome->exemplar_index);
     free(outcome->kept_bits);
@@ -78,6 +39,7 @@ static void clear(struct outcome *outcome)
     outcome->plan_bits = NULL;
     outcome->tracked_have_times = outcome->exceeded = false;
     outcome->counted = 0;
+    outcome->layout = 0;
     outcome->added = outcome->duplicate = outcome->respelled = 0;
     outcome->out_of_order = outcome->out_of_bounds = 0;
 }
@@ -101,33 +63,26 @@ static uint32_t count_of(const struct series_store *store, uint32_t ref)
     return ref == 0 ? 0 : series_count(store, ref);
 }
 
-static void note_lines(struct refmap *map, const uint32_t *lines, uint32_t count, uint32_t flags)
+/* Lines of a record, from `at` to `end`. */
+static void note_lines(struct outcome *outcome, const uint32_t *lines, uint32_t at, uint32_t end,
+                       uint32_t flags)
 {
-    for (uint32_t i = 0; i < count; i++)
-        *refmap_at(map, lines[i]) |= flags;
+    for (; at < end; at++)
+        *refmap_at(&outcome->before, lines[at]) |= flags;
 }
 
-static void note_before(struct outcome *outcome, const struct outcome_input *input)
+static void note_stamped(struct outcome *outcome, const struct outcome_input *input, uint32_t at,
+                         uint32_t end)
 {
-    const struct series_store *store = input->store;
-    uint32_t known = input->known != NULL ? input->known->layout : 0;
-    uint32_t tracked = input->before.layout;
-    uint32_t stamped = input->before.stamped;
-    struct refmap *before = &outcome->before;
-    /* They are remembered for longer than a series counts as known: only after a new start, when
-       nothing else is, they are taken for such. */
-    uint32_t remembered = input->known == NULL ? BEFORE_KNOWN : 0;
-    refmap_reset(before, (size_t)count_of(store, known) + count_of(store, tracked) +
-                             count_of(store, stamped));
-    if (known != 0)
-        note_lines(before, series_layout_lines(store, known), series_count(store, known),
-                   BEFORE_KNOWN);
-    if (tracked != 0)
-        note_lines(before, series_layout_lines(store, tracked), series_count(store, tracked),
-                   BEFORE_KNOWN | BEFORE_TRACKED);
-    for (uint32_t i = 0; i < count_of(store, stamped); i++)
-        *refmap_at(before, series_stamped_lines(store, stamped)[i]) |=
-            remembered | BEFORE_STAMPED | i << BEFORE_SHIFT;
+    const uint32_t *lines = series_stamped_lines(input->store, input->before.stamped);
+    for (; at < end; at++)
+        *refmap_at(&outcome->before, lines[at]) |=
+            BEFORE_KNOWN | BEFORE_STAMPED | at << BEFORE_SHIFT;
+}
+
+static uint32_t known_layout(const struct outcome_input *input)
+{
+    return input->known != NULL ? input->known->layout : 0;
 }
 
 static uint32_t flags_before(const struct outcome *outcome, uint32_t line)
@@ -251,7 +206,7 @@ static void take(struct outcome *outcome, const struct outcome_input *input,
     bool is_first = (*seen & SEEN_TAKEN) == 0;
     bool tracks = !sample->is_explicit || input->track_timestamps;
     struct outcome_list *list = list_of(outcome, sample->is_histogram, tracks && is_first);
-    append(list, sample->line, sample->bits, sample->time_ms);
+    outcome_append(list, sample->line, sample->bits, sample->time_ms);
     list->starts[list->count - 1] = sample->start_ms;
     if (tracks && is_first) {
         *seen |= SEEN_TRACKED;
@@ -292,17 +247,16 @@ static void take_or_refuse(struct outcome *outcome, const struct outcome_input *
 /* ---- what follows for later ---- */
 
 /* Markers for what was tracked and is not any more. */
-static void mark_vanished(struct outcome *outcome, const struct outcome_input *input)
+static void mark_vanished(struct outcome *outcome, const struct outcome_input *input, uint32_t at,
+                          uint32_t end)
 {
-    uint32_t layout = input->before.layout;
-    uint32_t count = count_of(input->store, layout);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t line = series_layout_lines(input->store, layout)[i];
+    for (; at < end; at++) {
+        uint32_t line = series_layout_lines(input->store, input->before.layout)[at];
         const uint32_t *seen = refmap_find(&outcome->seen, line);
         if (seen != NULL && (*seen & SEEN_TRACKED) != 0)
             continue;
         if (last_time(input, flags_before(outcome, line)) < input->timestamp_ms)
-            append(&outcome->stale, line, 0, input->timestamp_ms);
+            outcome_append(&outcome->stale, line, 0, input->timestamp_ms);
     }
 }
 
@@ -332,10 +286,10 @@ static int64_t time_after(const struct outcome *outcome, const struct outcome_in
 
 /* A line is remembered once: `seen` loses the flag when it is. */
 static void remember(struct outcome *outcome, const struct outcome_input *input,
-                     const struct harvest *harvest, const struct plan *plan)
+                     const struct harvest *harvest, uint32_t at, uint32_t end)
 {
-    const uint32_t *lines = harvest_lines(harvest, plan);
-    for (uint32_t i = 0; harvest->has_times && i < harvest->count; i++) {
+    const uint32_t *lines = harvest_lines(harvest, outcome->source);
+    for (uint32_t i = at; i < end; i++) {
         if (lines[i] == LINE_DROPPED)
             continue;
         uint32_t *seen = refmap_at(&outcome->seen, lines[i]);
@@ -344,26 +298,28 @@ static void remember(struct outcome *outcome, const struct outcome_input *input,
         int64_t time_ms = time_after(outcome, input, harvest, lines[i]);
         *seen &= ~SEEN_EXPLICIT;
         if (time_ms != INT64_MIN)
-            append(&outcome->stamped, lines[i], 0, time_ms);
+            outcome_append(&outcome->stamped, lines[i], 0, time_ms);
     }
 }
 
 /* Those that had times of their own before and have not come with one now. */
-static void keep_remembering(struct outcome *outcome, const struct outcome_input *input,
-                             const struct harvest *harvest)
+static void note_fresh(struct outcome *outcome, uint32_t at, uint32_t end)
 {
-    uint32_t stamped = input->before.stamped;
-    uint32_t fresh = outcome->stamped.count;
-    for (uint32_t i = 0; i < fresh; i++)
-        *refmap_at(&outcome->seen, outcome->stamped.lines[i]) |= SEEN_EXPLICIT;
-    for (uint32_t i = 0; i < count_of(input->store, stamped); i++) {
-        uint32_t line = series_stamped_lines(input->store, stamped)[i];
+    for (; at < end; at++)
+        *refmap_at(&outcome->seen, outcome->stamped.lines[at]) |= SEEN_EXPLICIT;
+}
+
+static void keep_remembering(struct outcome *outcome, const struct outcome_input *input,
+                             const struct harvest *harvest, uint32_t at, uint32_t end)
+{
+    for (; at < end; at++) {
+        uint32_t line = series_stamped_lines(input->store, input->before.stamped)[at];
         const uint32_t *seen = refmap_find(&outcome->seen, line);
         if (seen != NULL && (*seen & SEEN_EXPLICIT) != 0)
             continue;
         int64_t time_ms = time_after(outcome, input, harvest, line);
         if (time_ms > input->now_ms - REMEMBER_MS)
-            append(&outcome->stamped, line, 0, time_ms);
+            outcome_append(&outcome->stamped, line, 0, time_ms);
     }
 }
 
@@ -384,7 +340,8 @@ static const uint64_t *bits_of_layout(struct outcome *outcome, const struct harv
     if (plan->dropped == 0)
         return harvest->bits;
     if (outcome->kept_room < plan->count) {
-        outcome->kept_bits = grown(outcome->kept_bits, plan->count, sizeof(*outcome->kept_bits));
+        outcome->kept_bits = realloc(outcome->kept_bits, plan->count * sizeof(*outcome->kept_bits));
+        check(outcome->kept_bits != NULL);
         outcome->kept_room = plan->count;
     }
     for (uint32_t i = 0; i < plan->count; i++) {
@@ -401,7 +358,9 @@ static const int64_t *starts_of_layout(struct outcome *outcome, const struct har
     uint32_t kept = 0;
     if (!harvest->has_starts || plan->dropped == 0)
         return harvest->has_starts ? harvest->starts : NULL;
-    outcome->kept_starts = grown(outcome->kept_starts, plan->count, sizeof(*outcome->kept_starts));
+    outcome->kept_starts =
+        realloc(outcome->kept_starts, plan->count * sizeof(*outcome->kept_starts));
+    check(outcome->kept_starts != NULL);
     for (uint32_t i = 0; i < plan->count; i++) {
         if (plan->columns.lines[i] != LINE_DROPPED)
             outcome->kept_starts[kept++] = harvest->starts[i];
@@ -414,7 +373,7 @@ static void join_lines(struct outcome *outcome)
 {
     struct outcome_list *tracked = &outcome->tracked;
     const struct outcome_list *histograms = &outcome->histograms;
-    make_room(tracked, tracked->count + histograms->count);
+    outcome_make_room(tracked, tracked->count + histograms->count);
     for (uint32_t i = 0; i < histograms->count; i++)
         tracked->lines[tracked->count + i] = histograms->lines[i];
 }
@@ -447,41 +406,159 @@ static void choose_exemplars(struct outcome *outcome, const struct outcome_input
         if (exemplar_repeats(input->exemplars, &outcome->exemplar_index, exemplars, exemplar, seq))
             outcome->repeated_exemplars++;
         else
-            append(&outcome->exemplars, sample.line, i, exemplar->ms);
+            outcome_append(&outcome->exemplars, sample.line, i, exemplar->ms);
     }
+}
+
+/* ---- all of it, a part at a time ---- */
+
+static const struct harvest no_harvest;
+
+/* In this order; each goes over some lines. */
+enum stage {
+    NOTE_KNOWN,
+    NOTE_TRACKED,
+    NOTE_STAMPED,
+    TAKE,
+    MARK_VANISHED,
+    REMEMBER,
+    NOTE_FRESH,
+    KEEP_REMEMBERING,
+    DONE,
+};
+
+static uint32_t lines_of_stage(const struct outcome *outcome, const struct harvest *harvest)
+{
+    const struct outcome_input *input = outcome->input;
+    switch ((enum stage)outcome->stage) {
+    case NOTE_KNOWN:
+        return count_of(input->store, known_layout(input));
+    case NOTE_TRACKED:
+    case MARK_VANISHED:
+        return count_of(input->store, input->before.layout);
+    case NOTE_STAMPED:
+    case KEEP_REMEMBERING:
+        return count_of(input->store, input->before.stamped);
+    case TAKE:
+        return harvest->count;
+    case REMEMBER:
+        return harvest->has_times ? harvest->count : 0;
+    case NOTE_FRESH:
+        return outcome->stamped.count;
+    case DONE:
+        break;
+    }
+    return 0;
+}
+
+static void go_over(struct outcome *outcome, const struct harvest *harvest, uint32_t at,
+                    uint32_t end)
+{
+    const struct outcome_input *input = outcome->input;
+    switch ((enum stage)outcome->stage) {
+    case NOTE_KNOWN:
+        note_lines(outcome, series_layout_lines(input->store, known_layout(input)), at, end,
+                   BEFORE_KNOWN);
+        break;
+    case NOTE_TRACKED:
+        note_lines(outcome, series_layout_lines(input->store, input->before.layout), at, end,
+                   BEFORE_KNOWN | BEFORE_TRACKED);
+        break;
+    case NOTE_STAMPED:
+        note_stamped(outcome, input, at, end);
+        break;
+    case TAKE:
+        for (; at < end; at++)
+            take_or_refuse(outcome, input, harvest, outcome->source, at);
+        break;
+    case MARK_VANISHED:
+        mark_vanished(outcome, input, at, end);
+        break;
+    case REMEMBER:
+        remember(outcome, input, harvest, at, end);
+        break;
+    case NOTE_FRESH:
+        note_fresh(outcome, at, end);
+        break;
+    case KEEP_REMEMBERING:
+        keep_remembering(outcome, input, harvest, at, end);
+        break;
+    case DONE:
+        break;
+    }
+}
+
+static void begin_comparison(struct outcome *outcome, const struct harvest *harvest)
+{
+    const struct outcome_input *input = outcome->input;
+    uint32_t stamped = count_of(input->store, input->before.stamped);
+    refmap_reset(&outcome->before, (size_t)count_of(input->store, known_layout(input)) +
+                                       count_of(input->store, input->before.layout) + stamped);
+    refmap_reset(&outcome->seen, (size_t)harvest->count + stamped);
+    outcome->stage = NOTE_KNOWN;
+}
+
+void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
+                   const struct harvest *harvest, const struct plan *plan, bool followed)
+{
+    clear(outcome);
+    if (outcome->input == NULL)
+        outcome->input = malloc(sizeof(*outcome->input));
+    check(outcome->input != NULL);
+    *outcome->input = *input;
+    outcome->harvest = harvest;
+    outcome->source = plan;
+    outcome->at = 0;
+    outcome->have_starts = harvest != NULL && harvest->has_starts;
+    if (harvest == NULL || !is_as_always(input, harvest, plan, followed)) {
+        begin_comparison(outcome, harvest == NULL ? &no_harvest : harvest);
+        return;
+    }
+    outcome->stage = DONE;
+    outcome->plan = plan;
+    outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
+    outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
+    choose_exemplars(outcome, input, harvest, plan);
+}
+
+bool outcome_step(struct outcome *outcome, uint32_t *budget)
+{
+    const struct harvest *harvest = outcome->harvest == NULL ? &no_harvest : outcome->harvest;
+    while (outcome->stage != DONE) {
+        uint32_t count = lines_of_stage(outcome, harvest);
+        uint32_t part = count - outcome->at < *budget ? count - outcome->at : *budget;
+        if (part > 0)
+            go_over(outcome, harvest, outcome->at, outcome->at + part);
+        outcome->at += part;
+        *budget -= part;
+        if (outcome->at < count)
+            return false;
+        if (outcome->stage == MARK_VANISHED && outcome->harvest != NULL) {
+            join_lines(outcome);
+            choose_exemplars(outcome, outcome->input, harvest, outcome->source);
+        }
+        outcome->stage++;
+        outcome->at = 0;
+    }
+    return true;
+}
+
+static void step_to_the_end(struct outcome *outcome)
+{
+    uint32_t budget = UINT32_MAX;
+    bool done = outcome_step(outcome, &budget);
+    check(done);
 }
 
 void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
                      const struct harvest *harvest, const struct plan *plan, bool followed)
 {
-    clear(outcome);
-    outcome->harvest = harvest;
-    outcome->have_starts = harvest->has_starts;
-    if (is_as_always(input, harvest, plan, followed)) {
-        outcome->plan = plan;
-        outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
-        outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
-        choose_exemplars(outcome, input, harvest, plan);
-        return;
-    }
-    note_before(outcome, input);
-    refmap_reset(&outcome->seen,
-                 (size_t)harvest->count + count_of(input->store, input->before.stamped));
-    for (uint32_t i = 0; i < harvest->count; i++)
-        take_or_refuse(outcome, input, harvest, plan, i);
-    mark_vanished(outcome, input);
-    join_lines(outcome);
-    choose_exemplars(outcome, input, harvest, plan);
-    remember(outcome, input, harvest, plan);
-    keep_remembering(outcome, input, harvest);
+    outcome_begin(outcome, input, harvest, plan, followed);
+    step_to_the_end(outcome);
 }
 
 void outcome_of_nothing(struct outcome *outcome, const struct outcome_input *input)
 {
-    static const struct harvest nothing;
-    clear(outcome);
-    note_before(outcome, input);
-    refmap_reset(&outcome->seen, count_of(input->store, input->before.stamped));
-    mark_vanished(outcome, input);
-    keep_remembering(outcome, input, &nothing);
+    outcome_begin(outcome, input, NULL, NULL, false);
+    step_to_the_end(outcome);
 }

@@ -28,6 +28,8 @@ struct outcome_list {
     uint32_t room; /* private */
 };
 
+struct outcome_input;
+
 /* Made for one scrape after another; the memory stays. All zero at the start. */
 struct outcome {
     struct outcome_list tracked; /* to be sent, and tracked from now on; each line once */
@@ -52,7 +54,12 @@ struct outcome {
     uint32_t out_of_order;
     uint32_t out_of_bounds;
     uint32_t repeated_exemplars;
+    uint32_t layout; /* LAYOUT of the tracked lines, a reference; 0: not made yet */
     /* private */
+    struct outcome_input *input;
+    const struct plan *source; /* whose lines those of the harvest are */
+    uint8_t stage;
+    uint32_t at;          /* in what the stage goes over */
     uint64_t counted;     /* of the samples, those that the limit is for */
     uint64_t *kept_bits;  /* plan_bits without those of entries that have no line */
     int64_t *kept_starts; /* the same */
@@ -87,6 +94,15 @@ void outcome_of_body(struct outcome *outcome, const struct outcome_input *input,
 
 /* The outcome of a scrape that got no body: everything tracked is gone. */
 void outcome_of_nothing(struct outcome *outcome, const struct outcome_input *input);
+
+/*
+ * The same a part at a time: `harvest` NULL for no body. What the input points to must stay, and
+ * the target's state, until outcome_step has said that all is done; *budget is the number of lines
+ * that may be looked at, and becomes what is left of it.
+ */
+void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
+                   const struct harvest *harvest, const struct plan *plan, bool followed);
+bool outcome_step(struct outcome *outcome, uint32_t *budget) MUST_USE;
 
 /* Series that are tracked from now on. */
 uint32_t outcome_tracked_count(const struct outcome *outcome);

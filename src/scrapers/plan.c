@@ -28,9 +28,8 @@ void plans_init(struct plans *plans, struct series_store *store, struct line_con
 void plans_fini(struct plans *plans)
 {
     check(plans->count == 0);
-    refmap_fini(&plans->seen);
+    plan_maker_fini(&plans->maker);
     free(plans->buckets);
-    free(plans->unique);
 }
 
 static uint64_t key_of(const struct line_context *context, enum exposition_format format,
@@ -76,35 +75,6 @@ static bool is_reserved(const struct plans *plans, uint32_t line)
     return false;
 }
 
-/* The lines that the plan stands for, each once, as a LAYOUT. */
-static int make_layout(struct plans *plans, struct plan *plan)
-{
-    uint32_t count = 0;
-    if (plans->unique_room < plan->count) {
-        free(plans->unique);
-        plans->unique = malloc(plan->count * sizeof(*plans->unique));
-        check(plans->unique != NULL);
-        plans->unique_room = plan->count;
-    }
-    refmap_reset(&plans->seen, plan->count);
-    plan->dropped = plan_count_dropped(plan->columns.lines, plan->count);
-    plan->plain = true;
-    plan->has_histograms = false;
-    for (uint32_t i = 0; i < plan->count; i++) {
-        uint32_t line = plan->columns.lines[i];
-        if (line == LINE_DROPPED)
-            continue;
-        plan->has_histograms |= (plan->columns.types[i] & PLAN_HISTOGRAM) != 0;
-        uint32_t *seen = refmap_at(&plans->seen, line);
-        if (*seen == 0)
-            plans->unique[count++] = line;
-        if (*seen != 0 || is_reserved(plans, line))
-            plan->plain = false;
-        *seen = 1;
-    }
-    return count == 0 ? 0 : series_layout(plans->store, plans->unique, count, &plan->layout);
-}
-
 /* One piece of memory, the columns in the order of their alignment. */
 static struct plan *copy_columns(const struct plan_columns *from, uint32_t count)
 {
@@ -136,40 +106,160 @@ static void make_recent(struct plan *plan)
     recent[0] = plan;
 }
 
-int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
-              unsigned flags, const struct plan_columns *columns, uint32_t count,
-              struct metadata metadata, struct plan **ret_plan)
+/* ---- making ---- */
+
+/* What the plan stands for, from the entry at which the maker is up to `end`. */
+static void go_over(const struct plans *plans, struct plan_maker *maker, uint32_t end)
+{
+    struct plan *plan = maker->plan;
+    for (; maker->at < end; maker->at++) {
+        uint32_t line = plan->columns.lines[maker->at];
+        if (line == LINE_DROPPED) {
+            plan->dropped++;
+            continue;
+        }
+        plan->has_histograms |= (plan->columns.types[maker->at] & PLAN_HISTOGRAM) != 0;
+        uint32_t *seen = refmap_at(&maker->seen, line);
+        if (*seen == 0)
+            maker->unique[maker->unique_count++] = line;
+        if (*seen != 0 || is_reserved(plans, line))
+            plan->plain = false;
+        *seen = 1;
+    }
+}
+
+static void make_room(struct plan_maker *maker, uint32_t count)
+{
+    if (maker->unique_room >= count)
+        return;
+    free(maker->unique);
+    maker->unique = malloc(count * sizeof(*maker->unique));
+    check(maker->unique != NULL);
+    maker->unique_room = count;
+}
+
+void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_context *context,
+                 enum exposition_format format, unsigned flags, const struct plan_columns *columns,
+                 uint32_t count, struct metadata metadata)
 {
     uint64_t key = key_of(context, format, flags, columns, count) ^ metadata.ref;
     struct plan *plan = plans->buckets[key & plans->mask];
     while (plan != NULL && (plan->key != key || !same_plan(plan, columns, count, metadata.ref)))
         plan = plan->next;
-    if (plan == NULL) {
-        plan = copy_columns(columns, count);
-        plan->key = key;
-        plan->format = format;
-        plan->flags = flags;
-        plan->context = context;
-        int err = make_layout(plans, plan);
-        if (err != 0) {
+    maker->is_found = plan != NULL;
+    if (plan != NULL) {
+        maker->plan = plan;
+        plan->references++;
+        if (plan->metadata.gaps != metadata.gaps)
             metadata_release(plans->store, &metadata);
-            free(plan);
-            return err;
-        }
-        plan->metadata = metadata;
-        context->references++;
-        if (plans->count > plans->mask)
-            grow(plans);
-        plan->next = plans->buckets[key & plans->mask];
-        plans->buckets[key & plans->mask] = plan;
-        plans->count++;
+        return;
     }
-    if (plan->metadata.gaps != metadata.gaps)
-        metadata_release(plans->store, &metadata);
+    plan = copy_columns(columns, count);
+    plan->key = key;
+    plan->format = format;
+    plan->flags = flags;
+    plan->context = context;
+    plan->metadata = metadata;
+    plan->plain = true;
+    context->references++;
+    maker->plan = plan;
+    maker->at = maker->unique_count = 0;
+    make_room(maker, count);
+    refmap_reset(&maker->seen, count);
+}
+
+static void free_plan(struct plans *plans, struct plan *plan)
+{
+    line_context_release(plans->contexts, plan->context);
+    if (plan->layout != 0)
+        series_release(plans->store, plan->layout);
+    metadata_release(plans->store, &plan->metadata);
+    free(plan);
+}
+
+/* The lines and the layout of a new plan. True: done. */
+static bool make_layout(struct plans *plans, struct plan_maker *maker, uint32_t *budget)
+{
+    struct plan *plan = maker->plan;
+    if (maker->at < plan->count) {
+        uint32_t left = plan->count - maker->at;
+        uint32_t part = left < *budget ? left : *budget;
+        *budget -= part;
+        go_over(plans, maker, maker->at + part);
+        if (maker->at < plan->count)
+            return false;
+        if (maker->unique_count > 0)
+            layout_begin(&maker->layout, maker->unique, maker->unique_count);
+    }
+    return maker->unique_count == 0 || layout_step(&maker->layout, plans->store, budget);
+}
+
+static void link_plan(struct plans *plans, struct plan *plan)
+{
+    if (plans->count > plans->mask)
+        grow(plans);
+    plan->next = plans->buckets[plan->key & plans->mask];
+    plans->buckets[plan->key & plans->mask] = plan;
+    plans->count++;
+    plan->references = 1;
+}
+
+bool plans_step(struct plans *plans, struct plan_maker *maker, uint32_t *budget, int *ret_error,
+                struct plan **ret_plan)
+{
+    struct plan *plan = maker->plan;
+    if (!maker->is_found) {
+        if (!make_layout(plans, maker, budget))
+            return false;
+        int err = maker->unique_count > 0 ? maker->layout.error : 0;
+        maker->plan = NULL;
+        if (err != 0) {
+            free_plan(plans, plan);
+            *ret_error = err;
+            return true;
+        }
+        plan->layout = maker->unique_count > 0 ? maker->layout.ref : 0;
+        link_plan(plans, plan);
+    }
+    maker->plan = NULL;
     make_recent(plan);
-    plan->references++;
     *ret_plan = plan;
-    return 0;
+    *ret_error = 0;
+    return true;
+}
+
+void plans_give_up(struct plans *plans, struct plan_maker *maker)
+{
+    if (maker->plan == NULL)
+        return;
+    if (maker->is_found) {
+        plan_release(plans, maker->plan);
+    } else {
+        if (maker->at == maker->plan->count && maker->unique_count > 0)
+            layout_give_up(&maker->layout, plans->store);
+        free_plan(plans, maker->plan);
+    }
+    maker->plan = NULL;
+}
+
+void plan_maker_fini(struct plan_maker *maker)
+{
+    check(maker->plan == NULL);
+    refmap_fini(&maker->seen);
+    free(maker->unique);
+    *maker = (struct plan_maker){0};
+}
+
+int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
+              unsigned flags, const struct plan_columns *columns, uint32_t count,
+              struct metadata metadata, struct plan **ret_plan)
+{
+    uint32_t budget = UINT32_MAX;
+    int err;
+    plans_begin(plans, &plans->maker, context, format, flags, columns, count, metadata);
+    bool done = plans_step(plans, &plans->maker, &budget, &err, ret_plan);
+    check(done);
+    return err;
 }
 
 void plan_retain(struct plan *plan)
@@ -203,11 +293,7 @@ void plan_release(struct plans *plans, struct plan *plan)
     *link = plan->next;
     plans->count--;
     forget_recent(plan);
-    line_context_release(plans->contexts, plan->context);
-    if (plan->layout != 0)
-        series_release(plans->store, plan->layout);
-    metadata_release(plans->store, &plan->metadata);
-    free(plan);
+    free_plan(plans, plan);
 }
 
 /* ---- finding ---- */

@@ -14,6 +14,7 @@
 #define SCRAPERS_PLAN_H
 
 #include "base/hash.h"
+#include "scrapers/layout.h"
 #include "scrapers/line.h"
 #include "scrapers/metadata.h"
 #include "scrapers/refmap.h"
@@ -49,6 +50,18 @@ struct plan {
     struct plan_columns columns;
 };
 
+/* Makes a plan a part at a time. Zeroed before its first use; keeps memory between uses. */
+struct plan_maker {
+    struct plan *plan; /* private, all of it */
+    struct refmap seen;
+    uint32_t *unique; /* its lines, each once */
+    uint32_t unique_count;
+    uint32_t unique_room;
+    uint32_t at;
+    bool is_found; /* there is such a plan already */
+    struct layout_maker layout;
+};
+
 struct plans {
     struct series_store *store;
     struct line_contexts *contexts;
@@ -57,9 +70,7 @@ struct plans {
     uint32_t count;
     const uint32_t *reserved; /* lines that only the scraper itself may send */
     uint32_t reserved_count;
-    struct refmap seen;
-    uint32_t *unique;
-    uint32_t unique_room;
+    struct plan_maker maker;
 };
 
 /* `reserved` must outlive the plans. */
@@ -72,6 +83,19 @@ void plans_fini(struct plans *plans);
 int plans_get(struct plans *plans, struct line_context *context, enum exposition_format format,
               unsigned flags, const struct plan_columns *columns, uint32_t count,
               struct metadata metadata, struct plan **ret_plan) MUST_USE;
+
+/*
+ * The same a part at a time; until it is done, the lines must be needed by somebody else, too.
+ * plans_step: true: done, with the result of plans_get. *budget: lines that may be looked at;
+ * becomes what is left of it. plans_give_up ends one that is not done.
+ */
+void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_context *context,
+                 enum exposition_format format, unsigned flags, const struct plan_columns *columns,
+                 uint32_t count, struct metadata metadata);
+bool plans_step(struct plans *plans, struct plan_maker *maker, uint32_t *budget, int *ret_error,
+                struct plan **ret_plan) MUST_USE;
+void plans_give_up(struct plans *plans, struct plan_maker *maker);
+void plan_maker_fini(struct plan_maker *maker);
 
 /* A plan of the context whose first gap these bytes begin with, or NULL; no reference. */
 struct plan *plans_guess(const struct line_context *context, enum exposition_format format,

@@ -6,21 +6,25 @@
 
 #include "base/check.h"
 
-#define ROOM_MIN 64u
+#define ROOM_MIN  64u
+#define ROOM_KEPT 65536u
 
 void refmap_reset(struct refmap *map, size_t count)
 {
     size_t room = ROOM_MIN;
     while (room < 2 * count)
         room *= 2;
-    if (map->room < room) {
+    map->mask = (uint32_t)room - 1;
+    /* Large maps are new each time: the kernel clears a page when it is touched, not all at once.
+     */
+    if (map->room < room || map->room > ROOM_KEPT) {
         free(map->cells);
-        map->cells = malloc(room * sizeof(*map->cells));
+        map->cells = calloc(room, sizeof(*map->cells));
         check(map->cells != NULL);
         map->room = (uint32_t)room;
+        return;
     }
     /* Only as much as is wanted is cleared and used, however large an earlier use was. */
-    map->mask = (uint32_t)room - 1;
     memset(map->cells, 0, room * sizeof(*map->cells));
 }
 

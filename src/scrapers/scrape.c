@@ -53,6 +53,7 @@ static void put_back(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
+    scrape_ending_free(scrape);
     if (scrape->uses_body)
         body_end(&scrape->body, &scraper->plans);
     if (scrape->is_gzip)
@@ -233,25 +234,47 @@ static void tell_cost(struct target *target, int64_t worked_ns)
     costs_set(&target->scraper->costs, &target->cost_place, target->id, target->cost_ns);
 }
 
+static bool is_worth_committing(const struct scrape *scrape)
+{
+    const struct scraper *scraper = scrape->target->scraper;
+    const struct body *body = &scrape->body;
+    if (is_out_of_order(scrape)) {
+        uint32_t samples = scrape->uses_body ? body->accepted - body->dropped : 0;
+        scrape_count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER, REPORT_COUNT + samples);
+        return false;
+    }
+    if (has_no_memory(scrape))
+        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
+    return !has_no_memory(scrape);
+}
+
 void scrape_finish(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
-    int64_t timestamp_ms = scrape->timestamp_ms;
     int64_t began_ns = scrape_is_measured(scraper) ? clock_mono_ns() : 0;
     atomic_store_explicit(&scraper->slot->working_on, target->id, memory_order_relaxed);
     if (scrape->uses_body) {
         body_finish(&scrape->body);
         fail_as_body(scrape);
     }
-    if (is_out_of_order(scrape))
-        scrape_count(scraper, COUNTER_SAMPLES_OUT_OF_ORDER,
-                     REPORT_COUNT +
-                         (scrape->uses_body ? scrape->body.accepted - scrape->body.dropped : 0));
-    else if (has_no_memory(scrape))
-        scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
-    else
+    bool is_committed = is_worth_committing(scrape);
+    bool in_parts = is_committed && scrape_ends_in_parts(scrape);
+    if (in_parts)
+        scrape_put_off_ending(scrape);
+    else if (is_committed)
         scrape_commit(scrape);
+    if (scrape_is_measured(scraper))
+        scrape->worked_ns += clock_mono_ns() - began_ns;
+    if (!in_parts)
+        scrape_is_over(scrape);
+}
+
+void scrape_is_over(struct scrape *scrape)
+{
+    struct target *target = scrape->target;
+    struct scraper *scraper = target->scraper;
+    int64_t timestamp_ms = scrape->timestamp_ms;
     show_reason(scrape);
     if (scrape->failure != SCRAPE_GOOD) {
         scrape_count(scraper, (enum counter)scrape->failure, 1);
@@ -261,7 +284,7 @@ void scrape_finish(struct scrape *scrape)
         scrape_count(scraper, COUNTER_SCRAPES_GOOD, 1);
     }
     if (scrape_is_measured(scraper))
-        tell_cost(target, scrape->worked_ns + clock_mono_ns() - began_ns);
+        tell_cost(target, scrape->worked_ns);
     put_back(scrape);
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
     if (target->life == TARGET_RELEASED)

@@ -13,6 +13,8 @@
 #include "scrapers/ramp.h"
 #include "scrapers/target.h"
 
+struct ending;
+
 struct scrape {
     struct scrape *next; /* spare ones; those that are put off */
     struct target *target;
@@ -27,11 +29,12 @@ struct scrape {
     int redirect;           /* the status that said so */
     struct loop_timer look; /* set while the addresses of that place are being asked for */
     struct http_gzip gzip;
-    bool is_awaited; /* the scraper leaves when it is over */
-    bool is_gzip;    /* the body is, which is being undone */
-    bool gzip_over;  /* it was damaged, or longer than allowed */
-    bool is_put_off; /* in the list of those on which work goes on in the next turn */
-    char *late;      /* bytes of the body that came and are still to be worked on; NULL: none */
+    bool is_awaited;       /* the scraper leaves when it is over */
+    bool is_gzip;          /* the body is, which is being undone */
+    bool gzip_over;        /* it was damaged, or longer than allowed */
+    struct ending *ending; /* that is made in parts; NULL: it is not that far, or not so large */
+    bool is_put_off;       /* in the list of those on which work goes on in the next turn */
+    char *late; /* bytes of the body that came and are still to be worked on; NULL: none */
     size_t late_at;
     size_t late_len;
     bool has_body; /* a byte of it came; `body` is in use if there was no failure then */

@@ -247,11 +247,40 @@ void scrape_on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t 
 
 /* ---- work of later turns ---- */
 
+void scrape_put_off_ending(struct scrape *scrape)
+{
+    struct work *work = &scrape->target->scraper->work;
+    scrape->ending = calloc(1, sizeof(*scrape->ending));
+    check(scrape->ending != NULL);
+    append(work, scrape);
+    arm(work);
+}
+
+static void go_on_ending(struct scrape *scrape)
+{
+    struct scraper *scraper = scrape->target->scraper;
+    int64_t began_ns = scrape_is_measured(scraper) ? clock_mono_ns() : 0;
+    uint32_t lines = 1 + (uint32_t)(scraper->work.left / WORK_OF_A_LINE);
+    uint32_t left = lines;
+    bool done = scrape_commit_part(scrape, &left);
+    scraper->work.left -= (int64_t)(lines - left) * WORK_OF_A_LINE;
+    if (scrape_is_measured(scraper))
+        scrape->worked_ns += clock_mono_ns() - began_ns;
+    if (done)
+        scrape_is_over(scrape);
+    else
+        append(&scraper->work, scrape);
+}
+
 /* One that was put off goes on. */
 static void go_on(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     atomic_store_explicit(&target->scraper->slot->working_on, target->id, memory_order_relaxed);
+    if (scrape->ending != NULL) {
+        go_on_ending(scrape);
+        return;
+    }
     struct slice rest = slice_make(scrape->late + scrape->late_at, scrape->late_len);
     int r = take_measured(scrape, &rest);
     scrape->late_at += scrape->late_len - rest.len;

@@ -2,6 +2,8 @@
 /* What comes of a scrape whose answer is there, or will not be: outcome, report, plan, metadata. */
 #include "scrapers/scrape_private.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 
 const struct config_limits *scrape_limits_of(const struct target *target)
@@ -70,23 +72,35 @@ static bool was_read(const struct scrape *scrape)
     }
 }
 
-static void find_outcome(struct scrape *scrape)
+static bool has_body(const struct scrape *scrape)
 {
-    struct outcome *outcome = &scrape->target->scraper->outcome;
+    return scrape->uses_body && was_read(scrape);
+}
+
+static void begin_outcome(const struct scrape *scrape, struct outcome *outcome, bool failed)
+{
     const struct body *body = &scrape->body;
     struct outcome_input input = input_of(scrape);
-    if (!scrape->uses_body || !was_read(scrape)) {
-        outcome_of_nothing(outcome, &input);
-        return;
-    }
-    outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+    input.failed |= failed;
+    if (has_body(scrape))
+        outcome_begin(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+    else
+        outcome_begin(outcome, &input, NULL, NULL, false);
+}
+
+/* The outcome is there. False: it is to be made anew, as that of a scrape that has failed. */
+static bool accept_outcome(struct scrape *scrape, const struct outcome *outcome)
+{
+    if (!has_body(scrape))
+        return true;
+    bool was_good = scrape->failure == SCRAPE_GOOD;
     if (outcome->exceeded)
         scrape_fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
-    else if (!input.failed && is_too_big(scrape->target->scraper, outcome)) {
+    else if (was_good && is_too_big(scrape->target->scraper, outcome)) {
         scrape_fail(scrape, COUNTER_SCRAPE_TOO_BIG, "its samples take more than half of the ring");
-        input.failed = true;
-        outcome_of_body(outcome, &input, &body->harvest, body->plan, body_followed_plan(body));
+        return false;
     }
+    return true;
 }
 
 /* Nothing is told of a body that the transport did not bring whole. */
@@ -98,16 +112,16 @@ static double reported_bytes(const struct scrape *scrape)
     return came ? (double)scrape->body_bytes : 0;
 }
 
-static void fill_report(const struct scrape *scrape, double *report)
+static void fill_report(const struct scrape *scrape, const struct outcome *outcome, double *report)
 {
     const struct body *body = &scrape->body;
-    bool counts = scrape->uses_body && was_read(scrape);
+    bool counts = has_body(scrape);
     const struct target *target = scrape->target;
     report[REPORT_UP] = scrape->failure == SCRAPE_GOOD ? 1 : 0;
     report[REPORT_DURATION] = (double)(clock_mono_ns() - scrape->started_ns) / 1e9;
     report[REPORT_SCRAPED] = counts ? body->scraped : 0;
     report[REPORT_POST] = counts ? body->accepted - body->dropped : 0;
-    report[REPORT_ADDED] = counts ? target->scraper->outcome.added : 0;
+    report[REPORT_ADDED] = counts ? outcome->added : 0;
     report[REPORT_TIMEOUT] = (double)target->timeout_ns / 1e9;
     report[REPORT_SAMPLE_LIMIT] = (double)scrape_sample_limit(target);
     report[REPORT_BODY_BYTES] = reported_bytes(scrape);
@@ -139,19 +153,6 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
     scrape_count(scraper, COUNTER_SAMPLES_RELABEL_DROPPED, scrape->body.dropped);
     scrape_count(scraper, COUNTER_LINES_PREDICTED, scrape->body.predicted);
     scrape_count(scraper, COUNTER_LINES_LEARNT, scrape->body.learnt);
-}
-
-/*
- * What it served becomes what is expected: true, and a reference of its plan, or NULL if there were
- * no samples. An answer without a byte, as a bad one, says nothing.
- */
-static bool make_plan(struct scrape *scrape, struct plan **ret_plan)
-{
-    struct plans *plans = &scrape->target->scraper->plans;
-    *ret_plan = NULL;
-    if (scrape->failure != SCRAPE_GOOD || !scrape->uses_body)
-        return false;
-    return scrape->body.harvest.count == 0 || body_plan(&scrape->body, plans, ret_plan) == 0;
 }
 
 static void set_plan(struct target *target, struct plan *plan)
@@ -195,32 +196,178 @@ static void set_series(struct target *target, uint32_t series)
     target->series = series;
 }
 
-void scrape_commit(struct scrape *scrape)
+/* Whether what it served, or that it served nothing, becomes what is expected. */
+static bool is_planned(const struct scrape *scrape)
+{
+    return scrape->failure == SCRAPE_GOOD && scrape->uses_body;
+}
+
+/* All is there that the ring is told. */
+static void put(struct scrape *scrape, struct ending *ending)
 {
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
+    const struct outcome *outcome = &ending->outcome;
     struct commit_scrape committed = {.target_ref = target->ref,
-                                      .timestamp_ms = scrape->timestamp_ms};
-    find_outcome(scrape);
-    fill_report(scrape, committed.report);
-    committed.reports_extra = reports_extra(target);
-    committed.send_samples = scrape->failure == SCRAPE_GOOD;
-    committed.is_contested = target->supplied;
-    struct plan *plan;
-    bool is_planned = make_plan(scrape, &plan);
-    committed.metadata = make_metadata(scrape, plan);
-    int64_t samples = commit_scrape(&scraper->commit, &committed, &scraper->outcome);
+                                      .timestamp_ms = scrape->timestamp_ms,
+                                      .reports_extra = reports_extra(target),
+                                      .send_samples = scrape->failure == SCRAPE_GOOD,
+                                      .metadata = make_metadata(scrape, ending->plan)};
+    fill_report(scrape, outcome, committed.report);
+    int64_t samples = commit_scrape(&scraper->commit, &committed, outcome);
     if (committed.metadata != 0)
         series_release(&scraper->store, committed.metadata);
     if (samples < 0) {
-        plan_release(&scraper->plans, plan);
         scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
         return;
     }
     scrape_count(scraper, COUNTER_SAMPLES_APPENDED, (uint64_t)samples);
-    scrape_count(scraper, COUNTER_STALE_MARKERS, scraper->outcome.stale.count);
-    count_outcome(scrape, &scraper->outcome);
-    set_series(target, outcome_tracked_count(&scraper->outcome));
-    if (is_planned)
-        set_plan(target, plan);
+    scrape_count(scraper, COUNTER_STALE_MARKERS, outcome->stale.count);
+    count_outcome(scrape, outcome);
+    set_series(target, outcome_tracked_count(outcome));
+    if (!ending->has_plan)
+        return;
+    set_plan(target, ending->plan);
+    ending->plan = NULL;
+}
+
+/* ---- a part at a time ---- */
+
+/* The next ones follow when these are done. */
+enum stage { BEGIN, OUTCOME, LAYOUT, PLAN, MAKE_PLAN, PUT, RELEASE, OVER };
+
+/* The lines that are tracked from now on; as a rule those of the plan, which then finds them. */
+static bool begin_layout(struct ending *ending)
+{
+    const struct outcome *outcome = &ending->outcome;
+    uint32_t count = outcome->plan != NULL ? 0 : outcome_tracked_count(outcome);
+    if (count > 0)
+        layout_begin(&ending->layout, outcome->tracked.lines, count);
+    return count > 0;
+}
+
+static enum stage begin_plan(struct scrape *scrape, struct ending *ending)
+{
+    struct plans *plans = &scrape->target->scraper->plans;
+    if (!is_planned(scrape))
+        return PUT;
+    ending->has_plan = true;
+    if (scrape->body.harvest.count == 0)
+        return PUT;
+    int r = body_plan_begin(&scrape->body, plans, &ending->maker, &ending->plan);
+    ending->has_plan = r >= 0;
+    return r == 0 ? MAKE_PLAN : PUT;
+}
+
+static bool make_plan(struct scrape *scrape, struct ending *ending, uint32_t *budget)
+{
+    int err;
+    if (!plans_step(&scrape->target->scraper->plans, &ending->maker, budget, &err, &ending->plan))
+        return false;
+    ending->has_plan = err == 0;
+    return true;
+}
+
+/* False: the budget is used up in this stage. */
+static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
+{
+    struct series_store *store = &scrape->target->scraper->store;
+    switch ((enum stage)ending->stage) {
+    case BEGIN:
+        begin_outcome(scrape, &ending->outcome, ending->was_too_big);
+        ending->stage = OUTCOME;
+        return true;
+    case OUTCOME:
+        if (!outcome_step(&ending->outcome, budget))
+            return false;
+        ending->was_too_big = !accept_outcome(scrape, &ending->outcome);
+        if (ending->was_too_big)
+            ending->stage = BEGIN;
+        else
+            ending->stage = begin_layout(ending) ? LAYOUT : PLAN;
+        return true;
+    case LAYOUT:
+        if (!layout_step(&ending->layout, store, budget))
+            return false;
+        ending->outcome.layout = ending->layout.error == 0 ? ending->layout.ref : 0;
+        ending->stage = PLAN;
+        return true;
+    case PLAN:
+        ending->stage = (uint8_t)begin_plan(scrape, ending);
+        return true;
+    case MAKE_PLAN:
+        if (!make_plan(scrape, ending, budget))
+            return false;
+        ending->stage = PUT;
+        return true;
+    case PUT:
+        put(scrape, ending);
+        ending->stage = RELEASE;
+        return *budget > 0;
+    case RELEASE:
+        if (scrape->uses_body && !body_release(&scrape->body, budget))
+            return false;
+        ending->stage = OVER;
+        return true;
+    case OVER:
+        break;
+    }
+    return true;
+}
+
+bool scrape_commit_part(struct scrape *scrape, uint32_t *budget)
+{
+    struct ending *ending = scrape->ending;
+    while (ending->stage != OVER) {
+        if (!step(scrape, ending, budget))
+            return false;
+    }
+    return true;
+}
+
+static void give_back(struct scrape *scrape, struct ending *ending)
+{
+    struct scraper *scraper = scrape->target->scraper;
+    if (ending->outcome.layout != 0)
+        series_release(&scraper->store, ending->outcome.layout);
+    else if (ending->stage == LAYOUT)
+        layout_give_up(&ending->layout, &scraper->store);
+    ending->outcome.layout = 0;
+    plans_give_up(&scraper->plans, &ending->maker);
+    plan_release(&scraper->plans, ending->plan);
+    ending->plan = NULL;
+}
+
+void scrape_ending_free(struct scrape *scrape)
+{
+    struct ending *ending = scrape->ending;
+    if (ending == NULL)
+        return;
+    give_back(scrape, ending);
+    outcome_fini(&ending->outcome);
+    plan_maker_fini(&ending->maker);
+    free(ending);
+    scrape->ending = NULL;
+}
+
+/* With more series than this. */
+#define PARTS_SERIES 16384u
+
+bool scrape_ends_in_parts(const struct scrape *scrape)
+{
+    return scrape->target->series > PARTS_SERIES ||
+           (scrape->uses_body && scrape->body.harvest.count > PARTS_SERIES);
+}
+
+void scrape_commit(struct scrape *scrape)
+{
+    struct ending *ending = &scrape->target->scraper->ending;
+    uint32_t budget = UINT32_MAX;
+    ending->stage = BEGIN;
+    ending->was_too_big = ending->has_plan = false;
+    while (ending->stage != RELEASE) {
+        bool done = step(scrape, ending, &budget);
+        check(done);
+    }
+    give_back(scrape, ending);
 }

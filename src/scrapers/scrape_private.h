@@ -34,6 +34,9 @@ void scrape_count_transfer(struct target *target);
 /* fetch_handler.on_body */
 void scrape_on_body(struct fetch_connection *conn, const uint8_t *bytes, size_t len);
 
+/* Its ending goes on in the next turns. */
+void scrape_put_off_ending(struct scrape *scrape);
+
 /* It is not put off any more, and nothing of its body is kept. */
 void scrape_put_off_end(struct scrape *scrape);
 
@@ -47,7 +50,19 @@ static inline bool scrape_is_measured(const struct scraper *scraper)
 const struct config_limits *scrape_limits_of(const struct target *target);
 uint64_t scrape_sample_limit(const struct target *target);
 
-/* Puts what came of it into the ring. */
+/* Whether the ending is to be made in parts. */
+bool scrape_ends_in_parts(const struct scrape *scrape);
+
+/* All of it up to the ring. */
 void scrape_commit(struct scrape *scrape);
+
+/* A part of it, in `scrape->ending`, which is zeroed at first. True: done. */
+bool scrape_commit_part(struct scrape *scrape, uint32_t *budget) MUST_USE;
+
+/* Gives back what it holds, at whatever point it is. */
+void scrape_ending_free(struct scrape *scrape);
+
+/* What follows when it is committed. */
+void scrape_is_over(struct scrape *scrape);
 
 #endif

@@ -103,10 +103,11 @@ void scraper_fini(struct scraper *scraper)
     takeover_fini(scraper);
     ramp_fini(&scraper->ramp);
     target_set_fini(&scraper->targets);
+    plan_maker_fini(&scraper->ending.maker);
     plans_fini(&scraper->plans);
     report_lines_release(&scraper->store, &scraper->report);
     scrapes_fini(scraper);
-    outcome_fini(&scraper->outcome);
+    outcome_fini(&scraper->ending.outcome);
     body_tools_fini(&scraper->tools);
     jobs_fini(&scraper->jobs);
     names_reader_detach(&scraper->names);

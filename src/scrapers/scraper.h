@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
+#include "scrapers/ending.h"
 #include "scrapers/jobs.h"
 #include "scrapers/ramp.h"
 #include "scrapers/schedule.h"
@@ -52,7 +53,7 @@ struct scraper {
     struct plans plans;
     struct body_tools tools;
     struct report_lines report;
-    struct outcome outcome;
+    struct ending ending; /* of small scrapes, which end at once */
     struct commit commit;
     struct schedule schedule;
     struct ramp ramp;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How much is done on large bodies in a turn of the loop: see scrape_body.c. */
+/* How much is done on large bodies and their endings in a turn of the loop: see scrape_body.c. */
 #ifndef SCRAPERS_WORK_H
 #define SCRAPERS_WORK_H
 
@@ -12,6 +12,10 @@ struct scrape;
  * 0.1 to 1 ms.
  */
 #define WORK_A_TURN (256 << 10)
+
+/* What the budget is charged for a line that is looked at when a scrape with very many ends: some
+ * of these looks miss the caches. */
+#define WORK_OF_A_LINE 64
 
 /* So much of a body is never put off. */
 #define WORK_SMALL (256u << 10)

@@ -180,6 +180,15 @@ static void retain_lines(struct series_store *store, const uint32_t *lines, uint
         series_retain(store, lines[i]);
 }
 
+int series_layout_of_retained(struct series_store *store, const uint32_t *lines, uint32_t count,
+                              uint32_t *ret_ref, bool *ret_is_new)
+{
+    check(count >= 1);
+    *ret_is_new = false;
+    return intern(store, SHM_RECORD_LAYOUT, lines, count * sizeof(*lines), count, ret_ref,
+                  ret_is_new);
+}
+
 int series_layout(struct series_store *store, const uint32_t *lines, uint32_t count,
                   uint32_t *ret_ref)
 {

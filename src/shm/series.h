@@ -60,6 +60,8 @@ struct series_store {
     size_t pending_first;
     size_t pending_count;
     size_t pending_dated; /* so many of them have a position; the later ones get one next time */
+    uint32_t releasing;   /* a LAYOUT or STAMPED record whose lines are being let go; 0: none */
+    uint32_t released;    /* so many of them are */
     size_t pending_room;
     uint8_t *scratch;
     size_t scratch_room;
@@ -81,6 +83,14 @@ void series_store_detach(struct series_store *store);
  */
 int series_line(struct series_store *store, const struct label *labels, uint32_t count,
                 uint32_t *ret_ref) MUST_USE;
+
+/*
+ * The LAYOUT of these lines in this order; a reference for the caller. The caller has retained each
+ * of the lines: if the layout is a new one, these references are the layout's now, else they are
+ * the caller's still. count >= 1. -ENOSPC.
+ */
+int series_layout_of_retained(struct series_store *store, const uint32_t *lines, uint32_t count,
+                              uint32_t *ret_ref, bool *ret_is_new) MUST_USE;
 
 /* The LAYOUT of these lines in this order; a reference for the caller. count >= 1. */
 int series_layout(struct series_store *store, const uint32_t *lines, uint32_t count,
@@ -150,7 +160,7 @@ void series_target_commit(struct series_store *store, uint32_t ref);
 /* Instead of ring_publish: the prepared state is void; its references are the caller's again. */
 void series_target_forget(struct series_store *store, uint32_t ref);
 
-/* Reuses what acked_pos allows. Call it between scrapes. */
+/* Reuses what acked_pos allows, some of it if it is very much. Call it between scrapes. */
 void series_reclaim(struct series_store *store);
 
 /* What a ref stands for, for the owner itself. The generation is what blocks carry. */

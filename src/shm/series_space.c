@@ -13,7 +13,8 @@
 #include "base/crashpoint.h"
 #include "shm/series_index.h"
 
-#define EXACT_UNITS 64u /* sizes up to here have a class each; above, eight for each doubling */
+#define EXACT_UNITS 64u    /* sizes up to here have a class each; above, eight for each doubling */
+#define RECLAIM_MAX 16384u /* records, and lines of records, in one call */
 #define MAX_UNITS   (1u << 25) /* half a GiB: the classes reach so far */
 
 static uint32_t class_of(uint32_t units, uint32_t *ret_rounded)
@@ -157,22 +158,30 @@ void series_retire(struct series_store *store, uint32_t ref)
     store->pending_count++;
 }
 
-static void release_lines(struct series_store *store, struct shm_record *record)
-{
-    const uint32_t *lines = series_lines_of(record);
-    for (uint32_t i = 0; i < record->count; i++)
-        series_release(store, lines[i]);
-}
-
 /* The record is needed by nobody and nothing in the ring speaks of it. */
 static void let_go(struct series_store *store, uint32_t ref)
 {
     struct shm_record *record = record_at(store, ref);
     struct series_index *index = series_index_of(store, record->kind);
-    if (record->kind == SHM_RECORD_LAYOUT || record->kind == SHM_RECORD_STAMPED)
-        release_lines(store, record);
     if (index != NULL && record->kind != SHM_RECORD_TARGET)
         series_index_remove(index, record->hash, ref);
+    if (record->kind == SHM_RECORD_LAYOUT || record->kind == SHM_RECORD_STAMPED)
+        store->releasing = ref; /* nobody finds it any more; its lines go one by one */
+    else
+        series_free(store, ref);
+}
+
+/* Lines of the record that is let go. */
+static void release_lines(struct series_store *store, uint32_t *budget)
+{
+    struct shm_record *record = record_at(store, store->releasing);
+    const uint32_t *lines = series_lines_of(record);
+    for (; store->released<record->count && * budget> 0; --*budget)
+        series_release(store, lines[store->released++]);
+    if (store->released < record->count)
+        return;
+    uint32_t ref = store->releasing;
+    store->releasing = store->released = 0;
     series_free(store, ref);
 }
 
@@ -206,6 +215,15 @@ void series_reclaim(struct series_store *store)
         store->pending_dated++;
     }
     uint64_t acked = ring_acked(store->ring);
-    while (store->pending_dated > 0 && store->pending[store->pending_first].pos <= acked)
-        take_first(store);
+    uint32_t budget = RECLAIM_MAX;
+    while (budget > 0) {
+        if (store->releasing != 0) {
+            release_lines(store, &budget);
+        } else if (store->pending_dated > 0 && store->pending[store->pending_first].pos <= acked) {
+            take_first(store);
+            budget--;
+        } else {
+            break;
+        }
+    }
 }

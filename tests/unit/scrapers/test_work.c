@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* However large a body is, a turn of the loop does so much of the work on it and no more. */
+/* However large a body is, a turn of the loop does so much of the work on it, and of that of its
+ * end, and no more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -95,6 +96,87 @@ static void a_body_that_is_compressed_a_thousandfold_is_worked_on_in_slices(void
     work_on(900000, true);
 }
 
+/* A body of this many series, of which the last `fresh` ones have names of this round. */
+static struct rig_answer make_series(uint32_t count, uint32_t fresh, uint32_t round)
+{
+    struct strbuf text = STRBUF_GROWING;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i < count - fresh)
+            strbuf_addf(&text, "series_%u 1\n", i);
+        else
+            strbuf_addf(&text, "series_%u_%u 1\n", i, round);
+    }
+    return (struct rig_answer){.bytes = text.text, .len = text.len};
+}
+
+/* Counts turns of a scrape; none of them looks at more lines than the budget is for. */
+static void scrape_in_parts(struct rig *rig, const struct rig_answer *answer, uint32_t *ret_turns)
+{
+    rig_start(rig, 1, answer);
+    struct target *target = rig_target(rig, 1);
+    *ret_turns = 0;
+    while (target->scrape != NULL) {
+        bool is_ending = target->scrape->ending != NULL;
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+        *ret_turns += is_ending;
+        if (is_ending)
+            assert_true(rig->scraper.work.left > -2 * WORK_OF_A_LINE);
+    }
+}
+
+static uint32_t lines_of(const char *text, const char *word)
+{
+    uint32_t count = 0;
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* What a scrape of very many series comes to is the same as that of one with few. */
+static void very_many_series_end_in_parts(void **state)
+{
+    enum { SERIES = 40000, FRESH = 3 };
+    (void)state;
+    struct rig *rig = rig_new_sized(8 << 20, 64 << 20);
+    rig_table(rig, &(struct rig_target){0}, 1);
+    for (uint32_t round = 0; round < 3; round++) {
+        uint32_t turns;
+        struct rig_answer answer = make_series(SERIES, FRESH, round);
+        scrape_in_parts(rig, &answer, &turns);
+        const char *text = rig_take(rig);
+        assert_int_equal(lines_of(text, " 1\n"), SERIES);
+        assert_int_equal(lines_of(text, " stale\n"), round == 0 ? 0 : FRESH);
+        assert_int_equal(lines_of(text, "up 1 scraped 40000 post 40000 "), 1);
+        assert_int_equal(lines_of(text, round == 0 ? "added 40000\n" : "added 3\n"), 1);
+        /* Each series is looked at several times, by outcome, layout and plan. */
+        assert_true(turns > SERIES / (WORK_A_TURN / WORK_OF_A_LINE));
+        free((char *)(uintptr_t)answer.bytes);
+    }
+    rig_free(rig);
+}
+
+static void one_that_is_given_up_while_it_ends_leaves_nothing(void **state)
+{
+    enum { SERIES = 40000 };
+    (void)state;
+    for (int turns = 0; turns < 40; turns += 3) {
+        struct rig *rig = rig_new_sized(8 << 20, 64 << 20);
+        struct rig_answer answer = make_series(SERIES, 0, 0);
+        rig_table(rig, &(struct rig_target){0}, 1);
+        rig_start(rig, 1, &answer);
+        struct target *target = rig_target(rig, 1);
+        while (target->scrape->ending == NULL)
+            assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+        for (int i = 0; i < turns && target->scrape != NULL; i++)
+            assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+        if (target->scrape != NULL)
+            scrape_abandon(target->scrape);
+        assert_null(rig->scraper.work.first);
+        rig_free(rig); /* which checks that no plan is left */
+        free((char *)(uintptr_t)answer.bytes);
+    }
+}
+
 static void a_small_one_is_done_with_in_the_turn_in_which_it_comes(void **state)
 {
     (void)state;
@@ -130,6 +212,8 @@ int main(void)
         cmocka_unit_test(a_large_body_is_worked_on_in_slices),
         cmocka_unit_test(a_body_that_is_compressed_a_thousandfold_is_worked_on_in_slices),
         cmocka_unit_test(a_small_one_is_done_with_in_the_turn_in_which_it_comes),
+        cmocka_unit_test(very_many_series_end_in_parts),
+        cmocka_unit_test(one_that_is_given_up_while_it_ends_leaves_nothing),
         cmocka_unit_test(one_that_is_given_up_meanwhile_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SCRAPERS_ENDING_H
+#define SCRAPERS_ENDING_H
+
+#include "scrapers/outcome.h"
+#include "scrapers/plan.h"
+
+/*
+ * How a scrape with very many series ends, a part a turn of the loop (scrapers/work.h); with fewer,
+ * all at once. Its outcome, layout and plan are made one after another, then all of it is put into
+ * the ring, then what it held is given back.
+ */
+struct ending {
+    struct outcome outcome;
+    struct plan_maker maker;
+    struct layout_maker layout;
+    struct plan *plan; /* a reference, once it is made */
+    bool has_plan; /* the target will be expected to serve `plan`, or, if that is NULL, nothing */
+    bool was_too_big;
+    uint8_t stage;
+};
+
+#endif

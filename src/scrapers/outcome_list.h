@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The lists of an outcome while it is made. */
+#ifndef SCRAPERS_OUTCOME_LIST_H
+#define SCRAPERS_OUTCOME_LIST_H
+
+#include "scrapers/outcome.h"
+
+/* Room for so many; what is in the list stays. */
+void outcome_make_room(struct outcome_list *list, uint32_t wanted);
+
+/* A line without a start timestamp. */
+void outcome_append(struct outcome_list *list, uint32_t line, uint64_t bits, int64_t time_ms);
+
+void outcome_list_fini(struct outcome_list *list);
+
+#endif
