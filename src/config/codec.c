@@ -3,25 +3,17 @@
 
 #include <string.h>
 
+#include "base/pack.h"
 #include "config/config.h"
-
-static void put_u32(struct strbuf *out, size_t number)
-{
-    uint32_t value = (uint32_t)number;
-    check(value == number);
-    strbuf_add(out, &value, sizeof(value));
-}
 
 static void put_text(struct strbuf *out, const char *text)
 {
-    size_t len = strlen(text);
-    put_u32(out, len);
-    strbuf_add(out, text, len);
+    pack_put_text(out, slice_of(text));
 }
 
 static void put_strings(struct strbuf *out, const struct config_strings *list)
 {
-    put_u32(out, list->len);
+    pack_put_count(out, list->len);
     for (size_t i = 0; i < list->len; i++)
         put_text(out, list->items[i]);
 }
@@ -74,45 +66,25 @@ void codec_encode(const struct schema_block *block, const void *in, struct strbu
             continue;
         }
         struct schema_list list = schema_list_get(member);
-        put_u32(out, list.len);
+        pack_put_count(out, list.len);
         for (size_t i = 0; i < list.len; i++)
             put_item(key, (const char *)list.items + i * schema_item_size(key), out);
     }
 }
 
-static bool take(struct slice *bytes, void *out, size_t len)
-{
-    if (bytes->len < len)
-        return false;
-    memcpy(out, bytes->ptr, len);
-    *bytes = slice_make(bytes->ptr + len, bytes->len - len);
-    return true;
-}
-
-/* A count of things that take at least a byte each. */
-static bool take_count(struct slice *bytes, size_t *ret_count)
-{
-    uint32_t count;
-    if (!take(bytes, &count, sizeof(count)) || count > bytes->len)
-        return false;
-    *ret_count = count;
-    return true;
-}
-
 static bool take_text(struct slice *bytes, struct arena *arena, const char **ret_text)
 {
-    size_t len;
-    if (!take_count(bytes, &len) || memchr(bytes->ptr, '\0', len) != NULL)
+    struct slice text;
+    if (!pack_take_text(bytes, &text) || memchr(text.ptr, '\0', text.len) != NULL)
         return false;
-    *ret_text = arena_copy(arena, bytes->ptr, len);
-    *bytes = slice_make(bytes->ptr + len, bytes->len - len);
+    *ret_text = arena_copy(arena, text.ptr, text.len);
     return true;
 }
 
 static bool take_strings(struct slice *bytes, struct arena *arena, struct config_strings *out)
 {
     size_t len;
-    if (!take_count(bytes, &len))
+    if (!pack_take_count(bytes, &len))
         return false;
     const char **items = arena_alloc(arena, len * sizeof(*items));
     *out = (struct config_strings){len > 0 ? items : NULL, len};
@@ -126,7 +98,7 @@ static bool take_strings(struct slice *bytes, struct arena *arena, struct config
 static bool take_bool(struct slice *bytes, void *out)
 {
     unsigned char byte;
-    if (!take(bytes, &byte, sizeof(bool)) || byte > 1)
+    if (!pack_take(bytes, &byte, sizeof(bool)) || byte > 1)
         return false;
     *(bool *)out = byte != 0;
     return true;
@@ -135,7 +107,7 @@ static bool take_bool(struct slice *bytes, void *out)
 static bool take_word(const struct schema_key *key, struct slice *bytes, void *out)
 {
     int value;
-    if (!take(bytes, &value, sizeof(value)))
+    if (!pack_take(bytes, &value, sizeof(value)))
         return false;
     memcpy(out, &value, sizeof(value));
     for (const struct schema_word *word = key->words; word->word != NULL; word++) {
@@ -171,7 +143,7 @@ static bool take_item(const struct schema_key *key, struct slice *bytes, struct 
             return false;
         return codec_decode(key->block, bytes, arena, out) == 0;
     default: /* numbers */
-        return take(bytes, out, schema_item_size(key));
+        return pack_take(bytes, out, schema_item_size(key));
     }
 }
 
@@ -180,7 +152,7 @@ static bool take_list(const struct schema_key *key, struct slice *bytes, struct 
 {
     size_t len;
     size_t size = schema_item_size(key);
-    if (!take_count(bytes, &len))
+    if (!pack_take_count(bytes, &len))
         return false;
     char *items = arena_alloc(arena, len * size);
     for (size_t i = 0; i < len; i++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/hash.h"
 #include "exposition/number.h"
 #include "exposition/series_text.h"
@@ -162,12 +163,8 @@ static double value_of(uint64_t bits)
 
 static void add_bucket(struct classic *classic, double bound, double count)
 {
-    if (classic->bucket_count == classic->bucket_room) {
-        classic->bucket_room = classic->bucket_room == 0 ? 16 : 2 * classic->bucket_room;
-        classic->buckets =
-            realloc(classic->buckets, classic->bucket_room * sizeof(*classic->buckets));
-        check(classic->buckets != NULL);
-    }
+    classic->buckets = grow_for_one(classic->buckets, classic->bucket_count, &classic->bucket_room,
+                                    sizeof(*classic->buckets));
     classic->buckets[classic->bucket_count++] = (struct histogram_classic){bound, count, 0};
 }
 
@@ -176,12 +173,8 @@ static void add_exemplar(struct classic *classic, const struct exposition_exempl
 {
     if (!exemplar->has_timestamp)
         return;
-    if (classic->exemplar_count == classic->exemplar_room) {
-        classic->exemplar_room = classic->exemplar_room == 0 ? 8 : 2 * classic->exemplar_room;
-        classic->exemplars =
-            realloc(classic->exemplars, classic->exemplar_room * sizeof(*classic->exemplars));
-        check(classic->exemplars != NULL);
-    }
+    classic->exemplars = grow_for_one(classic->exemplars, classic->exemplar_count,
+                                      &classic->exemplar_room, sizeof(*classic->exemplars));
     struct exposition_exemplar *copy = &classic->exemplars[classic->exemplar_count++];
     *copy = *exemplar;
     copy->text = arena_slice(&classic->texts, exemplar->text);
@@ -244,7 +237,7 @@ bool classic_finish(struct classic *classic, struct exposition_entry *ret_histog
         .start_ms = classic->start_ms,
         .histogram = &classic->histogram,
         .exemplars = classic->exemplars,
-        .exemplar_count = classic->exemplar_count,
+        .exemplar_count = (uint32_t)classic->exemplar_count,
     };
     return true;
 }

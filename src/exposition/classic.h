@@ -36,8 +36,8 @@ struct classic {
     int64_t timestamp_ms;
     int64_t start_ms;
     struct exposition_exemplar *exemplars;
-    uint32_t exemplar_count;
-    uint32_t exemplar_room;
+    size_t exemplar_count;
+    size_t exemplar_room;
     struct arena texts; /* of the exemplars */
     struct histogram histogram;
     char *scratch;

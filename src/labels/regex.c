@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "labels/regex.h"
 
-#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/home.h"
+#include "base/module.h"
 #include "base/utf8.h"
 #include "labels/regex_dialect.h"
 #include "labels/regex_engine.h"
@@ -24,39 +23,45 @@ struct regex {
 /* The module, once it is loaded; it is never unloaded. */
 static const struct regex_engine *engine;
 
-int regex_load(const char *directory, struct errctx *reterr)
+static int use(struct module *module, struct errctx *reterr)
 {
-    char path[PATH_MAX];
     union {
         void *symbol;
         regex_engine_entry *call;
-    } entry;
-    if (engine != NULL)
-        return 0;
-    snprintf(path, sizeof(path), "%s/%s", directory, MODULE);
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (module == NULL)
-        return err_set(reterr, ERR_NOT_READY, "this regular expression needs %s: %s", MODULE,
-                       dlerror());
-    entry.symbol = dlsym(module, REGEX_ENGINE_SYMBOL);
-    const struct regex_engine *found = entry.symbol != NULL ? entry.call() : NULL;
+    } entry = {.symbol = module->symbol};
+    const struct regex_engine *found = entry.call();
     if (found == NULL || found->version != REGEX_ENGINE_VERSION) {
-        dlclose(module);
+        module_unload(module);
         return err_set(reterr, ERR_VERSION, "%s is of another build; install programs of one build",
-                       path);
+                       MODULE);
     }
     engine = found;
     return 0;
 }
 
-/* Beside the program, as in a build tree and in libexec; else in libexec. */
-static int load(struct errctx *reterr)
+static int explain(int err, struct errctx *reterr)
+{
+    return err_prefix(reterr, err, "this regular expression needs %s", MODULE);
+}
+
+int regex_load(const char *directory, struct errctx *reterr)
 {
     char path[PATH_MAX];
-    if (home_of_program(path) && regex_load(path, NULL) == 0)
+    struct module module;
+    if (engine != NULL)
         return 0;
-    home_libexec(path);
-    return regex_load(path, reterr);
+    snprintf(path, sizeof(path), "%s/%s", directory, MODULE);
+    int err = module_load(path, REGEX_ENGINE_SYMBOL, &module, reterr);
+    return err != 0 ? explain(err, reterr) : use(&module, reterr);
+}
+
+static int load(struct errctx *reterr)
+{
+    struct module module;
+    if (engine != NULL)
+        return 0;
+    int err = module_load_own(MODULE, REGEX_ENGINE_SYMBOL, &module, reterr);
+    return err != 0 ? explain(err, reterr) : use(&module, reterr);
 }
 
 /* As Prometheus does, so an unbalanced parenthesis has the same odd effect. */

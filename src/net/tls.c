@@ -1,46 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "net/tls.h"
 
-#include <dlfcn.h>
-#include <limits.h>
-#include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
+#include "base/module.h"
 #include "net/tls/module.h"
 
 /* Once loaded it stays: contexts are there as long as the process. */
 static const struct tls_module *module;
 
-/* Beside the program, as a build tree and libexec have it. */
-static void find_beside(char path[static PATH_MAX])
-{
-    ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - sizeof(TLS_MODULE_FILE) - 1);
-    if (len < 0)
-        len = 0;
-    path[len] = '\0';
-    char *slash = strrchr(path, '/');
-    snprintf(slash == NULL ? path : slash + 1, sizeof(TLS_MODULE_FILE), "%s", TLS_MODULE_FILE);
-}
-
-static void *open_default(void)
-{
-    char path[PATH_MAX];
-    find_beside(path);
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    return handle != NULL ? handle
-                          : dlopen(LIMPET_LIBEXECDIR "/" TLS_MODULE_FILE, RTLD_NOW | RTLD_LOCAL);
-}
-
 int net_tls_load(const char *path, struct errctx *reterr)
 {
+    struct module loaded;
     if (module != NULL)
         return 0;
-    void *handle = path != NULL ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : open_default();
-    if (handle == NULL)
-        return err_set(reterr, ERR_NOT_READY, "TLS needs %s: %s", TLS_MODULE_FILE, dlerror());
-    const struct tls_module *found = dlsym(handle, TLS_MODULE_SYMBOL);
-    if (found == NULL || strcmp(found->version, PACKAGE_VERSION) != 0) {
-        dlclose(handle);
+    int err = path != NULL ? module_load(path, TLS_MODULE_SYMBOL, &loaded, reterr)
+                           : module_load_own(TLS_MODULE_FILE, TLS_MODULE_SYMBOL, &loaded, reterr);
+    if (err != 0)
+        return err_prefix(reterr, err, "TLS needs %s", TLS_MODULE_FILE);
+    const struct tls_module *found = loaded.symbol;
+    if (strcmp(found->version, PACKAGE_VERSION) != 0) {
+        module_unload(&loaded);
         return err_set(reterr, ERR_VERSION, "%s is that of another limpet, not " PACKAGE_VERSION,
                        TLS_MODULE_FILE);
     }

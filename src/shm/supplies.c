@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/pack.h"
 #include "base/sealed.h"
 #include "base/strbuf.h"
 
@@ -27,37 +28,24 @@ _Static_assert(sizeof(struct header) == 40, "no padding, which would be uninitia
 
 /* ---- Writing ---- */
 
-static void put_u32(struct strbuf *out, size_t number)
-{
-    uint32_t value = (uint32_t)number;
-    check(value == number);
-    strbuf_add(out, &value, sizeof(value));
-}
-
-static void put_text(struct strbuf *out, struct slice text)
-{
-    put_u32(out, text.len);
-    strbuf_add(out, text.ptr, text.len);
-}
-
 static void put_fields(struct strbuf *out, const struct supply_fields *fields)
 {
-    put_u32(out, fields->len);
+    pack_put_count(out, fields->len);
     for (size_t i = 0; i < fields->len; i++) {
-        put_text(out, fields->items[i].name);
-        put_text(out, fields->items[i].value);
+        pack_put_text(out, fields->items[i].name);
+        pack_put_text(out, fields->items[i].value);
     }
 }
 
 static void put_supply(struct strbuf *out, const struct supply *supply)
 {
-    put_text(out, supply->error);
-    put_text(out, supply->authorization);
+    pack_put_text(out, supply->error);
+    pack_put_text(out, supply->authorization);
     put_fields(out, &supply->fields);
-    put_text(out, supply->ca);
-    put_text(out, supply->cert);
-    put_text(out, supply->key);
-    put_text(out, supply->job);
+    pack_put_text(out, supply->ca);
+    pack_put_text(out, supply->cert);
+    pack_put_text(out, supply->key);
+    pack_put_text(out, supply->job);
 }
 
 static int make_set(const struct supplies *supplies, int *ret_fd)
@@ -88,39 +76,19 @@ int supplies_seal(const struct supplies *supplies, int *ret_fd, struct errctx *r
 
 /* ---- Reading ---- */
 
-static bool take(struct slice *bytes, void *out, size_t len)
-{
-    if (bytes->len < len)
-        return false;
-    memcpy(out, bytes->ptr, len);
-    *bytes = slice_make(bytes->ptr + len, bytes->len - len);
-    return true;
-}
-
-/* A count of things that take at least a byte each. */
-static bool take_count(struct slice *bytes, size_t *ret_count)
-{
-    uint32_t count;
-    if (!take(bytes, &count, sizeof(count)) || count > bytes->len)
-        return false;
-    *ret_count = count;
-    return true;
-}
-
 static bool take_text(struct slice *bytes, struct arena *arena, struct slice *ret_text)
 {
-    size_t len;
-    if (!take_count(bytes, &len))
+    struct slice text;
+    if (!pack_take_text(bytes, &text))
         return false;
-    *ret_text = arena_slice(arena, slice_make(bytes->ptr, len));
-    *bytes = slice_make(bytes->ptr + len, bytes->len - len);
+    *ret_text = arena_slice(arena, text);
     return true;
 }
 
 static bool take_fields(struct slice *bytes, struct arena *arena, struct supply_fields *out)
 {
     size_t len;
-    if (!take_count(bytes, &len))
+    if (!pack_take_count(bytes, &len))
         return false;
     struct supply_field *items = arena_alloc(arena, len * sizeof(*items));
     *out = (struct supply_fields){items, len};
