@@ -535,7 +535,8 @@ static const struct schema_block sharding_block = {
 #define BLOCK struct config_limpet
 static const struct schema_key limpet_keys[] = {
     {MEMBER(scrapers), .type = SCHEMA_INT, .fallback = "1", .min = 1, .max = 64,
-     .help = "Scraper processes. One is enough for tens of thousands of small targets."},
+     .help = "Scraper processes. One is enough for tens of thousands of small targets. Targets are "
+             "shared out by what they cost; a reload may change the number."},
     {MEMBER(cpus), .type = SCHEMA_CPUS, .fallback_help = "the kernel decides",
      .help = "CPUs for the scrapers, from the lowest on; as `0-3,5`."},
     {MEMBER(pinning), .type = SCHEMA_ENUM, .words = pinning_words, .fallback = "auto",

@@ -202,6 +202,29 @@ static void a_skip_block_leads_to_the_next(void **state)
     teardown(&pair);
 }
 
+static void a_takeover_has_one_number_and_no_samples(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct block_view view;
+    struct block_columns columns;
+    struct shm_block head = head_of(SHM_BLOCK_TAKEOVER, 0, 1);
+    setup(&pair);
+    assert_int_equal(block_reserve(&pair.in, &head, &columns), 0);
+    columns.bits[0] = UINT64_C(1) << 40;
+    assert_null(columns.refs);
+    head.flags = SHM_BLOCK_HAS_TIMESTAMPS;
+    assert_int_equal(block_reserve(&pair.in, &head, &columns), 0);
+    segments_publish(&pair.in);
+    uint64_t end = ring_consumer_produced(&pair.out);
+    assert_int_equal(block_read(&pair.out, 0, end, &view), 0);
+    assert_true(view.bits[0] == UINT64_C(1) << 40);
+    assert_null(view.refs);
+    assert_false(block_has_samples(view.head.kind));
+    assert_int_equal(block_read(&pair.out, view.next_pos, end, &view), ERR_CORRUPT);
+    teardown(&pair);
+}
+
 static void a_header_that_cannot_be_is_no_block(void **state)
 {
     (void)state;
@@ -306,6 +329,7 @@ int main(void)
         cmocka_unit_test(a_block_takes_eight_bytes_a_sample_and_a_header),
         cmocka_unit_test(blocks_of_one_scrape_follow_each_other),
         cmocka_unit_test(a_skip_block_leads_to_the_next),
+        cmocka_unit_test(a_takeover_has_one_number_and_no_samples),
         cmocka_unit_test(a_header_that_cannot_be_is_no_block),
         cmocka_unit_test(a_place_that_cannot_be_is_no_block),
         cmocka_unit_test(items_whose_bytes_cannot_be_are_damage),
