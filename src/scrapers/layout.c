@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scrapers/layout.h"
 
-enum { NONE, RETAIN, RELEASE, DONE };
+enum { NONE, RETAIN, PREPARE, RELEASE, DONE };
+
+/* What the budget is charged for a piece of memory. */
+#define PREPARE_COST 2048u
 
 void layout_begin(struct layout_maker *maker, const uint32_t *lines, uint32_t count)
 {
@@ -33,6 +36,14 @@ bool layout_step(struct layout_maker *maker, struct series_store *store, uint32_
             series_retain(store, maker->lines[maker->at]);
         if (maker->at < maker->count)
             return false;
+        maker->stage = PREPARE;
+    }
+    if (maker->stage == PREPARE) {
+        while (!series_prepare_layout(store, maker->count)) {
+            *budget -= *budget < PREPARE_COST ? *budget : PREPARE_COST;
+            if (*budget == 0)
+                return false;
+        }
         look_up(maker, store);
     }
     if (maker->stage == RELEASE) {
@@ -48,7 +59,9 @@ bool layout_step(struct layout_maker *maker, struct series_store *store, uint32_
 void layout_give_up(struct layout_maker *maker, struct series_store *store)
 {
     uint32_t from = maker->stage == RELEASE ? maker->at : 0;
-    uint32_t to = maker->stage == RETAIN ? maker->at : maker->stage == RELEASE ? maker->count : 0;
+    uint32_t to = maker->stage == RETAIN ? maker->at : maker->count;
+    if (maker->stage == NONE || maker->stage == DONE)
+        to = 0;
     for (uint32_t i = from; i < to; i++)
         series_release(store, maker->lines[i]);
     if (maker->stage >= RELEASE && maker->error == 0)

@@ -75,8 +75,8 @@ static bool is_reserved(const struct plans *plans, uint32_t line)
     return false;
 }
 
-/* One piece of memory, the columns in the order of their alignment. */
-static struct plan *copy_columns(const struct plan_columns *from, uint32_t count)
+/* One piece of memory, the columns in the order of their alignment; what they say comes later. */
+static struct plan *new_plan(uint32_t count)
 {
     size_t n = count;
     struct plan *plan = malloc(sizeof(*plan) + n * 16);
@@ -88,12 +88,18 @@ static struct plan *copy_columns(const struct plan_columns *from, uint32_t count
     to->lengths = (uint16_t *)(void *)(to->lines + n);
     to->types = (uint8_t *)(to->lengths + n);
     to->prints = to->types + n;
-    memcpy(to->hashes, from->hashes, n * sizeof(*to->hashes));
-    memcpy(to->lines, from->lines, n * sizeof(*to->lines));
-    memcpy(to->lengths, from->lengths, n * sizeof(*to->lengths));
-    memcpy(to->types, from->types, n);
-    memcpy(to->prints, from->prints, n);
     return plan;
+}
+
+static void copy_columns(const struct plan_columns *from, struct plan_columns *to, uint32_t at,
+                         uint32_t end)
+{
+    size_t n = end - at;
+    memcpy(to->hashes + at, from->hashes + at, n * sizeof(*to->hashes));
+    memcpy(to->lines + at, from->lines + at, n * sizeof(*to->lines));
+    memcpy(to->lengths + at, from->lengths + at, n * sizeof(*to->lengths));
+    memcpy(to->types + at, from->types + at, n);
+    memcpy(to->prints + at, from->prints + at, n);
 }
 
 static void make_recent(struct plan *plan)
@@ -112,6 +118,7 @@ static void make_recent(struct plan *plan)
 static void go_over(const struct plans *plans, struct plan_maker *maker, uint32_t end)
 {
     struct plan *plan = maker->plan;
+    copy_columns(&maker->columns, &plan->columns, maker->at, end);
     for (; maker->at < end; maker->at++) {
         uint32_t line = plan->columns.lines[maker->at];
         if (line == LINE_DROPPED) {
@@ -154,7 +161,7 @@ void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_cont
             metadata_release(plans->store, &metadata);
         return;
     }
-    plan = copy_columns(columns, count);
+    plan = new_plan(count);
     plan->key = key;
     plan->format = format;
     plan->flags = flags;
@@ -163,6 +170,7 @@ void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_cont
     plan->plain = true;
     context->references++;
     maker->plan = plan;
+    maker->columns = *columns;
     maker->at = maker->unique_count = 0;
     make_room(maker, count);
     refmap_reset(&maker->seen, count);

@@ -52,7 +52,8 @@ struct plan {
 
 /* Makes a plan a part at a time. Zeroed before its first use; keeps memory between uses. */
 struct plan_maker {
-    struct plan *plan; /* private, all of it */
+    struct plan *plan;           /* private, all of it */
+    struct plan_columns columns; /* that it is made of */
     struct refmap seen;
     uint32_t *unique; /* its lines, each once */
     uint32_t unique_count;
@@ -85,7 +86,8 @@ int plans_get(struct plans *plans, struct line_context *context, enum exposition
               struct metadata metadata, struct plan **ret_plan) MUST_USE;
 
 /*
- * The same a part at a time; until it is done, the lines must be needed by somebody else, too.
+ * The same a part at a time; until it is done, the columns must stay, and the lines must be needed
+ * by somebody else, too.
  * plans_step: true: done, with the result of plans_get. *budget: lines that may be looked at;
  * becomes what is left of it. plans_give_up ends one that is not done.
  */

@@ -43,14 +43,19 @@ static struct outcome_input input_of(const struct scrape *scrape)
     };
 }
 
-static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
+/* What it takes in the ring, at most. */
+static uint64_t bytes_of(const struct outcome *outcome)
 {
     uint32_t columns = 1; /* of 8 bytes a sample */
     columns += outcome->tracked_have_times ? 2 : 0;
     columns += outcome->have_starts ? 1 : 0;
-    uint64_t bytes = commit_bytes(outcome_tracked_count(outcome) * columns, outcome->stale.count) +
-                     commit_bytes(outcome->extra.count * 4, 0) + commit_bytes_of_items(outcome);
-    return bytes > scraper->ring.size / 2;
+    return commit_bytes(outcome_tracked_count(outcome) * columns, outcome->stale.count) +
+           commit_bytes(outcome->extra.count * 4, 0) + commit_bytes_of_items(outcome);
+}
+
+static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
+{
+    return bytes_of(outcome) > scraper->ring.size / 2;
 }
 
 /* Whether the transport and everything before the body's content was right. */
@@ -234,7 +239,7 @@ static void put(struct scrape *scrape, struct ending *ending)
 /* ---- a part at a time ---- */
 
 /* The next ones follow when these are done. */
-enum stage { BEGIN, OUTCOME, LAYOUT, PLAN, MAKE_PLAN, PUT, RELEASE, OVER };
+enum stage { BEGIN, OUTCOME, LAYOUT, PLAN, MAKE_PLAN, PREPARE, PUT, RELEASE, OVER };
 
 /* The lines that are tracked from now on; as a rule those of the plan, which then finds them. */
 static bool begin_layout(struct ending *ending)
@@ -250,13 +255,13 @@ static enum stage begin_plan(struct scrape *scrape, struct ending *ending)
 {
     struct plans *plans = &scrape->target->scraper->plans;
     if (!is_planned(scrape))
-        return PUT;
+        return PREPARE;
     ending->has_plan = true;
     if (scrape->body.harvest.count == 0)
-        return PUT;
+        return PREPARE;
     int r = body_plan_begin(&scrape->body, plans, &ending->maker, &ending->plan);
     ending->has_plan = r >= 0;
-    return r == 0 ? MAKE_PLAN : PUT;
+    return r == 0 ? MAKE_PLAN : PREPARE;
 }
 
 static bool make_plan(struct scrape *scrape, struct ending *ending, uint32_t *budget)
@@ -265,6 +270,21 @@ static bool make_plan(struct scrape *scrape, struct ending *ending, uint32_t *bu
     if (!plans_step(&scrape->target->scraper->plans, &ending->maker, budget, &err, &ending->plan))
         return false;
     ending->has_plan = err == 0;
+    return true;
+}
+
+/* What the budget is charged for a piece of memory. */
+#define PREPARE_COST 2048u
+
+static bool prepare_ring(const struct scrape *scrape, const struct ending *ending, uint32_t *budget)
+{
+    struct ring_producer *ring = &scrape->target->scraper->ring;
+    uint64_t bytes = bytes_of(&ending->outcome);
+    while (!ring_prepare(ring, bytes)) {
+        *budget -= *budget < PREPARE_COST ? *budget : PREPARE_COST;
+        if (*budget == 0)
+            return false;
+    }
     return true;
 }
 
@@ -298,8 +318,13 @@ static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
     case MAKE_PLAN:
         if (!make_plan(scrape, ending, budget))
             return false;
-        ending->stage = PUT;
+        ending->stage = PREPARE;
         return true;
+    case PREPARE:
+        if (!prepare_ring(scrape, ending, budget))
+            return false;
+        ending->stage = PUT;
+        return *budget > 0;
     case PUT:
         put(scrape, ending);
         ending->stage = RELEASE;

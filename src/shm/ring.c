@@ -7,6 +7,8 @@
 
 #include "base/crashpoint.h"
 
+#define PREPARE_MAX (512u << 10) /* bytes a call of ring_prepare */
+
 static bool geometry_fits(const struct shm_header *header)
 {
     uint64_t size = header->geometry;
@@ -137,6 +139,15 @@ static int take_memory(struct ring_producer *ring, uint64_t to)
         ring->taken_to += SHM_PIECE;
     }
     return 0;
+}
+
+bool ring_prepare(struct ring_producer *ring, uint64_t bytes)
+{
+    if (bytes > ring_room(ring))
+        return true;
+    uint64_t wanted = ring->written + bytes;
+    uint64_t to = wanted < ring->taken_to + PREPARE_MAX ? wanted : ring->taken_to + PREPARE_MAX;
+    return take_memory(ring, to) != 0 || to == wanted;
 }
 
 int ring_reserve(struct ring_producer *ring, size_t bytes, void **ret_room)

@@ -43,6 +43,12 @@ uint64_t ring_room(struct ring_producer *ring);
 uint64_t ring_acked(struct ring_producer *ring);
 
 /*
+ * Has memory ready for so many bytes, some of it in each call, since much of it takes the kernel
+ * long. True: all of it is there, or there will be none; ring_reserve says.
+ */
+bool ring_prepare(struct ring_producer *ring, uint64_t bytes) MUST_USE;
+
+/*
  * `bytes` more (a multiple of RING_ALIGN), contiguous, behind what is reserved already. 0;
  * ERR_FULL when the writer has not given back enough; -ENOSPC when there is no memory.
  */

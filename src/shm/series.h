@@ -85,6 +85,12 @@ int series_line(struct series_store *store, const struct label *labels, uint32_t
                 uint32_t *ret_ref) MUST_USE;
 
 /*
+ * Has memory ready for a LAYOUT of so many lines, some of it in each call, since much of it takes
+ * the kernel long. True: all of it is there, or there will be none.
+ */
+bool series_prepare_layout(struct series_store *store, uint32_t count) MUST_USE;
+
+/*
  * The LAYOUT of these lines in this order; a reference for the caller. The caller has retained each
  * of the lines: if the layout is a new one, these references are the layout's now, else they are
  * the caller's still. count >= 1. -ENOSPC.

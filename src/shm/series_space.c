@@ -13,9 +13,10 @@
 #include "base/crashpoint.h"
 #include "shm/series_index.h"
 
-#define EXACT_UNITS 64u    /* sizes up to here have a class each; above, eight for each doubling */
-#define RECLAIM_MAX 16384u /* records, and lines of records, in one call */
-#define MAX_UNITS   (1u << 25) /* half a GiB: the classes reach so far */
+#define EXACT_UNITS 64u /* sizes up to here have a class each; above, eight for each doubling */
+#define PREPARE_MAX (512u << 10) /* bytes a call of series_prepare_layout */
+#define RECLAIM_MAX 16384u       /* records, and lines of records, in one call */
+#define MAX_UNITS   (1u << 25)   /* half a GiB: the classes reach so far */
 
 static uint32_t class_of(uint32_t units, uint32_t *ret_rounded)
 {
@@ -79,6 +80,18 @@ static int extend(struct series_store *store, uint32_t units, uint32_t *ret_ref)
     atomic_store_explicit(&store->head->used, store->used, memory_order_release);
     CRASHPOINT("series.extended");
     return 0;
+}
+
+bool series_prepare_layout(struct series_store *store, uint32_t count)
+{
+    uint64_t bytes = sizeof(struct shm_record) + (uint64_t)count * sizeof(uint32_t);
+    uint64_t wanted = (bytes + SHM_SERIES_UNIT - 1) / SHM_SERIES_UNIT;
+    uint32_t units;
+    if (wanted > MAX_UNITS || store->free_lists[class_of((uint32_t)wanted, &units)] != 0)
+        return true;
+    uint64_t end = store->used + (uint64_t)units * SHM_SERIES_UNIT;
+    uint64_t to = end < store->taken + PREPARE_MAX ? end : store->taken + PREPARE_MAX;
+    return end > store->arena_size || take_memory(store, to) != 0 || to == end;
 }
 
 int series_allocate(struct series_store *store, size_t bytes, uint32_t count, uint32_t *ret_ref)
