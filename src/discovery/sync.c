@@ -507,6 +507,12 @@ static bool say_limit(const struct sync_job *job, char *text, size_t size)
 
 /* ---- the table ---- */
 
+/* Then it is the proxy that looks for the target; if no_proxy says otherwise, the scraper fails. */
+static bool may_use_proxy(const struct config_proxy *proxy)
+{
+    return proxy->proxy_from_environment || proxy->proxy_url[0] != '\0';
+}
+
 static int add_to_table(struct round *round, const struct config_job *job,
                         struct built_target *target)
 {
@@ -537,7 +543,7 @@ static int add_to_table(struct round *round, const struct config_job *job,
         view.error = slice_of(error);
     } else if (answer.state == RESOLVER_KNOWN) {
         put_addresses(&view, &answer, target->port);
-    } else {
+    } else if (!may_use_proxy(&job->http.proxy)) {
         int host_len = (int)(target->host.len < 256 ? target->host.len : 256);
         snprintf(error, sizeof(error), "lookup %.*s: %s", host_len, target->host.ptr, answer.error);
         view.error = slice_of(error);

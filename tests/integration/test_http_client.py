@@ -15,52 +15,12 @@ import urllib.parse
 import pytest
 
 from lib.limpet import Limpet, config, job, remote, write_atomically
-from lib.proc import BUILD, Process, free_port, port_is_open, wait_until
+from lib.nginx import Nginx, certificates
+from lib.proc import BUILD, wait_until
 from lib.remote_write import Answer, Receiver
 from lib.target import Reply, Target
 
 BODY = b"page_total 1\n"
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates")
-    subprocess.run(["sh", str(SCRIPT), str(directory)], check=True)
-    return directory
-
-
-SITES = {"good": ("server", ""), "expired": ("expired", ""), "elsewhere": ("elsewhere", ""),
-         "mutual": ("server", "ssl_client_certificate {dir}/ca.pem; ssl_verify_client on;")}
-
-
-class Nginx(Process):
-    """Pages and a way to a receiver over TLS: self.ports by the names of SITES."""
-
-    def __init__(self, directory, certificates, receiver_port=9):
-        self.ports = {name: free_port() for name in SITES}
-        servers = ""
-        for name, (certificate, more) in SITES.items():
-            more = more.format(dir=certificates)
-            servers += (
-                f"server {{ listen 127.0.0.1:{self.ports[name]} ssl; {more}\n"
-                f" ssl_certificate {certificates}/{certificate}.pem;\n"
-                f" ssl_certificate_key {certificates}/{certificate}.key;\n"
-                f" location = /metrics {{ default_type text/plain; return 200 'page_total 1\\n'; }}\n"
-                f" location /api/ {{ proxy_pass http://127.0.0.1:{receiver_port}; }} }}\n")
-        user = "user root;" if os.geteuid() == 0 else ""
-        text = (f"daemon off; worker_processes 1; {user} pid {directory}/nginx.pid;\n"
-                f"error_log {directory}/nginx.log; events {{ worker_connections 64; }}\n"
-                f"http {{ access_log off; client_body_temp_path {directory}/b;\n"
-                f"proxy_temp_path {directory}/p; fastcgi_temp_path {directory}/f;\n"
-                f"uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;\n{servers}}}\n")
-        path = os.path.join(directory, "nginx.conf")
-        pathlib.Path(path).write_text(text)
-        Process.__init__(self, ["/usr/sbin/nginx", "-c", path, "-e", f"{directory}/nginx.log"], directory)
-        self.wait_ready(lambda: all(map(port_is_open, self.ports.values())), 10)
-
-    def address(self, site="good", host="127.0.0.1"):
-        return f"{host}:{self.ports[site]}"
 
 
 def latest(receiver, name, **labels):
@@ -306,9 +266,8 @@ def test_a_key_that_cannot_sign_is_a_reason(tmp_path):
         with Limpet(tmp_path, config(*jobs, remote(receiver.url))) as limpet:
             for name in ("none", "missing"):
                 wait_for_up(receiver, name, 0)
-            page = limpet.get("/targets")[1]
-            assert "the key is no RSA private key in PEM form" in page
-            assert "unable to read client certificate key" in page
+            for why in ("the key is no RSA private key in PEM form", "unable to read client certificate key"):
+                wait_until(lambda: why in limpet.get("/targets")[1], 10, why)
             limpet.stop()
         assert not target.requests and not tokens.asked
 

@@ -409,7 +409,8 @@ class Receiver:
         self.server = (_Server6 if ":" in host else _Server)((host, port), _Handler)
         self.server.receiver = self
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/api/v1/write"
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.address}/api/v1/write"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 

@@ -109,9 +109,10 @@ class Target:
         self.stopping = threading.Event()
         self.sockets = set()
         if unix is None:
-            self.listener = socket.create_server((host, port), backlog=64)
-            self.host, self.port = self.listener.getsockname()
-            self.address = f"{self.host}:{self.port}"
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server((host, port), family=family, backlog=64)
+            self.host, self.port = self.listener.getsockname()[:2]
+            self.address = f"[{self.host}]:{self.port}" if ":" in host else f"{self.host}:{self.port}"
         else:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(unix)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Connections by TLS to a real nginx that end where they should not, and that go on from each other."""
+import socket
+import threading
+
+import pytest
+
+from lib.limpet import Limpet, config, job, remote
+from lib.nginx import Nginx, certificates
+from lib.proc import wait_until
+from lib.remote_write import Receiver
+from lib.target import Target
+
+
+class Cut:
+    """Passes bytes between clients and a port of this machine. After `limit` bytes from there (None: as
+    many as come) both ends are closed."""
+
+    def __init__(self, port, limit):
+        self.port, self.limit = port, limit
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            far = socket.create_connection(("127.0.0.1", self.port))
+            threading.Thread(target=self._pass, args=(near, far, None), daemon=True).start()
+            threading.Thread(target=self._pass, args=(far, near, self.limit), daemon=True).start()
+
+    @staticmethod
+    def _pass(source, drain, limit):
+        try:
+            while limit is None or limit > 0:
+                data = source.recv(4096)
+                if not data:
+                    break
+                drain.sendall(data if limit is None else data[:limit])
+                limit = None if limit is None else limit - len(data)
+        except OSError:
+            pass
+        for sock in (source, drain):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+@pytest.mark.parametrize("limit", [0, 1, 100, 600])
+def test_a_handshake_that_ends_in_the_middle(tmp_path, certificates, limit):
+    """Scrapes and deliveries fail, and succeed when the peer stays."""
+    way = {"tls_config": {"ca_file": str(certificates / "ca.pem")}}
+    with Receiver() as behind, Receiver() as receiver, Nginx(tmp_path, certificates, behind.port) as nginx, \
+            Cut(nginx.ports["good"], limit) as cut, Cut(nginx.ports["good"], limit) as cut_remote:
+        settings = config(job("a", [cut.address], scheme="https", **way), remote(receiver.url),
+                          remote(f"https://{cut_remote.address}/api/v1/write", **way), interval="300ms")
+        with Limpet(tmp_path, settings) as limpet:
+            receiver.wait_for(lambda r: len(r.samples("up")) >= 3)
+            wait_until(lambda: cut_remote.connections >= 2, 10, "attempts to deliver")
+            assert {value for _, value in receiver.samples("up")} == {0}
+            assert not behind.requests
+            cut.limit = cut_remote.limit = None
+            receiver.wait_for(lambda r: 1 in [value for _, value in r.samples("up")])
+            behind.wait_for(lambda r: 1 in [value for _, value in r.samples("up")], 15)
+            limpet.stop()
+        # What could not be delivered then has come since.
+        assert behind.samples("up") == receiver.samples("up")
+        assert not behind.problems()
+
+
+@pytest.mark.parametrize("site", ["closing", "closing 1.2"])
+def test_a_target_that_closes_is_not_asked_for_certificates_again(tmp_path, certificates, site):
+    with Nginx(tmp_path, certificates) as nginx, Receiver() as receiver:
+        entry = job("a", [nginx.address(site)], scheme="https", metrics_path="/session",
+                    tls_config={"ca_file": str(certificates / "ca.pem")})
+        with Limpet(tmp_path, config(entry, remote(receiver.url), interval="200ms")) as limpet:
+            receiver.wait_for(lambda r: len(r.samples("up")) >= 6)
+            limpet.stop()
+        assert {value for _, value in receiver.samples("up")} == {1}
+        whole = [value for _, value in receiver.samples("session", how=".") if value == 1]
+        assert len(whole) == 1
+        assert len(receiver.samples("session", how="r")) >= 4
