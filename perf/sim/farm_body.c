@@ -51,8 +51,8 @@ const char *farm_body_type(const struct farm_body *body)
     static const char *const types[] = {
         [FARM_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
         [FARM_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        [FARM_PROTOBUF] = "application/vnd.google.protobuf; "
-                          "proto=io.prometheus.client.MetricFamily; encoding=delimited"};
+        [FARM_PROTOBUF] = ("application/vnd.google.protobuf; "
+                           "proto=io.prometheus.client.MetricFamily; encoding=delimited")};
     return types[body->style.format];
 }
 
