@@ -87,7 +87,7 @@ struct alias {
     const char *name;
     const char *labels;
     const char *type;
-    const char *help;
+    const char *help; /* NULL: one more of the family before */
     enum counter counter;
 };
 
@@ -96,6 +96,10 @@ static const struct alias aliases[] = {
      COUNTER_SERIES_ACTIVE},
     {"prometheus_agent_samples_appended_total", "type=\"float\"", "counter",
      "Total number of samples appended to the storage.", COUNTER_SAMPLES_APPENDED},
+    {"prometheus_agent_samples_appended_total", "type=\"histogram\"", "counter", NULL,
+     COUNTER_HISTOGRAMS_COMMITTED},
+    {"prometheus_agent_exemplars_appended_total", "", "counter",
+     "Total number of exemplars appended to the storage.", COUNTER_EXEMPLARS_COMMITTED},
     {"prometheus_agent_out_of_order_samples_total", "", "counter",
      "Total number of out of order samples ingestion failed attempts.",
      COUNTER_SAMPLES_OUT_OF_ORDER},
@@ -104,6 +108,12 @@ static const struct alias aliases[] = {
     {"prometheus_remote_storage_samples_in_total", "", "counter",
      "Samples in to remote storage, compare to samples out for queue managers.",
      COUNTER_WRITER_SAMPLES_IN},
+    {"prometheus_remote_storage_histograms_in_total", "", "counter",
+     "Histograms in to remote storage, compare to histograms out for queue managers.",
+     COUNTER_WRITER_HISTOGRAMS_IN},
+    {"prometheus_remote_storage_exemplars_in_total", "", "counter",
+     "Exemplars in to remote storage, compare to exemplars out for queue managers.",
+     COUNTER_WRITER_EXEMPLARS_IN},
     {"prometheus_remote_storage_highest_timestamp_in_seconds", "", "gauge",
      "Highest timestamp that has come in, in seconds since epoch.", COUNTER_WRITER_HIGHEST_IN_MS},
 };
@@ -116,7 +126,8 @@ static void add_alias(struct view *view, const struct alias *alias, struct strbu
         if (counts(view, slots, i, alias->counter))
             value += slot_get(view_slot(view, i), alias->counter);
     }
-    text_family(page, slice_of(alias->name), alias->type, alias->help);
+    if (alias->help != NULL)
+        text_family(page, slice_of(alias->name), alias->type, alias->help);
     text_sample(page, slice_of(alias->name), slice_of(alias->labels), NULL, value,
                 counter_info(alias->counter)->divisor);
 }

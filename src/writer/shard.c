@@ -216,9 +216,16 @@ bool shard_is_sending(const struct shard *shard)
     return shard->state == SHARD_SENDING || carrier_is_sending(&shard->carrier);
 }
 
-uint32_t shard_pending(const struct shard *shard)
+void shard_pending(const struct shard *shard, uint64_t ret_of[static DELIVERY_KINDS])
 {
-    return shard->batch.samples;
+    uint64_t others = 0;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
+        bool is_known = kind != DELIVERY_SAMPLES && shard->state != SHARD_COLLECTING;
+        ret_of[kind] = is_known ? shard->built.of[kind].sent : 0;
+        others += ret_of[kind];
+    }
+    uint64_t all = shard->batch.samples;
+    ret_of[DELIVERY_SAMPLES] = all > others ? all - others : 0;
 }
 
 void shard_abort(struct shard *shard)

@@ -95,8 +95,11 @@ bool shard_rest(struct shard *shard);
 /* A request is under way. */
 bool shard_is_sending(const struct shard *shard);
 
-/* Samples in the batch that is collected or under way. */
-uint32_t shard_pending(const struct shard *shard);
+/*
+ * What the batch holds that is collected or under way. As long as it is collected, nobody has looked
+ * what of it are histograms and exemplars: all count as samples.
+ */
+void shard_pending(const struct shard *shard, uint64_t ret_of[static DELIVERY_KINDS]);
 
 /* Breaks off what is under way; the next incarnation repeats it. */
 void shard_abort(struct shard *shard);

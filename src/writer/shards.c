@@ -183,12 +183,22 @@ void shards_poke(struct writer *writer, struct remote *remote, int64_t now_ns)
         change_if_idle(writer, remote);
 }
 
-uint64_t shards_pending(const struct remote *remote)
+void shards_show_pending(const struct remote *remote)
 {
-    uint64_t pending = 0;
-    for (uint32_t i = 0; i < remote->shards.count; i++)
-        pending += shard_pending(&remote->shards.items[i]);
-    return pending;
+    static const enum remote_counter counters[DELIVERY_KINDS] = {
+        [DELIVERY_SAMPLES] = REMOTE_SAMPLES_PENDING,
+        [DELIVERY_HISTOGRAMS] = REMOTE_HISTOGRAMS_PENDING,
+        [DELIVERY_EXEMPLARS] = REMOTE_EXEMPLARS_PENDING,
+    };
+    uint64_t pending[DELIVERY_KINDS] = {0};
+    for (uint32_t i = 0; i < remote->shards.count; i++) {
+        uint64_t of[DELIVERY_KINDS];
+        shard_pending(&remote->shards.items[i], of);
+        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+            pending[kind] += of[kind];
+    }
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        remote_set(remote->place, counters[kind], pending[kind]);
 }
 
 bool shards_are_sending(const struct remote *remote)

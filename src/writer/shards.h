@@ -40,8 +40,8 @@ void shards_change(struct remote *remote, uint32_t count);
 /* A predecessor's batch is over. */
 void shards_lower_barrier(struct remote *remote);
 
-/* Samples in batches that are collected or under way. */
-uint64_t shards_pending(const struct remote *remote);
+/* What is in batches that are collected or under way, in the remote's counters. */
+void shards_show_pending(const struct remote *remote);
 
 /* See shard.h. */
 bool shards_are_sending(const struct remote *remote);

@@ -293,7 +293,7 @@ void writer_poke(struct writer *writer)
     for (uint32_t i = 0; i < writer->remote_count; i++) {
         struct remote *remote = &writer->remotes[i];
         shards_poke(writer, remote, now_ns);
-        remote_set(remote->place, REMOTE_SAMPLES_PENDING, shards_pending(remote));
+        shards_show_pending(remote);
         backlog_tend(&remote->backlog, now_ns);
     }
     orphans_tend(&writer->orphans, now_ns);

@@ -59,6 +59,31 @@ static void every_kind_arrives_in_a_series_of_its_own(void **state)
     }
 }
 
+static struct receiver_reply never(void *context, size_t number,
+                                   const struct receiver_request *request)
+{
+    (void)context;
+    (void)number;
+    (void)request;
+    return (struct receiver_reply){.action = RECEIVER_HANG};
+}
+
+static void what_is_under_way_is_shown_by_kind(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1, 1 << 20, 1);
+    rig_receive(&rig, 0, never, NULL);
+    rig.remotes[0].send_exemplars = rig.remotes[0].send_native_histograms = true;
+    rig_start(&rig);
+    items_scrape_all_kinds(T0);
+    rig_run_until_requests(&rig, 1);
+    rig_turn(&rig, 0);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_SAMPLES_PENDING), 3);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_HISTOGRAMS_PENDING), 3);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_EXEMPLARS_PENDING), 3);
+    rig_close(&rig);
+}
+
 static void metadata_and_start_timestamps_go_with_each_series_of_2_0(void **state)
 {
     (void)state;
@@ -418,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_arrives_in_a_series_of_its_own),
+        cmocka_unit_test(what_is_under_way_is_shown_by_kind),
         cmocka_unit_test(metadata_and_start_timestamps_go_with_each_series_of_2_0),
         cmocka_unit_test(without_metadata_nothing_is_said_of_the_family),
         cmocka_unit_test(what_a_remote_is_not_to_be_sent_is_passed_over),
