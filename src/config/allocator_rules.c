@@ -17,7 +17,7 @@ static bool given(const char *text)
 
 /* One pass over the block. */
 struct rules {
-    const struct source *source;
+    const struct document *source;
     const struct node *block;
 };
 
@@ -175,7 +175,7 @@ static void complete(struct config_http_client *client, const struct config_http
 
 static int settle_clients(const struct rules *rules, struct config_target_allocator *allocator)
 {
-    const struct source *source = rules->source;
+    const struct document *source = rules->source;
     int err = settle_tls(rules, &allocator->http.tls_config);
     if (err == 0)
         err = http_rules_apply(source, rules->block, &allocator->http);
@@ -197,11 +197,11 @@ static void resolve_directories(const struct rules *rules, struct config_strings
 {
     const char **items = arena_alloc(rules->source->arena, directories->len * sizeof(*items));
     for (size_t i = 0; i < directories->len; i++)
-        items[i] = source_resolve(rules->source, directories->items[i]);
+        items[i] = document_resolve(rules->source, directories->items[i]);
     *directories = (struct config_strings){directories->len > 0 ? items : NULL, directories->len};
 }
 
-int allocator_rules_apply(const struct source *source, const struct node *block,
+int allocator_rules_apply(const struct document *source, const struct node *block,
                           struct config_target_allocator *allocator)
 {
     const struct rules rules = {source, block};

@@ -10,7 +10,7 @@
  * `block` is the allocator as it stands in the file. Environment variables are put in, files are
  * resolved, the three HTTP clients are completed. Nothing if it is not given. ERR_CONFIG.
  */
-int allocator_rules_apply(const struct source *source, const struct node *block,
+int allocator_rules_apply(const struct document *source, const struct node *block,
                           struct config_target_allocator *allocator) MUST_USE;
 
 /*

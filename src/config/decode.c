@@ -14,7 +14,7 @@ union scratch {
     struct schema_list list;
 };
 
-static int fail_type(const struct source *source, const struct node *at,
+static int fail_type(const struct document *source, const struct node *at,
                      const struct schema_key *key)
 {
     char wants[512];
@@ -23,7 +23,7 @@ static int fail_type(const struct source *source, const struct node *at,
                      node_describe(at).text);
 }
 
-static int run_check(const struct source *source, const struct node *at,
+static int run_check(const struct document *source, const struct node *at,
                      const struct schema_key *key, const void *member)
 {
     struct errctx why;
@@ -33,7 +33,7 @@ static int run_check(const struct source *source, const struct node *at,
 }
 
 /* The string of a scalar. Structs hold C strings, so a NUL byte (YAML's "\0") has no place. */
-static int take_text(const struct source *source, const struct node *node,
+static int take_text(const struct document *source, const struct node *node,
                      const struct schema_key *key, const char **ret_text)
 {
     if (node->kind != NODE_SCALAR)
@@ -44,7 +44,7 @@ static int take_text(const struct source *source, const struct node *node,
     return 0;
 }
 
-static int fail_word(const struct source *source, const struct node *node,
+static int fail_word(const struct document *source, const struct node *node,
                      const struct schema_key *key, const struct schema_word *word)
 {
     char wants[512];
@@ -54,7 +54,7 @@ static int fail_word(const struct source *source, const struct node *node,
                      key->name, word->word, wants);
 }
 
-static int decode_scalar(const struct source *source, const struct node *node,
+static int decode_scalar(const struct document *source, const struct node *node,
                          const struct schema_key *key, void *out)
 {
     if (node->kind != NODE_SCALAR)
@@ -72,7 +72,7 @@ static int decode_scalar(const struct source *source, const struct node *node,
 }
 
 /* An explicit null means the zero value, as in Prometheus, where it may still be out of bounds. */
-static int decode_null(const struct source *source, const struct node *node,
+static int decode_null(const struct document *source, const struct node *node,
                        const struct schema_key *key, void *out)
 {
     if (key->min > 0)
@@ -86,7 +86,7 @@ static int decode_null(const struct source *source, const struct node *node,
 }
 
 /* Lists of strings and of enum words. */
-static int decode_items(const struct source *source, const struct node *node,
+static int decode_items(const struct document *source, const struct node *node,
                         const struct schema_key *key, struct schema_list *ret_list)
 {
     if (node->kind != NODE_LIST)
@@ -126,7 +126,7 @@ static struct node_pair *sort_pairs(const struct node *map)
     return pairs;
 }
 
-static int decode_pair(const struct source *source, const struct node_pair *pair,
+static int decode_pair(const struct document *source, const struct node_pair *pair,
                        const struct schema_key *key, struct config_pair *out)
 {
     out->value = "";
@@ -140,7 +140,7 @@ static int decode_pair(const struct source *source, const struct node_pair *pair
     return take_text(source, pair->value, key, &out->value);
 }
 
-static int decode_param(const struct source *source, const struct node_pair *pair,
+static int decode_param(const struct document *source, const struct node_pair *pair,
                         const struct schema_key *key, struct config_param *out)
 {
     struct schema_key values = {.name = key->name, .type = SCHEMA_STRINGS};
@@ -153,7 +153,7 @@ static int decode_param(const struct source *source, const struct node_pair *pai
 }
 
 /* Mappings whose keys are free: names to strings or to lists of strings. */
-static int decode_map(const struct source *source, const struct node *node,
+static int decode_map(const struct document *source, const struct node *node,
                       const struct schema_key *key, struct schema_list *ret_list)
 {
     if (node->kind != NODE_MAP)
@@ -173,7 +173,7 @@ static int decode_map(const struct source *source, const struct node *node,
 }
 
 /* Names to blocks. */
-static int decode_named(const struct source *source, const struct node *node,
+static int decode_named(const struct document *source, const struct node *node,
                         const struct schema_key *key, struct schema_list *ret_list)
 {
     if (node->kind != NODE_MAP)
@@ -193,7 +193,7 @@ static int decode_named(const struct source *source, const struct node *node,
     return r;
 }
 
-static int decode_list_key(const struct source *source, const struct node *node,
+static int decode_list_key(const struct document *source, const struct node *node,
                            const struct schema_key *key, void *out)
 {
     struct schema_list list;
@@ -226,7 +226,7 @@ static bool is_empty(const struct node *node)
 }
 
 /* Whether the value is the default, so that leaving the key out would mean the same. */
-static bool is_default(const struct source *source, const struct node *node,
+static bool is_default(const struct document *source, const struct node *node,
                        const struct schema_key *key)
 {
     if (!value_is_scalar(key->type) || node_is_null(node))
@@ -242,7 +242,7 @@ static bool is_default(const struct source *source, const struct node *node,
            value_equal(key, &given, &fallback);
 }
 
-static int refuse(const struct source *source, const struct node_pair *pair,
+static int refuse(const struct document *source, const struct node_pair *pair,
                   const struct schema_key *key)
 {
     if (is_default(source, pair->value, key))
@@ -253,7 +253,7 @@ static int refuse(const struct source *source, const struct node_pair *pair,
                      "`%s` is not supported by this version of limpet yet; remove it", key->name);
 }
 
-static int decode_key(const struct source *source, const struct node_pair *pair,
+static int decode_key(const struct document *source, const struct node_pair *pair,
                       const struct schema_key *key, void *out)
 {
     const struct node *node = pair->value;
@@ -274,7 +274,7 @@ static int decode_key(const struct source *source, const struct node_pair *pair,
     return r < 0 ? r : run_check(source, node, key, out);
 }
 
-static void set_defaults(const struct source *source, const struct schema_block *block, char *out)
+static void set_defaults(const struct document *source, const struct schema_block *block, char *out)
 {
     for (const struct schema_key *key = block->keys; key->name != NULL; key++) {
         if (key->offset == SCHEMA_NO_MEMBER)
@@ -289,7 +289,7 @@ static void set_defaults(const struct source *source, const struct schema_block 
     }
 }
 
-static int check_required(const struct source *source, const struct node *map,
+static int check_required(const struct document *source, const struct node *map,
                           const struct schema_block *block)
 {
     for (const struct schema_key *key = block->keys; key->name != NULL; key++) {
@@ -300,7 +300,7 @@ static int check_required(const struct source *source, const struct node *map,
     return 0;
 }
 
-int decode_block(const struct source *source, const struct node *map,
+int decode_block(const struct document *source, const struct node *map,
                  const struct schema_block *block, void *out)
 {
     union scratch scratch;
@@ -326,7 +326,7 @@ int decode_block(const struct source *source, const struct node *map,
     return check_required(source, map, block);
 }
 
-int decode_list(const struct source *source, const struct node *list, const char *name,
+int decode_list(const struct document *source, const struct node *list, const char *name,
                 const struct schema_block *block, struct schema_list *ret_list)
 {
     *ret_list = (struct schema_list){NULL, 0};

@@ -13,11 +13,11 @@
  * Fills the struct of `block` at `out` with defaults and with what `map` says. NULL and null are an
  * empty mapping. Strings and lists are copied into source->arena.
  */
-int decode_block(const struct source *source, const struct node *map,
+int decode_block(const struct document *source, const struct node *map,
                  const struct schema_block *block, void *out) MUST_USE;
 
 /* A list of the structs of `block`. NULL and null are an empty list; a null entry is an error. */
-int decode_list(const struct source *source, const struct node *list, const char *name,
+int decode_list(const struct document *source, const struct node *list, const char *name,
                 const struct schema_block *block, struct schema_list *ret_list) MUST_USE;
 
 #endif

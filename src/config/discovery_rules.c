@@ -22,8 +22,8 @@ static const struct node *at(const struct node *entry, const char *key)
 }
 
 /* In Prometheus' words. */
-static int check_server_url(const struct source *source, const struct node *entry, const char *key,
-                            const char *url)
+static int check_server_url(const struct document *source, const struct node *entry,
+                            const char *key, const char *url)
 {
     static const char *const schemes[] = {"http://", "https://"};
     for (size_t i = 0; i < 2; i++) {
@@ -37,7 +37,7 @@ static int check_server_url(const struct source *source, const struct node *entr
     return node_fail(source, at(entry, key), "URL scheme must be 'http' or 'https'");
 }
 
-static int apply_http_sd(const struct source *source, const struct node *entry,
+static int apply_http_sd(const struct document *source, const struct node *entry,
                          struct config_http_sd *sd)
 {
     if (!given(sd->url))
@@ -46,7 +46,7 @@ static int apply_http_sd(const struct source *source, const struct node *entry,
     return err != 0 ? err : http_rules_apply(source, entry, &sd->http);
 }
 
-static int apply_dns_sd(const struct source *source, const struct node *entry,
+static int apply_dns_sd(const struct document *source, const struct node *entry,
                         const struct config_dns_sd *sd)
 {
     if (sd->names.len == 0)
@@ -76,7 +76,7 @@ static unsigned kinds_of(enum config_kube_role role)
     return kinds[role];
 }
 
-static int refuse_selector(const struct source *source, const struct node *selector,
+static int refuse_selector(const struct document *source, const struct node *selector,
                            enum config_kube_role role)
 {
     char text[128];
@@ -89,7 +89,7 @@ static int refuse_selector(const struct source *source, const struct node *selec
                      role_names[role], text);
 }
 
-static int check_selector(const struct source *source, const struct node *node,
+static int check_selector(const struct document *source, const struct node *node,
                           const struct config_kube_selector *selector)
 {
     if (!kube_selector_is_label(selector->label))
@@ -103,7 +103,7 @@ static int check_selector(const struct source *source, const struct node *node,
     return 0;
 }
 
-static int check_selectors(const struct source *source, const struct node *list,
+static int check_selectors(const struct document *source, const struct node *list,
                            const struct config_kubernetes_sd *sd)
 {
     unsigned seen = 0;
@@ -138,7 +138,7 @@ static const char *custom_client(const struct node *entry, const struct config_h
                                    : NULL;
 }
 
-static int check_server(const struct source *source, const struct node *entry,
+static int check_server(const struct document *source, const struct node *entry,
                         const struct config_kubernetes_sd *sd)
 {
     const char *client = custom_client(entry, &sd->http);
@@ -164,7 +164,7 @@ static int check_server(const struct source *source, const struct node *entry,
     return server ? check_server_url(source, entry, "api_server", sd->api_server) : 0;
 }
 
-static int apply_kubernetes_sd(const struct source *source, const struct node *entry,
+static int apply_kubernetes_sd(const struct document *source, const struct node *entry,
                                struct config_kubernetes_sd *sd)
 {
     int err = check_server(source, entry, sd);
@@ -173,18 +173,18 @@ static int apply_kubernetes_sd(const struct source *source, const struct node *e
     if (err == 0)
         err = http_rules_apply(source, entry, &sd->http);
     if (given(sd->kubeconfig_file))
-        sd->kubeconfig_file = source_resolve(source, sd->kubeconfig_file);
+        sd->kubeconfig_file = document_resolve(source, sd->kubeconfig_file);
     return err;
 }
 
-static int apply_kubelet_sd(const struct source *source, const struct node *entry,
+static int apply_kubelet_sd(const struct document *source, const struct node *entry,
                             struct config_kubelet_sd *sd)
 {
     int err = given(sd->url) ? check_server_url(source, entry, "url", sd->url) : 0;
     return err != 0 ? err : http_rules_apply(source, entry, &sd->http);
 }
 
-static int check_bounds(const struct source *source, const struct node *entry,
+static int check_bounds(const struct document *source, const struct node *entry,
                         const struct config_job *job, const struct config_annotation_sd *sd)
 {
     if (sd->min_interval > sd->max_interval)
@@ -204,7 +204,7 @@ static int check_bounds(const struct source *source, const struct node *entry,
     return 0;
 }
 
-static int apply_annotation_sd(const struct source *source, const struct node *entry,
+static int apply_annotation_sd(const struct document *source, const struct node *entry,
                                const struct config_job *job, struct config_annotation_sd *sd)
 {
     const struct config_kubernetes_sd server = {.api_server = sd->api_server,
@@ -225,11 +225,11 @@ static int apply_annotation_sd(const struct source *source, const struct node *e
     if (err == 0)
         err = http_rules_apply(source, entry, &sd->http);
     if (given(sd->kubeconfig_file))
-        sd->kubeconfig_file = source_resolve(source, sd->kubeconfig_file);
+        sd->kubeconfig_file = document_resolve(source, sd->kubeconfig_file);
     return err;
 }
 
-int discovery_rules_apply(const struct source *source, const struct node *block,
+int discovery_rules_apply(const struct document *source, const struct node *block,
                           struct config_job *job)
 {
     struct config_kubelet_sds *kubelets = &job->limpet.kubelet_sd_configs;

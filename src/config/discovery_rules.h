@@ -7,7 +7,7 @@
 #include "config/node.h"
 
 /* `block` is the job as it stands in the file. Files are resolved. ERR_CONFIG. */
-int discovery_rules_apply(const struct source *source, const struct node *block,
+int discovery_rules_apply(const struct document *source, const struct node *block,
                           struct config_job *job) MUST_USE;
 
 /* Whether the job can have targets at all. */

@@ -6,7 +6,7 @@
 
 /* One client, and where errors point to. */
 struct rules {
-    const struct source *source;
+    const struct document *source;
     const struct node *block;
 };
 
@@ -139,7 +139,7 @@ static int check_tls(const struct rules *rules, const struct config_tls *tls)
 
 static void resolve(const struct rules *rules, const char **path)
 {
-    *path = source_resolve(rules->source, *path);
+    *path = document_resolve(rules->source, *path);
 }
 
 static void resolve_tls(const struct rules *rules, struct config_tls *tls)
@@ -183,12 +183,12 @@ static void resolve_headers(const struct rules *rules, const struct config_http_
         struct config_strings *files = &headers->items[i].files;
         const char **items = arena_alloc(rules->source->arena, files->len * sizeof(*items));
         for (size_t j = 0; j < files->len; j++)
-            items[j] = source_resolve(rules->source, files->items[j]);
+            items[j] = document_resolve(rules->source, files->items[j]);
         files->items = items;
     }
 }
 
-int http_rules_apply(const struct source *source, const struct node *block,
+int http_rules_apply(const struct document *source, const struct node *block,
                      struct config_http_client *client)
 {
     struct rules rules = {source, block};
@@ -248,7 +248,7 @@ static const char *unescape(struct arena *arena, const char *text, size_t len)
     return copy;
 }
 
-int http_rules_take_user(const struct source *source, const struct node *at, const char **url,
+int http_rules_take_user(const struct document *source, const struct node *at, const char **url,
                          struct config_http_client *client)
 {
     const char *user = strstr(*url, "://") + 3;

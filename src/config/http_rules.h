@@ -10,7 +10,7 @@
  * `block` is what `client` is a part of, as it stands in the file (or NULL). Which options exclude
  * or need each other; bearer_token becomes `authorization`; files are resolved. ERR_CONFIG.
  */
-int http_rules_apply(const struct source *source, const struct node *block,
+int http_rules_apply(const struct document *source, const struct node *block,
                      struct config_http_client *client) MUST_USE;
 
 /*
@@ -18,7 +18,7 @@ int http_rules_apply(const struct source *source, const struct node *block,
  * has other credentials, which come first in Go; the URL loses them, so that nobody shows them.
  * ERR_CONFIG: a malformed escape. `at`: where it stands.
  */
-int http_rules_take_user(const struct source *source, const struct node *at, const char **url,
+int http_rules_take_user(const struct document *source, const struct node *at, const char **url,
                          struct config_http_client *client) MUST_USE;
 
 #endif

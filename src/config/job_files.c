@@ -40,7 +40,7 @@ int job_files_read_text(const char *path, struct strbuf *text)
 
 /* What the files of jobs are read into. */
 struct job_reader {
-    const struct source *main;
+    const struct document *main;
     struct arena *nodes;
     struct config *config;
     struct job_lists *lists;
@@ -72,8 +72,8 @@ static void append_list(struct job_reader *reader, const struct job_list *list)
 static int take_text(struct job_reader *reader, const char *path, const struct strbuf *text)
 {
     struct config piece = {.path = path};
-    struct source reading = {path, reader->nodes, reader->main->err};
-    struct source decoding = {path, reader->main->arena, reader->main->err};
+    struct document reading = {path, reader->nodes, reader->main->err};
+    struct document decoding = {path, reader->main->arena, reader->main->err};
     const struct node *root;
     int r = yaml_read(&reading, text->text, text->len, &root);
     if (r == 0)
@@ -111,7 +111,7 @@ static int take_pattern(struct job_reader *reader, const char *pattern, const st
     return r;
 }
 
-int job_files_read(const struct source *main, struct arena *nodes, const struct node *root,
+int job_files_read(const struct document *main, struct arena *nodes, const struct node *root,
                    struct config *config, struct job_lists *ret_lists)
 {
     const struct config_strings *patterns = &config->scrape_config_files;
@@ -122,6 +122,6 @@ int job_files_read(const struct source *main, struct arena *nodes, const struct 
     append_list(&reader, &(struct job_list){*main, node_get(root, "scrape_configs"),
                                             config->scrape_configs.len});
     for (size_t i = 0; r == 0 && i < patterns->len; i++)
-        r = take_pattern(&reader, source_resolve(main, patterns->items[i]), node_at(list, i));
+        r = take_pattern(&reader, document_resolve(main, patterns->items[i]), node_at(list, i));
     return r;
 }

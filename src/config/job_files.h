@@ -12,7 +12,7 @@
 
 /* The jobs of one file, which are `len` of config->scrape_configs, one list after another. */
 struct job_list {
-    struct source source;    /* for errors, and where relative paths count from */
+    struct document source;  /* for errors, and where relative paths count from */
     const struct node *list; /* or NULL */
     size_t len;
 };
@@ -30,7 +30,7 @@ int job_files_read_text(const char *path, struct strbuf *text) MUST_USE;
  * pattern; one that matches nothing is none. Their jobs are put behind those of the main file,
  * whose source and nodes are given. `nodes` is for the nodes that lists point to.
  */
-int job_files_read(const struct source *main, struct arena *nodes, const struct node *root,
+int job_files_read(const struct document *main, struct arena *nodes, const struct node *root,
                    struct config *config, struct job_lists *ret_lists) MUST_USE;
 
 #endif

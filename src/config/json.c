@@ -8,7 +8,7 @@
 #include "config/pile.h"
 
 struct reader {
-    const struct source *source;
+    const struct document *source;
     const char *at;
     const char *end;
     const char *line_start;
@@ -313,7 +313,7 @@ static int read_all(struct reader *reader, const struct node **ret_root)
     return reader->at == reader->end ? 0 : fail_here(reader, "the end of the file");
 }
 
-int json_read(const struct source *source, const char *text, size_t len,
+int json_read(const struct document *source, const char *text, size_t len,
               const struct node **ret_root)
 {
     struct reader reader = {
@@ -321,7 +321,7 @@ int json_read(const struct source *source, const char *text, size_t len,
     return read_all(&reader, ret_root);
 }
 
-int json_read_values(const struct source *source, const char *text, size_t len,
+int json_read_values(const struct document *source, const char *text, size_t len,
                      const struct node **ret_root)
 {
     struct reader reader = {.source = source,

@@ -12,11 +12,11 @@
 #define JSON_MAX_DEPTH 16
 
 /* Nodes live in source->arena. Duplicate keys are errors, and so is an empty text. */
-int json_read(const struct source *source, const char *text, size_t len,
+int json_read(const struct document *source, const char *text, size_t len,
               const struct node **ret_root) MUST_USE;
 
 /* The same for JSON of any other kind: numbers and booleans become plain scalars. */
-int json_read_values(const struct source *source, const char *text, size_t len,
+int json_read_values(const struct document *source, const char *text, size_t len,
                      const struct node **ret_root) MUST_USE;
 
 #endif

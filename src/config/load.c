@@ -18,11 +18,11 @@ static int parse_into(struct config *config, struct arena *nodes, const char *te
                       struct errctx *reterr)
 {
     const struct node *root;
-    struct source reading = {config->path, nodes, reterr};
+    struct document reading = {config->path, nodes, reterr};
     int r = yaml_read(&reading, text, len, &root);
     if (r < 0)
         return r;
-    struct source decoding = {config->path, &config->arena, reterr};
+    struct document decoding = {config->path, &config->arena, reterr};
     r = decode_block(&decoding, root, &schema_root, config);
     if (r < 0)
         return r;

@@ -7,7 +7,7 @@
 #include "base/strbuf.h"
 #include "config/value.h"
 
-void node_format(struct node_message *message, const struct source *source, const struct node *at,
+void node_format(struct node_message *message, const struct document *source, const struct node *at,
                  const char *format, va_list args)
 {
     char text[sizeof(message->text)];
@@ -20,7 +20,7 @@ void node_format(struct node_message *message, const struct source *source, cons
     strbuf_addf(&out, "%s:%u:%u: %s", source->name, at ? at->line : 1, at ? at->column : 1, text);
 }
 
-int node_fail(const struct source *source, const struct node *at, const char *format, ...)
+int node_fail(const struct document *source, const struct node *at, const char *format, ...)
 {
     struct node_message message;
     va_list args;
@@ -171,7 +171,7 @@ struct node_text node_describe(const struct node *node)
     return result;
 }
 
-const char *source_resolve(const struct source *source, const char *path)
+const char *document_resolve(const struct document *source, const char *path)
 {
     const char *slash = strrchr(source->name, '/');
     if (path[0] == '/' || path[0] == '\0' || slash == NULL)

@@ -36,7 +36,7 @@ struct node {
 };
 
 /* What is being read: every error carries its name. */
-struct source {
+struct document {
     const char *name;
     struct arena *arena; /* of what is made of the nodes */
     struct errctx *err;
@@ -50,18 +50,18 @@ struct node_message {
  * "name:line:column: format" in one line: control characters become spaces, since names from the
  * file may hold some. A NULL node stands for the start of the file.
  */
-void node_format(struct node_message *message, const struct source *source, const struct node *at,
+void node_format(struct node_message *message, const struct document *source, const struct node *at,
                  const char *format, va_list args) PRINTF_LIKE(4, 0);
 
 /* Sets "name:line:column: format"; ERR_CONFIG. */
-int node_fail(const struct source *source, const struct node *at, const char *format, ...)
+int node_fail(const struct document *source, const struct node *at, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
 /*
  * A file name in the file: relative ones count from its directory; "" stays. In the arena or `path`
  * itself.
  */
-const char *source_resolve(const struct source *source, const char *path);
+const char *document_resolve(const struct document *source, const char *path);
 
 /* null, ~ or nothing at all. NULL counts as null. */
 bool node_is_null(const struct node *node);

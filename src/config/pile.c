@@ -40,7 +40,7 @@ static int compare_pairs(const void *a, const void *b)
 
 /* Marks what has to go. `order` holds the pairs sorted, so that large mappings stay cheap. */
 static int mark_repeats(const struct node_pair **order, size_t len, const struct node_pair *pairs,
-                        size_t n_explicit, const struct source *source, bool *gone)
+                        size_t n_explicit, const struct document *source, bool *gone)
 {
     for (size_t i = 1; i < len; i++) {
         const struct node_pair *pair = order[i];
@@ -56,7 +56,7 @@ static int mark_repeats(const struct node_pair **order, size_t len, const struct
 }
 
 static int remove_repeats(struct node_pair *pairs, size_t *len, size_t n_explicit,
-                          const struct source *source)
+                          const struct document *source)
 {
     const struct node_pair **order = calloc(*len + 1, sizeof(struct node_pair *));
     bool *gone = calloc(*len + 1, sizeof(bool));
@@ -76,7 +76,7 @@ static int remove_repeats(struct node_pair *pairs, size_t *len, size_t n_explici
     return r;
 }
 
-int pile_finish_map(const struct pile *pile, size_t n_explicit, const struct source *source,
+int pile_finish_map(const struct pile *pile, size_t n_explicit, const struct document *source,
                     struct node *map)
 {
     size_t len = pile->len / 2;

@@ -21,7 +21,7 @@ const struct node *const *pile_finish(const struct pile *pile, struct arena *are
  * Makes the pairs of `map`. Of equal keys the first stays; a repeat among the first n_explicit
  * pairs is an error, those behind came from merge keys and give way.
  */
-int pile_finish_map(const struct pile *pile, size_t n_explicit, const struct source *source,
+int pile_finish_map(const struct pile *pile, size_t n_explicit, const struct document *source,
                     struct node *map) MUST_USE;
 
 #endif

@@ -141,7 +141,7 @@ static void add_whole(struct strbuf *out, const struct schema_block *block, cons
 {
     struct errctx why;
     struct arena arena = {0};
-    const struct source source = {"", &arena, &why};
+    const struct document source = {"", &arena, &why};
     void *base = arena_alloc(&arena, block->size);
     check(decode_block(&source, NULL, block, base) == 0);
     config_print(block, value, base, indent, out);

@@ -3,7 +3,7 @@
 
 #include "labels/regex.h"
 
-static int check_regex(const struct source *source, const struct node *at, const char *pattern)
+static int check_regex(const struct document *source, const struct node *at, const char *pattern)
 {
     struct regex *regex;
     struct errctx why;
@@ -13,7 +13,7 @@ static int check_regex(const struct source *source, const struct node *at, const
     return 0;
 }
 
-static int check_rule(const struct source *source, const struct node *node,
+static int check_rule(const struct document *source, const struct node *node,
                       const struct relabel_config *rule, enum label_scheme scheme)
 {
     struct errctx why;
@@ -29,7 +29,7 @@ static int check_rule(const struct source *source, const struct node *node,
     return check_regex(source, node_or(regex, node), rule->regex);
 }
 
-int relabel_rules_check(const struct source *source, const struct node *list,
+int relabel_rules_check(const struct document *source, const struct node *list,
                         const struct config_relabels *rules, enum label_scheme scheme)
 {
     for (size_t i = 0; i < rules->len; i++) {

@@ -10,7 +10,7 @@
  * `list` is what `rules` were decoded from (or NULL). Compiles every regular expression, so it may
  * load the module that does.
  */
-int relabel_rules_check(const struct source *source, const struct node *list,
+int relabel_rules_check(const struct document *source, const struct node *list,
                         const struct config_relabels *rules, enum label_scheme scheme) MUST_USE;
 
 #endif

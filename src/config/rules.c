@@ -22,7 +22,7 @@
 
 /* One pass over a file. */
 struct rules {
-    const struct source *source;
+    const struct document *source;
     struct config *config;
     struct strbuf warnings; /* lines */
 };
@@ -117,7 +117,7 @@ static int inherit(struct rules *rules, const struct node *block, struct config_
     inherit_switch(block, "convert_classic_histograms_to_nhcb",
                    &job->convert_classic_histograms_to_nhcb,
                    global->convert_classic_histograms_to_nhcb);
-    job->scrape_failure_log_file = source_resolve(rules->source, job->scrape_failure_log_file);
+    job->scrape_failure_log_file = document_resolve(rules->source, job->scrape_failure_log_file);
     if (job->scrape_failure_log_file[0] == '\0')
         job->scrape_failure_log_file = global->scrape_failure_log_file;
     bool validates_alike =
@@ -196,7 +196,7 @@ static int apply_global(struct rules *rules, const struct node *block)
     if (global->metric_name_validation_scheme == CONFIG_VALIDATION_NONE)
         global->metric_name_validation_scheme = CONFIG_VALIDATION_UTF8;
     global->scrape_failure_log_file =
-        source_resolve(rules->source, global->scrape_failure_log_file);
+        document_resolve(rules->source, global->scrape_failure_log_file);
     if (global->evaluation_interval == 0)
         global->evaluation_interval = DEFAULT_INTERVAL;
     int r = settle_times(rules, block, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, &global->scrape_interval,
@@ -265,7 +265,7 @@ static void resolve_files(const struct rules *rules, const struct config_file_sd
         struct config_strings *files = &file_sds->items[i].files;
         const char **items = arena_alloc(rules->source->arena, files->len * sizeof(*items));
         for (size_t j = 0; j < files->len; j++)
-            items[j] = source_resolve(rules->source, files->items[j]);
+            items[j] = document_resolve(rules->source, files->items[j]);
         files->items = items;
     }
 }
@@ -429,7 +429,7 @@ static int check_remote_names(struct rules *rules, const struct node *list)
 static int apply_list(struct rules *rules, const struct job_list *list, size_t first)
 {
     const struct config_jobs *jobs = &rules->config->scrape_configs;
-    const struct source *main = rules->source;
+    const struct document *main = rules->source;
     int r = 0;
     rules->source = &list->source;
     for (size_t i = 0; r == 0 && i < list->len; i++)
@@ -527,7 +527,7 @@ static void keep_warnings(struct rules *rules)
     *warnings = (struct config_warnings){items, len};
 }
 
-int rules_apply_supplied(const struct source *source, const struct node *block,
+int rules_apply_supplied(const struct document *source, const struct node *block,
                          const struct config_global *global, struct config_job *job)
 {
     struct config config = {.global = *global};
@@ -537,8 +537,8 @@ int rules_apply_supplied(const struct source *source, const struct node *block,
     return r;
 }
 
-int rules_apply(const struct source *source, const struct node *root, const struct job_lists *lists,
-                struct config *config)
+int rules_apply(const struct document *source, const struct node *root,
+                const struct job_lists *lists, struct config *config)
 {
     struct rules rules = {.source = source, .config = config, .warnings = STRBUF_GROWING};
     int r = apply_all(&rules, root, lists);

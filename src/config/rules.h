@@ -14,14 +14,14 @@
  * `root` is the file that `config` was decoded from (or NULL), `lists` where its jobs stand: they
  * know the positions.
  */
-int rules_apply(const struct source *source, const struct node *root, const struct job_lists *lists,
-                struct config *config) MUST_USE;
+int rules_apply(const struct document *source, const struct node *root,
+                const struct job_lists *lists, struct config *config) MUST_USE;
 
 /*
  * The same for a job that is not in the configuration and has its targets from elsewhere. `global`
  * is that of the configuration, after its rules.
  */
-int rules_apply_supplied(const struct source *source, const struct node *block,
+int rules_apply_supplied(const struct document *source, const struct node *block,
                          const struct config_global *global, struct config_job *job) MUST_USE;
 
 #endif

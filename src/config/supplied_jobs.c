@@ -13,7 +13,7 @@
 #define NAME "scrape_configs"
 
 struct reading {
-    struct source source;
+    struct document source;
     struct arena *nodes;
     const struct config *config;
 };
@@ -73,7 +73,7 @@ static int make_job(const struct reading *reading, const struct node_pair *pair,
                     const struct node *block, struct config_job *job)
 {
     const struct config_target_allocator *allocator = &reading->config->limpet.target_allocator;
-    const struct source *source = &reading->source;
+    const struct document *source = &reading->source;
     int err = decode_block(source, block, &schema_job, job);
     if (err != 0)
         return err;
@@ -139,7 +139,7 @@ static void take_job(const struct reading *reading, const struct node_pair *pair
 
 static int read_all(struct reading *reading, struct slice text, struct supplied_jobs *jobs)
 {
-    const struct source nodes = {NAME, reading->nodes, reading->source.err};
+    const struct document nodes = {NAME, reading->nodes, reading->source.err};
     const struct node *root;
     int err = json_read_values(&nodes, text.ptr, text.len, &root);
     if (err != 0)

@@ -19,7 +19,7 @@ static int parse(const char *name, bool json, const char *text, size_t len, stru
 {
     struct errctx ignored;
     struct arena nodes = {0};
-    struct source source = {name, &nodes, reterr != NULL ? reterr : &ignored};
+    struct document source = {name, &nodes, reterr != NULL ? reterr : &ignored};
     const struct node *root;
     struct schema_list list;
     int r = json ? json_read(&source, text, len, &root) : yaml_read(&source, text, len, &root);

@@ -13,7 +13,7 @@ struct anchor {
 };
 
 struct reader {
-    const struct source *source;
+    const struct document *source;
     yaml_parser_t parser;
     yaml_event_t event; /* the current one, owned here */
     bool have_event;
@@ -280,7 +280,7 @@ static int read_stream(struct reader *reader, const struct node **ret_root)
                      "a second document starts here; only one is allowed");
 }
 
-int yaml_read(const struct source *source, const char *text, size_t len,
+int yaml_read(const struct document *source, const char *text, size_t len,
               const struct node **ret_root)
 {
     struct reader reader = {.source = source};

@@ -19,7 +19,7 @@
  * *ret_root lives in source->arena; NULL for a file without content. Keys given by an explicit
  * pair win over merged ones, earlier merged mappings over later ones.
  */
-int yaml_read(const struct source *source, const char *text, size_t len,
+int yaml_read(const struct document *source, const char *text, size_t len,
               const struct node **ret_root) MUST_USE;
 
 #endif

@@ -8,7 +8,7 @@
 
 /* One file while it is read. */
 struct kubeconfig {
-    const struct source *source;
+    const struct document *source;
     const struct node *root;
     struct kube_access *access;
 };
@@ -27,7 +27,7 @@ static const char *keep(const struct kubeconfig *config, const char *text)
 /* Files are relative to the one that names them. */
 static const char *keep_path(const struct kubeconfig *config, const char *path)
 {
-    return path[0] == '\0' ? "" : keep(config, source_resolve(config->source, path));
+    return path[0] == '\0' ? "" : keep(config, document_resolve(config->source, path));
 }
 
 /* The entry of a list that has this name, or NULL. */
@@ -163,7 +163,7 @@ int kubeconfig_parse(const char *name, const char *text, size_t len, struct kube
 {
     struct errctx ignored;
     struct arena arena = {0};
-    struct source source = {name, &arena, reterr != NULL ? reterr : &ignored};
+    struct document source = {name, &arena, reterr != NULL ? reterr : &ignored};
     struct kubeconfig config = {.source = &source, .access = access};
     int err = yaml_read(&source, text, len, &config.root);
     if (err == 0)

@@ -170,7 +170,7 @@ int oauth2_answer(int status, struct slice status_text, struct slice body, struc
                   struct oauth2_token *ret_token, struct errctx *reterr)
 {
     struct errctx why;
-    const struct source source = {"token", arena, &why};
+    const struct document source = {"token", arena, &why};
     const struct node *root = NULL;
     int err = json_read_values(&source, body.ptr, body.len, &root);
     if (err != 0)

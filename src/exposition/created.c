@@ -23,8 +23,8 @@ static bool has_start(enum exposition_type type)
 static struct slice name_of(struct slice series)
 {
     struct slice name;
-    struct series_reader reader = series_read(series, &name);
-    struct series_label label;
+    struct raw_labels reader = series_read(series, &name);
+    struct raw_label label;
     while (name.len == 0 && series_next(&reader, &label) > 0)
         if (label.is_metric_name)
             return label.name;
@@ -42,8 +42,8 @@ static bool is_created(struct slice name)
 static uint64_t hash_of(struct slice series, struct slice family, enum exposition_type type)
 {
     struct slice name;
-    struct series_reader reader = series_read(series, &name);
-    struct series_label label;
+    struct raw_labels reader = series_read(series, &name);
+    struct raw_label label;
     uint64_t hash = hash64(family.ptr, family.len, 0);
     while (series_next(&reader, &label) > 0) {
         if (label.is_metric_name ||

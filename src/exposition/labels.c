@@ -95,10 +95,10 @@ int exposition_labels(struct slice series, enum exposition_normalise normalise,
 {
     struct scratch room = {scratch, scratch_size};
     struct slice metric_name;
-    struct series_reader reader = series_read(series, &metric_name);
+    struct raw_labels reader = series_read(series, &metric_name);
     bool named = metric_name.len > 0;
     int count = 1; /* the first one is the metric's name, which may come late */
-    struct series_label raw;
+    struct raw_label raw;
     int more;
     while ((more = series_next(&reader, &raw)) > 0) {
         if (!decode(&raw.name, &room))
@@ -131,8 +131,8 @@ int exposition_exemplar_labels(const struct exposition_exemplar *exemplar,
         memcpy(ret_labels, exemplar->pairs, exemplar->pair_count * sizeof(*ret_labels));
         return (int)exemplar->pair_count;
     }
-    struct series_reader reader = {exemplar->text.ptr, exemplar->text.ptr + exemplar->text.len};
-    struct series_label raw;
+    struct raw_labels reader = {exemplar->text.ptr, exemplar->text.ptr + exemplar->text.len};
+    struct raw_label raw;
     int count = 0;
     int more;
     while ((more = series_next(&reader, &raw)) > 0) {

@@ -137,7 +137,7 @@ bool series_take_labels(struct exposition_parser *parser, enum series_style styl
     return true;
 }
 
-struct series_reader series_read(struct slice series, struct slice *ret_name)
+struct raw_labels series_read(struct slice series, struct slice *ret_name)
 {
     const char *at = series.ptr;
     const char *end = at + series.len;
@@ -152,11 +152,11 @@ struct series_reader series_read(struct slice series, struct slice *ret_name)
         at++;
     if (at < end && *at == '{')
         at++;
-    return (struct series_reader){at, end};
+    return (struct raw_labels){at, end};
 }
 
 /* At a quote: the inside of the string; NULL in ptr if it has no end. */
-static struct slice read_quoted(struct series_reader *reader)
+static struct slice read_quoted(struct raw_labels *reader)
 {
     const char *start = ++reader->at;
     for (; reader->at < reader->end; reader->at++) {
@@ -168,13 +168,13 @@ static struct slice read_quoted(struct series_reader *reader)
     return (struct slice){0};
 }
 
-static void read_blanks(struct series_reader *reader)
+static void read_blanks(struct raw_labels *reader)
 {
     while (reader->at < reader->end && is_blank(*reader->at))
         reader->at++;
 }
 
-static struct slice read_name(struct series_reader *reader)
+static struct slice read_name(struct raw_labels *reader)
 {
     if (*reader->at == '"')
         return read_quoted(reader);
@@ -184,7 +184,7 @@ static struct slice read_name(struct series_reader *reader)
     return reader->at > start ? slice_make(start, (size_t)(reader->at - start)) : (struct slice){0};
 }
 
-int series_next(struct series_reader *reader, struct series_label *ret_label)
+int series_next(struct raw_labels *reader, struct raw_label *ret_label)
 {
     while (reader->at < reader->end && (*reader->at == ',' || is_blank(*reader->at)))
         reader->at++;

@@ -21,22 +21,22 @@ bool series_take_labels(struct exposition_parser *parser, enum series_style styl
 enum token series_take_exemplar_value(struct exposition_parser *parser);
 
 /* Goes once more over a series, or the inside of an exemplar's braces. */
-struct series_reader {
+struct raw_labels {
     const char *at;
     const char *end;
 };
 
 /* One raw label. */
-struct series_label {
+struct raw_label {
     struct slice name; /* without quotes */
     struct slice value;
     bool is_metric_name; /* then only name is set */
 };
 
 /* Starts reading a series; ret_name: the name before the braces, empty if there is none. */
-struct series_reader series_read(struct slice series, struct slice *ret_name);
+struct raw_labels series_read(struct slice series, struct slice *ret_name);
 
 /* Returns 1 and the next label, 0 after the last, ERR_SYNTAX for text that is no series. */
-int series_next(struct series_reader *reader, struct series_label *ret_label) MUST_USE;
+int series_next(struct raw_labels *reader, struct raw_label *ret_label) MUST_USE;
 
 #endif

@@ -29,7 +29,7 @@ static struct errctx why;
 static int read_client(const char *text, struct config_http_client *ret_client)
 {
     struct holder holder;
-    const struct source source = {"/etc/limpet/config.yml", &arena, &why};
+    const struct document source = {"/etc/limpet/config.yml", &arena, &why};
     const struct node *root;
     memset(&holder, 0, sizeof(holder));
     why.text[0] = '\0';

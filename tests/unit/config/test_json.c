@@ -36,7 +36,7 @@ static void expect(const char *text, const char *expected)
     exact = realloc(exact, len == 0 ? 1 : len);
     struct arena arena = {0};
     struct errctx why = {""};
-    struct source source = {"f", &arena, &why};
+    struct document source = {"f", &arena, &why};
     const struct node *root;
     struct strbuf out = STRBUF_GROWING;
     if (json_read(&source, exact, len, &root) < 0)
@@ -144,7 +144,7 @@ static void reads_any_values_if_asked_to(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct arena arena = {0};
         struct errctx why;
-        const struct source source = {"x", &arena, &why};
+        const struct document source = {"x", &arena, &why};
         const struct node *root = NULL;
         struct strbuf text = STRBUF_GROWING;
         int r = json_read_values(&source, texts[i][0], strlen(texts[i][0]), &root);

@@ -31,7 +31,7 @@ static void read_text(const char *text, size_t len, struct strbuf *out)
 {
     struct arena arena = {0};
     struct errctx why = {""};
-    struct source source = {"f", &arena, &why};
+    struct document source = {"f", &arena, &why};
     const struct node *root = NULL;
     if (yaml_read(&source, text, len, &root) < 0)
         strbuf_adds(out, why.text);
