@@ -43,6 +43,25 @@ bool annotation_wants_scrape(struct slice record)
     return slice_is(get(record, PREFIX "scrape"), "true");
 }
 
+bool annotation_mentions_scrape(struct slice record)
+{
+    struct slice scrape = get(record, PREFIX "scrape");
+    return scrape.len > 0 && !slice_is(scrape, "false");
+}
+
+bool annotation_checks_scrape(struct slice record, struct annotation_listener *listener)
+{
+    if (annotation_wants_scrape(record))
+        return true;
+    if (annotation_mentions_scrape(record)) {
+        struct slice scrape = get(record, PREFIX "scrape");
+        annotation_complain(listener, ANNOTATION_BAD_SCRAPE,
+                            "annotation " PREFIX "scrape: \"%.*s\" is not exactly \"true\"",
+                            SHORT(scrape));
+    }
+    return false;
+}
+
 static bool parse_number(struct slice text, int64_t *ret_number)
 {
     int64_t number = 0;

@@ -14,6 +14,8 @@
 
 /* Why an annotated object has no target, or one that is not quite what it says. */
 enum annotation_reason {
+    ANNOTATION_BAD_SCRAPE,   /* prometheus.io/scrape is neither "true" nor "false" */
+    ANNOTATION_OTHER_MESH,   /* in the mesh, and only what is outside is wanted; or the reverse */
     ANNOTATION_BAD_SCHEME,   /* neither http nor https */
     ANNOTATION_BAD_PORT,     /* not a port, or a name that nothing has */
     ANNOTATION_NO_PORT,      /* neither annotated nor declared */
@@ -61,6 +63,12 @@ struct annotations {
 
 /* Whether the key of an annotation is one of those that are read here. */
 bool annotation_is_ours(struct slice key);
+
+/* Whether prometheus.io/scrape is there, with whatever value but "false". */
+bool annotation_mentions_scrape(struct slice record);
+
+/* Whether it is exactly "true"; else the listener (may be NULL) hears of it if it is mentioned. */
+bool annotation_checks_scrape(struct slice record, struct annotation_listener *listener);
 
 /* Whether prometheus.io/scrape is exactly "true". */
 bool annotation_wants_scrape(struct slice record);

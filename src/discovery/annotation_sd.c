@@ -258,9 +258,9 @@ static void log_problem(enum kube_kind kind, struct slice record, const char *te
  */
 static bool is_news(enum annotation_reason reason)
 {
-    return reason != ANNOTATION_TOO_LARGE && reason != ANNOTATION_NO_POD &&
-           reason != ANNOTATION_NO_ENDPOINT && reason != ANNOTATION_FINISHED &&
-           reason != ANNOTATION_NO_ADDRESS;
+    return reason != ANNOTATION_OTHER_MESH && reason != ANNOTATION_TOO_LARGE &&
+           reason != ANNOTATION_NO_POD && reason != ANNOTATION_NO_ENDPOINT &&
+           reason != ANNOTATION_FINISHED && reason != ANNOTATION_NO_ADDRESS;
 }
 
 static void on_problem(struct annotation_review *base, enum kube_kind kind, struct slice record,
@@ -285,6 +285,8 @@ static void on_problem(struct annotation_review *base, enum kube_kind kind, stru
 static void count_problems(struct annotation_sd *sd, const uint64_t problems[ANNOTATION_REASONS])
 {
     static const enum counter counters[ANNOTATION_REASONS] = {
+        [ANNOTATION_BAD_SCRAPE] = COUNTER_ANNOTATION_BAD_SCRAPE,
+        [ANNOTATION_OTHER_MESH] = COUNTER_ANNOTATION_OTHER_MESH,
         [ANNOTATION_BAD_SCHEME] = COUNTER_ANNOTATION_BAD_SCHEME,
         [ANNOTATION_BAD_PORT] = COUNTER_ANNOTATION_BAD_PORT,
         [ANNOTATION_NO_PORT] = COUNTER_ANNOTATION_NO_PORT,

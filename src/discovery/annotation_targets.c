@@ -25,7 +25,7 @@ static void collect(struct annotation_records *records, const struct kube_store 
         const struct kube_object *object = NULL;
         while ((object = kube_store_next(stores[i], object)) != NULL) {
             struct slice record = kube_object_record(object);
-            if (annotated_only && !annotation_wants_scrape(record) &&
+            if (annotated_only && !annotation_mentions_scrape(record) &&
                 !kube_record_has(record, KUBE_TOO_LARGE))
                 continue;
             records->items = (struct slice *)grow_for_one(records->items, records->len,
@@ -199,8 +199,14 @@ static bool check_pod(struct annotation_walker *walker, struct slice pod)
 static int walk_pod(struct annotation_walker *walker, struct slice pod)
 {
     bool any = false;
-    if (!annotation_wants_scrape(pod) || !annotation_is_meant(walker, pod))
+    if (!annotation_checks_scrape(pod, &walker->listener))
         return 0;
+    if (!annotation_is_meant(walker, pod)) {
+        annotation_complain(&walker->listener, ANNOTATION_OTHER_MESH,
+                            "it is %s the mesh, and `mesh` wants what is not",
+                            is_in_mesh(pod) ? "inside" : "outside of");
+        return 0;
+    }
     if (!annotations_read(pod, walker->world->config, &walker->arena, &walker->listener,
                           &walker->annotations) ||
         !check_pod(walker, pod))
@@ -308,6 +314,8 @@ static int give_matching(struct annotation_walker *walker)
 
 static int walk_service(struct annotation_walker *walker, struct slice service)
 {
+    if (!annotation_checks_scrape(service, &walker->listener))
+        return 0;
     if (!annotations_read(service, walker->world->config, &walker->arena, &walker->listener,
                           &walker->annotations))
         return 0;

@@ -243,6 +243,25 @@ def test_a_page_that_fails_is_asked_for_again(tmp_path, server, receiver):
         assert len(server.lists("pods")) == 1
 
 
+def test_pages_that_have_expired_are_listed_anew(tmp_path, server, receiver):
+    server.put_all("pods", [pod(f"p-{i:04}", ip=f"127.1.{i // 200}.{i % 200}", port=9)
+                            for i in range(1100)])
+    server.faults.append(Fault("pods", watch=False, status=410, reason="Expired", only="continue="))
+    with Limpet(tmp_path, settings(receiver, kube_job(server, rules=[]))) as limpet:
+        wait_for_targets(limpet, 1100, 20)
+        first, second = server.lists("pods")
+        assert first.query["resourceVersion"] == "0" and "resourceVersion" not in second.query
+
+
+def test_a_watch_that_is_refused_as_too_old_leads_to_a_list(tmp_path, server, receiver):
+    server.put("pods", pod("web-1", port=9))
+    server.faults.append(Fault("pods", watch=True, status=410, reason="Gone"))
+    with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
+        server.wait_for_watch("pods", seconds=20)
+        assert len(server.lists("pods")) == 2 and targets_of(limpet) == 1
+        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
+
+
 def huge(name, event=None):
     """The pieces of a pod of 100 MB, half of it in one annotation."""
     begin = ('{"metadata":{"name":"%s","namespace":"default","resourceVersion":"1",'

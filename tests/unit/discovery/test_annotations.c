@@ -23,6 +23,7 @@ struct rig {
 };
 
 static const char *const reasons[ANNOTATION_REASONS] = {
+    [ANNOTATION_BAD_SCRAPE] = "bad_scrape",   [ANNOTATION_OTHER_MESH] = "other_mesh",
     [ANNOTATION_BAD_SCHEME] = "bad_scheme",   [ANNOTATION_BAD_PORT] = "bad_port",
     [ANNOTATION_NO_PORT] = "no_port",         [ANNOTATION_NO_CONTAINER] = "no_container",
     [ANNOTATION_NO_ADDRESS] = "no_address",   [ANNOTATION_FINISHED] = "finished",
@@ -160,19 +161,27 @@ static void one_pod(struct rig *rig, const char *annotations)
 
 /* ---- Which pods ---- */
 
+#define SELECT_A "\"app\":\"a\""
+
 static void scrape_must_be_exactly_true(void **state)
 {
-    static const char *const others[] = {"",
-                                         "\"prometheus.io/scrape\":\"True\"",
-                                         "\"prometheus.io/scrape\":\"true \"",
-                                         "\"prometheus.io/scrape\":\"1\"",
-                                         "\"prometheus.io/scrape\":\"\"",
-                                         "\"prometheus.io/Scrape\":\"true\"",
-                                         "\"xprometheus.io/scrape\":\"true\""};
+    static const char *const others[] = {
+        "", "\"prometheus.io/scrape\":\"\"", "\"prometheus.io/scrape\":\"false\"",
+        "\"prometheus.io/Scrape\":\"true\"", "\"xprometheus.io/scrape\":\"true\""};
+    static const char *const wrong[] = {"\"prometheus.io/scrape\":\"True\"",
+                                        "\"prometheus.io/scrape\":\"true \"",
+                                        "\"prometheus.io/scrape\":\"1\""};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         one_pod(*state, others[i]);
+        add_service(*state, "s", others[i], SELECT_A, "");
         expect(*state, "", "");
     }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        one_pod(*state, wrong[i]);
+        add_service(*state, "s", wrong[i], SELECT_A, "");
+        expect(*state, "", "service s bad_scrape\npod a bad_scrape\n");
+    }
+    add_service(*state, "s", "", SELECT_A, "");
     one_pod(*state, SCRAPE);
     expect(*state, "http://10.0.0.1:8080/metrics container=app\n", "");
 }
@@ -213,9 +222,9 @@ static void a_mesh_may_be_left_out_or_be_all(void **state)
                    "\"spec\":{\"containers\":[" ONE_PORT
                    "]},\"status\":{" RUNNING("10.0.0.9") "}}");
     rig->config.mesh = CONFIG_MESH_INSIDE;
-    expect(rig, "http://10.0.0.9:8080/metrics container=app\n", "");
+    expect(rig, "http://10.0.0.9:8080/metrics container=app\n", "pod a other_mesh\n");
     rig->config.mesh = CONFIG_MESH_OUTSIDE;
-    expect(rig, "http://10.0.0.1:8080/metrics container=app\n", "");
+    expect(rig, "http://10.0.0.1:8080/metrics container=app\n", "pod m other_mesh\n");
 }
 
 /* ---- Ports ---- */
@@ -385,7 +394,6 @@ static void what_cannot_be_read_leaves_the_values_of_the_job(void **state)
 
 #define SERVICE_PORT(name, number, target)                                                         \
     "{\"name\":\"" name "\",\"port\":" number ",\"protocol\":\"TCP\",\"targetPort\":" target "}"
-#define SELECT_A "\"app\":\"a\""
 
 static void a_service_is_its_pods_that_the_selector_matches(void **state)
 {
