@@ -24,10 +24,11 @@ static bool ends_with(struct slice text, const char *end)
     return text.len >= len && memcmp(text.ptr + text.len - len, end, len) == 0;
 }
 
-/* The allocator has found the targets: how is none of our business. */
-static bool is_discovery(struct slice key)
+/* The allocator has found the targets: how is none of our business. Nor are files of this host. */
+static bool is_left_out(struct slice key)
 {
-    return ends_with(key, "_sd_configs") || slice_is(key, "static_configs");
+    return ends_with(key, "_sd_configs") || slice_is(key, "static_configs") ||
+           slice_is(key, "scrape_failure_log_file");
 }
 
 static bool is_known(struct slice key)
@@ -46,7 +47,7 @@ static struct node *strip(const struct reading *reading, const struct node *job,
     *ret_unknown = "";
     for (size_t i = 0; i < job->len; i++) {
         struct slice key = job->pairs[i].key->text;
-        if (is_discovery(key))
+        if (is_left_out(key))
             continue;
         if (is_known(key))
             pairs[len++] = job->pairs[i];

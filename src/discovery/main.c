@@ -316,6 +316,17 @@ static void on_jobs(void *context)
     discovery->changed = true;
 }
 
+/* What holds for the allocator and its jobs from moment to moment. */
+static void tend_allocator(struct discovery *discovery, int64_t now)
+{
+    if (discovery->allocator == NULL)
+        return;
+    struct supplied_list jobs = allocator_list(discovery->allocator);
+    for (size_t i = 0; i < jobs.len; i++)
+        remotes_ask_proxies(&discovery->remotes, &jobs.items[i].job->http.proxy, now);
+    discovery->sync.expects_jobs = !allocator_is_synced(discovery->allocator);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, tick);
@@ -328,8 +339,7 @@ static void on_tick(struct loop_timer *timer)
     }
     sync_poll(&discovery->sync, now, false);
     remotes_sweep(&discovery->remotes, now);
-    discovery->sync.expects_jobs =
-        discovery->allocator != NULL && !allocator_is_synced(discovery->allocator);
+    tend_allocator(discovery, now);
     remotes_update(&discovery->remotes);
     share_out(discovery, now);
     if (resolver_refresh(discovery->resolver, now) && discovery->wrote_first)

@@ -219,3 +219,21 @@ void remotes_sweep(struct remotes *remotes, int64_t now_mono_ns)
     names_set_full(&remotes->writer, false);
     write_names(remotes);
 }
+
+static void ask_url(struct remotes *remotes, struct slice url, int64_t now_mono_ns)
+{
+    struct slice host = url.len > 0 ? proxy_host_of(url) : url;
+    if (host.len > 0)
+        (void)!remotes_ask(remotes, host, now_mono_ns);
+}
+
+void remotes_ask_proxies(struct remotes *remotes, const struct config_proxy *proxy,
+                         int64_t now_mono_ns)
+{
+    struct http_proxies environment = http_proxies_of_environment();
+    ask_url(remotes, slice_of(proxy->proxy_url), now_mono_ns);
+    if (!proxy->proxy_from_environment)
+        return;
+    ask_url(remotes, environment.for_http, now_mono_ns);
+    ask_url(remotes, environment.for_https, now_mono_ns);
+}

@@ -42,6 +42,11 @@ void remotes_update(struct remotes *remotes);
  */
 bool remotes_ask(struct remotes *remotes, struct slice host, int64_t now_mono_ns) MUST_USE;
 
+/* The same for the proxies of a job that came over the network: again and again while it is there.
+ */
+void remotes_ask_proxies(struct remotes *remotes, const struct config_proxy *proxy,
+                         int64_t now_mono_ns);
+
 /* Forgets the hosts that have not been asked for lately. */
 void remotes_sweep(struct remotes *remotes, int64_t now_mono_ns);
 

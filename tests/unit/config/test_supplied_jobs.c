@@ -173,7 +173,8 @@ static void a_job_is_as_if_it_stood_in_the_file(void **state)
     struct supplied_jobs jobs = read_jobs(
         config, "{\"a/b/0\":{\"job_name\":\"a/b/0\",\"scrape_timeout\":\"30s\",\"sample_limit\":5,"
                 "\"kubernetes_sd_configs\":[{\"role\":\"endpointslice\",\"nonsense\":1}],"
-                "\"consul_sd_configs\":[{}],\"static_configs\":[{\"targets\":[\"/\"]}],"
+                "\"consul_sd_configs\":[{}],\"static_configs\":[{\"targets\":[\"/"
+                "\"]}],\"scrape_failure_log_file\":\"/x\","
                 "\"relabel_configs\":[{\"source_labels\":[\"x\"],\"target_label\":\"y\","
                 "\"separator\":\";\","
                 "\"replacement\":\"$1\",\"action\":\"keepequal\"},"
@@ -193,6 +194,7 @@ static void a_job_is_as_if_it_stood_in_the_file(void **state)
     assert_int_equal(job->relabel_configs.len, 2);
     assert_int_equal(job->relabel_configs.items[1].modulus, 2);
     assert_int_equal(job->kubernetes_sd_configs.len + job->static_configs.len, 0);
+    assert_string_equal(job->scrape_failure_log_file, "");
     supplied_jobs_free(&jobs);
     config_free(config);
 }

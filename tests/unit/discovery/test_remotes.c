@@ -100,6 +100,26 @@ static void close_stage(struct stage *stage)
     close(stage->fd);
 }
 
+static void proxies_of_jobs_that_come_later_are_asked_for(void **state)
+{
+    (void)state;
+    struct stage stage;
+    const struct slice host = SLICE_LITERAL("127.0.0.5");
+    const struct config_proxy none = {.proxy_url = ""};
+    const struct config_proxy proxy = {.proxy_url = "http://me:secret@127.0.0.5:3128/"};
+    open_stage(&stage);
+    remotes_ask_proxies(&stage.remotes, &none, 1);
+    assert_int_equal(stage.remotes.count, 3);
+    remotes_ask_proxies(&stage.remotes, &proxy, 1);
+    assert_int_equal(names_state(&stage.reader, host), SHM_NAME_KNOWN);
+    remotes_ask_proxies(&stage.remotes, &proxy, REMOTES_KEEP_NS);
+    remotes_sweep(&stage.remotes, REMOTES_KEEP_NS + 1);
+    assert_int_equal(names_state(&stage.reader, host), SHM_NAME_KNOWN);
+    remotes_sweep(&stage.remotes, 3 * REMOTES_KEEP_NS);
+    assert_int_equal(names_state(&stage.reader, host), NAME_UNKNOWN);
+    close_stage(&stage);
+}
+
 static void hosts_that_are_asked_for_are_looked_up_and_forgotten(void **state)
 {
     (void)state;
@@ -150,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_resolved_and_kept_when_there_is_no_answer),
+        cmocka_unit_test(proxies_of_jobs_that_come_later_are_asked_for),
         cmocka_unit_test(hosts_that_are_asked_for_are_looked_up_and_forgotten),
         cmocka_unit_test(more_hosts_than_there_is_room_for_are_refused),
     };
