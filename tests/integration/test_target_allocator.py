@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -368,6 +369,8 @@ def test_a_target_that_moves_is_not_marked_stale_in_between(tmp_path, allocator)
             wait_until(lambda: two.metric("limpet_discovery_targets") == 1, 10, "the target there")
             wait_until(lambda: any(is_stale for _, is_stale in merged(receiver)[gone.address]), 10,
                        "the end of the one that has gone")
+            marked_at = max(at for at, is_stale in merged(receiver)[gone.address] if is_stale)
+            assert time.time() * 1000 - marked_at > 2000  # it had two intervals to come back
             before = len(merged(receiver)[web.address])
             wait_until(lambda: len(merged(receiver)[web.address]) >= before + 4, 10, "more samples")
             assert not any(is_stale for _, is_stale in merged(receiver)[web.address])
