@@ -106,7 +106,8 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->content_type[0] = scrape->error[0] = '\0';
     target->scrape = scrape;
     scraper->promised += promised;
-    scraper->running++;
+    if (++scraper->running > scraper->peak)
+        scraper->peak = scraper->running;
     scrape_count(scraper, COUNTER_SCRAPES, 1);
     if (target->error != NULL) {
         count_lateness(scrape);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scrapers/scraper.h"
 
+#include <malloc.h>
+
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
@@ -144,6 +146,19 @@ static void show_state(struct scraper *scraper)
     slot_set(slot, COUNTER_SERIES_ACTIVE, scraper->active_series);
 }
 
+/* So many scrapes at once are a peak, after which there is much free memory between what is used.
+ */
+#define PEAK_MIN 512u
+
+static void give_memory_back(struct scraper *scraper)
+{
+    ring_trim(&scraper->ring);
+    if (scraper->peak < PEAK_MIN || scraper->running > scraper->peak / 4)
+        return;
+    (void)malloc_trim(0);
+    scraper->peak = 0;
+}
+
 bool scraper_turn(struct scraper *scraper)
 {
     int64_t now_ns = loop_now(scraper->loop);
@@ -153,7 +168,7 @@ bool scraper_turn(struct scraper *scraper)
         target_set_refresh(scraper);
     series_reclaim(&scraper->store);
     if (now_ns >= scraper->next_trim_ns) {
-        ring_trim(&scraper->ring);
+        give_memory_back(scraper);
         scraper->next_trim_ns = now_ns + TRIM_NS;
     }
     show_state(scraper);

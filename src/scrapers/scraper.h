@@ -66,6 +66,7 @@ struct scraper {
     struct scrape *spare_scrapes;
     uint32_t spare_count;
     uint32_t running;  /* scrapes */
+    uint32_t peak;     /* the most that were running since memory went back */
     uint32_t awaited;  /* of them, while it is leaving: those that ran when it was told so */
     uint64_t promised; /* bytes of the ring that running scrapes are likely to need */
     uint64_t active_series;

@@ -93,7 +93,7 @@ static void a_large_body_is_worked_on_in_slices(void **state)
 static void a_body_that_is_compressed_a_thousandfold_is_worked_on_in_slices(void **state)
 {
     (void)state;
-    work_on(900000, true);
+    work_on(200000, true);
 }
 
 /* A body of this many series, of which the last `fresh` ones have names of this round. */
