@@ -150,17 +150,10 @@ static void adopt_headers(const struct rules *rules, struct config_target_alloca
     allocator->headers = (struct config_map){NULL, 0};
 }
 
-static bool has_tls(const struct config_tls *tls)
-{
-    return given(tls->ca) || given(tls->ca_file) || given(tls->cert) || given(tls->cert_file) ||
-           given(tls->server_name) || tls->insecure_skip_verify ||
-           tls->min_version != CONFIG_TLS_DEFAULT || tls->max_version != CONFIG_TLS_DEFAULT;
-}
-
 /* What the client for targets does not say is as for the jobs. */
 static void complete(struct config_http_client *client, const struct config_http_client *jobs)
 {
-    if (!has_tls(&client->tls_config))
+    if (!http_rules_has_tls(&client->tls_config))
         client->tls_config = jobs->tls_config;
     if (!given(client->proxy.proxy_url) && !client->proxy.proxy_from_environment)
         client->proxy = jobs->proxy;

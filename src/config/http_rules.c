@@ -272,3 +272,10 @@ int http_rules_take_user(const struct document *source, const struct node *at, c
     *url = rest;
     return 0;
 }
+
+bool http_rules_has_tls(const struct config_tls *tls)
+{
+    return given(tls->ca) || given(tls->ca_file) || given(tls->cert) || given(tls->cert_file) ||
+           given(tls->server_name) || tls->insecure_skip_verify ||
+           tls->min_version != CONFIG_TLS_DEFAULT || tls->max_version != CONFIG_TLS_DEFAULT;
+}

@@ -21,4 +21,7 @@ int http_rules_apply(const struct document *source, const struct node *block,
 int http_rules_take_user(const struct document *source, const struct node *at, const char **url,
                          struct config_http_client *client) MUST_USE;
 
+/* Whether the options say anything about TLS. */
+bool http_rules_has_tls(const struct config_tls *tls);
+
 #endif

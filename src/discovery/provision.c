@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "config/http_rules.h"
 #include "discovery/sd_credentials.h"
 #include "discovery/token.h"
 #include "http/auth.h"
@@ -139,13 +140,6 @@ static bool given(const char *text)
     return text[0] != '\0';
 }
 
-static bool speaks_tls_itself(const struct config_tls *tls)
-{
-    return given(tls->ca) || given(tls->ca_file) || given(tls->cert) || given(tls->cert_file) ||
-           given(tls->server_name) || tls->insecure_skip_verify ||
-           tls->min_version != CONFIG_TLS_DEFAULT || tls->max_version != CONFIG_TLS_DEFAULT;
-}
-
 /* A rule or a label may make some of the targets https. */
 static bool may_be_https(const struct config_job *job)
 {
@@ -195,7 +189,7 @@ static struct client client_at(const struct provision *provision, enum provision
     if (role == PROVISION_SCRAPERS) {
         const struct config_job *job = job_at(provision, i);
         return (struct client){&job->http,
-                               may_be_https(job) || speaks_tls_itself(&job->http.tls_config)};
+                               may_be_https(job) || http_rules_has_tls(&job->http.tls_config)};
     }
     const struct config_remote *remote = &config->remote_write.items[i];
     return (struct client){&remote->http, strncasecmp(remote->url, "https:", 6) == 0};

@@ -31,6 +31,17 @@ static void print_limpet(const struct config *config, FILE *out)
     fputc('\n', out);
 }
 
+static void print_allocator(const struct config_target_allocator *allocator, FILE *out)
+{
+    char jobs[CONFIG_DURATION_SIZE];
+    char targets[CONFIG_DURATION_SIZE];
+    if (allocator->given)
+        fprintf(out, "jobs of the Target Allocator %s every %s, their targets for %s every %s\n",
+                allocator->endpoint, config_duration_format(allocator->interval, jobs),
+                allocator->collector_id,
+                config_duration_format(allocator->sd.refresh_interval, targets));
+}
+
 static void print_rules(const struct config_relabels *rules, const char *what, FILE *out)
 {
     if (rules->len > 0)
@@ -123,6 +134,7 @@ int check_config_run(const char *path, FILE *out, FILE *err)
         return fail(&why, err);
     fprintf(out, "%s is valid\n", path);
     print_limpet(config, out);
+    print_allocator(&config->limpet.target_allocator, out);
     for (size_t i = 0; i < config->scrape_configs.len; i++)
         print_job(&config->scrape_configs.items[i], out);
     for (size_t i = 0; i < config->remote_write.len; i++)

@@ -130,12 +130,16 @@ def test_jobs_are_scraped_with_all_that_they_say(tmp_path, receiver, allocator):
             limpet.stop()
 
 
-def test_a_job_that_changes_is_scraped_differently_at_once(tmp_path, receiver, allocator, target):
+@pytest.mark.parametrize("scrapers", [1, 2])
+def test_a_job_that_changes_is_scraped_differently_at_once(tmp_path, receiver, allocator, target,
+                                                           scrapers):
     allocator.jobs["web"] = scrape_config("web", "200ms")
     allocator.assign("web", POD, [target.address])
-    with Limpet(tmp_path, settings(receiver, allocator)) as limpet:
+    text = settings(receiver, allocator)
+    text["limpet"]["scrapers"] = scrapers
+    with Limpet(tmp_path, text) as limpet:
         one_series(receiver)
-        pid = limpet.child("limpet-scraper")
+        pids = limpet.children()["limpet-scraper"]
         allocator.jobs["web"] = scrape_config(
             "web", "200ms", metric_relabel_configs=[{"target_label": "version", "replacement": "2"}])
         wait_until(lambda: any(s.get("version") == "2" for s in labels_of(receiver)), 10, "the rule")
@@ -143,7 +147,7 @@ def test_a_job_that_changes_is_scraped_differently_at_once(tmp_path, receiver, a
                    "the end of the series without it")
         allocator.jobs["web"] = scrape_config("web", "200ms", metrics_path="/other")
         target.wait_for(lambda t: t.requests[-1].path == "/other", 10)
-        assert limpet.child("limpet-scraper") == pid
+        assert limpet.children()["limpet-scraper"] == pids
         del allocator.jobs["web"]
         allocator.jobs["another"] = scrape_config("another", "200ms")
         wait_for_targets(limpet, 0)
@@ -304,12 +308,18 @@ def test_targets_of_an_allocator_are_not_shared_out_again(tmp_path, receiver, al
         one_series(receiver)
 
 
-def test_mutual_tls_is_spoken(tmp_path, receiver, target):
+def test_mutual_tls_is_spoken_and_tells_secrets(tmp_path, receiver):
+    def page(request):
+        good = request.header("Authorization") == "Bearer s3cret"
+        return Reply(b"a 1\n") if good else Reply(b"", status="401 No")
+
     script = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
     subprocess.run(["sh", str(script), str(tmp_path)], check=True)
     tls = (f"{tmp_path}/server.pem", f"{tmp_path}/server.key")
-    with TargetAllocator(tls=tls, client_ca=f"{tmp_path}/ca.pem") as allocator:
-        allocator.jobs["web"] = scrape_config("web", "200ms")
+    with TargetAllocator(tls=tls, client_ca=f"{tmp_path}/ca.pem") as allocator, \
+            Target(page) as target:
+        allocator.jobs["web"] = scrape_config("web", "200ms",
+                                              authorization={"credentials": "s3cret"})
         allocator.assign("web", POD, [target.address])
         files = {"ca_file": f"{tmp_path}/ca.pem", "reload_interval": "5m"}
         with Limpet(tmp_path, settings(receiver, allocator, tls=files)) as limpet:
@@ -318,6 +328,7 @@ def test_mutual_tls_is_spoken(tmp_path, receiver, target):
             files.update(cert_file=f"{tmp_path}/client.pem", key_file=f"{tmp_path}/client.key")
             assert limpet.reload(settings(receiver, allocator, tls=files))
             one_series(receiver)
+            assert "s3cret" not in limpet.get("/targets")[1] + limpet.stderr()
             limpet.stop()
 
 
@@ -329,6 +340,25 @@ def merged(receiver, name="a"):
             of_target = found.setdefault(dict(key)["instance"], [])
             of_target += [(at, bits == STALE_BITS) for at, bits in samples]
     return {instance: sorted(samples) for instance, samples in found.items()}
+
+
+def test_an_allocator_that_starts_anew_may_have_nothing_for_a_moment(tmp_path, receiver, target):
+    with TargetAllocator() as allocator:
+        port = allocator.port
+        allocator.jobs["web"] = scrape_config("web", "2s")
+        allocator.assign("web", POD, [target.address])
+        with Limpet(tmp_path, settings(receiver, allocator)) as limpet:
+            one_series(receiver)
+            allocator.close()
+            with TargetAllocator(port=port) as again:
+                again.jobs = allocator.jobs  # but it has not looked for collectors yet
+                wait_for_targets(limpet, 0)
+                again.assign("web", POD, [target.address])
+                wait_for_targets(limpet, 1)
+                before = len(target.requests)
+                target.wait_for_requests(before + 3, 20)
+                assert not stale(receiver) and not stale(receiver, "up")
+                limpet.stop()
 
 
 def refusing_old():

@@ -46,7 +46,7 @@ class TargetAllocator:
     def __init__(self, tls=None, client_ca=None, port=0):
         self.lock = threading.Lock()
         self.jobs, self.assigned = {}, {}
-        self.requests, self.secure = [], bool(tls)
+        self.requests, self.secure, self.closed = [], bool(tls), False
         self.answer = None  # in place of the jobs
         self.targets_answer = None  # in place of the targets of any job
         self.http = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
@@ -71,6 +71,7 @@ class TargetAllocator:
         self.close()
 
     def close(self):
+        self.closed = True
         self.http.shutdown()
         self.http.server_close()
 
@@ -112,6 +113,9 @@ def _handler_of(allocator):
             pass
 
         def do_GET(self):
+            if allocator.closed:  # kept connections end with it
+                self.close_connection = True
+                return
             url = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(url.query))
             parts = url.path.split("/")
