@@ -34,6 +34,8 @@ struct loop {
     struct loop_stats stats;
     int64_t now_ns;
     uint32_t in_flight;
+    uint32_t receiving; /* of these, receives */
+    uint32_t sending;   /* and sends */
     uint32_t entries; /* of an io_uring, as many as there was memory for */
     char why[256];
 };

@@ -74,7 +74,8 @@ static int open_backend(struct loop *loop, const struct backend *backend,
     err = probe(loop, ctx);
     if (err != 0) {
         backend->close(loop);
-        loop->in_flight = 0; /* the trial's operations are gone with the backend */
+        /* The trial's operations are gone with the backend. */
+        loop->in_flight = loop->receiving = loop->sending = 0;
     }
     return err;
 }
@@ -93,8 +94,7 @@ static int open_any(struct loop *loop, const struct loop_options *options, struc
     return open_backend(loop, &loop_epoll, options, ctx);
 }
 
-static int open_asked_for(struct loop *loop, const struct loop_options *options,
-                          struct errctx *ctx)
+static int open_asked_for(struct loop *loop, const struct loop_options *options, struct errctx *ctx)
 {
     if (options->backend == LOOP_BACKEND_AUTO)
         return open_any(loop, options, ctx);
@@ -149,6 +149,8 @@ static void queue(struct loop *loop, struct loop_op *op, enum op_kind kind, int 
     op->in_flight = true;
     op->cancelled = false;
     loop->in_flight++;
+    loop->receiving += kind == OP_RECEIVE;
+    loop->sending += kind == OP_SEND;
     loop->backend->queue(loop, op);
 }
 
@@ -194,6 +196,8 @@ void loop_complete(struct loop *loop, struct loop_op *op, int result)
     check(op->in_flight && loop->in_flight > 0);
     op->in_flight = false;
     loop->in_flight--;
+    loop->receiving -= op->kind == OP_RECEIVE;
+    loop->sending -= op->kind == OP_SEND;
     loop->stats.operations++;
     op->done(op, result);
 }

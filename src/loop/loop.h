@@ -53,7 +53,14 @@ struct loop_options {
     uint32_t entries;               /* of the submission queue; 0 = 1024; halved on ENOMEM, >= 64 */
     uint32_t buffers;               /* receive buffers; a power of two; 0 = 64 */
     uint32_t buffer_size;           /* bytes; 0 = 16 KiB */
+    uint32_t gather;                /* see below; 0: nothing is gathered */
 };
+
+/*
+ * A wake-up costs more than what an answer has to be woken for. Where many receives are in flight a
+ * wait may gather: with io_uring it goes on until so many have completed, or for this long.
+ */
+#define LOOP_GATHER_NS (1000 * 1000)
 
 struct loop_stats {
     uint64_t turns;        /* calls of loop_run_once */

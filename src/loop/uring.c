@@ -18,6 +18,9 @@
 #define BUFFER_GROUP 0
 #define SUBMIT_TRIES 100
 
+/* With fewer receives in flight nothing is gathered. */
+#define GATHER_MIN 4u
+
 struct uring {
     struct io_uring ring;
     struct io_uring_buf_ring *buffer_ring;
@@ -26,6 +29,8 @@ struct uring {
     uint32_t buffer_size;
     struct msghdr *messages; /* one for each entry: read by the kernel at submission */
     struct op_queue starved; /* receives that found no free buffer */
+    uint32_t gather;
+    bool was_in_vain; /* the last wait gathered nothing: what is in flight takes its time */
 };
 
 /* From the best to what any kernel takes; an unknown flag is refused with EINVAL. */
@@ -128,6 +133,7 @@ static int uring_open(struct loop *loop, const struct loop_options *options, str
     check(uring != NULL);
     uring->n_buffers = options->buffers;
     uring->buffer_size = options->buffer_size;
+    uring->gather = options->gather;
     uring->buffers = map_memory((size_t)uring->n_buffers * uring->buffer_size);
     uring->buffer_ring = map_memory(buffer_ring_size(uring));
     int err = setup_what_fits(uring, options->entries, ctx);
@@ -280,17 +286,32 @@ static void complete_all(struct loop *loop)
     feed_starved(loop);
 }
 
+/* How many completions the next wait is for: sends complete at once, as a rule. */
+static unsigned worth_waiting_for(const struct loop *loop)
+{
+    const struct uring *uring = loop->state;
+    if (uring->gather == 0 || uring->was_in_vain || loop->receiving < GATHER_MIN)
+        return 1;
+    return loop->sending + (loop->receiving < uring->gather ? loop->receiving : uring->gather);
+}
+
 static int uring_turn(struct loop *loop, int64_t timeout_ns)
 {
     struct uring *uring = loop->state;
+    unsigned wanted = worth_waiting_for(loop);
+    bool gathers = wanted > 1 && (timeout_ns < 0 || timeout_ns > LOOP_GATHER_NS);
+    if (gathers)
+        timeout_ns = LOOP_GATHER_NS;
     struct __kernel_timespec limit = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
     struct io_uring_cqe *cqe;
-    int ret = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1,
+    uint64_t before = loop->stats.operations;
+    int ret = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, wanted,
                                                timeout_ns < 0 ? NULL : &limit, NULL);
     loop_woken(loop);
     if (ret < 0 && ret != -ETIME && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
         return ret;
     complete_all(loop);
+    uring->was_in_vain = gathers && loop->stats.operations == before;
     return 0;
 }
 

@@ -23,6 +23,7 @@
 #include "scrapers/scraper.h"
 
 #define TURN_MAX_NS (NS_PER_S / 2) /* the sign of life is due, and a look at the clock */
+#define GATHER      32             /* answers, while many are awaited */
 #define LEAVING_MS  500 /* of the time that the supervisor grants, for what comes after */
 
 struct life {
@@ -137,7 +138,7 @@ static int run(struct errctx *reterr)
 static int start_loop(struct errctx *reterr)
 {
     const struct loop_options options = {
-        .backend = (enum loop_backend_kind)life.config->limpet.event_loop};
+        .backend = (enum loop_backend_kind)life.config->limpet.event_loop, .gather = GATHER};
     int err = loop_new(&options, &life.scraper.loop, reterr);
     if (err != 0)
         return err;

@@ -60,8 +60,7 @@ static struct iovec piece(const char *text)
 
 static void make_pair(int pair[2])
 {
-    assert_int_equal(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
 }
 
 static void close_pair(struct loop *loop, const int pair[2])
@@ -405,8 +404,8 @@ static void a_timer_that_is_always_due_does_not_hold_the_loop(void **state)
 {
     struct loop *loop = loop_of(state);
     int order = 0;
-    struct test_timer test = {.timer.expired = note_timer, .loop = loop, .order = &order,
-                              .again_ns = 1};
+    struct test_timer test = {
+        .timer.expired = note_timer, .loop = loop, .order = &order, .again_ns = 1};
     loop_timer_set(loop, &test.timer, 1);
     assert_int_equal(loop_run_once(loop, -1), 0);
     assert_int_equal(order, 1);
@@ -456,6 +455,64 @@ static void sixteen_exchanges_share_their_system_calls(void **state)
     /* One to submit and for the sends; the answers come four at a time, as there are buffers. */
     assert_in_range(loop_stats(loop)->system_calls - before, 2, 1 + 16 / 4 + 1);
     for (int i = 0; i < 16; i++)
+        close_pair(loop, pairs[i]);
+}
+
+static int set_up_gathering(void **state)
+{
+    struct loop_options options = test_options(LOOP_BACKEND_IO_URING);
+    struct errctx ctx = {""};
+    options.gather = 8;
+    *state = NULL;
+    if (loop_new(&options, (struct loop **)state, &ctx) != 0)
+        fprintf(stderr, "no loop: %s\n", ctx.text);
+    return 0;
+}
+
+static void a_wait_gathers_but_not_for_long(void **state)
+{
+    struct loop *loop = loop_of(state);
+    int pairs[4][2];
+    struct test_op in[4];
+    for (int i = 0; i < 4; i++) {
+        make_pair(pairs[i]);
+        in[i] = test_op(loop);
+        loop_receive(loop, &in[i].op, pairs[i][0]);
+    }
+    assert_int_equal(loop_run_once(loop, 0), 0);
+    /* Three of four are there: one wait would end at once, gathering looks for the fourth. */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+    int64_t start_ns = clock_mono_ns();
+    assert_int_equal(loop_run_once(loop, -1), 0);
+    assert_true(clock_mono_ns() - start_ns >= LOOP_GATHER_NS);
+    assert_int_equal(in[0].calls + in[1].calls + in[2].calls, 3);
+    assert_int_equal(in[3].calls, 0);
+    loop_cancel(loop, &in[3].op);
+    RUN_UNTIL(loop, in[3].calls == 1);
+    for (int i = 0; i < 4; i++)
+        close_pair(loop, pairs[i]);
+}
+
+static void a_wait_that_gathered_nothing_is_followed_by_a_patient_one(void **state)
+{
+    struct loop *loop = loop_of(state);
+    int pairs[4][2];
+    struct test_op in[4];
+    for (int i = 0; i < 4; i++) {
+        make_pair(pairs[i]);
+        in[i] = test_op(loop);
+        loop_receive(loop, &in[i].op, pairs[i][0]);
+    }
+    assert_int_equal(loop_run_once(loop, -1), 0); /* in vain */
+    int64_t start_ns = clock_mono_ns();
+    assert_int_equal(loop_run_once(loop, 50 * NS_PER_MS), 0);
+    assert_true(clock_mono_ns() - start_ns >= 50 * NS_PER_MS);
+    for (int i = 0; i < 4; i++)
+        loop_cancel(loop, &in[i].op);
+    for (int i = 0; i < 4; i++)
+        RUN_UNTIL(loop, in[i].calls == 1);
+    for (int i = 0; i < 4; i++)
         close_pair(loop, pairs[i]);
 }
 
@@ -527,6 +584,10 @@ int main(void)
         ON_BOTH(a_timer_that_is_always_due_does_not_hold_the_loop),
         ON_BOTH(does_not_wait_when_told_so),
         ON_BOTH(sixteen_exchanges_share_their_system_calls),
+        cmocka_unit_test_setup_teardown(a_wait_gathers_but_not_for_long, set_up_gathering,
+                                        tear_down_loop),
+        cmocka_unit_test_setup_teardown(a_wait_that_gathered_nothing_is_followed_by_a_patient_one,
+                                        set_up_gathering, tear_down_loop),
         cmocka_unit_test(falls_back_to_epoll_and_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
