@@ -145,14 +145,16 @@ static enum delivery_kind kind_of(const struct shm_block *head)
     }
 }
 
-static void note_sent(struct build_result *result, enum delivery_kind kind, int64_t ms)
+/* `count` of them, all of one time. */
+static void note_sent(struct build_result *result, enum delivery_kind kind, int64_t ms,
+                      uint32_t count)
 {
     if (result->sent == 0 || ms < result->oldest_ms)
         result->oldest_ms = ms;
     if (result->sent == 0 || ms > result->newest_ms)
         result->newest_ms = ms;
-    result->sent++;
-    result->of[kind].sent++;
+    result->sent += count;
+    result->of[kind].sent += count;
 }
 
 /*
@@ -278,7 +280,7 @@ static int add_item(struct builder *builder, const struct block_context *context
     }
     int err = add_read_item(builder, context, block, i, &item, tally);
     if (err == 0)
-        note_sent(result, item.kind, item.ms);
+        note_sent(result, item.kind, item.ms, 1);
     else if (err == ERR_LIMIT)
         tally->damaged++;
     return err == ERR_FULL ? ERR_FULL : 0;
@@ -344,9 +346,10 @@ static uint32_t add_fast(struct builder *builder, const struct block_context *co
     }
     uint32_t end = fast_add(&builder->fast, encoder_elements(encoder), i, last, bytes_max,
                             encoder_room(encoder));
-    for (uint32_t at = i; at < end; at++)
-        note_sent(result, DELIVERY_SAMPLES,
-                  block->timestamps != NULL ? block->timestamps[at] : block->head.timestamp_ms);
+    if (block->timestamps == NULL && end > i)
+        note_sent(result, DELIVERY_SAMPLES, block->head.timestamp_ms, end - i);
+    for (uint32_t at = i; block->timestamps != NULL && at < end; at++)
+        note_sent(result, DELIVERY_SAMPLES, block->timestamps[at], 1);
     encoder_count(encoder, end - i);
     return end;
 }

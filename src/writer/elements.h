@@ -18,7 +18,7 @@
 #define ELEMENTS_HEAD 5u
 
 /* So many bytes behind the last one may be written to. */
-#define ELEMENTS_SLACK 16u
+#define ELEMENTS_SLACK 32u
 
 /* A loop that adds elements keeps them in registers only if nothing of it is a call. */
 #define ELEMENTS_INLINE inline __attribute__((always_inline))

@@ -46,6 +46,7 @@ void fast_fini(struct fast *fast)
         lines_fini(&fast->places[i].lines);
         free(fast->places[i].shared.wire);
     }
+    tape_writer_fini(&fast->tape_writer);
     templates_fini(&fast->templates);
     free(fast->shared.wire);
     free(fast->own);
@@ -170,10 +171,6 @@ static void compare_labels(struct fast *fast, const struct fast_shared *old)
                             memcmp(old->wire + old->at[i], now->wire + now->at[i], len) == 0;
     }
     labels[now->count].displaced = now->at[now->count] - old->at[now->count];
-    for (uint32_t i = now->count; i-- > 0;) {
-        bool goes_on = i + 1 < now->count && labels[i + 1].is_same == labels[i].is_same;
-        labels[i].run_end = goes_on ? labels[i + 1].run_end : i + 1;
-    }
 }
 
 /* The template of the series before may be gone soon; its parts are needed for a series more. */
@@ -206,6 +203,7 @@ static void open_place(struct fast *fast, uint64_t key, uint32_t ring, uint32_t 
     fast->old = (struct fast_place){0};
     fast->begun_at = fast->done = fast->shift = 0;
     fast->leads_in = false;
+    fast->classes[0] = fast->classes[1] = 0;
     if (place == NULL)
         return;
     fast->old = *place;

@@ -35,7 +35,6 @@ struct fast_shared {
 /* A shared label beside that of the target before with the layout. */
 struct fast_label {
     bool is_same;       /* byte for byte */
-    uint32_t run_end;   /* up to there it is the same, or is not, with all of them */
     uint32_t displaced; /* it, and the own bytes before it, stand so much further behind */
 };
 
@@ -104,6 +103,8 @@ struct fast {
     bool leads_in;            /* what is before a line's labels is the same in the old place */
     struct fast_lines spare;
     struct fast_label labels[TEMPLATE_SHARED_MAX + 1]; /* the shared ones beside the old place's */
+    uint64_t classes[2]; /* of the block's tapes: beside the old place, and without; 0: not known */
+    struct tape_writer tape_writer;
     uint32_t begun_at;
     uint32_t done;
     uint8_t *own; /* bytes of a line that has no line before */

@@ -2,13 +2,6 @@
 #include "writer/fast_private.h"
 #include "writer/wire.h"
 
-/* What lies further back is not looked at: every copy is from less than 65536 bytes back. */
-#define OLD_DISTANCE_MAX (65535u - FAST_WIRE_MAX)
-
-/* "sample" tag, length, "double" tag. */
-#define SAMPLE_HEAD 3u
-#define VALUE_LEN   8u
-
 /* A series to be written. */
 struct series {
     const struct template_line *line;
@@ -24,20 +17,14 @@ struct series {
 
 /* ---- The target before ---- */
 
-static ELEMENTS_INLINE bool is_at(const struct fast_place *old, uint32_t line, uint32_t ref)
-{
-    return line >= old->first && line < old->last && old->lines.refs[line] == ref &&
-           old->lines.starts[line] != FAST_NO_START;
-}
-
 /* Lines that were added or are missing shift the others. */
 static bool shift_old(struct fast *fast, uint32_t line)
 {
     uint32_t ref = fast->lines[line];
     uint32_t at = line + fast->shift;
-    if (is_at(&fast->old, at + 1, ref))
+    if (fast_is_at(&fast->old, at + 1, ref))
         fast->shift++;
-    else if (is_at(&fast->old, at - 1, ref))
+    else if (fast_is_at(&fast->old, at - 1, ref))
         fast->shift--;
     else
         return false;
@@ -45,19 +32,19 @@ static bool shift_old(struct fast *fast, uint32_t line)
 }
 
 /* Where the line's labels start in the target before; 0: it has no such line, or far back. */
-static ELEMENTS_INLINE size_t find_old(struct fast *fast, uint32_t line, size_t raw)
+static inline size_t find_old(struct fast *fast, uint32_t line, size_t raw)
 {
     const struct fast_place *old = &fast->old;
     if (old->last == 0 ||
-        (!is_at(old, line + fast->shift, fast->lines[line]) && !shift_old(fast, line)))
+        (!fast_is_at(old, line + fast->shift, fast->lines[line]) && !shift_old(fast, line)))
         return 0;
     size_t at = old->lines.starts[line + fast->shift];
-    return raw - at < OLD_DISTANCE_MAX ? at : 0;
+    return raw - at < FAST_OLD_DISTANCE_MAX ? at : 0;
 }
 
 /* Whether the end of the series before and a head stand before the old line's labels, too. */
-static ELEMENTS_INLINE bool is_led_in(const struct fast *fast, const struct fast_previous *previous,
-                                      const struct series *series)
+static inline bool is_led_in(const struct fast *fast, const struct fast_previous *previous,
+                             const struct series *series)
 {
     const struct fast_place *old = &fast->old;
     uint32_t at = series->index + fast->shift;
@@ -68,8 +55,7 @@ static ELEMENTS_INLINE bool is_led_in(const struct fast *fast, const struct fast
 
 /* ---- Between two series ---- */
 
-static ELEMENTS_INLINE void write_tail(const struct fast_previous *previous,
-                                       struct elements *elements)
+static inline void write_tail(const struct fast_previous *previous, struct elements *elements)
 {
     if (previous->tail_len == 0)
         return;
@@ -91,8 +77,8 @@ void fast_pause(struct fast *fast, struct elements *elements)
 }
 
 /* The end of the series before, and the head of this one. */
-static ELEMENTS_INLINE void write_head(const struct fast_previous *previous,
-                                       struct elements *elements, const struct series *series)
+static inline void write_head(const struct fast_previous *previous, struct elements *elements,
+                              const struct series *series)
 {
     write_tail(previous, elements);
     if (previous->tail_distance > 0 && previous->total == series->head + series->len) {
@@ -192,8 +178,8 @@ static bool write_any(struct fast *fast, struct elements *elements, const struct
 /* ---- Labels behind those of the line before ---- */
 
 /* distance: between this series and the one before, but for own bytes. */
-static ELEMENTS_INLINE void copy_before(const struct fast *fast, struct elements *elements,
-                                        const struct series *series, uint32_t distance)
+static inline void copy_before(const struct fast *fast, struct elements *elements,
+                               const struct series *series, uint32_t distance)
 {
     const struct template_segment *segment = template_segment(fast->template, series->index);
     const uint8_t *literals = segment->literals + series->line->literals;
@@ -211,9 +197,8 @@ static ELEMENTS_INLINE void copy_before(const struct fast *fast, struct elements
 
 /* The same from the line in the target before, which lies old_distance further back; labels that
  * the two targets do not have in common from the line before. */
-static ELEMENTS_INLINE void copy_old(const struct fast *fast, struct elements *elements,
-                                     const struct series *series, uint32_t distance,
-                                     uint32_t old_distance)
+static inline void copy_old(const struct fast *fast, struct elements *elements,
+                            const struct series *series, uint32_t distance, uint32_t old_distance)
 {
     const struct template_part *part = template_parts(fast->template, series->index);
     const uint32_t *shared_at = fast->shared.at;
@@ -224,20 +209,19 @@ static ELEMENTS_INLINE void copy_old(const struct fast *fast, struct elements *e
         if (part->own_end > own)
             elements_copy(elements, old_distance + labels[shared].displaced, part->own_end - own);
         own = part->own_end;
-        while (shared < part->shared_end) {
+        for (; shared < part->shared_end; shared++) {
             const struct fast_label *label = &labels[shared];
-            uint32_t end = label->run_end < part->shared_end ? label->run_end : part->shared_end;
-            elements_copy(elements,
-                          label->is_same ? old_distance + label->displaced : distance + part->back,
-                          shared_at[end] - shared_at[shared]);
-            shared = end;
+            uint32_t old = old_distance + label->displaced;
+            /* Where either would do, what goes on is shorter. */
+            bool is_old = label->is_same && elements->copied > 0 && elements->distance == old;
+            elements_copy(elements, is_old ? old : distance + part->back,
+                          shared_at[shared + 1] - shared_at[shared]);
         }
     }
 }
 
-static ELEMENTS_INLINE void write_next(const struct fast *fast,
-                                       const struct fast_previous *previous,
-                                       struct elements *elements, const struct series *series)
+static inline void write_next(const struct fast *fast, const struct fast_previous *previous,
+                              struct elements *elements, const struct series *series)
 {
     uint32_t shared_len = fast->shared.at[fast->shared.count];
     uint32_t distance = shared_len + series->sample + series->head;
@@ -258,19 +242,19 @@ static ELEMENTS_INLINE void write_next(const struct fast *fast,
 /* ---- Samples ---- */
 
 /* Bytes of the value that are the same as those of the value before: at its start, at its end. */
-static ELEMENTS_INLINE uint32_t equal_at_start(uint64_t difference)
+static inline uint32_t equal_at_start(uint64_t difference)
 {
-    return difference == 0 ? VALUE_LEN : (uint32_t)__builtin_ctzll(difference) / 8;
+    return difference == 0 ? FAST_VALUE_LEN : (uint32_t)__builtin_ctzll(difference) / 8;
 }
 
-static ELEMENTS_INLINE uint32_t equal_at_end(uint64_t difference)
+static inline uint32_t equal_at_end(uint64_t difference)
 {
     return difference == 0 ? 0 : (uint32_t)__builtin_clzll(difference) / 8;
 }
 
 /* The sample up to where the tail begins; the series becomes the one before the next. */
-static ELEMENTS_INLINE void write_sample(const struct fast *fast, struct fast_previous *previous,
-                                         struct elements *elements, const struct series *series)
+static inline void write_sample(const struct fast *fast, struct fast_previous *previous,
+                                struct elements *elements, const struct series *series)
 {
     bool has_before = previous->valid && previous->ms_size == series->ms_size;
     bool same_ms = has_before && previous->ms == series->ms;
@@ -281,18 +265,18 @@ static ELEMENTS_INLINE void write_sample(const struct fast *fast, struct fast_pr
     size_t distance = sample_at - previous->sample_at;
     bool goes_on = elements->copied > 0 && elements->distance == distance;
     if (has_before && (goes_on || start >= 2)) {
-        elements_copy(elements, distance, SAMPLE_HEAD + start);
+        elements_copy(elements, distance, FAST_SAMPLE_HEAD + start);
     } else {
-        uint8_t *head = elements_literal(elements, SAMPLE_HEAD);
+        uint8_t *head = elements_literal(elements, FAST_SAMPLE_HEAD);
         head[0] = WIRE_V1_SERIES_SAMPLE;
         head[1] = (uint8_t)(series->sample - 2);
         head[2] = WIRE_V1_SAMPLE_VALUE;
         start = 0;
     }
-    if (start + end > VALUE_LEN)
-        end = VALUE_LEN - start;
-    if (start + end < VALUE_LEN)
-        (void)wire_put_fixed64(elements_literal(elements, VALUE_LEN - start - end),
+    if (start + end > FAST_VALUE_LEN)
+        end = FAST_VALUE_LEN - start;
+    if (start + end < FAST_VALUE_LEN)
+        (void)wire_put_fixed64(elements_literal(elements, FAST_VALUE_LEN - start - end),
                                series->bits >> (8 * start));
     size_t total = series->head + series->len;
     *previous = (struct fast_previous){.valid = true,
@@ -311,15 +295,15 @@ static ELEMENTS_INLINE void write_sample(const struct fast *fast, struct fast_pr
 
 /* ---- Series ---- */
 
-static ELEMENTS_INLINE bool is_next(const struct fast *fast, const struct fast_previous *previous,
-                                    const struct series *series)
+static inline bool is_next(const struct fast *fast, const struct fast_previous *previous,
+                           const struct series *series)
 {
     return previous->valid && previous->same_target && previous->template == fast->template &&
            previous->line + 1 == series->index && previous->ms_size == series->ms_size;
 }
 
-static ELEMENTS_INLINE struct series series_of(const struct fast *fast,
-                                               const struct fast_previous *previous, uint32_t at)
+static inline struct series series_of(const struct fast *fast, const struct fast_previous *previous,
+                                      uint32_t at)
 {
     const struct block_view *block = fast->block;
     uint32_t index = fast->first_line + at;
@@ -330,7 +314,7 @@ static ELEMENTS_INLINE struct series series_of(const struct fast *fast,
                                                             : block->head.timestamp_ms};
     series.ms_size = previous->ms == series.ms ? previous->ms_size
                                                : (uint32_t)wire_varint_size((uint64_t)series.ms);
-    series.sample = SAMPLE_HEAD + VALUE_LEN + 1 + series.ms_size;
+    series.sample = FAST_SAMPLE_HEAD + FAST_VALUE_LEN + 1 + series.ms_size;
     series.len = series.line->own_len + fast->shared.at[fast->shared.count] + series.sample;
     series.head = 1 + (uint32_t)wire_varint_size(series.len);
     return series;
@@ -344,49 +328,44 @@ static void forget_place(struct fast *fast)
     fast->place = NULL;
 }
 
-/* By value, so that what the caller has stays in registers. */
-static struct elements write_first(struct fast *fast, struct fast_previous previous,
-                                   struct elements elements, struct series series,
-                                   bool *ret_written)
+/* False: it cannot be written this way. */
+static bool add_series(struct fast *fast, struct elements *elements, struct series *series)
 {
-    fast->previous = previous;
-    *ret_written = write_any(fast, &elements, &series);
-    return elements;
+    struct fast_previous *previous = &fast->previous;
+    series->old_at = find_old(fast, series->index, elements->raw);
+    if (is_next(fast, previous, series)) {
+        write_next(fast, previous, elements, series);
+    } else if (!write_any(fast, elements, series)) {
+        forget_place(fast);
+        return false;
+    }
+    write_sample(fast, previous, elements, series);
+    if (fast->place != NULL)
+        fast->place->lines.starts[series->index] = (uint32_t)previous->labels_at;
+    return true;
 }
 
 uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, uint32_t to,
                   size_t raw_max, size_t raw_room)
 {
-    struct elements out = *elements; /* nobody else has their addresses: they live in registers */
-    struct fast_previous previous = fast->previous;
     if (fast->done == fast->begun_at)
         fast->begun_at = fast->done = fast->first_line + from;
     uint32_t at = from;
-    for (; at < to; at++) {
-        struct series series = series_of(fast, &previous, at);
+    while (at < to) {
+        uint32_t played = fast_play(fast, elements, at, to, raw_max, raw_room);
+        at += played;
+        if (played > 0)
+            continue;
+        struct series series = series_of(fast, &fast->previous, at);
         /* What is still to be written of the series before, and all of this one. */
-        size_t most = previous.tail_len + series.head + series.len;
-        if (series.line->part_count == 0 || out.raw >= raw_max || out.raw + most > raw_room)
+        size_t most = fast->previous.tail_len + series.head + series.len;
+        if (series.line->part_count == 0 || elements->raw >= raw_max ||
+            elements->raw + most > raw_room || !add_series(fast, elements, &series))
             break;
-        series.old_at = find_old(fast, series.index, out.raw);
-        if (is_next(fast, &previous, &series)) {
-            write_next(fast, &previous, &out, &series);
-        } else {
-            bool is_written;
-            out = write_first(fast, previous, out, series, &is_written);
-            if (!is_written) {
-                forget_place(fast);
-                break;
-            }
-        }
-        write_sample(fast, &previous, &out, &series);
-        if (fast->place != NULL)
-            fast->place->lines.starts[series.index] = (uint32_t)previous.labels_at;
+        at++;
     }
     for (uint32_t i = fast->done; fast->place != NULL && i < fast->first_line + from; i++)
         fast->place->lines.starts[i] = FAST_NO_START; /* others were written in between */
     fast->done = fast->first_line + at;
-    fast->previous = previous;
-    *elements = out;
     return at;
 }

@@ -13,6 +13,7 @@ enum { BUCKETS = 8192, SEGMENT_BUCKETS = 8192, SEEN_SETS = 4096, SEEN_WAYS = 8 }
 /* Templates that are not used for so long are forgotten; more bytes than that are not kept. */
 #define UNUSED_NS (300 * NS_PER_S)
 #define BYTES_MAX ((size_t)24 << 20)
+#define TAPES_MAX ((size_t)4 << 20)
 
 /* ---- Segments ---- */
 
@@ -100,8 +101,19 @@ static struct template_segment *find_segment(struct templates *templates, uint64
     return segment;
 }
 
+static void forget_tapes_of(struct templates *templates, struct template_segment *segment)
+{
+    for (const struct tape *tape = segment->tapes; tape != NULL; tape = tape->next) {
+        templates->bytes -= tape->size;
+        templates->tape_bytes -= tape->size;
+    }
+    tapes_free(segment->tapes);
+    segment->tapes = NULL;
+}
+
 static void free_segment(struct templates *templates, struct template_segment *segment)
 {
+    forget_tapes_of(templates, segment);
     struct template_segment **link = &templates->segments[segment->hash % SEGMENT_BUCKETS];
     while (*link != segment)
         link = &(*link)->next;
@@ -132,6 +144,31 @@ static void forget_segments(struct templates *templates, int64_t before_ns)
             segment = next;
         }
     }
+}
+
+/* When there is no more room, those that are in use are soon there again. */
+static void forget_tapes(struct templates *templates)
+{
+    for (uint32_t i = 0; i < SEGMENT_BUCKETS && templates->tape_bytes > 0; i++) {
+        for (struct template_segment *segment = templates->segments[i]; segment != NULL;
+             segment = segment->next)
+            forget_tapes_of(templates, segment);
+    }
+}
+
+void template_keep_tape(struct templates *templates, struct template_segment *segment,
+                        const struct tape *tape)
+{
+    if (!was_seen(templates, tape->key ^ segment->hash) ||
+        templates->tape_bytes + tape->size > TAPES_MAX)
+        return;
+    struct tape *kept = malloc(tape->size);
+    check(kept != NULL);
+    memcpy(kept, tape, tape->size);
+    kept->next = segment->tapes;
+    segment->tapes = kept;
+    templates->bytes += tape->size;
+    templates->tape_bytes += tape->size;
 }
 
 /* ---- Templates ---- */
@@ -256,6 +293,8 @@ const struct template *templates_get(struct templates *templates,
         templates->swept_ns = now_ns;
         forget(templates, now_ns - UNUSED_NS);
         forget_segments(templates, now_ns - UNUSED_NS);
+        if (templates->tape_bytes > TAPES_MAX / 4 * 3)
+            forget_tapes(templates);
     }
     struct template *template = request->key == 0 ? NULL : *bucket;
     if (request->is_part && templates->spare != NULL && templates->spare->key == request->key)

@@ -24,6 +24,7 @@
 
 #include "base/hash.h"
 #include "shm/series_reader.h"
+#include "writer/tape.h"
 
 /* With more labels than this in common a target is left to the compressor. */
 #define TEMPLATE_SHARED_MAX 64u
@@ -64,7 +65,8 @@ struct template_segment {
     struct template_line *lines;
     struct template_part *parts;
     struct template_op *ops;
-    uint8_t *literals; /* some bytes more than those can be read */
+    uint8_t *literals;  /* some bytes more than those can be read */
+    struct tape *tapes; /* see template_keep_tape */
     /* private */
     struct template_segment *next;
     struct template_segment *next_by_lines;
@@ -114,6 +116,7 @@ struct templates {
     struct template_segment **segments; /* by hash */
     struct template_segment **by_lines; /* by lines_key */
     size_t bytes;                       /* of all of it */
+    size_t tape_bytes;                  /* of these, of tapes */
     int64_t now_ns;
     int64_t swept_ns;
     struct template_maker *maker;
@@ -133,6 +136,11 @@ struct template_request {
     const struct slice *shared; /* names of the shared labels, sorted */
     uint32_t shared_count;
 };
+
+/* Keeps a copy of a tape of the segment, if it was to be kept before and there is room: it is then
+ * among segment->tapes. Their keys are made by a keyed hash of what the tape depends on. */
+void template_keep_tape(struct templates *templates, struct template_segment *segment,
+                        const struct tape *tape);
 
 /* Stays until the next call. now_ns: CLOCK_MONOTONIC. */
 const struct template *templates_get(struct templates *templates,

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A tape: the snappy elements of a template's segment, finished but for the samples, for shared
+ * labels of certain lengths. It is made once and played for every target with labels of those
+ * lengths, so that a sample costs a copy of a few bytes and its value.
+ *
+ * Where own bytes come from the target before, how far back that is differs from request to
+ * request: elements that do have their distance added when the tape is played.
+ *
+ *     line:  first copy, finished elements, last copy | value
+ *
+ * First and last copy stand by themselves since they may be part of longer ones: the end of the
+ * value before, the start of this one.
+ */
+#ifndef WRITER_TAPE_H
+#define WRITER_TAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "writer/elements.h"
+
+enum { TAPE_PATCHES = 4 };
+
+struct tape_line {
+    uint32_t bytes_at; /* of its finished elements, from the start of the tape */
+    uint16_t bytes;
+    uint16_t first_len;
+    uint16_t first_distance;
+    uint16_t last_len;
+    uint16_t total;              /* bytes of the series, with its head */
+    uint8_t head;                /* of them, before the labels */
+    bool first_is_old;           /* the distance to the target before is to be added */
+    uint8_t patch_count;         /* and to so many others, */
+    uint8_t patch[TAPE_PATCHES]; /* which stand there among the bytes */
+};
+
+struct tape {
+    struct tape *next;
+    uint64_t key;
+    size_t size;    /* of all of it */
+    uint32_t count; /* of lines; 0: they do not fit on a tape */
+    uint32_t total; /* bytes of their series */
+    struct tape_line lines[];
+};
+
+void tapes_free(struct tape *tapes);
+
+/* ---- Making one ---- */
+
+/* Elements of the line at hand that are not finished. */
+struct tape_copy {
+    bool is_old;
+    uint32_t distance; /* modulo 2^32, if is_old */
+    uint32_t len;      /* 0: there is none */
+};
+
+/* Grows, and is used again. */
+struct tape_writer {
+    /* All private. */
+    struct tape *tape;
+    size_t room;
+    size_t len;     /* bytes, lines and all */
+    uint32_t line;  /* at hand */
+    size_t literal; /* where an open literal's bytes start; 0: none is open */
+    bool has_first; /* of the line at hand */
+    bool fits;      /* all lines so far can be on a tape */
+    struct tape_copy copy;
+};
+
+void tape_writer_fini(struct tape_writer *writer);
+
+/* For so many lines; those that are not written have a total of 0 and cannot be played. */
+void tape_start(struct tape_writer *writer, uint32_t lines);
+
+/* What a line is made of, from the end of the series before to the end of the labels. It begins
+ * with a copy. `total`: bytes of the series, `head`: of them, before the labels. */
+void tape_line(struct tape_writer *writer, uint32_t line, uint32_t head, uint32_t total);
+void tape_copy(struct tape_writer *writer, uint32_t distance, bool is_old, uint32_t len);
+/* Whether the same has just been copied from: more of it costs nothing. */
+bool tape_copies(const struct tape_writer *writer, uint32_t distance, bool is_old);
+void tape_literal(struct tape_writer *writer, const uint8_t *bytes, size_t len);
+void tape_line_end(struct tape_writer *writer);
+
+/* The tape, until the next tape_start. */
+const struct tape *tape_finish(struct tape_writer *writer, uint64_t key);
+
+/* ---- Playing it ---- */
+
+struct tape_run {
+    const uint64_t *bits;       /* of the samples; NULL: all are stale */
+    const uint32_t *old_starts; /* of the same lines in the target before, if it has old ones */
+    uint32_t *ret_starts;       /* where their labels start; may be NULL */
+    size_t at;                  /* where the first series starts */
+    uint32_t sample;            /* bytes of a sample's message */
+    uint32_t value_end;         /* bytes of the value before that are still to be written */
+    bool whole_values;          /* the ends of values are not copied */
+};
+
+/* What the last series was. */
+struct tape_last {
+    uint64_t bits;
+    uint32_t value_end;
+    size_t at; /* where it started */
+};
+
+/*
+ * Writes `count` series of the tape from line `first` on, all but the end of the last one: their
+ * times, which are the same as those of the two series before. last->bits: the value before.
+ */
+void tape_play(const struct tape *tape, uint32_t first, uint32_t count, const struct tape_run *run,
+               struct elements *elements, struct tape_last *last);
+
+#endif
