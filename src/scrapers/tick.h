@@ -15,7 +15,7 @@
 
 /* A tick has about so many members: fewer waste wake-ups, more delay each other. */
 #define TICK_MEMBERS_MIN 16u
-#define TICK_MEMBERS_MAX 64u
+#define TICK_MEMBERS_MAX 128u
 
 #define TICK_SHIFT_MAX 16u
 

@@ -56,7 +56,7 @@ static void a_valid_file_is_told_in_lines(void **state)
     assert_string_equal(
         outcome.out,
         "f.yml is valid\n"
-        "2 scrapers, a ring of 64MiB each, ticks of at most 250ms, pinning auto, CPUs 0,1\n"
+        "2 scrapers, a ring of 64MiB each, ticks of at most 500ms, pinning auto, CPUs 0,1\n"
         "job node: http /metrics every 15s, time-out 10s, 3 static targets\n"
         "    and those of the files t/*.json\n"
         "    2 relabelling rules for targets\n"

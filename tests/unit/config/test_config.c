@@ -50,7 +50,7 @@ static void an_empty_file_means_defaults(void **state)
     assert_int_equal(config->limpet.scrapers, 1);
     assert_int_equal(config->limpet.cpus.len, 0);
     assert_int_equal(config->limpet.ring_size, 64 << 20);
-    assert_int_equal(config->limpet.tick_max, 250);
+    assert_int_equal(config->limpet.tick_max, 500);
     assert_int_equal(config->limpet.pinning, CONFIG_PINNING_AUTO);
     assert_int_equal(config->limpet.event_loop, CONFIG_EVENT_LOOP_AUTO);
     assert_int_equal(config->limpet.spool.max_bytes, 1 << 30);
