@@ -62,7 +62,7 @@ static void a_valid_file_is_told_in_lines(void **state)
         "    2 relabelling rules for targets\n"
         "    1 relabelling rule for samples\n"
         "job idle: http /metrics every 15s, time-out 10s, 0 static targets\n"
-        "remote main: http://h/w, time-out 30s, 1 to 50 shards, at most 2000 samples or 5s a "
+        "remote main: http://h/w, time-out 30s, 1 to 50 shards, at most 10000 samples or 5s a "
         "request\n"
         "    1 relabelling rule for what is sent\n");
     assert_string_equal(outcome.err, "warning: f.yml:8:3: the job \"idle\" has no targets: neither "
