@@ -138,6 +138,7 @@ static void prometheus_key_of_compression_holds_where_it_is_written(void **state
         snprintf(text, sizeof text, "scrape_configs: [%s]", rows[i].text);
         parse(text);
         assert_int_equal(job(0)->limpet.compression, rows[i].wanted);
+        clean_up(state);
     }
 }
 
