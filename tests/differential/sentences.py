@@ -10,7 +10,7 @@ One sentence a line, in our words, numbered by its place in its section (2.1.3 i
     changes: a name     a case of test_changes.py
     config: a name      a case of tests/integration/check_cases.py
     unit x/test_y: z    a test of tests/unit/x/test_y.c
-    other test_x: y     a test of tests/integration/test_x.py
+    other test_x: y     a test of tests/integration/test_x.py; differential: of this folder
 """
 
 SENTENCES = {
@@ -294,7 +294,7 @@ timestamps of their own: no markers | a series with a timestamp vanishes; a seri
 but with track_timestamps_staleness | track_timestamps_staleness
 a target that goes is marked with its report series | changes: target removed; changes: one of two targets removed; changes: target dropped by new rules; changes: label changed
 a job that goes | changes: job removed
-the end of the process marks nothing | changes: nothing changes
+the end of the process marks nothing | differential test_changes: test_the_end_of_an_agent_marks_nothing
 settings that restart loops mark nothing | changes: time-out changed; changes: sample_limit changed; changes: credentials changed
 others mark what does not go on | changes: series dropped by new rules; changes: honor_timestamps changed; changes: label added by new rules; changes: parameters changed
 a target that was never scraped | changes: never scraped; unit scrapers/test_targets: a_target_that_was_never_scraped_goes_without_a_word

@@ -116,8 +116,8 @@ def wrong(sides):
 
 
 @pytest.fixture(scope="module")
-def differences(tmp_path_factory):
-    """What `wrong` says at the end."""
+def outcome(tmp_path_factory):
+    """What `wrong` says before both agents end, and the markers that come with their end."""
     with contextlib.ExitStack() as stack:
         sides = [Side(stack, agent, str(tmp_path_factory.mktemp(agent + "-changes")))
                  for agent in ("prometheus", "limpet")]
@@ -132,7 +132,10 @@ def differences(tmp_path_factory):
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not wrong(sides), 30, "the agents agree", 0.5)
         time.sleep(LATEST / 1000)
-        return wrong(sides)
+        found = wrong(sides)
+        for side in sides:
+            side.process.stop()
+        return found, {side.agent: side.count("nothing changes", True) for side in sides}
 
 
 REPORTS = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
@@ -146,6 +149,10 @@ DEVIATIONS = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_changes_ends_as_with_prometheus(differences, name):
-    mine, wanted = differences.get(name, ({}, {}))
+def test_what_changes_ends_as_with_prometheus(outcome, name):
+    mine, wanted = outcome[0].get(name, ({}, {}))
     assert mine == wanted
+
+
+def test_the_end_of_an_agent_marks_nothing(outcome):
+    assert outcome[1] == {"prometheus": 0, "limpet": 0}

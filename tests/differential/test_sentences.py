@@ -40,9 +40,10 @@ def exists(name):
     if vector:
         return name in VECTORS
     kind, colon, rest = name.partition(": ")
-    place = re.fullmatch(r"(unit|other) (\S+)", kind) if colon else None
+    place = re.fullmatch(r"(unit|other|differential) (\S+)", kind) if colon else None
     if place:
-        path = (TESTS / "unit" / f"{place[2]}.c" if place[1] == "unit" else TESTS / "integration" / f"{place[2]}.py")
+        folder = "integration" if place[1] == "other" else place[1]
+        path = TESTS / folder / (place[2] + (".c" if place[1] == "unit" else ".py"))
         return any(rest in found for found in names_in(path))
     known, pattern = (NAMES[kind], rest) if colon and kind in NAMES else (NAMES[""], name)
     return pattern in known or bool(fnmatch.filter(known, pattern))
