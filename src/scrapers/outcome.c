@@ -71,13 +71,15 @@ static void note_lines(struct outcome *outcome, const uint32_t *lines, uint32_t 
         *refmap_at(&outcome->before, lines[at]) |= flags;
 }
 
+/* They are remembered for longer than a series counts as known: only after a new start, when
+   nothing else is, they are taken for such. */
 static void note_stamped(struct outcome *outcome, const struct outcome_input *input, uint32_t at,
                          uint32_t end)
 {
     const uint32_t *lines = series_stamped_lines(input->store, input->before.stamped);
+    uint32_t flags = BEFORE_STAMPED | (input->known == NULL ? BEFORE_KNOWN : 0);
     for (; at < end; at++)
-        *refmap_at(&outcome->before, lines[at]) |=
-            BEFORE_KNOWN | BEFORE_STAMPED | at << BEFORE_SHIFT;
+        *refmap_at(&outcome->before, lines[at]) |= flags | at << BEFORE_SHIFT;
 }
 
 static uint32_t known_layout(const struct outcome_input *input)
