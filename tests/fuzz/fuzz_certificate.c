@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const hosts[] = {"localhost", "127.0.0.1", "::1", "a.example.test", ""};
+    static const char *const hosts[] = {"localhost",      "127.0.0.1", "::1",
+                                        "a.example.test", "",          "spiffe://a/*"};
     struct certificate certificate;
     if (certificate_read(slice_make(data, size), &certificate) != 0)
         return 0;
