@@ -82,7 +82,10 @@ static void add_slot_counters(struct view *view, struct strbuf *page)
 
 /* ---- what Prometheus' dashboards and alerts ask for ---- */
 
-/* The sum over all slots of one of our counters, under the name that Prometheus has for it. */
+/*
+ * The sum over all slots of one of our counters, of timestamps the newest, under the name that
+ * Prometheus has for it.
+ */
 struct alias {
     const char *name;
     const char *labels;
@@ -115,7 +118,7 @@ static const struct alias aliases[] = {
      "Exemplars in to remote storage, compare to exemplars out for queue managers.",
      COUNTER_WRITER_EXEMPLARS_IN},
     {"prometheus_remote_storage_highest_timestamp_in_seconds", "", "gauge",
-     "Highest timestamp that has come in, in seconds since epoch.", COUNTER_WRITER_HIGHEST_IN_MS},
+     "Highest timestamp that has come in, in seconds since epoch.", COUNTER_HIGHEST_APPENDED_MS},
 };
 
 static void add_alias(struct view *view, const struct alias *alias, struct strbuf *page)
@@ -123,8 +126,13 @@ static void add_alias(struct view *view, const struct alias *alias, struct strbu
     uint32_t slots = view_slots(view);
     uint64_t value = 0;
     for (uint32_t i = 0; i < SHM_SLOTS; i++) {
-        if (counts(view, slots, i, alias->counter))
-            value += slot_get(view_slot(view, i), alias->counter);
+        if (!counts(view, slots, i, alias->counter))
+            continue;
+        uint64_t of_slot = slot_get(view_slot(view, i), alias->counter);
+        if (alias->counter != COUNTER_HIGHEST_APPENDED_MS)
+            value += of_slot;
+        else if (of_slot > value)
+            value = of_slot;
     }
     if (alias->help != NULL)
         text_family(page, slice_of(alias->name), alias->type, alias->help);

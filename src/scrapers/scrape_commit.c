@@ -227,6 +227,8 @@ static void put(struct scrape *scrape, struct ending *ending)
         return;
     }
     scrape_count(scraper, COUNTER_SAMPLES_APPENDED, (uint64_t)samples);
+    if ((uint64_t)scrape->timestamp_ms > slot_get(scraper->slot, COUNTER_HIGHEST_APPENDED_MS))
+        slot_set(scraper->slot, COUNTER_HIGHEST_APPENDED_MS, (uint64_t)scrape->timestamp_ms);
     scrape_count(scraper, COUNTER_STALE_MARKERS, outcome->stale.count);
     count_outcome(scrape, outcome);
     set_series(target, outcome_tracked_count(outcome));

@@ -12,7 +12,7 @@
 
 /* Sums since the start; the differences between two steps make the rates. */
 struct pace_sums {
-    uint64_t in;         /* items taken out of the rings */
+    uint64_t in;         /* items that came: into the rings, taken out of them or not */
     uint64_t dropped;    /* of these, that were not to be sent */
     uint64_t out;        /* sent, with whatever outcome, out of the rings or the spool */
     uint64_t sending_ns; /* of all requests together */

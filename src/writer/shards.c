@@ -49,12 +49,32 @@ static void start(struct writer *writer, struct remote *remote, uint32_t wanted)
     remote_set(remote->place, REMOTE_SHARDS, wanted);
 }
 
+/* Bytes in the rings that no batch has come to: of each shard its share by lanes. */
+static double waiting_bytes(const struct writer *writer, const struct remote *remote,
+                            double *ret_produced)
+{
+    const struct shards *shards = &remote->shards;
+    double waiting = 0;
+    *ret_produced = 0;
+    for (uint32_t ring = 0; ring < writer->source_count; ring++) {
+        uint64_t produced = ring_consumer_produced(&writer->sources[ring].ring);
+        *ret_produced += (double)produced;
+        for (uint32_t i = 0; i < shards->wanted; i++) {
+            uint64_t end = shards->items[i].batch.end[ring].pos;
+            waiting += end < produced ? (double)(produced - end) / shards->wanted : 0;
+        }
+    }
+    return waiting;
+}
+
 void shards_start(struct writer *writer, struct remote *remote)
 {
     struct shards *shards = &remote->shards;
     start(writer, remote, at_most_lanes(remote->config->queue_config.min_shards));
     shards->stepped_at_ns = clock_mono_ns();
     shards->step_at_ns = shards->stepped_at_ns + STEP_NS;
+    shards->waiting = waiting_bytes(writer, remote, &shards->produced);
+    shards->taken = remote->taken;
 }
 
 void shards_fini(struct remote *remote)
@@ -139,11 +159,34 @@ static struct pace_sums measure(const struct remote *remote)
         .sending_ns = remote_get(remote->place, REMOTE_DURATION_SUM_NS)};
 }
 
+/* Of what has been taken out of the rings. */
 static double delay_of(const struct remote *remote)
 {
     uint64_t in_ms = remote_get(remote->place, REMOTE_HIGHEST_MS);
     uint64_t sent_ms = remote_get(remote->place, REMOTE_HIGHEST_SENT_MS);
     return sent_ms > 0 && in_ms > sent_ms ? (double)(in_ms - sent_ms) / 1000 : 0;
+}
+
+/*
+ * What waits in the rings has come, too, though nobody has counted its items: they are estimated by
+ * its bytes. Adds them to sums->in, and the time in which they came to *delay_s.
+ */
+static void add_waiting(const struct writer *writer, struct remote *remote, double seconds,
+                        struct pace_sums *sums, double *delay_s)
+{
+    struct shards *shards = &remote->shards;
+    double produced;
+    double waiting = waiting_bytes(writer, remote, &produced);
+    double came = produced - shards->produced;
+    double consumed = came + shards->waiting - waiting;
+    if (consumed > 0 && remote->taken > shards->taken)
+        shards->items_per_byte = (double)(remote->taken - shards->taken) / consumed;
+    shards->produced = produced;
+    shards->waiting = waiting;
+    shards->taken = remote->taken;
+    uint64_t in = sums->in + (uint64_t)(waiting * shards->items_per_byte);
+    sums->in = in > shards->pace.last.in ? in : shards->pace.last.in; /* an estimate may shrink */
+    *delay_s += came > 0 ? waiting / (came / seconds) : 0;
 }
 
 /* A remote that does not answer, or asks for pauses, is not helped by more requests. */
@@ -153,16 +196,18 @@ static bool may_change(const struct remote *remote, int64_t now_ns)
            now_ns - remote->waited_at_ns >= 2 * remote->wait_ms * NS_PER_MS;
 }
 
-static void step(struct remote *remote, int64_t now_ns)
+static void step(const struct writer *writer, struct remote *remote, int64_t now_ns)
 {
     struct shards *shards = &remote->shards;
     const struct config_queue *queue = &remote->config->queue_config;
     const struct pace_limits limits = {shards->wanted, at_most_lanes(queue->min_shards),
                                        at_most_lanes(queue->max_shards)};
-    const struct pace_sums sums = measure(remote);
+    struct pace_sums sums = measure(remote);
     double seconds = (double)(now_ns - shards->stepped_at_ns) / (double)NS_PER_S;
+    double delay_s = delay_of(remote);
     double desired;
-    uint32_t count = pace_step(&shards->pace, &sums, seconds, delay_of(remote), limits, &desired);
+    add_waiting(writer, remote, seconds, &sums, &delay_s);
+    uint32_t count = pace_step(&shards->pace, &sums, seconds, delay_s, limits, &desired);
     remote_set(remote->place, REMOTE_SHARDS_DESIRED, (uint64_t)(desired * 1000));
     shards->stepped_at_ns = now_ns;
     shards->step_at_ns = now_ns + STEP_NS;
@@ -176,7 +221,7 @@ void shards_poke(struct writer *writer, struct remote *remote, int64_t now_ns)
 {
     struct shards *shards = &remote->shards;
     if (now_ns >= shards->step_at_ns && !writer->flushing && shards->barrier == 0)
-        step(remote, now_ns);
+        step(writer, remote, now_ns);
     for (uint32_t i = 0; i < shards->count; i++)
         shard_poke(&shards->items[i]);
     if (shards->next != 0 && !writer->closing)

@@ -24,6 +24,10 @@ struct shards {
     uint32_t next;    /* not 0: nothing new begins, there will be so many */
     /* private */
     struct pace pace;
+    double produced;       /* bytes of all rings, at the last step */
+    double waiting;        /* of them, those that no batch had come to */
+    double items_per_byte; /* of what was taken between the last steps */
+    uint64_t taken;        /* items, at the last step */
     int64_t step_at_ns;
     int64_t stepped_at_ns;
 };

@@ -75,6 +75,8 @@ def test_an_outage_of_ten_minutes(ledger):
     # At least twice as fast as it came in.
     assert time.monotonic() - begin <= 20 * ledger.load.interval_ms / 1000
     assert ledger.limpet.metric("limpet_scrapes_skipped_total") == skipped
+    repeats = receiver.report()["repeats"]
+    assert repeats["identical"] > 10 and repeats["not_identical"] == 0
     assert ledger.end()["p"][2] == 0
 
 

@@ -238,7 +238,8 @@ static void prometheus_names_are_sums_over_all_processes(void **state)
     slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(1)), COUNTER_SAMPLES_APPENDED, 7);
     slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(0)), COUNTER_HISTOGRAMS_COMMITTED, 3);
     slot_set(stage_slot(stage, SHM_SLOT_WRITER), COUNTER_WRITER_EXEMPLARS_IN, 5);
-    slot_set(stage_slot(stage, SHM_SLOT_WRITER), COUNTER_WRITER_HIGHEST_IN_MS, 1700000000123);
+    slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(0)), COUNTER_HIGHEST_APPENDED_MS, 1700000000123);
+    slot_set(stage_slot(stage, SHM_SLOT_SCRAPER(1)), COUNTER_HIGHEST_APPENDED_MS, 1700000000122);
     struct strbuf page = metrics_of(stage);
     expect_line(&page, "prometheus_agent_active_series 42\n");
     expect_line(&page, "prometheus_agent_samples_appended_total{type=\"float\"} 7\n"
