@@ -97,22 +97,6 @@ static void add_dropped_row(struct strbuf *page, const struct dropped_view *drop
     strbuf_adds(page, "</td></tr>\n");
 }
 
-/* 1: all of them; 0: the table was replaced meanwhile; negative: it cannot be read. */
-static int add_rows(struct view *view, struct strbuf *page)
-{
-    struct targets_cursor cursor;
-    struct target_view target;
-    int more;
-    int err = targets_reader_open(&view->targets, &cursor);
-    if (err != 0)
-        return err;
-    while ((more = targets_cursor_next(&cursor, &target)) == 1)
-        add_row(view, page, &target);
-    if (!targets_cursor_valid(&view->targets, &cursor))
-        return 0;
-    return more == 0 ? 1 : more;
-}
-
 static void add_refused_row(struct strbuf *page, const struct target_view *refused)
 {
     strbuf_adds(page, "<tr><td>");
@@ -124,8 +108,11 @@ static void add_refused_row(struct strbuf *page, const struct target_view *refus
     strbuf_adds(page, "</td></tr>\n");
 }
 
-/* The same for what asks to be a target and is none. */
-static int add_refused_rows(struct view *view, struct strbuf *page)
+/*
+ * Targets, or what asks to be one and is none. 1: all of them; 0: the table was replaced meanwhile;
+ * negative: it cannot be read.
+ */
+static int add_rows(struct view *view, struct strbuf *page, bool refused)
 {
     struct targets_cursor cursor;
     struct target_view target;
@@ -133,9 +120,11 @@ static int add_refused_rows(struct view *view, struct strbuf *page)
     int err = targets_reader_open(&view->targets, &cursor);
     if (err != 0)
         return err;
-    cursor.all = true;
+    cursor.all = refused;
     while ((more = targets_cursor_next(&cursor, &target)) == 1) {
-        if (target.flags & SHM_TARGET_NONE)
+        if (!refused)
+            add_row(view, page, &target);
+        else if (target.flags & SHM_TARGET_NONE)
             add_refused_row(page, &target);
     }
     if (!targets_cursor_valid(&view->targets, &cursor))
@@ -165,7 +154,7 @@ static int add_tables(struct view *view, struct strbuf *page)
                       "<title>limpet: targets</title></head>\n<body><h1>Targets</h1>\n"
                       "<table><tr><th>Job</th><th>URL</th><th>Labels</th><th>Fails since</th>"
                       "<th>Why</th></tr>\n");
-    int done = add_rows(view, page);
+    int done = add_rows(view, page, false);
     if (done <= 0)
         return done;
     strbuf_adds(page, "</table>\n<h1>Dropped by relabel_configs</h1>\n"
@@ -181,7 +170,7 @@ static int add_refused_table(struct view *view, struct strbuf *page)
                       "<title>limpet: service discovery</title></head>\n"
                       "<body><h1>Found and not scraped</h1>\n"
                       "<table><tr><th>Job</th><th>What</th><th>Why</th></tr>\n");
-    int done = add_refused_rows(view, page);
+    int done = add_rows(view, page, true);
     strbuf_adds(page, "</table></body></html>\n");
     return done;
 }
