@@ -14,6 +14,7 @@ enum { BUCKETS = 8192, SEGMENT_BUCKETS = 8192, SEEN_SETS = 4096, SEEN_WAYS = 8 }
 #define UNUSED_NS (300 * NS_PER_S)
 #define BYTES_MAX ((size_t)24 << 20)
 #define TAPES_MAX ((size_t)4 << 20)
+#define PARTS_MAX ((size_t)8 << 20) /* with parts of layouts that are too large for all to stay */
 
 /* ---- Segments ---- */
 
@@ -278,10 +279,11 @@ void templates_fini(struct templates *templates)
 }
 
 /* A layout that is met once may be met never again; one that is met twice is kept. */
-static bool is_worth_keeping(struct templates *templates, const struct template *template)
+static bool is_worth_keeping(struct templates *templates, const struct template *template,
+                             bool is_part)
 {
     return template->key != 0 && was_seen(templates, template->key) &&
-           templates->bytes <= BYTES_MAX;
+           templates->bytes <= (is_part ? PARTS_MAX : BYTES_MAX);
 }
 
 const struct template *templates_get(struct templates *templates,
@@ -297,15 +299,16 @@ const struct template *templates_get(struct templates *templates,
             forget_tapes(templates);
     }
     struct template *template = request->key == 0 ? NULL : *bucket;
-    if (request->is_part && templates->spare != NULL && templates->spare->key == request->key)
-        template = request->key == 0 ? NULL : templates->spare;
     while (template != NULL && template->key != request->key)
         template = template->next;
+    if (template == NULL && request->key != 0 && templates->spare != NULL &&
+        templates->spare->key == request->key)
+        template = templates->spare;
     if (template == NULL) {
         free_template(templates, templates->spare);
         templates->spare = NULL;
         template = make(templates, request);
-        if (!request->is_part && is_worth_keeping(templates, template)) {
+        if (is_worth_keeping(templates, template, request->is_part)) {
             template->next = *bucket;
             *bucket = template;
         } else {

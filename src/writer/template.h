@@ -132,7 +132,7 @@ struct template_request {
     const struct series_reader *series;
     const uint32_t *lines;
     uint32_t count;
-    bool is_part; /* of a layout so large that it is not kept: the last one asked for only */
+    bool is_part;               /* of a layout so large that not all of it may be kept */
     const struct slice *shared; /* names of the shared labels, sorted */
     uint32_t shared_count;
 };
