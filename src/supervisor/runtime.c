@@ -66,10 +66,13 @@ static int open_own(const char *path, int nofollow, struct errctx *reterr)
                    (unsigned)geteuid());
 }
 
+/* On a disk that has become read-only the one that is there will do. */
 static int open_lock(int dir_fd, const char *path, struct errctx *reterr)
 {
     int fd = runtime_lift(
         openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, (mode_t)0600));
+    if (fd == -EROFS)
+        fd = runtime_lift(openat(dir_fd, "lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     return fd >= 0 ? fd : err_set(reterr, fd, "%s/lock: %s", path, err_text(fd));
 }
 

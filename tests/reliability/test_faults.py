@@ -100,6 +100,25 @@ def test_a_full_disk(ledger):
     assert ledger.end()["v"][2] == 0
 
 
+def test_a_disk_that_is_read_only(ledger):
+    """What is there is delivered, though no mark can be written and no file removed."""
+    receiver = ledger.receivers[0]
+    storage = ledger.load.paths.storage
+    ledger.live(1)
+    receiver.faults("status=503&percent=100")
+    wait_until(lambda: pending(ledger, receiver) > 5000, 30, "something in the spool", 0.1)
+    ledger.limpet.stop(60)
+    ledger.prefix = in_namespace(f"mount --bind '{storage}' '{storage}' && "
+                                 f"mount -o remount,bind,ro '{storage}'")
+    ledger.live(1)
+    wait_until(lambda: ledger.sum_of(receiver, ["limpet_remote_spool_write_errors_total"]) > 0, 30,
+               "a write that fails", 0.1)
+    receiver.faults("clear=1")
+    wait_until(lambda: pending(ledger, receiver) == 0, 30, "an empty spool", 0.1)
+    wait_for_more(receiver)
+    assert ledger.end()["p"][2] == 0
+
+
 def test_reloads_that_add_remove_and_reorder_remotes(ledger):
     ledger.live(1)
     guest = ledger.guest
