@@ -32,9 +32,12 @@ static void keeps_and_reuses_its_connection(void **state)
 
 static void opens_a_new_connection_when_the_answer_says_close(void **state)
 {
-    struct stage *stage = stage_new(state, (struct script){
-        .answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
-        .requests = 1, .then = AWAIT_CLOSE});
+    struct stage *stage = stage_new(
+        state,
+        (struct script){
+            .answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+            .requests = 1,
+            .then = AWAIT_CLOSE});
     for (int i = 0; i < 3; i++) {
         run_get(stage);
         expect_hello(stage->client);
@@ -65,8 +68,9 @@ static void closes_a_kept_connection_when_told(void **state)
 
 static void reads_a_body_that_ends_with_the_connection(void **state)
 {
-    struct stage *stage = stage_new(state, (struct script){
-        .answer = "HTTP/1.1 200 OK\r\n\r\nhello", .requests = 1, .then = HALF_CLOSE});
+    struct stage *stage = stage_new(state, (struct script){.answer = "HTTP/1.1 200 OK\r\n\r\nhello",
+                                                           .requests = 1,
+                                                           .then = HALF_CLOSE});
     run_get(stage);
     expect_hello(stage->client);
     stage_end(stage, 1);
@@ -74,8 +78,11 @@ static void reads_a_body_that_ends_with_the_connection(void **state)
 
 static void hands_over_the_body_of_any_status(void **state)
 {
-    struct stage *stage = stage_new(state, (struct script){
-        .answer = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\n0\r\n\r\n"});
+    struct stage *stage = stage_new(
+        state,
+        (struct script){
+            .answer =
+                "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\n0\r\n\r\n"});
     run_get(stage);
     assert_int_equal(stage->client->error, 0);
     assert_int_equal(stage->client->status, 503);
@@ -86,8 +93,8 @@ static void hands_over_the_body_of_any_status(void **state)
 
 static void expects_no_body_of_a_head_request(void **state)
 {
-    struct stage *stage = stage_new(state, (struct script){
-        .answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"});
+    struct stage *stage =
+        stage_new(state, (struct script){.answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"});
     struct fetch_request request = get_request(stage);
     request.is_head = true;
     for (int i = 0; i < 2; i++) {
@@ -116,6 +123,53 @@ static void streams_a_large_body(void **state)
     assert_int_equal(stage->client->body.len, LARGE);
     assert_string_equal(stage->client->body.text, strstr(answer, "\r\n\r\n") + 4);
     stage_end(stage, 1);
+    free(answer);
+}
+
+static void pause_it(struct client *client)
+{
+    fetch_pause(&client->conn);
+}
+
+/* Every piece is answered with a pause: nothing more comes in it, and nothing is lost by it. */
+static void tells_nothing_while_it_is_paused(void **state)
+{
+    char *answer = large_answer();
+    struct stage *stage = stage_new(state, (struct script){.answer = answer});
+    struct client *client = stage->client;
+    struct fetch_request request = get_request(stage);
+    client->in_body = pause_it;
+    fetch_start(&client->conn, &request);
+    for (uint32_t pauses = 0; client->dones == 0; pauses++) {
+        size_t before = client->body.len;
+        RUN_UNTIL(stage->loop, client->body.len > before || client->dones == 1);
+        size_t told = client->body.len;
+        for (int i = 0; i < 3 && pauses < 10; i++)
+            assert_int_equal(loop_run_once(stage->loop, 0), 0);
+        assert_int_equal(client->body.len, told);
+        if (client->dones == 0)
+            fetch_resume(&client->conn);
+    }
+    assert_int_equal(client->error, 0);
+    assert_int_equal(client->body.len, LARGE);
+    assert_string_equal(client->body.text, strstr(answer, "\r\n\r\n") + 4);
+    stage_end(stage, 1);
+    free(answer);
+}
+
+static void ends_at_its_deadline_although_it_is_paused(void **state)
+{
+    char *answer = large_answer();
+    struct stage *stage = stage_new(state, (struct script){.answer = answer});
+    struct fetch_request request = get_request(stage);
+    stage->client->in_body = pause_it;
+    request.deadline_ns = clock_mono_ns() + 200 * NS_PER_MS;
+    run(stage, &request);
+    assert_int_equal(stage->client->error, ERR_TIMEOUT);
+    stage->client->in_body = NULL;
+    run_get(stage);
+    assert_int_equal(stage->client->body.len, LARGE);
+    stage_end(stage, 2);
     free(answer);
 }
 
@@ -231,9 +285,12 @@ static void takes_an_answer_that_comes_before_the_body_was_sent(void **state)
 {
     static const enum then ends[] = {AWAIT_CLOSE, CLOSE, RESET};
     for (int i = 0; i < 3; i++) {
-        struct stage *stage = stage_new(state, (struct script){
-            .answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nhello",
-            .requests = 1, .head_only = true, .then = ends[i]});
+        struct stage *stage = stage_new(
+            state,
+            (struct script){.answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nhello",
+                            .requests = 1,
+                            .head_only = true,
+                            .then = ends[i]});
         char *body = calloc(1, LARGE);
         struct fetch_request request = post_request(stage);
         request.head = SLICE_LITERAL("POST / HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n");
@@ -288,6 +345,8 @@ int main(void)
         ON_BOTH(hands_over_the_body_of_any_status),
         ON_BOTH(expects_no_body_of_a_head_request),
         ON_BOTH(streams_a_large_body),
+        ON_BOTH(tells_nothing_while_it_is_paused),
+        ON_BOTH(ends_at_its_deadline_although_it_is_paused),
         ON_BOTH(sends_a_large_body),
         ON_BOTH(tries_the_next_address),
         ON_BOTH(tells_later_that_no_socket_could_be_had),
