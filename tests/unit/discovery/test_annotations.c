@@ -497,6 +497,20 @@ static void a_service_of_both_families_is_scraped_by_its_first(void **state)
     expect(rig, "http://[fd00::1]:8080/metrics service=s\n", "");
 }
 
+/* Pods on the host's network share its address: a port that two of them have is one target. */
+static void pods_on_the_hosts_network_are_told_apart_by_ports(void **state)
+{
+    add_pod(*state, "a", SCRAPE, CONTAINER("x", PORT("m", "9100")), RUNNING("192.0.2.1"));
+    add_pod(*state, "b", SCRAPE, CONTAINER("y", PORT("m", "9101")), RUNNING("192.0.2.1"));
+    add_pod(*state, "c", SCRAPE, CONTAINER("z", PORT("m", "9100")), RUNNING("192.0.2.1"));
+    add_pod(*state, "d", SCRAPE, CONTAINER("v", PORT("m", "9100")), RUNNING("fd00::1"));
+    expect(*state,
+           "http://192.0.2.1:9100/metrics container=x\n"
+           "http://192.0.2.1:9101/metrics container=y\n"
+           "http://[fd00::1]:9100/metrics container=v\n",
+           "");
+}
+
 static void a_pod_of_another_namespace_is_no_endpoint(void **state)
 {
     struct rig *rig = *state;
@@ -615,6 +629,7 @@ int main(void)
         TEST(a_service_without_selector_is_what_its_slices_say),
         TEST(ports_of_slices_have_the_names_of_the_services),
         TEST(a_service_of_both_families_is_scraped_by_its_first),
+        TEST(pods_on_the_hosts_network_are_told_apart_by_ports),
         TEST(a_pod_of_another_namespace_is_no_endpoint),
         TEST(a_url_that_pod_and_service_give_is_one_target_of_the_service),
         TEST(labels_say_what_a_target_is),
