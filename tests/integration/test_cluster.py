@@ -21,6 +21,8 @@ def test_every_pod_is_scraped_by_exactly_one_of_fifteen(tmp_path):
         cluster.lose("node-03")
         cluster.run_for(10)
         cluster.bring_back("node-03")
+        for name in ("node-07", "node-11"):
+            cluster.restart(name)
         cluster.forget_versions()
         cluster.run_for(cluster.roll(cluster.applications[20:24], pace=0.05) + 6)
         report = cluster.finish()

@@ -20,7 +20,7 @@ import random
 import time
 
 from .kube import ApiServer, pod, service
-from .limpet import Limpet, config, remote
+from .limpet import Limpet, Paths, config, remote
 from .podnet import PodNet
 from .remote_write import Receiver, float_of_bits, is_stale
 
@@ -244,6 +244,17 @@ class Cluster:
         self.start_limpet(node)
         self.wait_for(node)
 
+    def restart(self, name):
+        """A new version of the DaemonSet: the pod is stopped in order, and the next one has what
+        was stored on the node, but none of its memory."""
+        node = self.nodes[name]
+        node.limpet.stop(60)
+        node.spans[-1][1] = time.time()
+        storage = node.limpet.paths.storage
+        node.limpet.__exit__()
+        self.start_limpet(node, storage)
+        self.wait_for(node)
+
     def forget_versions(self):
         """The API server restarts and has forgotten everything that was: all must list again."""
         with self.server.lock:
@@ -262,11 +273,14 @@ class Cluster:
                                   queue_config={"batch_send_deadline": "1s"}),
                       interval=interval, external_labels={"instance_node": name})
 
-    def start_limpet(self, node):
+    def start_limpet(self, node, storage=None):
         directory = os.path.join(self.directory, f"{node.name}-{len(node.spans)}")
         os.makedirs(directory)
-        node.limpet = Limpet(directory, self.settings(node.name), ready=False,
+        paths = Paths(directory)
+        paths.storage = storage or paths.storage
+        node.limpet = Limpet(directory, self.settings(node.name), ready=False, paths=paths,
                              env={"NODE_NAME": node.name})
+        node.limpet.own_paths = True
 
     def wait_for(self, node):
         node.limpet.wait_ready(node.limpet.is_ready, 60)
@@ -354,7 +368,8 @@ class Ledger:
             self.waits[last].append(times[0] - since)
         elif lived > interval + 1:
             self.error(f"{it.name}{path} lived {lived:.1f} s and was never scraped")
-        gaps = [b - a for a, b in zip(times, times[1:])]
+        ends = [end for _, end in self.cluster.nodes[it.node].spans if end]
+        gaps = [b - a for a, b in zip(times, times[1:]) if not any(a < end < b for end in ends)]
         if gaps and (min(gaps) < 0.7 * interval or max(gaps) > 1.3 * interval):
             self.error(f"{it.name}{path}: {min(gaps):.2f} to {max(gaps):.2f} s between scrapes")
         self.balance(it, path, times)

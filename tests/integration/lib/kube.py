@@ -287,6 +287,12 @@ def handler_of(server):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
                 self.wfile.flush()
 
+        def handle_one_request(self):
+            try:
+                super().handle_one_request()
+            except (BrokenPipeError, ConnectionResetError):  # the client is gone
+                self.close_connection = True
+
         def do_GET(self):
             try:
                 self.get()
