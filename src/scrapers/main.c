@@ -33,8 +33,9 @@ struct life {
     struct loop_op wake;
     struct loop_op orders;
     enum child_order order;
-    int64_t stop_at_ns;  /* on ROLL: when the last scrape starts, at the latest */
-    int64_t leave_at_ns; /* at the latest, once there is an order */
+    bool has_peer[SHM_MAX_SCRAPERS]; /* ring and series of that scraper are inherited */
+    int64_t stop_at_ns;              /* on ROLL: when the last scrape starts, at the latest */
+    int64_t leave_at_ns;             /* at the latest, once there is an order */
 };
 
 static struct life life;
@@ -156,7 +157,15 @@ static bool peer_segments(void *context, uint32_t index, int *ret_ring, int *ret
     (void)context;
     *ret_ring = HERITAGE_RING(index);
     *ret_series = HERITAGE_SERIES(index);
-    return fcntl(*ret_ring, F_GETFD) >= 0 && fcntl(*ret_series, F_GETFD) >= 0;
+    return index < SHM_MAX_SCRAPERS && life.has_peer[index];
+}
+
+/* Before anything else is opened, whose number could be one of these. */
+static void find_peers(void)
+{
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++)
+        life.has_peer[i] =
+            fcntl(HERITAGE_RING(i), F_GETFD) >= 0 && fcntl(HERITAGE_SERIES(i), F_GETFD) >= 0;
 }
 
 static const struct shm_slot *peer_slot(void *context, uint32_t index)
@@ -208,6 +217,7 @@ int main(int argc, char **argv)
 {
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     struct errctx why;
+    find_peers();
     int err = child_start(&life.child, CHILD_ROLE_SCRAPER, argc, argv, &why);
     if (err == 0)
         err = start(&why);

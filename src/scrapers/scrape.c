@@ -230,7 +230,17 @@ static void tell_cost(struct target *target, int64_t worked_ns)
     /* What the kernel, the loop and the connection take is much the same for all. */
     const int64_t besides_ns = 20000;
     uint64_t cost_ns = (uint64_t)(worked_ns + besides_ns);
-    target->cost_ns = target->cost_ns == 0 ? cost_ns : (3 * target->cost_ns + cost_ns) / 4;
+    /* The first one has to learn everything, here as after a move: it says nothing of the next. */
+    if (!target->was_measured) {
+        target->was_measured = true;
+        return;
+    }
+    uint64_t before_ns = target->cost_ns;
+    /* Others on the same CPU only ever add to what is measured: it is believed slowly. */
+    if (before_ns == 0 || cost_ns < before_ns)
+        target->cost_ns = before_ns == 0 ? cost_ns : (3 * before_ns + cost_ns) / 4;
+    else
+        target->cost_ns = (15 * before_ns + cost_ns) / 16;
     costs_set(&target->scraper->costs, &target->cost_place, target->id, target->cost_ns);
 }
 

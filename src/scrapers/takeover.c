@@ -382,14 +382,16 @@ static bool is_free(const struct target *target, const struct series_peer_target
 static void take_over(struct target *target)
 {
     struct scraper *scraper = target->scraper;
+    struct takeover *takeover = &scraper->takeover;
     struct series_peer_target theirs;
-    if (target->life != TARGET_ARRIVING || clock_mono_ns() > scraper->takeover.work_until_ns)
+    if (target->life != TARGET_ARRIVING || target->from != takeover->source || takeover->has_more)
         return;
     if (target->ref == 0) {
         target_set_retry(&scraper->targets);
         return;
     }
     int err = 0;
+    atomic_store_explicit(&scraper->slot->working_on, target->id, memory_order_relaxed);
     if (target->from != NULL &&
         series_peer_target(target->from, target->from_ref, target->id, &theirs)) {
         if (!is_free(target, &theirs))
@@ -405,6 +407,7 @@ static void take_over(struct target *target)
     }
     if (err == 0)
         arrive(target);
+    takeover->has_more = clock_mono_ns() > takeover->work_until_ns;
 }
 
 static void take_over_some(struct scraper *scraper)
@@ -416,7 +419,15 @@ static void take_over_some(struct scraper *scraper)
         search_peers(scraper, TARGET_ARRIVING);
     takeover->searched = scraper->targets.generation;
     takeover->work_until_ns = clock_mono_ns() + WORK_NS;
+    takeover->has_more = false;
+    takeover->source = NULL; /* those that are nowhere else; then one source after another */
     target_set_each(&scraper->targets, take_over);
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
+        takeover->source = takeover->peers[i];
+        if (takeover->source != NULL)
+            target_set_each(&scraper->targets, take_over);
+    }
+    atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
     schedule_settle(&scraper->schedule);
 }
 
@@ -517,7 +528,8 @@ static void arm(struct scraper *scraper)
 {
     struct takeover *takeover = &scraper->takeover;
     int64_t now_ns = loop_now(scraper->loop);
-    bool is_soon = takeover->arriving > 0 && now_ns - takeover->began_ns < SOON_NS;
+    bool is_soon =
+        takeover->arriving > 0 && (takeover->has_more || now_ns - takeover->began_ns < SOON_NS);
     if (takeover->arriving + takeover->released == 0)
         return;
     loop_timer_set(scraper->loop, &takeover->timer, now_ns + (is_soon ? LOOK_NS : LOOK_LATE_NS));

@@ -37,6 +37,8 @@ struct takeover {
     struct loop_timer timer;
     int64_t began_ns;                            /* when there was something to do */
     int64_t work_until_ns;                       /* of this turn: others' scrapes wait meanwhile */
+    struct series_peer *source;                  /* from which targets are taken over just now */
+    bool has_more;                               /* there was no time left for all */
     uint64_t searched;                           /* the table for which peers were looked through */
     struct series_peer *peers[SHM_MAX_SCRAPERS]; /* attached to while something arrives */
     struct series_peer *copied_from;             /* the maps are about this one's records */

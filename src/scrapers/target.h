@@ -67,6 +67,7 @@ struct target {
     struct series_peer *from;      /* ARRIVING: where its state is; NULL: nowhere else */
     uint32_t from_ref;             /* its TARGET record there */
     uint64_t cost_ns;              /* CPU time of a scrape, smoothed; 0: not known */
+    bool was_measured;             /* the first scrape here is over */
     uint32_t cost_place;           /* where that is told; 0: nowhere */
     struct loop_timer departure;   /* when the markers are due */
     int64_t departed_ms;           /* their timestamp */
