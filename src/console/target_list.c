@@ -168,7 +168,7 @@ static int add_refused_table(struct view *view, struct strbuf *page)
 {
     strbuf_adds(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                       "<title>limpet: service discovery</title></head>\n"
-                      "<body><h1>Found and not scraped</h1>\n"
+                      "<body><h1>Found and not scraped as asked</h1>\n"
                       "<table><tr><th>Job</th><th>What</th><th>Why</th></tr>\n");
     int done = add_rows(view, page, true);
     strbuf_adds(page, "</table></body></html>\n");
