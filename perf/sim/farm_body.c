@@ -62,15 +62,15 @@ static char *add_text(char *at, const char *text, size_t len)
     return at + len;
 }
 
-size_t farm_body_print_params(const struct farm_body *body, uint32_t target, char *to, size_t size)
+size_t farm_body_print_params(const struct farm_body *body, char *to, size_t size)
 {
     const struct value_params *params = &body->params;
     int len =
         snprintf(to, size,
                  "{change=\"%u\",churn=\"%u\",copies=\"%u\",kind=\"%s\",seed=\"%llu\","
-                 "target=\"%u\",vanish=\"%d\"} ",
+                 "vanish=\"%d\"} ",
                  params->change, params->churn, params->copies, plan_kind_name(body->plan.kind),
-                 (unsigned long long)params->seed, target, (int)params->vanish);
+                 (unsigned long long)params->seed, (int)params->vanish);
     check(len > 0 && (size_t)len < size);
     return (size_t)len;
 }
@@ -140,7 +140,7 @@ static char *add_line(const struct farm_body *body, uint32_t i, uint32_t target,
         int len = is_own ? 0 : print_labels(body, target, copy, labels);
         at = add_series(body, line, labels, len, at);
         if (i == PLAN_LINE_PARAMS)
-            at += farm_body_print_params(body, target, at, PARAMS_LINE_MAX);
+            at += farm_body_print_params(body, at, PARAMS_LINE_MAX);
         at = end_line(body, &value, time, at);
     }
     return at;

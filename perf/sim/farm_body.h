@@ -39,8 +39,8 @@ const char *farm_body_type(const struct farm_body *body);
 /* The body of scrape n of a target, at this time. Valid until the next call. */
 struct slice farm_body_render(struct farm_body *body, uint32_t target, uint64_t n, int64_t now_ms);
 
-/* The labels of farm_plan and a blank; returns how many bytes. */
-size_t farm_body_print_params(const struct farm_body *body, uint32_t target, char *to, size_t size);
+/* The labels of farm_plan, the same for all targets, and a blank; returns how many bytes. */
+size_t farm_body_print_params(const struct farm_body *body, char *to, size_t size);
 
 /* The body rendered last in chunks of several sizes, with the final chunk, or compressed with
  * gzip. Each valid until its next call. */

@@ -120,7 +120,7 @@ static char *put_labels(const struct rendering *r, uint32_t line, bool but_last,
 static char *put_params(const struct rendering *r, char *at)
 {
     char text[256];
-    size_t len = farm_body_print_params(r->body, r->target, text, sizeof(text));
+    size_t len = farm_body_print_params(r->body, text, sizeof(text));
     const char *p = text;
     const char *end = text + len;
     while (*p != '}' && p < end) {

@@ -230,12 +230,14 @@ static void add_own_lines(struct plan *plan)
     check(add_line(&w, series, number) == &plan->lines[PLAN_LINE_NUMBER]);
     note_family(plan, FAMILY_COUNTER, series, PLAN_LINE_NUMBER);
 
-    struct value_rule one = {VALUE_CONSTANT, VALUE_INTEGER, 0, false, 0, 1, 1, 1};
-    strbuf_adds(&plan->text, "# HELP farm_plan What the values of this target follow from.\n"
-                             "# TYPE farm_plan gauge\n");
+    struct value_rule target = {VALUE_TARGET, VALUE_INTEGER, 0, false, 0, 1, 1, 0};
+    strbuf_adds(
+        &plan->text,
+        "# HELP farm_plan What the values follow from: these labels and the number of the target.\n"
+        "# TYPE farm_plan gauge\n");
     series = plan->text.len;
     strbuf_adds(&plan->text, "farm_plan");
-    check(add_line(&w, series, one) == &plan->lines[PLAN_LINE_PARAMS]);
+    check(add_line(&w, series, target) == &plan->lines[PLAN_LINE_PARAMS]);
     note_family(plan, FAMILY_GAUGE, series, PLAN_LINE_PARAMS);
 }
 

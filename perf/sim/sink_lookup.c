@@ -168,9 +168,9 @@ struct sink_role sink_lookup_find(const struct sink_lookup *lookup, const struct
 }
 
 bool sink_lookup_params(const struct sink_label *labels, uint32_t count, enum plan_kind *ret_kind,
-                        uint32_t *ret_target, struct value_params *ret_params)
+                        struct value_params *ret_params)
 {
-    uint64_t change, churn, copies, seed, target, vanish;
+    uint64_t change, churn, copies, seed, vanish;
     char word[16] = {0};
     struct slice kind = sink_lookup_label(labels, count, "kind");
     if (kind.len >= sizeof(word) ||
@@ -179,11 +179,9 @@ bool sink_lookup_params(const struct sink_label *labels, uint32_t count, enum pl
         !parse_number(sink_lookup_label(labels, count, "copies"), VALUE_COPIES_MAX, &copies) ||
         copies == 0 ||
         !parse_number(sink_lookup_label(labels, count, "seed"), UINT64_C(1) << 53, &seed) ||
-        !parse_number(sink_lookup_label(labels, count, "target"), UINT32_MAX, &target) ||
         !parse_number(sink_lookup_label(labels, count, "vanish"), 1, &vanish))
         return false;
     memcpy(word, kind.ptr, kind.len);
-    *ret_target = (uint32_t)target;
     *ret_params = (struct value_params){seed, (unsigned)change, (unsigned)churn, vanish != 0,
                                         (unsigned)copies};
     return plan_kind_parse(word, ret_kind);

@@ -53,7 +53,7 @@ struct sink_role sink_lookup_find(const struct sink_lookup *lookup, const struct
 
 /* What the labels of farm_plan say; false if one is missing or wrong. */
 bool sink_lookup_params(const struct sink_label *labels, uint32_t count, enum plan_kind *ret_kind,
-                        uint32_t *ret_target, struct value_params *ret_params);
+                        struct value_params *ret_params);
 
 /* The value of a label, or an empty slice. */
 struct slice sink_lookup_label(const struct sink_label *labels, uint32_t count, const char *name);

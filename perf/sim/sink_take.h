@@ -11,7 +11,7 @@
 
 struct sink_outcome {
     int status;
-    const char *text; /* of a refusal; static */
+    const char *text;            /* of a refusal; static */
     struct sink_samples samples; /* the caller frees the items */
 };
 

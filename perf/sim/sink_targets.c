@@ -233,18 +233,26 @@ void sink_targets_learn(struct sink *sink, uint32_t target_id, const struct sink
     struct sink_target *target = &sink->targets.targets[target_id];
     struct value_params params;
     enum plan_kind kind;
-    uint32_t index;
-    if (!sink_lookup_params(labels, count, &kind, &index, &params)) {
+    if (!sink_lookup_params(labels, count, &kind, &params)) {
         sink_add_error(sink, SINK_ERROR_SERIES, "farm_plan of %s has other labels than served",
                        target->instance);
         return;
     }
     target->kind = kind;
-    target->index = index;
     target->params = params;
     target->table = table_of_seed(&sink->targets, params.seed);
-    target->known = true;
+    target->has_params = true;
     target->foreign = false;
+}
+
+/* The value of farm_plan: with its number all is known that the target's values follow from. */
+static void take_target(struct sink *sink, struct sink_target *target, uint64_t bits)
+{
+    double number = double_of(bits);
+    if (target->known || !target->has_params || !(number >= 0) || number >= (double)UINT32_MAX)
+        return;
+    target->index = (uint32_t)number;
+    target->known = true;
     for (uint32_t i = 0; i < target->count; i++)
         sink->counts.duplicates += resolve(sink, target, &target->scrapes[i]);
 }
@@ -292,6 +300,8 @@ bool sink_targets_take(struct sink *sink, uint32_t target_id, const struct sink_
         return take_report(scrape, role, bits);
     if (role->type == SINK_ROLE_PLAN && role->index == PLAN_LINE_NUMBER)
         take_number(sink, target, scrape, bits);
+    if (role->type == SINK_ROLE_PLAN && role->index == PLAN_LINE_PARAMS)
+        take_target(sink, target, bits);
     if (scrape->resolved)
         return verify(sink, target, scrape, role, bits);
     wait_for_number(scrape, role, bits);

@@ -4,7 +4,7 @@
  * series have come, and whether they had the values the farm served.
  *
  * A value can be checked once its scrape's number is known (farm_scrape_number at the same
- * timestamp) and the target's parameters are (labels of farm_plan). Until then it waits in the
+ * timestamp) and the target's parameters and number (farm_plan). Until then it waits in the
  * scrape; a scrape whose series have all come keeps nothing but its counts.
  */
 #ifndef SIM_SINK_TARGETS_H
@@ -41,8 +41,9 @@ struct sink_scrape {
 struct sink_target {
     char *instance;
     uint64_t key;
-    bool foreign; /* not of the farm: nothing is followed */
-    bool known;   /* the parameters are */
+    bool foreign;    /* not of the farm: nothing is followed */
+    bool has_params; /* the labels of its farm_plan have come */
+    bool known;      /* its number, too, which is the value of that */
     enum plan_kind kind;
     uint32_t index; /* in the farm */
     struct value_params params;

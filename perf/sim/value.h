@@ -25,6 +25,7 @@
 
 enum value_kind {
     VALUE_NUMBER,   /* the scrape number itself */
+    VALUE_TARGET,   /* the number of the target */
     VALUE_CONSTANT, /* scale, always */
     VALUE_COUNTER,  /* grows by a fixed step each time it changes */
     VALUE_GAUGE     /* anything below scale */
@@ -98,7 +99,9 @@ static inline struct value value_at(const struct value_rule *rule,
     struct value value = {rule->form, rule->decimals, rule->scale};
     if (rule->kind == VALUE_NUMBER)
         value.digits = n;
-    if (rule->kind == VALUE_NUMBER || rule->kind == VALUE_CONSTANT)
+    if (rule->kind == VALUE_TARGET)
+        value.digits = target;
+    if (rule->kind <= VALUE_CONSTANT)
         return value;
     uint64_t key = value_key(params->seed, target, rule->group);
     uint64_t version = (n * params->change + key % 100) / 100; /* one more at each change */

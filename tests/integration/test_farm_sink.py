@@ -202,7 +202,8 @@ def test_copies_and_different_targets_are_told_apart_by_labels(farm):
     _, ready = farm("--targets", "2", "--copies", "3", "--different")
     first, last = (names_of(scrape(ready[which])) for which in ("first", "last"))
     assert len(first) == len(last) == ready["series"] == 3 * 64 + 2
-    assert {dict(labels)["__name__"] for labels in first & last} == {"farm_scrape_number"}
+    assert {dict(labels)["__name__"] for labels in first & last} == {
+        "farm_scrape_number", "farm_plan"}
 
 
 def get(address, **headers):
@@ -246,7 +247,7 @@ def test_ports_mode_and_delay(farm, tmp_path):
     targets = [group["targets"][0] for group in json.loads(farm_sd.read_text())]
     assert len(set(targets)) == 5 and all(t.startswith("127.0.0.1:") for t in targets)
     began = time.monotonic()
-    assert scrape(targets[4])[1][0]["target"] == "4"
+    assert scrape(targets[4])[1][1] == 4
     assert time.monotonic() - began >= 0.2
 
 
