@@ -86,7 +86,7 @@ static void a_build_without_an_end_is_not_read_beyond_its_place(void **state)
     struct errctx errctx;
     char bytes[sizeof(uint32_t) * 2 + 0];
     int fd = segments_new(SHM_KIND_SERIES, 0, SIZE, 0);
-    uint32_t major = 9;
+    uint32_t major = SHM_LAYOUT_MAJOR + 1;
     char build[32];
     memset(build, 'b', sizeof(build));
     memset(bytes, 0, sizeof(bytes));
