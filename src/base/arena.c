@@ -6,7 +6,12 @@
 
 #include "base/check.h"
 
-#define CHUNK_SIZE 16384u
+/*
+ * Chunks are as large as all before them, since there are many small arenas; and as all that there
+ * was before a reset, so that a repeat fits into the one that is kept.
+ */
+#define CHUNK_MIN 1008u
+#define CHUNK_MAX 16384u
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -21,7 +26,7 @@ static struct arena_chunk *chunk_new(struct arena *arena, size_t size)
     check(chunk != NULL);
     chunk->size = size;
     /* A large piece gets a chunk of its own behind the one being filled. */
-    if (size > CHUNK_SIZE && arena->chunks != NULL) {
+    if (size > CHUNK_MAX && arena->chunks != NULL) {
         chunk->next = arena->chunks->next;
         arena->chunks->next = chunk;
     } else {
@@ -31,13 +36,23 @@ static struct arena_chunk *chunk_new(struct arena *arena, size_t size)
     return chunk;
 }
 
+static size_t next_size(const struct arena *arena, size_t wanted)
+{
+    size_t size = arena->total > arena->former ? arena->total : arena->former;
+    if (size < CHUNK_MIN)
+        size = CHUNK_MIN;
+    if (size > CHUNK_MAX)
+        size = CHUNK_MAX;
+    return wanted > size ? wanted : size;
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
     size_t rounded = (size + 15) & ~(size_t)15;
     check(rounded >= size);
     struct arena_chunk *chunk = arena->chunks;
     if (chunk == NULL || chunk->size - chunk->used < rounded)
-        chunk = chunk_new(arena, rounded > CHUNK_SIZE ? rounded : CHUNK_SIZE);
+        chunk = chunk_new(arena, next_size(arena, rounded));
     void *piece = chunk->bytes + chunk->used;
     chunk->used += rounded;
     arena->total += rounded;
@@ -72,6 +87,7 @@ void arena_reset(struct arena *arena)
     memset(kept->bytes, 0, kept->used);
     kept->next = NULL;
     kept->used = 0;
+    arena->former = arena->total;
     arena->total = 0;
 }
 

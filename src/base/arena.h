@@ -12,6 +12,7 @@ struct arena_chunk;
 struct arena {
     struct arena_chunk *chunks; /* private */
     size_t total;               /* bytes handed out */
+    size_t former;              /* the same before the last reset; private */
 };
 
 /* Zeroed memory, aligned to 16; never NULL (out of memory aborts). Lives until arena_fini. */

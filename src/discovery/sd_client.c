@@ -193,10 +193,10 @@ static int write_head(struct sd_client *client, struct http_request *request,
                       struct slice *ret_head, struct errctx *reterr)
 {
     size_t len;
-    char *room = arena_alloc(&client->arena, HEAD_MAX);
-    int err = http_request_write(request, room, HEAD_MAX, &len, reterr);
+    static char room[HEAD_MAX]; /* clients are many, and keep what they send until the next time */
+    int err = http_request_write(request, room, sizeof(room), &len, reterr);
     if (err == 0)
-        *ret_head = slice_make(room, len);
+        *ret_head = arena_slice(&client->arena, slice_make(room, len));
     return err;
 }
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lib.allocator import Answer, TargetAllocator, scrape_config
-from lib.limpet import Limpet, config, job, remote
+from lib.limpet import Limpet, Paths, config, job, remote
 from lib.proc import wait_until
 from lib import remote_write as wire
 from lib.remote_write import STALE_BITS, Receiver
@@ -359,6 +359,25 @@ def test_an_allocator_that_starts_anew_may_have_nothing_for_a_moment(tmp_path, r
                 target.wait_for_requests(before + 3, 20)
                 assert not stale(receiver) and not stale(receiver, "up")
                 limpet.stop()
+
+
+def test_limpet_as_a_whole_starts_again_where_it_was(tmp_path, receiver, allocator, target):
+    allocator.jobs["web"] = scrape_config("web", "2s")
+    allocator.assign("web", POD, [target.address])
+    paths = Paths(str(tmp_path))
+    text = settings(receiver, allocator)
+    try:
+        with Limpet(tmp_path, text, paths=paths) as limpet:
+            one_series(receiver)
+            limpet.kill_all()
+        with Limpet(tmp_path, text, paths=paths) as limpet:
+            before = len(target.requests)
+            target.wait_for_requests(before + 4, 20)
+            assert not stale(receiver) and not stale(receiver, "up")
+            assert len(labels_of(receiver)) == 1
+            limpet.stop()
+    finally:
+        paths.remove()
 
 
 def refusing_old():

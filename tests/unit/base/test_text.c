@@ -103,6 +103,23 @@ static void arenas_hand_out_aligned_zeroed_memory(void **state)
     assert_int_equal(arena.total, 0);
 }
 
+static void an_arena_that_is_used_alike_again_allocates_nothing(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    for (int round = 0; round < 4; round++) {
+        const struct arena_chunk *first = NULL;
+        for (int i = 0; i < 50; i++) {
+            (void)arena_alloc(&arena, 100);
+            first = i == 0 ? arena.chunks : first;
+        }
+        if (round >= 2)
+            assert_ptr_equal(arena.chunks, first);
+        arena_reset(&arena);
+    }
+    arena_fini(&arena);
+}
+
 static void an_arena_that_is_reset_starts_again(void **state)
 {
     struct arena arena = {0};
@@ -201,6 +218,7 @@ int main(void)
         cmocka_unit_test(utf8_follows_rfc_3629),
         cmocka_unit_test(errors_have_texts_and_contexts),
         cmocka_unit_test(arenas_hand_out_aligned_zeroed_memory),
+        cmocka_unit_test(an_arena_that_is_used_alike_again_allocates_nothing),
         cmocka_unit_test(an_arena_that_is_reset_starts_again),
         cmocka_unit_test(code_points_become_bytes_and_back),
         cmocka_unit_test(unicode_knows_letters_digits_and_cases),
