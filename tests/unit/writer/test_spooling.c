@@ -19,9 +19,10 @@
 
 #define T0 INT64_C(1700000000000)
 
-enum { RING = 256 << 10, BIG = 64 << 20 };
+enum { RING = 256 << 10, BIG = 64 << 20, NEVER_MS = 600000 };
 
 static struct rig rig;
+static int64_t soon_ms; /* when something is spooled that a failing remote has not taken */
 
 /* A receiver that can be made to fail, with this reply. */
 struct mood {
@@ -43,14 +44,23 @@ static struct receiver_reply by_mood(void *context, size_t number,
 static void open_remotes(uint32_t remotes, uint64_t spool_bytes)
 {
     rig_open(&rig, 1, RING, remotes);
+    memset(moods, 0, sizeof moods);
     for (uint32_t i = 0; i < remotes; i++) {
-        moods[i].fails = false;
         moods[i].reply = (struct receiver_reply){RECEIVER_ANSWER, 503, NULL, "down"};
         rig_receive(&rig, i, by_mood, &moods[i]);
     }
     if (spool_bytes > 0)
         rig_store(&rig, spool_bytes);
-    rig.config.limpet.spool.after = spool_bytes > 0 ? 20 : 2000;
+    soon_ms = spool_bytes > 0 ? 20 : NEVER_MS;
+    rig.config.limpet.spool.after = NEVER_MS;
+}
+
+/* What remotes have not taken goes into the spool soon while one of them fails. While none does it
+ * never goes there, however late answers are on a busy machine. */
+static void set_mood(uint32_t remote, bool fails)
+{
+    moods[remote].fails = fails;
+    rig.config.limpet.spool.after = moods[0].fails || moods[1].fails ? soon_ms : NEVER_MS;
 }
 
 static void scrape(uint64_t target, int64_t ms, uint32_t lines)
@@ -92,13 +102,13 @@ static void an_outage_holds_no_room_in_the_ring(void **state)
 {
     (void)state;
     open_remotes(1, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     (void)scrape_on(T0, 200);
     rig_drain(&rig);
     assert_int_equal(receiver_sample_count(rig.receivers[0]), 0);
     assert_true(rig_count(&rig, 0, REMOTE_SPOOL_ITEMS) == rig.scrapers.samples);
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_empty_spools(&rig);
     rig_assert_complete(&rig, 0);
     assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), rig.scrapers.samples);
@@ -110,7 +120,7 @@ static void a_remote_that_never_answers_holds_up_no_other(void **state)
 {
     (void)state;
     open_remotes(2, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     moods[0].reply = (struct receiver_reply){RECEIVER_HANG, 0, NULL, NULL};
     rig_start(&rig);
     (void)scrape_on(T0, 100);
@@ -126,11 +136,11 @@ static void live_batches_queue_behind_the_spool(void **state)
 {
     (void)state;
     open_remotes(1, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     int64_t ms = scrape_on(T0, 3);
     rig_drain(&rig);
-    moods[0].fails = false;
+    set_mood(0, false);
     ms = scrape_on(ms, 30);
     rig_drain(&rig);
     rig_empty_spools(&rig);
@@ -147,13 +157,13 @@ static void a_pause_that_was_asked_for_is_kept_when_a_batch_is_stored(void **sta
 {
     (void)state;
     open_remotes(1, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     moods[0].reply.fields = "Retry-After: 1\r\n";
     rig_start(&rig);
     scrape(1, T0, 20);
     rig_run_until_requests(&rig, 1);
     rig_drain(&rig); /* into the spool */
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_empty_spools(&rig);
     assert_int_equal(receiver_request_count(rig.receivers[0]), 2);
     int64_t gap_ns = receiver_request_at(rig.receivers[0], 1).at_ns -
@@ -167,11 +177,11 @@ static void a_full_spool_drops_its_oldest_and_counts_it(void **state)
 {
     (void)state;
     open_remotes(1, 100 << 10);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     (void)scrape_on(T0, 300);
     rig_drain(&rig);
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_empty_spools(&rig);
     assert_true(rig_count(&rig, 0, REMOTE_SPOOL_LOST_FULL) > 0);
     assert_int_equal(receiver_sample_count(rig.receivers[0]) + dropped(0), rig.scrapers.samples);
@@ -198,7 +208,7 @@ static void what_is_held_when_its_file_vanishes_still_comes_first(void **state)
     (void)state;
     open_remotes(1, BIG);
     rig.remotes[0].queue_config.min_shards = rig.remotes[0].queue_config.max_shards = 2;
-    moods[0].fails = true;
+    set_mood(0, true);
     moods[0].reply.fields = "Retry-After: 1\r\n";
     rig_start(&rig);
     int64_t ms = scrape_on(T0, 1);
@@ -207,7 +217,7 @@ static void what_is_held_when_its_file_vanishes_still_comes_first(void **state)
     for (int turns = 0; turns < 20; turns++)
         rig_turn(&rig, 5);
     remove_files(0);
-    moods[0].fails = false;
+    set_mood(0, false);
     (void)scrape_on(ms, 1);
     rig_drain(&rig);
     rig_empty_spools(&rig);
@@ -221,7 +231,7 @@ static void a_directory_that_vanishes_costs_what_was_in_it(void **state)
     (void)state;
     for (int crashes = 0; crashes < 2; crashes++) {
         open_remotes(1, BIG);
-        moods[0].fails = true;
+        set_mood(0, true);
         rig_start(&rig);
         int64_t ms = scrape_on(T0, 50);
         rig_drain(&rig);
@@ -230,7 +240,7 @@ static void a_directory_that_vanishes_costs_what_was_in_it(void **state)
             rig_crash(&rig);
         (void)scrape_on(ms, 10);
         rig_drain(&rig);
-        moods[0].fails = false;
+        set_mood(0, false);
         rig_empty_spools(&rig);
         assert_true(rig_count(&rig, 0, REMOTE_SPOOL_LOST_DAMAGED) > 0);
         assert_int_equal(receiver_sample_count(rig.receivers[0]) + dropped(0),
@@ -248,7 +258,7 @@ static void a_disk_that_takes_no_marks_holds_up_nobody(void **state)
     (void)state;
     struct rlimit before;
     open_remotes(1, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     (void)scrape_on(T0, 20);
     rig_drain(&rig);
@@ -256,7 +266,7 @@ static void a_disk_that_takes_no_marks_holds_up_nobody(void **state)
     const struct rlimit none = {0, before.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     rig.remotes[0].queue_config.min_shards = rig.remotes[0].queue_config.max_shards = 2;
-    moods[0].fails = false;
+    set_mood(0, false);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
     rig_crash(&rig);
     int64_t limit_ns = clock_mono_ns() + 5 * NS_PER_S;
@@ -278,7 +288,7 @@ static void a_disk_that_takes_nothing_leaves_it_in_the_ring(void **state)
     const struct rlimit none = {0, before.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     open_remotes(1, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
     int64_t ms = scrape_on(T0, 5);
@@ -287,7 +297,7 @@ static void a_disk_that_takes_nothing_leaves_it_in_the_ring(void **state)
     assert_true(rig_count(&rig, 0, REMOTE_SPOOL_ERRORS) > 0);
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_IN), 0);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    moods[0].fails = false;
+    set_mood(0, false);
     (void)scrape_on(ms, 5);
     rig_drain(&rig);
     rig_empty_spools(&rig);
@@ -306,7 +316,7 @@ static void what_was_stored_as_2_0_is_sent_as_1_0_where_need_be(void **state)
         rig.remotes[0].protobuf_message = CONFIG_MESSAGE_AUTO;
         rig.remotes[0].send_exemplars = rig.remotes[0].send_native_histograms = true;
         receiver_know_no_v2(rig.receivers[0], answers[i]);
-        moods[0].fails = true;
+        set_mood(0, true);
         rig_start(&rig);
         for (int64_t ms = T0; ms < T0 + 5000; ms += 1000)
             (void)scrapers_scrape(
@@ -314,7 +324,7 @@ static void what_was_stored_as_2_0_is_sent_as_1_0_where_need_be(void **state)
                 &(struct scrape){.target = 1, .ms = ms, .lines = 9, .with_metadata = true});
         rig_drain(&rig);
         assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_ITEMS), 45);
-        moods[0].fails = false;
+        set_mood(0, false);
         rig_empty_spools(&rig);
         rig_assert_complete(&rig, 0);
         assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 45);
@@ -328,7 +338,7 @@ static void what_has_become_too_old_is_left_out_of_a_record(void **state)
     (void)state;
     open_remotes(1, BIG);
     rig.remotes[0].queue_config.sample_age_limit = 10000;
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     int64_t now_ms = clock_wall_ns() / NS_PER_MS;
     scrape(1, now_ms - 9500, 20);
@@ -337,7 +347,7 @@ static void what_has_become_too_old_is_left_out_of_a_record(void **state)
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_ITEMS), 40);
     while (clock_wall_ns() / NS_PER_MS < now_ms + 600)
         rig_turn(&rig, 10);
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_empty_spools(&rig);
     assert_int_equal(receiver_sample_count(rig.receivers[0]), 20);
     assert_int_equal(rig_count(&rig, 0, REMOTE_DROPPED_TOO_OLD), 20);
@@ -350,15 +360,15 @@ static void what_is_under_way_at_the_end_is_stored(void **state)
 {
     (void)state;
     open_remotes(1, BIG);
-    rig.config.limpet.spool.after = 60000;
-    moods[0].fails = true;
+    set_mood(0, true);
+    rig.config.limpet.spool.after = NEVER_MS;
     moods[0].reply = (struct receiver_reply){RECEIVER_HANG, 0, NULL, NULL};
     rig_start(&rig);
     (void)scrape_on(T0, 3);
     rig_run_until_requests(&rig, 1);
     rig.writer.flushing = rig.writer.spilling = true;
     rig_drain(&rig);
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_crash(&rig);
     rig_empty_spools(&rig);
     rig_assert_complete(&rig, 0);
@@ -370,14 +380,14 @@ static void what_another_life_stored_is_delivered(void **state)
 {
     (void)state;
     open_remotes(1, BIG);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     (void)scrape_on(T0, 10);
     rig_drain(&rig);
     uint64_t samples = rig.scrapers.samples;
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_ITEMS), samples);
     rig_forget(&rig);
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_start(&rig);
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_FOUND), samples);
     rig_empty_spools(&rig);
@@ -396,13 +406,13 @@ static void a_remote_that_is_renamed_goes_on_where_it_was(void **state)
     (void)state;
     open_remotes(1, BIG);
     snprintf(rig.names[0], sizeof rig.names[0], "0a1b2c");
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     int64_t ms = scrape_on(T0, 10);
     rig_drain(&rig);
     scrape(1, ms, 20); /* and something in the ring */
     snprintf(rig.names[0], sizeof rig.names[0], "ffffff");
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_crash(&rig);
     assert_string_equal(rig.writer.remotes[0].place->name, "ffffff");
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_FOUND), 0);
@@ -421,7 +431,8 @@ static void a_remote_that_is_renamed_goes_on_where_it_was(void **state)
 static void orphan_one(void)
 {
     open_remotes(2, BIG);
-    moods[0].fails = moods[1].fails = true;
+    set_mood(0, true);
+    set_mood(1, true);
     rig_start(&rig);
     (void)scrape_on(T0, 10);
     rig_drain(&rig);
@@ -437,7 +448,7 @@ static void a_remote_that_comes_back_finds_its_spool(void **state)
     assert_true(bytes > 0 && bytes < 2 * rig_count(&rig, 0, REMOTE_SPOOL_BYTES));
     assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_DROPPED), 0);
     rig.config.remote_write.len = 2;
-    moods[1].fails = false;
+    set_mood(1, false);
     rig_crash(&rig);
     assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_BYTES), 0);
     while (rig_count(&rig, 1, REMOTE_SPOOL_ITEMS) > 0)
@@ -455,12 +466,12 @@ static void the_spool_of_a_remote_that_stays_away_is_dropped_when_it_is_too_old(
     int64_t stored_ms = clock_ms_of_ns(clock_wall_ns());
     rig.config.limpet.spool.max_age = 3600 * 1000;
     rig.writer.orphans.max_age_ms = 3600 * 1000;
-    orphans_tend(&rig.writer.orphans, INT64_MAX);
+    orphans_tend(&rig.writer.orphans, rig.writer.orphans.look_at_ns);
     assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_DROPPED), 0);
     while (clock_ms_of_ns(clock_wall_ns()) <= stored_ms + 1)
         continue;
     rig.writer.orphans.max_age_ms = 1;
-    orphans_tend(&rig.writer.orphans, INT64_MAX);
+    orphans_tend(&rig.writer.orphans, rig.writer.orphans.look_at_ns);
     assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_DROPPED), rig.scrapers.samples);
     assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_BYTES), 0);
     snprintf(path, sizeof path, "%s/spool/%s", rig.storage, rig.names[1]);
@@ -477,11 +488,11 @@ static void without_a_spool_a_remote_loses_its_oldest_alone(void **state)
 {
     (void)state;
     open_remotes(2, 0);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     int64_t ms = scrape_on(T0, 300);
     assert_true(rig_count(&rig, 0, REMOTE_DROPPED_BEHIND) > 0);
-    moods[0].fails = false;
+    set_mood(0, false);
     (void)scrape_on(ms, 10);
     rig_drain(&rig);
     rig_assert_complete(&rig, 1);
@@ -494,7 +505,7 @@ static void without_a_spool_half_of_a_ring_is_kept(void **state)
 {
     (void)state;
     open_remotes(1, 0);
-    moods[0].fails = true;
+    set_mood(0, true);
     rig_start(&rig);
     for (int64_t ms = T0; ring_room(&rig.scrapers.scraper[0].ring) > RING * 5 / 8; ms += 1000) {
         scrape(1, ms, 20);
@@ -503,7 +514,7 @@ static void without_a_spool_half_of_a_ring_is_kept(void **state)
     for (int i = 0; i < 60; i++)
         rig_turn(&rig, 1);
     assert_int_equal(dropped(0), 0);
-    moods[0].fails = false;
+    set_mood(0, false);
     rig_drain(&rig);
     rig_assert_complete(&rig, 0);
     rig_close(&rig);
