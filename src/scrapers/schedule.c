@@ -20,6 +20,12 @@ struct tick_group {
     uint32_t slot;
 };
 
+/* How many members of an interval all sharers have. */
+struct schedule_total {
+    int64_t interval_ns;
+    uint32_t members;
+};
+
 /* All members of one interval. */
 struct rhythm {
     struct rhythm *next;
@@ -216,6 +222,46 @@ void schedule_remove(struct schedule *schedule, struct tick_member *member)
     member->rhythm = NULL;
 }
 
+void schedule_forget_counts(struct schedule *schedule)
+{
+    schedule->total_count = 0;
+    for (struct rhythm *rhythm = schedule->rhythms; rhythm != NULL; rhythm = rhythm->next)
+        rhythm->changed = true;
+}
+
+static struct schedule_total *find_total(const struct schedule *schedule, int64_t interval_ns)
+{
+    for (uint32_t i = 0; i < schedule->total_count; i++) {
+        if (schedule->totals[i].interval_ns == interval_ns)
+            return &schedule->totals[i];
+    }
+    return NULL;
+}
+
+void schedule_count(struct schedule *schedule, int64_t interval_ns)
+{
+    struct schedule_total *total = find_total(schedule, interval_ns);
+    if (schedule->sharers < 2)
+        return;
+    if (total == NULL) {
+        schedule->totals =
+            realloc(schedule->totals, (schedule->total_count + 1) * sizeof(*schedule->totals));
+        check(schedule->totals != NULL);
+        total = &schedule->totals[schedule->total_count++];
+        *total = (struct schedule_total){.interval_ns = interval_ns};
+    }
+    total->members++;
+}
+
+/* For how many members slots are cut. */
+static uint32_t usual_members(const struct rhythm *rhythm)
+{
+    const struct schedule *schedule = rhythm->schedule;
+    const struct schedule_total *total = find_total(schedule, rhythm->interval_ns);
+    return total == NULL ? rhythm->members
+                         : (total->members + schedule->sharers - 1) / schedule->sharers;
+}
+
 /* Takes all members out of their groups, as one list. */
 static struct tick_member *unlink_all(struct rhythm *rhythm)
 {
@@ -272,12 +318,13 @@ static uint32_t count_fitting(const struct rhythm *rhythm, uint32_t shift, uint3
 static uint32_t first_shift(const struct rhythm *rhythm)
 {
     const struct schedule *schedule = rhythm->schedule;
-    uint32_t usual = tick_shift(0, rhythm->members, rhythm->interval_ns, schedule->tick_max_ns);
+    const uint32_t members = usual_members(rhythm);
+    uint32_t usual = tick_shift(0, members, rhythm->interval_ns, schedule->tick_max_ns);
     uint32_t best = usual;
     uint32_t scraped;
     uint32_t most = count_fitting(rhythm, usual, &scraped);
     for (uint32_t shift = usual; shift <= TICK_SHIFT_MAX && most < scraped; shift++) {
-        if (tick_shift(shift, rhythm->members, rhythm->interval_ns, schedule->tick_max_ns) != shift)
+        if (tick_shift(shift, members, rhythm->interval_ns, schedule->tick_max_ns) != shift)
             break;
         uint32_t fitting = count_fitting(rhythm, shift, &scraped);
         if (fitting > most) {
@@ -301,7 +348,7 @@ static void welcome(struct rhythm *rhythm, struct tick_member *member)
 static void settle(struct rhythm *rhythm)
 {
     const struct schedule *schedule = rhythm->schedule;
-    uint32_t shift = rhythm->has_shift ? tick_shift(rhythm->shift, rhythm->members,
+    uint32_t shift = rhythm->has_shift ? tick_shift(rhythm->shift, usual_members(rhythm),
                                                     rhythm->interval_ns, schedule->tick_max_ns)
                                        : first_shift(rhythm);
     rhythm->has_shift = rhythm->members > 0;
@@ -340,6 +387,7 @@ void schedule_fini(struct schedule *schedule)
 {
     schedule_settle(schedule);
     check(schedule->rhythms == NULL);
+    free(schedule->totals);
 }
 
 /* ---- the clock ---- */

@@ -38,7 +38,14 @@ struct schedule {
     void (*due)(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns);
     int64_t (*wall_now)(void); /* clock_wall_ns, but for tests */
     uint64_t clock_steps;      /* that were noticed */
+    /*
+     * Schedules of other processes share the members of an interval with this one: so many in all,
+     * 0 or 1: none. See schedule_count.
+     */
+    uint32_t sharers;
     /* private */
+    struct schedule_total *totals;
+    uint32_t total_count;
     struct rhythm *rhythms;
     int64_t wall_offset_ns; /* wall minus monotonic, when it was looked at last */
     bool stopped;
@@ -56,6 +63,14 @@ void schedule_fini(struct schedule *schedule);
  */
 void schedule_add(struct schedule *schedule, struct tick_member *member, int64_t last_ns);
 void schedule_remove(struct schedule *schedule, struct tick_member *member);
+
+/*
+ * With sharers: says of each member that any of them has which interval it has, after all former
+ * ones were forgotten. Slots are then cut for the mean, alike by all, so that a member that moves
+ * from one to another keeps its instant.
+ */
+void schedule_forget_counts(struct schedule *schedule);
+void schedule_count(struct schedule *schedule, int64_t interval_ns);
 
 /* After changes: fits slots to the number of members and sets the timers. */
 void schedule_settle(struct schedule *schedule);

@@ -85,6 +85,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
                   scrape_due);
     work_init(&scraper->work, scraper->loop);
     ramp_init(&scraper->ramp, scraper->loop, scrape_begin);
+    scraper->schedule.sharers = scraper->scrapers;
     target_set_init(&scraper->targets);
     takeover_init(scraper);
     CRASHPOINT("scraper.attached");

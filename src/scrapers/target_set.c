@@ -420,10 +420,12 @@ static int walk_table(struct scraper *scraper, struct targets_cursor *cursor)
     struct target_view view;
     bool all_taken = true;
     int more;
+    schedule_forget_counts(&scraper->schedule);
     while ((more = targets_cursor_next(cursor, &view)) == 1) {
         /* What was read counts only if it was not being overwritten. */
         if (!targets_cursor_valid(&scraper->table, cursor))
             return ERR_NOT_READY;
+        schedule_count(&scraper->schedule, view.interval_ms * NS_PER_MS);
         all_taken = take_target(scraper, &view) && all_taken;
         CRASHPOINT("scraper.table_half_taken");
     }

@@ -91,6 +91,30 @@ static void bench_free(struct bench *bench)
         }                                                                                          \
     } while (0)
 
+/* What a member that moves from one to the other rests on. */
+static void schedules_that_share_members_have_the_same_instants(void **state)
+{
+    (void)state;
+    int64_t instants[2];
+    for (int i = 0; i < 2; i++) {
+        struct bench *bench = bench_new(INTERVAL_NS);
+        int members = i == 0 ? MEMBERS : 4; /* for them alone one slot would do */
+        bench->schedule.sharers = 2;
+        for (int round = 0; round < 2; round++) {
+            schedule_forget_counts(&bench->schedule);
+            for (int k = 0; k < 600; k++)
+                schedule_count(&bench->schedule, INTERVAL_NS);
+        }
+        for (int k = 0; k < members; k++)
+            add(bench, k, INTERVAL_NS / 10 * 9, 0);
+        schedule_settle(&bench->schedule);
+        instants[i] = schedule_next(&bench->schedule, &bench->members[0].tick) % INTERVAL_NS;
+        bench_free(bench);
+    }
+    assert_int_equal(instants[0], INTERVAL_NS / 4 * 3);
+    assert_int_equal(instants[1], INTERVAL_NS / 4 * 3);
+}
+
 static void everyone_is_called_once_an_interval_at_its_phase(void **state)
 {
     (void)state;
@@ -232,6 +256,7 @@ static void members_come_and_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(schedules_that_share_members_have_the_same_instants),
         cmocka_unit_test(everyone_is_called_once_an_interval_at_its_phase),
         cmocka_unit_test(members_of_a_slot_share_a_tick),
         cmocka_unit_test(a_missed_tick_is_made_up_for_and_a_made_one_is_not_repeated),
