@@ -124,8 +124,8 @@ static void fail(struct body *body, const char *text)
 
 static void mark_family(struct body *body)
 {
-    body->family = (struct body_mark){body->harvest.count, body->scraped, body->accepted,
-                                      body->dropped, body->left_out};
+    body->family = (struct body_mark){body->harvest.count, body->scraped,  body->accepted,
+                                      body->dropped,       body->repeated, body->left_out};
 }
 
 static void forget_family(struct body *body)
@@ -134,6 +134,7 @@ static void forget_family(struct body *body)
     body->scraped = body->family.scraped;
     body->accepted = body->family.accepted;
     body->dropped = body->family.dropped;
+    body->repeated = body->family.repeated;
     body->left_out = body->family.left_out;
 }
 

@@ -56,6 +56,7 @@ struct body_mark {
     uint32_t scraped;
     uint32_t accepted;
     uint32_t dropped;
+    uint32_t repeated;
     uint32_t left_out;
 };
 

@@ -83,41 +83,81 @@ static bool is_histogram(const struct body *body, uint32_t at)
     return (harvest_types(&body->harvest, body->plan)[at] & PLAN_HISTOGRAM) != 0;
 }
 
-static void check_same_value(const struct body *a, const struct body *b, uint32_t at)
+static void check_same_value(const struct body *a, uint32_t i, const struct body *b, uint32_t k)
 {
-    uint64_t left = a->harvest.bits[at];
-    uint64_t right = b->harvest.bits[at];
-    check(is_histogram(a, at) == is_histogram(b, at));
-    if (!is_histogram(a, at) || left == HARVEST_NO_HISTOGRAM) {
+    uint64_t left = a->harvest.bits[i];
+    uint64_t right = b->harvest.bits[k];
+    check(is_histogram(a, i) == is_histogram(b, k));
+    if (!is_histogram(a, i) || left == HARVEST_NO_HISTOGRAM) {
         check(left == right);
         return;
     }
     check(slice_equal(harvest_histogram(&a->harvest, left), harvest_histogram(&b->harvest, right)));
 }
 
-static void check_same_exemplars(const struct exemplars *a, const struct exemplars *b)
+static bool has_time(const struct body *body, uint32_t at)
 {
+    return body->harvest.has_times && body->harvest.times[at] != HARVEST_NO_TIME;
+}
+
+/* The same text right behind itself counts as a duplicate whether it is kept or not. */
+static bool is_repeat(const struct body *body, uint32_t at)
+{
+    const struct harvest *harvest = &body->harvest;
+    const uint32_t *lines = harvest_lines(harvest, body->plan);
+    return at > 0 && lines[at] == lines[at - 1] && lines[at] != LINE_DROPPED &&
+           !is_histogram(body, at) && !has_time(body, at) && !has_time(body, at - 1) &&
+           harvest_prints(harvest, body->plan)[at] == harvest_prints(harvest, body->plan)[at - 1];
+}
+
+static uint32_t next_of(const struct body *body, uint32_t at)
+{
+    while (at < body->harvest.count && is_repeat(body, at))
+        at++;
+    return at;
+}
+
+/* How many samples are no repeats, before `end`. */
+static uint32_t count_kept(const struct body *body, uint32_t end)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < end; i++)
+        count += !is_repeat(body, i);
+    return count;
+}
+
+static void check_same_exemplars(const struct body *left, const struct body *right)
+{
+    const struct exemplars *a = &left->harvest.exemplars;
+    const struct exemplars *b = &right->harvest.exemplars;
     check(a->count == b->count && a->bytes_len == b->bytes_len);
     check(a->too_long == b->too_long && a->invalid == b->invalid);
     check(a->bytes_len == 0 || memcmp(a->bytes, b->bytes, a->bytes_len) == 0);
     for (uint32_t i = 0; i < a->count; i++)
-        check(a->items[i].sample == b->items[i].sample && a->items[i].bits == b->items[i].bits &&
-              a->items[i].has_ms == b->items[i].has_ms && a->items[i].ms == b->items[i].ms);
+        check(count_kept(left, a->items[i].sample) == count_kept(right, b->items[i].sample) &&
+              a->items[i].bits == b->items[i].bits && a->items[i].has_ms == b->items[i].has_ms &&
+              a->items[i].ms == b->items[i].ms);
 }
 
 void bodies_check_same(const struct body *a, const struct body *b)
 {
+    uint32_t i = 0;
+    uint32_t k = 0;
     check(a->state == b->state && a->scraped == b->scraped && a->accepted == b->accepted);
-    check(a->harvest.count == b->harvest.count && a->exceeds_buckets == b->exceeds_buckets);
+    check(a->harvest.count + a->repeated == b->harvest.count + b->repeated);
+    check(a->exceeds_buckets == b->exceeds_buckets);
     check(strcmp(a->error.text, b->error.text) == 0);
-    for (uint32_t i = 0; i < a->harvest.count; i++) {
-        check(harvest_lines(&a->harvest, a->plan)[i] == harvest_lines(&b->harvest, b->plan)[i]);
-        check_same_value(a, b, i);
+    while (i < a->harvest.count && k < b->harvest.count) {
+        check(harvest_lines(&a->harvest, a->plan)[i] == harvest_lines(&b->harvest, b->plan)[k]);
+        check_same_value(a, i, b, k);
         int64_t left = a->harvest.has_starts ? a->harvest.starts[i] : 0;
-        int64_t right = b->harvest.has_starts ? b->harvest.starts[i] : 0;
+        int64_t right = b->harvest.has_starts ? b->harvest.starts[k] : 0;
         check(left == right);
+        i = next_of(a, i + 1);
+        k = next_of(b, k + 1);
     }
-    check_same_exemplars(&a->harvest.exemplars, &b->harvest.exemplars);
+    check(i == a->harvest.count && k == b->harvest.count);
+    check_same_exemplars(a, b);
 }
 
 void bodies_reclaim(void)
