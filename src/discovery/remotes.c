@@ -146,7 +146,9 @@ void remotes_update(struct remotes *remotes)
     bool changed = false;
     for (uint32_t i = 0; i < remotes->count; i++) {
         struct name_addresses *name = &remotes->names[i];
-        struct resolver_answer answer = resolver_lookup(remotes->resolver, name->host);
+        struct resolver_answer answer = i < remotes->own
+                                            ? resolver_lookup(remotes->resolver, name->host)
+                                            : resolver_lookup_aside(remotes->resolver, name->host);
         changed |= take_answer(name, &answer);
     }
     if (changed)
@@ -180,7 +182,8 @@ static void take_host(struct remotes *remotes, struct slice host, int64_t now_mo
     remotes->asked[place] = asked;
     remotes->names[place] = (struct name_addresses){.host = slice_make(asked->text, host.len),
                                                     .state = SHM_NAME_PENDING};
-    struct resolver_answer answer = resolver_lookup(remotes->resolver, remotes->names[place].host);
+    struct resolver_answer answer =
+        resolver_lookup_aside(remotes->resolver, remotes->names[place].host);
     (void)take_answer(&remotes->names[place], &answer);
     write_names(remotes);
 }

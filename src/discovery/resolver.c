@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #define THREADS 4
+#define ASIDE   2 /* of them, at most, ask for names that strangers have brought up */
 #define BUCKETS 1024u
 
 static const char no_answer_yet[] = "no answer yet";
@@ -29,6 +30,8 @@ struct name {
     struct resolver_answer fresh;
     int64_t asked_at;
     bool in_flight;
+    bool wants_aside; /* nobody but resolver_lookup_aside wants it */
+    bool is_aside;    /* the same when it was put into the queue; belongs to whom `fresh` does */
     bool used;
     bool complained;
     char host[];
@@ -45,6 +48,7 @@ struct resolver {
     pthread_cond_t work;
     struct name *queue_first;
     struct name **queue_last;
+    int aside; /* such names that are being asked for */
     struct name *done;
     bool stopping;
 };
@@ -76,18 +80,30 @@ static struct resolver_answer ask(const char *host, int flags)
     return answer;
 }
 
+/* The first of the queue that may be asked for now; the lock is held. */
+static struct name *dequeue(struct resolver *resolver)
+{
+    struct name **link = &resolver->queue_first;
+    while (*link != NULL && (*link)->is_aside && resolver->aside == ASIDE)
+        link = &(*link)->next_in_queue;
+    struct name *name = *link;
+    if (name == NULL)
+        return NULL;
+    *link = name->next_in_queue;
+    if (*link == NULL)
+        resolver->queue_last = link;
+    resolver->aside += name->is_aside;
+    return name;
+}
+
 static struct name *take_work(struct resolver *resolver)
 {
     struct name *name = NULL;
     pthread_mutex_lock(&resolver->lock);
-    while (resolver->queue_first == NULL && !resolver->stopping)
+    while (!resolver->stopping && (name = dequeue(resolver)) == NULL)
         pthread_cond_wait(&resolver->work, &resolver->lock);
-    if (!resolver->stopping) {
-        name = resolver->queue_first;
-        resolver->queue_first = name->next_in_queue;
-        if (resolver->queue_first == NULL)
-            resolver->queue_last = &resolver->queue_first;
-    }
+    if (resolver->stopping)
+        name = NULL;
     pthread_mutex_unlock(&resolver->lock);
     return name;
 }
@@ -95,8 +111,10 @@ static struct name *take_work(struct resolver *resolver)
 static void hand_back(struct resolver *resolver, struct name *name)
 {
     pthread_mutex_lock(&resolver->lock);
+    resolver->aside -= name->is_aside;
     name->next_in_queue = resolver->done;
     resolver->done = name;
+    pthread_cond_signal(&resolver->work); /* one that had to wait may go now */
     pthread_mutex_unlock(&resolver->lock);
     check(eventfd_write(resolver->event_fd, 1) == 0);
 }
@@ -116,6 +134,7 @@ static void enqueue(struct resolver *resolver, struct name *name)
 {
     check(!name->in_flight);
     name->in_flight = true;
+    name->is_aside = name->wants_aside;
     name->asked_at = clock_mono_ns();
     name->next_in_queue = NULL;
     pthread_mutex_lock(&resolver->lock);
@@ -204,11 +223,12 @@ static struct name *find_name(struct resolver *resolver, struct slice host)
     return name;
 }
 
-static struct name *add_name(struct resolver *resolver, struct slice host)
+static struct name *add_name(struct resolver *resolver, struct slice host, bool aside)
 {
     struct name *name = calloc(1, sizeof(*name) + host.len + 1);
     check(name != NULL);
     memcpy(name->host, host.ptr, host.len);
+    name->wants_aside = aside;
     struct name **bucket = bucket_of(resolver, host);
     name->next_in_bucket = *bucket;
     *bucket = name;
@@ -230,18 +250,29 @@ static bool answer_at_once(struct slice host, struct resolver_answer *ret)
     return parse_numeric(text, ret);
 }
 
-struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host)
+static struct resolver_answer look_up(struct resolver *resolver, struct slice host, bool aside)
 {
     struct resolver_answer at_once;
     if (answer_at_once(host, &at_once))
         return at_once;
     struct name *name = find_name(resolver, host);
     if (name == NULL) {
-        name = add_name(resolver, host);
+        name = add_name(resolver, host, aside);
         resolver->pending++;
     }
+    name->wants_aside &= aside;
     name->used = true;
     return name->answer;
+}
+
+struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host)
+{
+    return look_up(resolver, host, false);
+}
+
+struct resolver_answer resolver_lookup_aside(struct resolver *resolver, struct slice host)
+{
+    return look_up(resolver, host, true);
 }
 
 static void set_failed(struct name *name, const char *error)
@@ -255,7 +286,7 @@ void resolver_recall(struct resolver *resolver, struct slice host,
     struct resolver_answer at_once;
     if (answer_at_once(host, &at_once) || find_name(resolver, host) != NULL)
         return;
-    struct name *name = add_name(resolver, host);
+    struct name *name = add_name(resolver, host, false);
     name->used = true;
     if (count == 0) {
         set_failed(name, no_answer_yet);

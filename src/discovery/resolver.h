@@ -49,6 +49,12 @@ int resolver_fd(const struct resolver *resolver);
 struct resolver_answer resolver_lookup(struct resolver *resolver, struct slice host);
 
 /*
+ * The same for a name that a stranger has brought up, a redirect say: only some of the threads ask
+ * for such names, so that those whose servers do not answer delay no others.
+ */
+struct resolver_answer resolver_lookup_aside(struct resolver *resolver, struct slice host);
+
+/*
  * What a predecessor knew about a name: its addresses (ports are ignored), or that there were none
  * (count 0). The name is asked for, but not pending. Nothing happens if it is known already.
  */

@@ -87,6 +87,22 @@ def test_a_target_that_leads_to_ever_new_hosts_costs_a_counter(tmp_path, dns):
         assert len({name for name, _ in dns.asked if name.startswith("n")}) == 4
 
 
+def test_hosts_whose_servers_are_silent_take_only_two_of_the_four_that_ask(tmp_path, dns):
+    dns.silent = {f"silent{i}.test" for i in range(4)}
+    targets = [Target(lambda _, i=i: moved(f"http://silent{i}.test/")) for i in range(4)]
+    try:
+        jobs = [job(f"j{i}", [target.address]) for i, target in enumerate(targets)]
+        with start(tmp_path, dns, *jobs, interval="1s") as limpet:
+            wait_until(lambda: dns.silent <= set(dns.first_asked), 30, "all four names")
+            limpet.stop()
+    finally:
+        for target in targets:
+            target.close()
+    first, second, third, _ = sorted(dns.first_asked[name] for name in dns.silent)
+    # Each is waited for a second at least: the third had to wait for one of the first two.
+    assert third - first > 0.9
+
+
 @BACKENDS
 def test_a_remote_that_has_moved_to_a_host_that_nobody_knew(tmp_path, dns, backend):
     dns.records = {("receiver.test", "A"): ["127.0.0.1"]}

@@ -5,6 +5,7 @@ import random
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -36,6 +37,7 @@ class Dns:
 
     def __init__(self):
         self.records, self.code, self.asked, self.silent = {}, 0, [], set()
+        self.first_asked = {}  # name: when
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.7"
         self.socket.bind((self.address, 53))
@@ -52,6 +54,7 @@ class Dns:
         name, kind = ".".join(parts).lower(), struct.unpack("!H", query[at + 1 : at + 3])[0]
         kind = {number: word for word, number in TYPES.items()}.get(kind)
         self.asked.append((name, kind))
+        self.first_asked.setdefault(name, time.monotonic())
         known = [value for (other, _), value in self.records.items() if other == name]
         values = self.records.get((name, kind), [])
         code = self.code or (0 if known else 3)
