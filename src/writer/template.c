@@ -13,7 +13,7 @@ enum { BUCKETS = 8192, SEGMENT_BUCKETS = 8192, SEEN_SETS = 4096, SEEN_WAYS = 8 }
 /* Templates that are not used for so long are forgotten; more bytes than that are not kept. */
 #define UNUSED_NS (300 * NS_PER_S)
 #define BYTES_MAX ((size_t)24 << 20)
-#define TAPES_MAX ((size_t)4 << 20)
+#define TAPES_MAX ((size_t)3 << 20)
 #define PARTS_MAX ((size_t)8 << 20) /* with parts of layouts that are too large for all to stay */
 
 /* ---- Segments ---- */
