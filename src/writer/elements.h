@@ -20,9 +20,6 @@
 /* So many bytes behind the last one may be written to. */
 #define ELEMENTS_SLACK 32u
 
-/* A loop that adds elements keeps them in registers only if nothing of it is a call. */
-#define ELEMENTS_INLINE inline __attribute__((always_inline))
-
 struct elements {
     /* All private but raw. */
     uint8_t *start;
@@ -42,7 +39,7 @@ size_t elements_long_literal(uint8_t *bytes, size_t len);
 /* A copy of any length from 65536 or more bytes back; returns its end. */
 uint8_t *elements_far_copy(uint8_t *at, uint32_t distance, uint32_t len);
 
-static ELEMENTS_INLINE void elements_close_literal(struct elements *elements)
+static inline void elements_close_literal(struct elements *elements)
 {
     size_t len = (size_t)(elements->at - elements->literal);
     if (len > 60)
@@ -53,7 +50,7 @@ static ELEMENTS_INLINE void elements_close_literal(struct elements *elements)
 }
 
 /* A copy of 1 to 64 bytes from less than 65536 back; of two kinds the shorter one that fits. */
-static ELEMENTS_INLINE uint8_t *elements_near_copy(uint8_t *at, uint32_t distance, uint32_t len)
+static inline uint8_t *elements_near_copy(uint8_t *at, uint32_t distance, uint32_t len)
 {
     bool is_short = len - 4 < 8 && distance < 2048;
     uint32_t two = (distance & 0xff) << 8 | distance >> 8 << 5 | (len - 4) << 2 | 1;
@@ -63,7 +60,7 @@ static ELEMENTS_INLINE uint8_t *elements_near_copy(uint8_t *at, uint32_t distanc
     return at + (is_short ? 2 : 3);
 }
 
-static ELEMENTS_INLINE void elements_close_copy(struct elements *elements)
+static inline void elements_close_copy(struct elements *elements)
 {
     uint32_t distance = elements->distance;
     uint32_t len = elements->copied;
@@ -79,7 +76,7 @@ static ELEMENTS_INLINE void elements_close_copy(struct elements *elements)
 }
 
 /* Leaves nothing open: `at` is where the next element goes. */
-static ELEMENTS_INLINE void elements_settle(struct elements *elements)
+static inline void elements_settle(struct elements *elements)
 {
     if (elements->literal != NULL)
         elements_close_literal(elements);
@@ -88,7 +85,7 @@ static ELEMENTS_INLINE void elements_settle(struct elements *elements)
 }
 
 /* Opens a literal if none is; the result is where `len` bytes of it go. */
-static ELEMENTS_INLINE uint8_t *elements_literal(struct elements *elements, size_t len)
+static inline uint8_t *elements_literal(struct elements *elements, size_t len)
 {
     if (elements->literal == NULL) {
         if (elements->copied > 0)
@@ -101,14 +98,13 @@ static ELEMENTS_INLINE uint8_t *elements_literal(struct elements *elements, size
     return bytes;
 }
 
-static ELEMENTS_INLINE void elements_put(struct elements *elements, const void *bytes, size_t len)
+static inline void elements_put(struct elements *elements, const void *bytes, size_t len)
 {
     memcpy(elements_literal(elements, len), bytes, len);
 }
 
 /* The same for bytes behind which ELEMENTS_SLACK more can be read. */
-static ELEMENTS_INLINE void elements_put_short(struct elements *elements, const uint8_t *bytes,
-                                               size_t len)
+static inline void elements_put_short(struct elements *elements, const uint8_t *bytes, size_t len)
 {
     uint8_t *to = elements_literal(elements, len);
     if (len <= ELEMENTS_SLACK)
@@ -118,7 +114,7 @@ static ELEMENTS_INLINE void elements_put_short(struct elements *elements, const 
 }
 
 /* The next `len` bytes are those `distance` bytes back; both at least 1, distance <= raw. */
-static ELEMENTS_INLINE void elements_copy(struct elements *elements, size_t distance, size_t len)
+static inline void elements_copy(struct elements *elements, size_t distance, size_t len)
 {
     if (elements->literal != NULL)
         elements_close_literal(elements);

@@ -202,7 +202,7 @@ struct head {
     uint32_t copied;
 };
 
-static ELEMENTS_INLINE void flush(struct head *head)
+static inline void flush(struct head *head)
 {
     if (head->copied == 0)
         return;
@@ -212,7 +212,7 @@ static ELEMENTS_INLINE void flush(struct head *head)
     head->copied = 0;
 }
 
-static ELEMENTS_INLINE void add_copy(struct head *head, uint32_t distance, uint32_t len)
+static inline void add_copy(struct head *head, uint32_t distance, uint32_t len)
 {
     if (head->distance != distance)
         flush(head);
@@ -220,8 +220,8 @@ static ELEMENTS_INLINE void add_copy(struct head *head, uint32_t distance, uint3
     head->copied += len;
 }
 
-static ELEMENTS_INLINE void add_bytes(struct head *head, const struct tape *tape,
-                                      const struct tape_line *line, uint32_t old_distance)
+static inline void add_bytes(struct head *head, const struct tape *tape,
+                             const struct tape_line *line, uint32_t old_distance)
 {
     const uint8_t *from = (const uint8_t *)tape + line->bytes_at;
     uint8_t *to = head->at;
@@ -237,8 +237,8 @@ static ELEMENTS_INLINE void add_bytes(struct head *head, const struct tape *tape
 }
 
 /* Its start is that of the value before; returns how many bytes of its end are, too. */
-static ELEMENTS_INLINE uint32_t add_value(struct head *head, uint32_t distance, uint32_t last_len,
-                                          uint64_t bits, uint64_t before, bool whole)
+static inline uint32_t add_value(struct head *head, uint32_t distance, uint32_t last_len,
+                                 uint64_t bits, uint64_t before, bool whole)
 {
     uint64_t difference = bits ^ before;
     if (difference == 0) {
