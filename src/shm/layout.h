@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 9u
+#define SHM_LAYOUT_MAJOR 10u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -79,6 +79,7 @@ struct shm_supervisor {
     _Atomic uint64_t stopping;            /* 1 once limpet is on its way out */
     _Atomic uint64_t reload_refused;      /* settings a reload could not change, so far */
     _Atomic uint64_t repins;              /* how often the CPUs were others, so far */
+    _Atomic uint64_t kept_scrapers;       /* so many have something that may be taken over */
 };
 _Static_assert(sizeof(struct shm_supervisor) <= SHM_PAGE, "the supervisor's page");
 

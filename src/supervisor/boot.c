@@ -120,6 +120,7 @@ static int open_segments(struct supervisor *supervisor, struct errctx *reterr)
     memset(page, 0, sizeof(*page));
     atomic_store(&page->started_at_ns, (uint64_t)clock_wall_ns());
     atomic_store(&page->scrapers, estate->scrapers);
+    atomic_store(&page->kept_scrapers, estate->segments.rings);
     atomic_store(&page->reload_at_ns, (uint64_t)clock_wall_ns());
     atomic_store(&page->reload_ok, 1);
     supervisor->page = page;

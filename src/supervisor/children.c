@@ -38,6 +38,7 @@ void children_init(struct children *children, int64_t now)
 {
     children->count = 0;
     children->watched_at = now;
+    scale_keep(children);
     children->supplies[0] = (struct role_supplies){ROLE_SCRAPER, -1};
     children->supplies[1] = (struct role_supplies){ROLE_WRITER, -1};
     children_add(children, SHM_SLOT_DISCOVERY, now);
@@ -330,6 +331,7 @@ static void watch(struct children *children, int64_t now)
         watch_one(children, &children->all[i], now);
     }
     show_quarantine(children, now);
+    scale_look(children);
 }
 
 /* ---- rolling ---- */
@@ -363,6 +365,7 @@ void children_roll(struct children *children, int64_t now)
     children->rolling = true;
     scale_up(children, now);
     scale_show(children);
+    scale_keep(children);
     for (uint32_t i = 0; i < children->count; i++) {
         if (children->all[i].state == LIFE_WAITING)
             happens(children, &children->all[i], LIFE_ON_ROLL, 0, now);

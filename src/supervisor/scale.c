@@ -48,6 +48,42 @@ void scale_up(struct children *children, int64_t now)
     }
 }
 
+static uint64_t table_generation(const struct children *children)
+{
+    return slot_get(control_slot(children->control, SHM_SLOT_DISCOVERY),
+                    COUNTER_TARGETS_GENERATION);
+}
+
+void scale_keep(struct children *children)
+{
+    children->table_before = table_generation(children);
+    children->table_after = 0;
+    atomic_store(&children->page->kept_scrapers, children->estate->segments.rings);
+}
+
+static bool have_settled(const struct children *children)
+{
+    for (uint32_t i = 0; i < children->estate->scrapers; i++) {
+        const struct shm_slot *slot = control_slot(children->control, SHM_SLOT_SCRAPER(i));
+        if (atomic_load_explicit(&slot->settled_generation, memory_order_acquire) <
+            children->table_after)
+            return false;
+    }
+    return true;
+}
+
+void scale_look(struct children *children)
+{
+    struct shm_supervisor *page = children->page;
+    if (children->rolling || atomic_load(&page->kept_scrapers) <= children->estate->scrapers)
+        return;
+    /* A table that was written since by a discovery which knows the number. */
+    if (children->table_after == 0 && table_generation(children) > children->table_before)
+        children->table_after = table_generation(children);
+    if (children->table_after > 0 && have_settled(children))
+        atomic_store(&page->kept_scrapers, children->estate->scrapers);
+}
+
 void scale_place(const struct children *children)
 {
     for (uint32_t i = 0; i < children->count; i++) {

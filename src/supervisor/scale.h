@@ -21,6 +21,13 @@ void scale_up(struct children *children, int64_t now);
  */
 void scale_show(struct children *children);
 
+/* The number of scrapers is set, by a start or a roll: what former ones have is kept from now on.
+ */
+void scale_keep(struct children *children);
+
+/* Whether that has been taken over meanwhile; looked at now and then. */
+void scale_look(struct children *children);
+
 /*
  * Puts children that run where the placement says now. Those that are not bound follow a cpuset by
  * themselves.

@@ -250,13 +250,13 @@ static int waits_in_former(struct segments *segments, uint32_t index, int dir_fd
     return r < 0 ? r : waiting > 0;
 }
 
-/* How many scrapers there were before this start. */
+/* Of how many scrapers before this start something may still have to be taken over. */
 static uint32_t former_scrapers(const struct segments *segments)
 {
     struct control control;
     if (control_attach(&control, segments->control.ro, false, NULL) != 0)
         return 0;
-    uint64_t count = atomic_load(&control_supervisor(&control)->scrapers);
+    uint64_t count = atomic_load(&control_supervisor(&control)->kept_scrapers);
     control_detach(&control);
     return count <= SHM_MAX_SCRAPERS ? (uint32_t)count : 0;
 }

@@ -7,10 +7,9 @@
  * Rules for what is found:
  *  - Another layout version is refused, both versions are named.
  *  - A damaged segment, or one from before the last boot: all are made anew, with a warning.
- *  - What scrapers had that are not configured any more is kept at the first start without them,
- * for those who take over their targets, and their rings for the writer until they are empty; then
- *    their series tables go and the ring stays as a place holder, because delivery knows positions
- *    in it.
+ *  - What scrapers had that are not configured any more is kept until others have taken over their
+ *    targets, and their rings for the writer until they are empty; then their series tables go at
+ *    the next start and the ring stays as a place holder, because delivery knows positions in it.
  *  - A ring of another size is replaced if it is empty, and goes on at the same position. One that
  *    still holds something keeps its size until a start finds it empty.
  */

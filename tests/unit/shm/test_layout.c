@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 9u
-#define FINGERPRINT         UINT64_C(0xa376713927c4a0ff)
+#define FINGERPRINT_VERSION 10u
+#define FINGERPRINT         UINT64_C(0xed595832d33375d6)
 
 struct number {
     const char *what;
@@ -122,6 +122,7 @@ static const struct number numbers[] = {
     AT(shm_supervisor, stopping),
     AT(shm_supervisor, reload_refused),
     AT(shm_supervisor, repins),
+    AT(shm_supervisor, kept_scrapers),
     SIZE(shm_slot),
     AT(shm_slot, progress),
     AT(shm_slot, epoch),

@@ -301,20 +301,20 @@ static void rings_of_former_scrapers_stay_until_they_are_empty(void **context)
     segments_close(&segments);
 }
 
-static void what_former_scrapers_had_is_there_at_the_first_start_without_them(void **context)
+static void what_former_scrapers_had_is_there_until_it_is_taken_over(void **context)
 {
     (void)context;
     struct segments segments;
     struct control control;
     open_set(&segments, 3, SMALL);
     assert_int_equal(control_attach(&control, segments.control.rw, true, &why), 0);
-    atomic_store(&control_supervisor(&control)->scrapers, 3);
+    atomic_store(&control_supervisor(&control)->kept_scrapers, 3);
     segments_close(&segments);
 
     open_set(&segments, 1, SMALL);
     assert_int_equal(segments.rings, 3);
     assert_true(segments.series[2].ro >= 0);
-    atomic_store(&control_supervisor(&control)->scrapers, 1);
+    atomic_store(&control_supervisor(&control)->kept_scrapers, 1);
     control_detach(&control);
     segments_close(&segments);
 
@@ -373,7 +373,7 @@ int main(void)
         TEST(an_empty_ring_takes_another_size_and_goes_on_at_its_position),
         TEST(a_ring_that_holds_something_keeps_its_size_until_it_is_empty),
         TEST(rings_of_former_scrapers_stay_until_they_are_empty),
-        TEST(what_former_scrapers_had_is_there_at_the_first_start_without_them),
+        TEST(what_former_scrapers_had_is_there_until_it_is_taken_over),
         TEST(more_scrapers_get_segments_beside_those_that_are_there),
         TEST(what_a_creator_left_half_done_is_no_obstacle),
         TEST(room_is_for_the_rings_and_a_little),
