@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@ struct entry {
 struct failure_log {
     const struct config *config;
     struct view *view;
-    struct failure_file *files; /* of each job, by its place in the configuration */
+    struct failure_file *files; /* each once, however many jobs name it */
+    size_t file_count;
     struct entry entries[BATCH];
     struct entry *by_target[BATCH]; /* sorted by target */
     size_t count;
@@ -50,9 +52,21 @@ static void give_up(struct failure_file *file, int error)
     file->fd = -1;
 }
 
-/* Jobs with the same file have descriptors of their own: lines are appended whole. */
-static void open_file(struct failure_file *file, const char *path)
+/* NULL: no job before had this file. */
+static struct failure_file *file_named(const struct failure_log *log, const char *path)
 {
+    for (size_t i = 0; i < log->file_count; i++) {
+        if (strcmp(log->files[i].path, path) == 0)
+            return &log->files[i];
+    }
+    return NULL;
+}
+
+static void open_file(struct failure_log *log, const char *path)
+{
+    if (file_named(log, path) != NULL)
+        return;
+    struct failure_file *file = &log->files[log->file_count++];
     file->path = path;
     file->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (file->fd < 0)
@@ -74,9 +88,8 @@ struct failure_log *failure_log_new(const struct config *config, struct view *vi
     log->files = calloc(jobs->len, sizeof(*log->files));
     check(log->files != NULL);
     for (size_t i = 0; i < jobs->len; i++) {
-        log->files[i].fd = -1;
         if (is_wanted(&jobs->items[i]))
-            open_file(&log->files[i], jobs->items[i].scrape_failure_log_file);
+            open_file(log, jobs->items[i].scrape_failure_log_file);
     }
     for (size_t i = 0; i < BATCH; i++)
         log->entries[i].line = (struct strbuf)STRBUF_GROWING;
@@ -87,7 +100,7 @@ void failure_log_free(struct failure_log *log)
 {
     if (log == NULL)
         return;
-    for (size_t i = 0; i < log->config->scrape_configs.len; i++) {
+    for (size_t i = 0; i < log->file_count; i++) {
         if (log->files[i].fd >= 0)
             close(log->files[i].fd);
     }
@@ -112,9 +125,10 @@ static void add_time(struct strbuf *line, int64_t at_ms)
 
 static struct failure_file *file_of(const struct failure_log *log, struct slice job)
 {
-    for (size_t i = 0; i < log->config->scrape_configs.len; i++) {
-        if (slice_is(job, log->config->scrape_configs.items[i].job_name))
-            return log->files[i].path != NULL ? &log->files[i] : NULL;
+    const struct config_jobs *jobs = &log->config->scrape_configs;
+    for (size_t i = 0; i < jobs->len; i++) {
+        if (slice_is(job, jobs->items[i].job_name))
+            return file_named(log, jobs->items[i].scrape_failure_log_file);
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 /* Failed scrapes become lines of the files that jobs name. */
 #include "console/failure_log.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -158,6 +159,23 @@ static void a_file_that_cannot_be_written_costs_only_its_lines(void **state)
     assert_int_equal(counter(fixture, COUNTER_FAILURES_NOT_LOGGED), 1);
 }
 
+/* A file that cannot be written is then one line of the log, though `global` names it for all jobs.
+ */
+static void jobs_share_a_file_that_they_all_name(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t found = 0;
+    DIR *open_files = opendir("/proc/self/fd");
+    assert_non_null(open_files);
+    for (struct dirent *entry; (entry = readdir(open_files)) != NULL;) {
+        char target[sizeof(fixture->path)] = "";
+        if (readlinkat(dirfd(open_files), entry->d_name, target, sizeof(target) - 1) > 0)
+            found += strcmp(target, fixture->path) == 0;
+    }
+    closedir(open_files);
+    assert_int_equal(found, 1);
+}
+
 static void nobody_who_wants_it_costs_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -179,6 +197,7 @@ int main(void)
         TEST(a_successor_goes_on_where_this_one_ended),
         TEST(targets_that_have_gone_and_late_reading_are_counted),
         TEST(a_file_that_cannot_be_written_costs_only_its_lines),
+        TEST(jobs_share_a_file_that_they_all_name),
         TEST(nobody_who_wants_it_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
