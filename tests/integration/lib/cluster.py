@@ -344,12 +344,13 @@ class Ledger:
                 self.error(f"{labels['pod']}: a timestamp came twice")
         return received, failed
 
-    def watched_from(self, it):
-        """Since when its node's limpet could have scraped it, and what was last ready."""
+    def watched_from(self, it, first):
+        """Since when the limpet that scraped it first, or could have, was there and it was ready,
+        and what was last ready."""
         if it.ready is None:
             return None, None
         spans = [span for span in self.cluster.nodes[it.node].spans
-                 if span[1] is None or span[1] > it.ready]
+                 if span[1] is None or span[1] > (first or it.ready)]
         if not spans:
             return None, None
         if any(when - 1 < it.ready < when + 4 for when in self.cluster.forgotten):
@@ -362,7 +363,8 @@ class Ledger:
         self.figures["scrapes"] += len(served)
         if {node for _, node in served} - {it.node}:
             self.error(f"{it.name} on {it.node} was scraped by {sorted({n for _, n in served})}")
-        (since, last), interval = self.watched_from(it), self.shape.interval
+        since, last = self.watched_from(it, times[0] if times else None)
+        interval = self.shape.interval
         lived = (it.ended or time.time()) - since if since else 0
         if times and since:
             self.waits[last].append(times[0] - since)
