@@ -54,6 +54,7 @@ struct kube_watch {
     struct kube_store store;
     bool known;
     enum state state;
+    bool reserved;           /* while PAUSING: the request has its place among the server's */
     struct loop_timer timer; /* the next request while PAUSING; else no byte has come for long */
     struct kube_backoff backoff;
     struct strbuf version;   /* where a watch may start; empty: list */
@@ -277,9 +278,22 @@ static void request(struct kube_watch *watch)
 
 static void pause_for(struct kube_watch *watch, int64_t pause_ns)
 {
-    int64_t at_ns = kube_limit_reserve(&watch->server->limit, now_of(watch) + pause_ns);
     watch->state = PAUSING;
-    loop_timer_set(watch->host->loop, &watch->timer, at_ns);
+    watch->reserved = false;
+    loop_timer_set(watch->host->loop, &watch->timer, now_of(watch) + pause_ns);
+}
+
+/* Reserved when the pause is over and not before, since all watches would wait for it as well. */
+static void request_in_turn(struct kube_watch *watch)
+{
+    int64_t now_ns = now_of(watch), at_ns = now_ns;
+    if (!watch->reserved)
+        at_ns = kube_limit_reserve(&watch->server->limit, now_ns);
+    watch->reserved = true;
+    if (at_ns > now_ns)
+        loop_timer_set(watch->host->loop, &watch->timer, at_ns);
+    else
+        request(watch);
 }
 
 /* ---- Answers ---- */
@@ -295,7 +309,7 @@ static void on_timer(struct loop_timer *timer)
 {
     struct kube_watch *watch = OWNER(timer, timer);
     if (watch->state == PAUSING) {
-        request(watch);
+        request_in_turn(watch);
         return;
     }
     sd_client_abort(watch->client);

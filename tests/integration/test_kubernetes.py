@@ -234,6 +234,20 @@ def test_a_server_that_asks_for_time_gets_it(tmp_path, server, receiver, watch):
         assert len(server.lists("pods")) == 2 - watch
 
 
+def test_a_watch_that_has_to_wait_lets_others_go_on(tmp_path, server, receiver):
+    server.put("pods", pod("web-1", port=9))
+    server.faults.append(Fault("services", status=503, retry_after="60"))
+    jobs = [kube_job(server), kube_job(server, "service", name="services")]
+    with Limpet(tmp_path, settings(receiver, *jobs)) as limpet:
+        server.wait_for_watch("pods")
+        wait_until(lambda: server.lists("services"), 10, "the list that fails")
+        wait_for_targets(limpet, 1)
+        server.drop_connections()
+        server.put("pods", pod("web-2", port=9))
+        wait_for_targets(limpet, 2, 20)
+        assert len(server.lists("services")) == 1
+
+
 def test_a_page_that_fails_is_asked_for_again(tmp_path, server, receiver):
     server.put_all("pods", [pod(f"p-{i:04}", ip=f"127.1.{i // 200}.{i % 200}", port=9)
                             for i in range(1100)])
