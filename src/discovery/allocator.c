@@ -304,8 +304,10 @@ static int take_text(struct allocator *allocator, struct slice text, struct errc
 {
     struct supplied_jobs jobs;
     uint64_t hash = hash64(text.ptr, text.len, 0);
-    if (allocator->taken && hash == allocator->content_hash)
+    if (allocator->taken && hash == allocator->content_hash) {
+        allocator->was_empty = false;
         return 0;
+    }
     int err = supplied_jobs_read(text, allocator->config, &jobs, reterr);
     if (err == 0 && jobs.len == 0 && allocator->count > 0 && !allocator->was_empty) {
         log_warn(MSG("the Target Allocator has no jobs any more; if it says so again, they go"));

@@ -194,6 +194,23 @@ def test_no_jobs_at_all_are_believed_the_second_time(tmp_path, receiver, allocat
         assert "if it says so again, they go" in limpet.stderr()
 
 
+def test_no_jobs_now_and_then_are_not_believed(tmp_path, receiver, allocator, target):
+    allocator.jobs["web"] = scrape_config("web", "200ms")
+    allocator.assign("web", POD, [target.address])
+
+    def wait_for_answers(count):
+        before = len(allocator.asked())
+        wait_until(lambda: len(allocator.asked()) >= before + count, 10, "requests")
+
+    with Limpet(tmp_path, settings(receiver, allocator, interval="1s")) as limpet:
+        wait_for_targets(limpet, 1)
+        for times in (1, 2):
+            allocator.answers_once.append(Answer(body=b"{}"))
+            wait_until(lambda: limpet.stderr().count("if it says so again") == times, 10, "a note")
+            wait_for_answers(2)
+            assert limpet.metric("limpet_ta_jobs") == 1
+
+
 def test_a_job_that_is_wrong_harms_no_other(tmp_path, receiver, allocator, target):
     allocator.jobs["good"] = scrape_config("good", "200ms")
     allocator.jobs["web"] = scrape_config("web", "200ms", scrape_timeout="30s")

@@ -48,6 +48,7 @@ class TargetAllocator:
         self.jobs, self.assigned = {}, {}
         self.requests, self.secure, self.closed = [], bool(tls), False
         self.answer = None  # in place of the jobs
+        self.answers_once = []  # the same, each for one request
         self.targets_answer = None  # in place of the targets of any job
         self.http = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
         self.http.daemon_threads = True
@@ -97,7 +98,8 @@ class TargetAllocator:
             if path == "/scrape_configs":
                 jobs = copy.deepcopy(self.jobs)
                 body = json.dumps(jobs if self.secure else masked(jobs), sort_keys=True)
-                return self.answer or Answer(body=body.encode())
+                once = self.answers_once.pop(0) if self.answers_once else None
+                return once or self.answer or Answer(body=body.encode())
             if job is None:
                 return Answer(404)
             groups = list(self.assigned.get(job, {}).get(query.get("collector_id"), []))
