@@ -147,6 +147,16 @@ static struct slice trimmed(struct slice text)
     return text;
 }
 
+/* "0080" is a number, but no port that a declared one or an address could have. */
+static struct slice without_zeros(struct slice text)
+{
+    uint16_t number;
+    bool is_number = annotation_port_number(text, &number);
+    while (is_number && text.len > 1 && text.ptr[0] == '0')
+        text = slice_make(text.ptr + 1, text.len - 1);
+    return text;
+}
+
 /* An element of the list, or the whole of prometheus.io/port. */
 static void add_port(struct annotations *annotations, struct slice text, const char *key,
                      struct annotation_listener *listener)
@@ -165,6 +175,7 @@ static void add_port(struct annotations *annotations, struct slice text, const c
                             key, SHORT(text));
         return;
     }
+    port.port = without_zeros(port.port);
     annotations->ports[annotations->port_count++] = port;
 }
 

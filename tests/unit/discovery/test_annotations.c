@@ -264,6 +264,8 @@ static void a_port_that_is_annotated_is_one_target(void **state)
     expect(*state, "http://10.0.0.1:7070/metrics container=side\n", "");
     one_pod(*state, ALSO("port", "1234"));
     expect(*state, "http://10.0.0.1:1234/metrics container=app\n", "");
+    one_pod(*state, ALSO("port", "08080"));
+    expect(*state, "http://10.0.0.1:8080/metrics container=app\n", "");
 }
 
 static void ports_of_an_address_of_version_6(void **state)
