@@ -299,6 +299,16 @@ static void apply(struct allocator *allocator, const struct supplied_jobs *jobs)
                  INT("refused", change.refused));
 }
 
+/* Neither is a job valid, nor does one stay as it was. */
+static bool leaves_nothing(const struct allocator *allocator, const struct supplied_jobs *jobs)
+{
+    for (size_t i = 0; i < jobs->len; i++) {
+        if (jobs->items[i].job != NULL || find(allocator, jobs->items[i].name) != NULL)
+            return false;
+    }
+    return true;
+}
+
 /* 0, or why this is no answer. */
 static int take_text(struct allocator *allocator, struct slice text, struct errctx *reterr)
 {
@@ -309,7 +319,8 @@ static int take_text(struct allocator *allocator, struct slice text, struct errc
         return 0;
     }
     int err = supplied_jobs_read(text, allocator->config, &jobs, reterr);
-    if (err == 0 && jobs.len == 0 && allocator->count > 0 && !allocator->was_empty) {
+    if (err == 0 && allocator->count > 0 && !allocator->was_empty &&
+        leaves_nothing(allocator, &jobs)) {
         log_warn(MSG("the Target Allocator has no jobs any more; if it says so again, they go"));
         allocator->was_empty = true;
     } else if (err == 0) {

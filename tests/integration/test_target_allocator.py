@@ -204,8 +204,8 @@ def test_no_jobs_now_and_then_are_not_believed(tmp_path, receiver, allocator, ta
 
     with Limpet(tmp_path, settings(receiver, allocator, interval="1s")) as limpet:
         wait_for_targets(limpet, 1)
-        for times in (1, 2):
-            allocator.answers_once.append(Answer(body=b"{}"))
+        for times, body in enumerate([b"{}", b"{}", b'{"other": null}'], 1):
+            allocator.answers_once.append(Answer(body=body))
             wait_until(lambda: limpet.stderr().count("if it says so again") == times, 10, "a note")
             wait_for_answers(2)
             assert limpet.metric("limpet_ta_jobs") == 1
