@@ -272,7 +272,8 @@ def test_a_watch_that_is_refused_as_too_old_leads_to_a_list(tmp_path, server, re
     server.faults.append(Fault("pods", watch=True, status=410, reason="Gone"))
     with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
         server.wait_for_watch("pods", seconds=20)
-        assert len(server.lists("pods")) == 2 and targets_of(limpet) == 1
+        wait_for_targets(limpet, 1)
+        assert len(server.lists("pods")) == 2
         assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
 
 
