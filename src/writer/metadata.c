@@ -386,7 +386,7 @@ static void drop(struct metadata_sender *sender)
 {
     uint64_t unsaid;
     count(sender, REMOTE_METADATA_FAILED, sender->count);
-    if (remote_may_log(sender->remote, clock_mono_ns(), &unsaid))
+    if (remote_may_log(sender->remote, REMOTE_LOG_LOSS, clock_mono_ns(), &unsaid))
         log_error(MSG("the receiver refused metadata; it is dropped until the next time"),
                   STR("remote_name", sender->remote->config->name),
                   INT("status", sender->attempt.status), INT("entries", sender->count),

@@ -192,14 +192,15 @@ void remote_fall_back(struct remote *remote)
              STR("remote_name", remote->config->name), STR("url", remote->config->url));
 }
 
-bool remote_may_log(struct remote *remote, int64_t now_mono_ns, uint64_t *ret_unsaid)
+bool remote_may_log(struct remote *remote, enum remote_log sort, int64_t now_mono_ns,
+                    uint64_t *ret_unsaid)
 {
-    if (now_mono_ns < remote->log_again_ns) {
-        remote->log_unsaid++;
+    if (now_mono_ns < remote->logged[sort].again_ns) {
+        remote->logged[sort].unsaid++;
         return false;
     }
-    *ret_unsaid = remote->log_unsaid;
-    remote->log_unsaid = 0;
-    remote->log_again_ns = now_mono_ns + LOG_PAUSE_NS;
+    *ret_unsaid = remote->logged[sort].unsaid;
+    remote->logged[sort].unsaid = 0;
+    remote->logged[sort].again_ns = now_mono_ns + LOG_PAUSE_NS;
     return true;
 }

@@ -23,6 +23,9 @@
 
 struct metadata_sender;
 
+/* What is said apart, so that in an outage repeats do not keep what is lost out of the log. */
+enum remote_log { REMOTE_LOG_REPEAT, REMOTE_LOG_LOSS, REMOTE_LOGS };
+
 struct remote {
     const struct config_remote *config; /* borrowed from the configuration */
     struct route route;
@@ -45,8 +48,10 @@ struct remote {
     int64_t wait_ms;
 
     /* private */
-    int64_t log_again_ns;
-    uint64_t log_unsaid;
+    struct {
+        int64_t again_ns;
+        uint64_t unsaid;
+    } logged[REMOTE_LOGS];
     struct http_field *fields; /* with one place more, for Retry-Attempt */
     size_t field_count;
     uint32_t attempts; /* that were made: each begins with another address if the file wants that */
@@ -83,9 +88,10 @@ bool remote_may_fall_back(const struct remote *remote);
 void remote_fall_back(struct remote *remote);
 
 /*
- * Failures may come by the thousand, so one in ten seconds is logged: true, and how many were not
- * since the last one.
+ * Failures may come by the thousand, so one of each sort in ten seconds is logged: true, and how
+ * many of it were not since the last one.
  */
-bool remote_may_log(struct remote *remote, int64_t now_mono_ns, uint64_t *ret_unsaid);
+bool remote_may_log(struct remote *remote, enum remote_log sort, int64_t now_mono_ns,
+                    uint64_t *ret_unsaid);
 
 #endif

@@ -44,11 +44,12 @@ static void hand_over(struct shard *shard)
 
 static void say_given_up(struct shard *shard)
 {
+    const char *why =
+        shard->remote->backlog.is_there ? "its spool cannot be written" : "there is no spool";
     uint64_t unsaid;
-    if (remote_may_log(shard->remote, clock_mono_ns(), &unsaid))
-        log_error(MSG("a remote is too far behind, and there is no spool; its oldest samples are "
-                      "dropped"),
-                  STR("remote_name", shard->remote->config->name),
+    if (remote_may_log(shard->remote, REMOTE_LOG_LOSS, clock_mono_ns(), &unsaid))
+        log_error(MSG("a remote is too far behind; its oldest samples are dropped"),
+                  STR("why", why), STR("remote_name", shard->remote->config->name),
                   INT("samples", shard->built.sent), INT("more_of_these_unsaid", unsaid));
 }
 

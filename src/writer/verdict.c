@@ -55,7 +55,7 @@ void verdict_delivered(const struct attempt *attempt, uint32_t message,
     }
     uint64_t missing = add_written(attempt, message, sent, outcome);
     uint64_t unsaid;
-    if (missing > 0 && remote_may_log(remote, clock_mono_ns(), &unsaid))
+    if (missing > 0 && remote_may_log(remote, REMOTE_LOG_LOSS, clock_mono_ns(), &unsaid))
         log_error(MSG("the receiver says that it has not written all of a request; the rest is "
                       "dropped"),
                   STR("remote_name", remote->config->name), STR("url", remote->config->url),
@@ -76,7 +76,7 @@ void verdict_refused(const struct attempt *attempt, uint32_t message,
     }
     (void)add_written(attempt, message, sent, outcome);
     uint64_t unsaid;
-    if (remote_may_log(remote, clock_mono_ns(), &unsaid))
+    if (remote_may_log(remote, REMOTE_LOG_LOSS, clock_mono_ns(), &unsaid))
         log_error(MSG("the receiver refused samples; they are dropped"),
                   STR("remote_name", remote->config->name), STR("url", remote->config->url),
                   INT("status", attempt->status), INT("samples", verdict_sum(sent)),
@@ -89,7 +89,7 @@ void verdict_retry(const struct attempt *attempt, uint32_t attempts, int64_t wai
     uint64_t unsaid;
     remote->waited_at_ns = clock_mono_ns();
     remote->wait_ms = wait_ms;
-    if (remote_may_log(remote, remote->waited_at_ns, &unsaid))
+    if (remote_may_log(remote, REMOTE_LOG_REPEAT, remote->waited_at_ns, &unsaid))
         log_warn(MSG("sending failed; it will be repeated"),
                  STR("remote_name", remote->config->name), STR("url", remote->config->url),
                  INT("status", attempt->status), SLICE("answer", attempt_text(attempt)),
