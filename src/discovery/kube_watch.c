@@ -286,9 +286,8 @@ static void pause_for(struct kube_watch *watch, int64_t pause_ns)
 /* Reserved when the pause is over and not before, since all watches would wait for it as well. */
 static void request_in_turn(struct kube_watch *watch)
 {
-    int64_t now_ns = now_of(watch), at_ns = now_ns;
-    if (!watch->reserved)
-        at_ns = kube_limit_reserve(&watch->server->limit, now_ns);
+    int64_t now_ns = now_of(watch);
+    int64_t at_ns = watch->reserved ? now_ns : kube_limit_reserve(&watch->server->limit, now_ns);
     watch->reserved = true;
     if (at_ns > now_ns)
         loop_timer_set(watch->host->loop, &watch->timer, at_ns);
@@ -426,12 +425,15 @@ static void end_refused(struct kube_watch *watch)
     const char *message = kube_parser_message(watch->parser);
     if (message[0] != '\0')
         err_set(&why, 0, "%s: %s", watch->why.text, message);
-    bool gone = watch->status == 410;
+    /* 400: a version that this server cannot read, perhaps since it took another one's place. */
+    bool unread = watch->status == 400 && watch->state == WATCHING;
     end_answer(watch);
-    if (!gone)
-        fail(watch, why.text);
-    else
+    if (unread)
+        complain(watch, why.text);
+    if (unread || watch->status == 410)
         start_anew(watch);
+    else
+        fail(watch, why.text);
 }
 
 static void on_done(void *context, int err, const char *text)

@@ -267,14 +267,16 @@ def test_pages_that_have_expired_are_listed_anew(tmp_path, server, receiver):
         assert first.query["resourceVersion"] == "0" and "resourceVersion" not in second.query
 
 
-def test_a_watch_that_is_refused_as_too_old_leads_to_a_list(tmp_path, server, receiver):
+@pytest.mark.parametrize("status, failures", [(410, 0), (400, 1)])
+def test_a_watch_whose_version_is_refused_leads_to_a_list(tmp_path, server, receiver, status,
+                                                          failures):
     server.put("pods", pod("web-1", port=9))
-    server.faults.append(Fault("pods", watch=True, status=410, reason="Gone"))
+    server.faults.append(Fault("pods", watch=True, status=status, reason="Gone"))
     with Limpet(tmp_path, settings(receiver, kube_job(server))) as limpet:
         server.wait_for_watch("pods", seconds=20)
         wait_for_targets(limpet, 1)
         assert len(server.lists("pods")) == 2
-        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
+        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == failures
 
 
 def huge(name, event=None):
