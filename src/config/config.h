@@ -186,6 +186,7 @@ struct config_tls {
     const char *key_file;
     const char *server_name;
     bool insecure_skip_verify;
+    bool include_system_ca_certs_pool; /* only of target_allocator.tls: besides ca or ca_file */
     enum config_tls_version min_version;
     enum config_tls_version max_version;
 };

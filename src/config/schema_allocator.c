@@ -60,8 +60,8 @@ static const struct schema_key tls_keys[] = {
      UNUSED("the URL says whether TLS is spoken"), .help = "The collector's."},
     {NOWHERE(reload_interval), .type = SCHEMA_DURATION, .fallback = "0s",
      UNUSED("files are read for each request"), .help = "How often files are read."},
-    {NOWHERE(include_system_ca_certs_pool), .type = SCHEMA_BOOL, .fallback = "false",
-     .state = SCHEMA_LATER, .help = "Believe the system's authorities besides those of `ca_file`."},
+    {MEMBER(include_system_ca_certs_pool), .type = SCHEMA_BOOL, .fallback = "false",
+     .help = "Believe the system's authorities besides those of `ca_pem` or `ca_file`."},
     {.name = NULL},
 };
 #undef BLOCK

@@ -98,6 +98,20 @@ static void share_free(struct share *share)
     free(share);
 }
 
+/*
+ * http_sd_config has the keys of tls_config, so what only `tls` has is lost when the configuration
+ * is handed on. It goes with the authorities that it is about.
+ */
+static struct config_http_client client_for_targets(const struct config_target_allocator *options)
+{
+    struct config_http_client client = options->sd.http;
+    const struct config_tls *jobs = &options->http.tls_config;
+    struct config_tls *tls = &client.tls_config;
+    if (strcmp(tls->ca, jobs->ca) == 0 && strcmp(tls->ca_file, jobs->ca_file) == 0)
+        tls->include_system_ca_certs_pool = jobs->include_system_ca_certs_pool;
+    return client;
+}
+
 static struct share *share_new(const struct allocator *allocator, const char *name,
                                struct errctx *reterr)
 {
@@ -107,7 +121,7 @@ static struct share *share_new(const struct allocator *allocator, const char *na
     share->config =
         (struct config_http_sd){.url = share->url,
                                 .refresh_interval = allocator->options->sd.refresh_interval,
-                                .http = allocator->options->sd.http};
+                                .http = client_for_targets(allocator->options)};
     if (http_sd_new(allocator->host, &share->config, &share->source, reterr) == 0)
         return share;
     share_free(share);

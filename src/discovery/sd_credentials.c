@@ -123,6 +123,22 @@ static struct slice read_system_authorities(struct arena *arena)
     return text;
 }
 
+/* With system authorities where nobody is named, or where they are asked for besides. */
+static struct slice complete_authorities(const struct config_tls *config, struct slice named,
+                                         struct arena *arena)
+{
+    if (config->insecure_skip_verify || (named.len > 0 && !config->include_system_ca_certs_pool))
+        return named;
+    struct slice system = read_system_authorities(arena);
+    if (named.len == 0 || system.len == 0)
+        return named.len == 0 ? system : named;
+    struct strbuf both = STRBUF_GROWING;
+    strbuf_addf(&both, "%.*s\n%.*s", SLICE_ARG(named), SLICE_ARG(system));
+    struct slice result = arena_slice(arena, slice_make(both.text, both.len));
+    strbuf_fini(&both);
+    return result;
+}
+
 static int read_tls(const struct config_tls *config, struct arena *arena,
                     struct net_tls_options *tls, struct errctx *reterr)
 {
@@ -140,8 +156,8 @@ static int read_tls(const struct config_tls *config, struct arena *arena,
         err = value_of(config->cert, config->cert_file, "client cert", arena, &tls->cert, reterr);
     if (err == 0)
         err = value_of(config->key, config->key_file, "client key", arena, &tls->key, reterr);
-    if (err == 0 && tls->ca.len == 0 && !tls->insecure_skip_verify)
-        tls->ca = read_system_authorities(arena);
+    if (err == 0)
+        tls->ca = complete_authorities(config, tls->ca, arena);
     return err;
 }
 

@@ -349,6 +349,30 @@ def test_mutual_tls_is_spoken_and_tells_secrets(tmp_path, receiver):
             limpet.stop()
 
 
+def test_authorities_of_the_system_are_believed_besides(tmp_path, receiver, target):
+    script = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
+    subprocess.run(["sh", str(script), str(tmp_path)], check=True)
+    right, other = f"{tmp_path}/ca.pem", f"{tmp_path}/selfsigned.pem"
+    with TargetAllocator(tls=(f"{tmp_path}/server.pem", f"{tmp_path}/server.key")) as allocator:
+        allocator.jobs["web"] = scrape_config("web", "200ms")
+        allocator.assign("web", POD, [target.address])
+        own = settings(receiver, allocator, tls={"ca_file": other})
+        with Limpet(tmp_path, own, env={**os.environ, "SSL_CERT_FILE": right}) as limpet:
+            wait_until(lambda: limpet.metric("limpet_ta_sync_failures_total") >= 1, 10, "a failure")
+            assert limpet.metric("limpet_ta_synced") == 0
+            assert limpet.reload(settings(
+                receiver, allocator, tls={"ca_file": other, "include_system_ca_certs_pool": True}))
+            wait_for_targets(limpet, 1)
+            assert limpet.reload(settings(receiver, allocator, tls={"ca_file": other}))
+            wait_until(lambda: limpet.metric("limpet_ta_synced") == 0, 10, "no answer")
+            pem = pathlib.Path(right).read_text()
+            assert limpet.reload(settings(
+                receiver, allocator, tls={"ca_pem": pem, "include_system_ca_certs_pool": True}))
+            wait_for_targets(limpet, 1)
+            one_series(receiver)
+            limpet.stop()
+
+
 def merged(receiver, name="a"):
     """{instance: [(time, is stale)]} of all that was accepted, in the order of time."""
     found = {}
