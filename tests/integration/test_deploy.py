@@ -27,6 +27,13 @@ def test_the_image_is_built_with_what_the_scripts_install():
     assert stages()[0] == set(re.search(r'BUILD_PACKAGES="([^"]*)"', text).group(1).split())
 
 
+def test_make_alone_builds_nothing_of_the_unit_tests():
+    """They need cmocka, which is not in the image."""
+    files = list((ROOT / "tests" / "unit").glob("*.am"))
+    assert files and [file.name for file in files if re.search(
+        r"^(noinst|bin|pkglibexec)_[A-Z]+ ", file.read_text(), re.M)] == []
+
+
 def package_of(library):
     """The Debian package of a shared library."""
     path = str(pathlib.Path(library).resolve())
