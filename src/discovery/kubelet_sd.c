@@ -35,9 +35,11 @@ struct kubelet_sd {
     struct kube_store pods;
     bool known;
     bool changed;
+    bool was_empty;     /* the last answer had no pods, and was not believed yet */
     uint64_t complaint; /* hash of what the log says about it; 0 = nothing */
     /* Of the answer that is coming. */
     struct kube_parser *parser;
+    size_t listed;         /* pods in it */
     struct errctx refusal; /* why it is no answer; "" if it may be one */
 };
 
@@ -99,6 +101,7 @@ static void ask(struct loop_timer *timer)
     const struct sd_request request = {
         .target = "", .accept = "application/json", .timeout_ns = 30 * NS_PER_S};
     sd->refusal.text[0] = '\0';
+    sd->listed = 0;
     sd->asked_at_ns = loop_now(sd->source.host->loop);
     kube_store_begin(&sd->pods);
     slot_add(sd->source.host->slot, COUNTER_KUBE_REQUESTS, 1);
@@ -119,6 +122,7 @@ static int on_pod(void *context, const struct kube_parsed *parsed, struct errctx
     (void)reterr;
     if (parsed->record.len == 0)
         return 0;
+    sd->listed++;
     enum kube_change change = kube_store_put(&sd->pods, parsed->record);
     if (change != KUBE_UNCHANGED) {
         sd->changed = true;
@@ -172,10 +176,27 @@ static void fail(struct kubelet_sd *sd, const char *why)
         log_error(MSG("kubelet: no pods from here; those that were known stay"),
                   STR("url", sd_client_url(sd->client)), STR("err", why));
     sd->complaint = complaint;
+    sd->was_empty = false;
+}
+
+/*
+ * Kubelets that have just started say that there is nothing. Whoever loses all pods at once can
+ * wait for the next answer to say the same.
+ */
+static bool is_doubtful(struct kubelet_sd *sd)
+{
+    bool doubtful = sd->listed == 0 && sd->pods.count > 0 && !sd->was_empty;
+    if (doubtful)
+        log_warn(MSG("kubelet: no pods any more; if it says so again, they go"),
+                 STR("url", sd_client_url(sd->client)));
+    sd->was_empty = doubtful;
+    return doubtful;
 }
 
 static void take_pods(struct kubelet_sd *sd)
 {
+    if (is_doubtful(sd))
+        return;
     size_t count = sd->pods.count, bytes = sd->pods.bytes;
     size_t gone = kube_store_sweep(&sd->pods);
     slot_add(sd->source.host->slot, COUNTER_KUBE_EVENTS_DELETE, gone);

@@ -186,6 +186,25 @@ def test_pods_come_from_the_kubelet(tmp_path, receiver):
             wait_for_targets(limpet, 0)
 
 
+@pytest.mark.parametrize("nothing", [b"null", b'{"items": null}', b'{"kind": "PodList"}'])
+def test_a_kubelet_without_pods_is_believed_the_second_time(tmp_path, receiver, nothing):
+    some = Reply(json.dumps({"items": [pod("one", ip="127.0.0.1", port=1)]}).encode(),
+                 content_type=JSON)
+    empty = Reply(nothing, content_type=JSON)
+    replies = [some] * 5 + [empty, some, empty, Reply(b"", status="500 No"), empty, some]
+    replies.reverse()
+    with Target(lambda request: replies.pop() if len(replies) > 1 else replies[0]) as kubelet:
+        entry = {"url": f"http://{kubelet.address}/pods", "refresh_interval": "300ms"}
+        job = {"job_name": "pods", "limpet": {"kubelet_sd_configs": [entry]}}
+        with Limpet(tmp_path, config(job, remote(receiver.url), interval="200ms")) as limpet:
+            wait_for_targets(limpet, 1)
+            while len(replies) > 1:
+                assert limpet.metric("limpet_discovery_targets") == 1
+            assert limpet.stderr().count("no pods any more") == 3
+            replies[0] = empty
+            wait_for_targets(limpet, 0)
+
+
 # ---- dns_sd_configs ----
 
 
