@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "base/strbuf.h"
@@ -476,19 +477,46 @@ static int apply_remotes(struct rules *rules, const struct node *list)
     return check_remote_names(rules, list);
 }
 
-/* Every instance scrapes what stands in a file that all of them have, unless told otherwise. */
+/* A group that has the label `node` of this instance was written for it alone. */
+static bool is_for_node(const struct config_target_group *group, const char *node)
+{
+    for (size_t i = 0; i < group->labels.len; i++) {
+        if (strcmp(group->labels.items[i].name, "node") == 0)
+            return strcmp(group->labels.items[i].value, node) == 0;
+    }
+    return false;
+}
+
+static bool has_unlocated(const struct config_job *job, const char *node)
+{
+    for (size_t i = 0; i < job->static_configs.len; i++) {
+        if (!is_for_node(&job->static_configs.items[i], node))
+            return true;
+    }
+    return job->file_sd_configs.len > 0 || job->http_sd_configs.len > 0 ||
+           job->dns_sd_configs.len > 0;
+}
+
+/*
+ * Every instance scrapes what stands in a file that all of them have, unless told otherwise. By
+ * `auto`, that this is one of many is known by NODE_NAME.
+ */
 static void warn_of_unlocated(struct rules *rules, const struct node *limpet)
 {
     const struct config_sharding *sharding = &rules->config->limpet.sharding;
-    if ((sharding->by != CONFIG_SHARD_NODE && sharding->by != CONFIG_SHARD_NAMESPACE) ||
-        sharding->unlocated != CONFIG_UNLOCATED_ALL)
+    const char *name = getenv("NODE_NAME");
+    bool in_daemon_set = name != NULL && name[0] != '\0';
+    bool shared = sharding->by == CONFIG_SHARD_NODE || sharding->by == CONFIG_SHARD_NAMESPACE ||
+                  (sharding->by == CONFIG_SHARD_AUTO && in_daemon_set);
+    if (!shared || sharding->unlocated != CONFIG_UNLOCATED_ALL)
         return;
+    const char *node = sharding->node[0] != '\0' || !in_daemon_set ? sharding->node : name;
     for (size_t i = 0; i < rules->config->scrape_configs.len; i++) {
         const struct config_job *job = &rules->config->scrape_configs.items[i];
-        if (job->static_configs.len > 0 || job->file_sd_configs.len > 0)
+        if (has_unlocated(job, node))
             warn(rules, node_get(limpet, "sharding"),
                  "targets of job \"%.200s\" have no node or namespace, so every instance scrapes "
-                 "them; `unlocated: hash` or `none` changes that",
+                 "them; `limpet: sharding: unlocated: hash` or `none` changes that",
                  job->job_name);
     }
 }

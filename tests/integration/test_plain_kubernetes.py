@@ -194,12 +194,45 @@ def test_the_built_in_configuration_is_printed_and_valid(tmp_path):
     assert list(jobs) == ["annotated", "node-exporter", "kubelet", "cadvisor"]
     assert jobs["kubelet"]["static_configs"] == [{"targets": ["[fd00::1]:10250"],
                                                   "labels": {"node": 'no"de'}}]
+    assert "every instance" not in done.stderr
     (tmp_path / "saved.yml").write_text(done.stdout)
     assert check(str(tmp_path / "saved.yml")).returncode == 0
+    saved = check(str(tmp_path / "saved.yml"), NODE_NAME='no"de')
+    assert saved.returncode == 0 and "every instance" not in saved.stdout + saved.stderr
     done = check("--kubernetes", f"--remote-write.url={URL}")
     assert done.returncode == 1 and "NODE_NAME" in done.stderr
     assert check("--kubernetes", "--remote-write.url=nowhere", NODE_NAME="n").returncode == 1
     assert check("--kubernetes").returncode == 2
+
+
+@pytest.mark.parametrize("environment, sharding, warned", [
+    ({"NODE_NAME": "n1"}, {}, ["static", "other", "file", "http", "dns"]),
+    ({"NODE_NAME": "n1"}, {"by": "auto", "node": "n2"}, ["static", "file", "http", "dns", "own"]),
+    ({"NODE_NAME": "n1"}, {"unlocated": "none"}, []),
+    ({"NODE_NAME": "n1"}, {"by": "none"}, []),
+    ({"NODE_NAME": ""}, {}, []),
+    ({}, {}, []),
+    ({}, {"by": "node"}, ["static", "other", "file", "http", "dns", "own"]),
+])
+def test_jobs_that_every_node_would_scrape_are_warned_of(tmp_path, environment, sharding, warned):
+    def labelled(node):
+        return [{"targets": ["h:1"], "labels": {"node": node}}]
+
+    jobs = {"static": {"static_configs": [{"targets": ["h:1"]}]},
+            "other": {"static_configs": labelled("n2")},
+            "file": {"file_sd_configs": [{"files": ["f.json"]}]},
+            "http": {"http_sd_configs": [{"url": "http://h/"}]},
+            "dns": {"dns_sd_configs": [{"names": ["h."]}]},
+            "own": {"static_configs": labelled("n1")},
+            "pods": {"kubernetes_sd_configs": [{"role": "pod"}]}}
+    path = tmp_path / "f.yml"
+    path.write_text(yaml.safe_dump({
+        "scrape_configs": [{"job_name": name, **job} for name, job in jobs.items()],
+        "remote_write": [{"url": URL}], "limpet": {"sharding": sharding}}))
+    done = check(str(path), **environment)
+    assert done.returncode == 0, done.stderr
+    said = re.findall(r'targets of job "(\w+)" have no node', done.stdout + done.stderr)
+    assert sorted(said) == sorted(warned)
 
 
 @pytest.mark.parametrize("flags, why", [
