@@ -20,8 +20,8 @@
  */
 #define SLICES_MAX 64
 
-/* How long the first targets wait for slices that are not known: they may be forbidden. */
-#define SLICES_WAIT_NS (10 * NS_PER_S)
+/* How long the first targets wait for services, and then for slices: they may be forbidden. */
+#define WAIT_NS (10 * NS_PER_S)
 
 /* Stores, which are looked up again for each use. */
 struct stores {
@@ -43,8 +43,10 @@ struct annotation_sd {
     struct kube_watches watches; /* of pods and services */
     struct kube_part *slices[SLICES_MAX];
     size_t slice_count;
-    bool complete;         /* slices were known, or not, once: there are targets from then on */
-    int64_t waiting_since; /* for slices; 0: not yet */
+    bool complete; /* all was known, or not for too long, once: there are targets from then on */
+    bool lacks_services;            /* the log has said so */
+    int64_t services_wait_began_ns; /* 0: not yet */
+    int64_t slices_wait_began_ns;
     struct stores pods, services, endpoints; /* for a walk */
     uint64_t problems[ANNOTATION_REASONS];   /* as they are counted now */
     struct said said;                        /* sorted */
@@ -177,14 +179,43 @@ static int add_watches(struct kube_watches *watches, struct errctx *reterr)
     return err;
 }
 
-/* Whether there are targets at all: from the moment on at which all is known once. */
+static bool are_pods_known(const struct annotation_sd *sd)
+{
+    for (size_t i = 0; i < sd->watches.len; i++) {
+        const struct kube_part *part = sd->watches.parts[i];
+        if (part->kind == KUBE_PODS && !kube_watch_is_known(part->watch))
+            return false;
+    }
+    return sd->watches.len > 0;
+}
+
+static bool has_waited(int64_t *began_ns, int64_t now_mono_ns)
+{
+    if (*began_ns == 0)
+        *began_ns = now_mono_ns;
+    return now_mono_ns - *began_ns >= WAIT_NS;
+}
+
+static void say_whether_services_lack(struct annotation_sd *sd)
+{
+    bool lack = sd->complete && !kube_watches_are_known(&sd->watches);
+    if (lack && !sd->lacks_services)
+        log_warn(MSG("annotations: no list of services; only pods are looked at until there is "
+                     "one"));
+    else if (!lack && sd->lacks_services)
+        log_info(MSG("annotations: services are known now, too"));
+    sd->lacks_services = lack;
+}
+
+/* Whether there are targets at all: from the moment on at which enough is known once. */
 static void settle(struct annotation_sd *sd, int64_t now_mono_ns)
 {
-    if (sd->complete || !kube_watches_are_known(&sd->watches))
+    if (sd->complete || !are_pods_known(sd))
         return;
-    if (sd->waiting_since == 0)
-        sd->waiting_since = now_mono_ns;
-    sd->complete = are_slices_known(sd) || now_mono_ns - sd->waiting_since >= SLICES_WAIT_NS;
+    if (kube_watches_are_known(&sd->watches))
+        sd->complete = are_slices_known(sd) || has_waited(&sd->slices_wait_began_ns, now_mono_ns);
+    else
+        sd->complete = has_waited(&sd->services_wait_began_ns, now_mono_ns);
     if (sd->complete)
         source_changed(&sd->source);
 }
@@ -196,6 +227,7 @@ static void changed(struct kube_watches *watches, enum kube_kind kind)
     if (kind == KUBE_SERVICES)
         look_for_slices(sd);
     settle(sd, clock_mono_ns());
+    say_whether_services_lack(sd);
     source_changed(&sd->source);
 }
 
@@ -211,9 +243,11 @@ static void add_store(struct stores *stores, const struct kube_part *part)
 static struct annotation_world world_of(struct annotation_sd *sd)
 {
     sd->pods.len = sd->services.len = sd->endpoints.len = 0;
-    for (size_t i = 0; i < sd->watches.len; i++)
-        add_store(sd->watches.parts[i]->kind == KUBE_PODS ? &sd->pods : &sd->services,
-                  sd->watches.parts[i]);
+    for (size_t i = 0; i < sd->watches.len; i++) {
+        const struct kube_part *part = sd->watches.parts[i];
+        if (kube_watch_is_known(part->watch))
+            add_store(part->kind == KUBE_PODS ? &sd->pods : &sd->services, part);
+    }
     for (size_t i = 0; i < sd->slice_count; i++)
         add_store(&sd->endpoints, sd->slices[i]);
     return (struct annotation_world){sd->config,         sd->pods.items,   sd->pods.len,
@@ -308,7 +342,7 @@ static void count_problems(struct annotation_sd *sd, const uint64_t problems[ANN
 static bool is_known(const struct source *source)
 {
     const struct annotation_sd *sd = OWNER(source, source);
-    return sd->complete && kube_watches_are_known(&sd->watches);
+    return sd->complete && are_pods_known(sd);
 }
 
 static void review(struct annotation_sd *sd)
@@ -330,6 +364,7 @@ static void poll_source(struct source *source, int64_t now_mono_ns, bool files_c
     (void)files_changed;
     kube_watches_poll(&sd->watches, now_mono_ns);
     settle(sd, now_mono_ns);
+    say_whether_services_lack(sd);
     if (!sd->review_wanted || !is_known(source))
         return;
     close_slices(sd, false);
@@ -365,6 +400,10 @@ static int walk(const struct source *source, struct source_visit *visit)
     if (!is_known(source))
         return 0;
     const struct annotation_world world = world_of(OWNER(source, source));
+    if (visit->refused != NULL && !kube_watches_are_known(&OWNER(source, source)->watches))
+        visit->refused(visit, SLICE_LITERAL("services"),
+                       SLICE_LITERAL("the API server has not listed them, of which the log says "
+                                     "more; only pods are looked at until it does"));
     return annotation_targets_walk(&world, visit, visit->refused != NULL ? &forward.review : NULL);
 }
 

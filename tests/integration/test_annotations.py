@@ -240,6 +240,25 @@ def test_slices_that_are_forbidden_keep_nobody_waiting_for_long(tmp_path, server
         assert "endpointslices is forbidden" in limpet.stderr()
 
 
+def test_services_that_are_forbidden_leave_pods(tmp_path, server, receiver, target):
+    server.forbidden.add("services")
+    server.put("services", service("web", annotations=annotated(port=str(port_of(target)))))
+    server.put("pods", pod("web-1", port=port_of(target), annotations=SCRAPE))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        wait_for_targets(limpet, 1, 20)
+        row = "<tr><td>annotated</td><td>services</td><td>"
+        wait_until(lambda: row in limpet.get("/service-discovery")[1], 10, "a row")
+        server.put("pods", pod("web-2", port=1, annotations=SCRAPE))
+        wait_for_targets(limpet, 2)
+        assert limpet.stderr().count("no list of services") == 1
+        assert "services is forbidden" in limpet.stderr()
+        server.forbidden.clear()
+        wait_until(lambda: "services are known now" in limpet.stderr(), 40, "services")
+        wait_until(lambda: any(labels.get("service") == "web" for labels in labels_of(receiver)),
+                   10, "a series of the service")
+        assert row not in limpet.get("/service-discovery")[1]
+
+
 def test_a_very_long_annotation_is_read_to_its_end(tmp_path, server, receiver):
     ports = ",".join(["1" * 90] * 60 + ["9"])
     many = ",".join(["9"] * 5000)
