@@ -216,7 +216,10 @@ static const struct schema_block global_block = {
 #define BLOCK struct config_target_group
 static const struct schema_key target_group_keys[] = {
     {MEMBER(targets), .type = SCHEMA_STRINGS,
-     .help = "`host:port` of each target; no scheme and no path."},
+     .help =
+         "`host:port` of each target; no scheme and no path. Names are asked for again by the "
+         "TTL of their DNS records, of at least 5 s and at most 5 min; each 30 s where there is "
+         "none."},
     {MEMBER(labels), .type = SCHEMA_MAP, .verify = check_label_names,
      .help = "Labels of all targets of the group."},
     {.name = NULL},

@@ -62,6 +62,7 @@ struct message {
 struct record {
     unsigned type;
     unsigned class;
+    uint32_t ttl;
     const uint8_t *data;
     size_t len;
 };
@@ -69,6 +70,13 @@ struct record {
 static unsigned number_at(const uint8_t *bytes)
 {
     return (unsigned)bytes[0] << 8 | bytes[1];
+}
+
+/* With its highest bit set it means 0 (RFC 2181, 8). */
+static uint32_t ttl_at(const uint8_t *bytes)
+{
+    uint32_t ttl = (uint32_t)number_at(bytes) << 16 | number_at(bytes + 2);
+    return ttl > INT32_MAX ? 0 : ttl;
 }
 
 /* False: the message ends before. */
@@ -103,6 +111,7 @@ static bool next_record(struct message *message, struct record *ret_record)
     const uint8_t *fixed = message->at;
     *ret_record = (struct record){.type = number_at(fixed),
                                   .class = number_at(fixed + 2),
+                                  .ttl = ttl_at(fixed + 4),
                                   .data = fixed + NS_RRFIXEDSZ,
                                   .len = number_at(fixed + 8)};
     message->at += NS_RRFIXEDSZ;
@@ -169,12 +178,17 @@ static bool read_answers(struct message *message, unsigned count, enum config_dn
                          struct dns_answer *answer)
 {
     struct record record;
+    answer->ttl = INT32_MAX;
     answer->records = arena_alloc(&answer->arena, count * sizeof(*answer->records));
     for (; count > 0; count--) {
         if (!next_record(message, &record))
             return false;
-        /* CNAME records lead to those that were asked for. */
-        if (record.class != ns_c_in || record.type != type_number(type))
+        if (record.class != ns_c_in)
+            continue;
+        /* CNAME records lead to those that were asked for, which stand no longer than they do. */
+        if (record.ttl < answer->ttl)
+            answer->ttl = record.ttl;
+        if (record.type != type_number(type))
             continue;
         if (!read_record(message, &record, type, &answer->arena, &answer->records[answer->len]))
             return false;
@@ -194,7 +208,7 @@ void dns_query_parse(const uint8_t *bytes, size_t len, enum config_dns_type type
 
 /* ---- The thread ---- */
 
-static void ask(struct dns_query *query)
+void dns_query_wait(struct dns_query *query)
 {
     struct __res_state state = {0};
     uint8_t *message = malloc(MESSAGE_MAX);
@@ -234,7 +248,7 @@ static void *run_thread(void *unused)
     struct dns_query *query;
     (void)unused;
     while ((query = take_work()) != NULL) {
-        ask(query);
+        dns_query_wait(query);
         pthread_mutex_lock(&service.lock);
         query->next = service.done;
         service.done = query;

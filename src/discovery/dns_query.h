@@ -24,7 +24,8 @@ struct dns_answer {
     int error;        /* 0; ERR_TIMEOUT, ERR_PROTOCOL: nobody could say */
     const char *text; /* what failed */
     struct dns_record *records;
-    size_t len; /* 0: there are none, or there is no such name */
+    size_t len;   /* 0: there are none, or there is no such name */
+    uint32_t ttl; /* seconds, with records: the smallest of these and of the aliases to them */
     struct arena arena;
 };
 
@@ -41,6 +42,9 @@ struct dns_query {
 };
 
 void dns_query_ask(struct loop *loop, struct dns_query *query);
+
+/* The same in the calling thread, any but that of a loop: it waits until there is an answer. */
+void dns_query_wait(struct dns_query *query);
 
 /* The records in a DNS message (RFC 1035), of the type that was asked for, or answer->error. */
 void dns_query_parse(const uint8_t *message, size_t len, enum config_dns_type type,

@@ -6,32 +6,53 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "discovery/dns_ttl.h"
 
-#define THREADS 4
-#define ASIDE   2 /* of them, at most, ask for names that strangers have brought up */
+#define THREADS 5
 #define BUCKETS 1024u
 
 static const char no_answer_yet[] = "no answer yet";
 
-/*
- * A name belongs to the main thread, but for `fresh`, which belongs to the thread that asks while
- * the name stands in the queue or is being asked for (in_flight).
+enum kind {
+    KIND_WANTED, /* addresses of a name that is in the configuration, say */
+    KIND_ASIDE,  /* addresses of a name that strangers have brought up */
+    KIND_TTL,    /* how long addresses stand that are known already */
+    KINDS
+};
+
+/* So many threads at most are asked things of one kind: two are there for the first at all times.
  */
+static const int most_asking[KINDS] = {[KIND_WANTED] = THREADS, [KIND_ASIDE] = 2, [KIND_TTL] = 1};
+
+/*
+ * While it stands in the queue or is being asked (in_flight) a question belongs to the thread that
+ * asks, else to the main thread.
+ */
+struct question {
+    struct question *next;
+    struct name *name;
+    enum kind kind;
+    bool in_flight;
+    struct resolver_answer fresh; /* the answer; for a TTL: the addresses it is asked for */
+    int64_t ttl_ns;
+};
+
+/* A name belongs to the main thread, but for its text, which does not change. */
 struct name {
     struct name *next_in_bucket;
-    struct name *next_in_queue;
+    struct question addresses;
+    struct question ttl; /* apart, so that it never delays addresses */
     struct resolver_answer answer;
-    struct resolver_answer fresh;
     int64_t asked_at;
-    bool in_flight;
+    int64_t expires_at;
     bool wants_aside; /* nobody but resolver_lookup_aside wants it */
-    bool is_aside;    /* the same when it was put into the queue; belongs to whom `fresh` does */
     bool used;
     bool complained;
     char host[];
@@ -46,10 +67,10 @@ struct resolver {
     int threads_started;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t work;
-    struct name *queue_first;
-    struct name **queue_last;
-    int aside; /* such names that are being asked for */
-    struct name *done;
+    struct question *queue_first;
+    struct question **queue_last;
+    int asking[KINDS]; /* threads */
+    struct question *done;
     bool stopping;
 };
 
@@ -80,40 +101,40 @@ static struct resolver_answer ask(const char *host, int flags)
     return answer;
 }
 
-/* The first of the queue that may be asked for now; the lock is held. */
-static struct name *dequeue(struct resolver *resolver)
+/* The first of the queue that may be asked now; the lock is held. */
+static struct question *dequeue(struct resolver *resolver)
 {
-    struct name **link = &resolver->queue_first;
-    while (*link != NULL && (*link)->is_aside && resolver->aside == ASIDE)
-        link = &(*link)->next_in_queue;
-    struct name *name = *link;
-    if (name == NULL)
+    struct question **link = &resolver->queue_first;
+    while (*link != NULL && resolver->asking[(*link)->kind] == most_asking[(*link)->kind])
+        link = &(*link)->next;
+    struct question *question = *link;
+    if (question == NULL)
         return NULL;
-    *link = name->next_in_queue;
+    *link = question->next;
     if (*link == NULL)
         resolver->queue_last = link;
-    resolver->aside += name->is_aside;
-    return name;
+    resolver->asking[question->kind]++;
+    return question;
 }
 
-static struct name *take_work(struct resolver *resolver)
+static struct question *take_work(struct resolver *resolver)
 {
-    struct name *name = NULL;
+    struct question *question = NULL;
     pthread_mutex_lock(&resolver->lock);
-    while (!resolver->stopping && (name = dequeue(resolver)) == NULL)
+    while (!resolver->stopping && (question = dequeue(resolver)) == NULL)
         pthread_cond_wait(&resolver->work, &resolver->lock);
     if (resolver->stopping)
-        name = NULL;
+        question = NULL;
     pthread_mutex_unlock(&resolver->lock);
-    return name;
+    return question;
 }
 
-static void hand_back(struct resolver *resolver, struct name *name)
+static void hand_back(struct resolver *resolver, struct question *question)
 {
     pthread_mutex_lock(&resolver->lock);
-    resolver->aside -= name->is_aside;
-    name->next_in_queue = resolver->done;
-    resolver->done = name;
+    resolver->asking[question->kind]--;
+    question->next = resolver->done;
+    resolver->done = question;
     pthread_cond_signal(&resolver->work); /* one that had to wait may go now */
     pthread_mutex_unlock(&resolver->lock);
     check(eventfd_write(resolver->event_fd, 1) == 0);
@@ -122,26 +143,51 @@ static void hand_back(struct resolver *resolver, struct name *name)
 static void *run_thread(void *argument)
 {
     struct resolver *resolver = argument;
-    struct name *name;
-    while ((name = take_work(resolver)) != NULL) {
-        name->fresh = ask(name->host, AI_ADDRCONFIG);
-        hand_back(resolver, name);
+    struct question *question;
+    while ((question = take_work(resolver)) != NULL) {
+        if (question->kind == KIND_TTL)
+            question->ttl_ns = dns_ttl_ask(question->name->host, &question->fresh);
+        else
+            question->fresh = ask(question->name->host, AI_ADDRCONFIG);
+        hand_back(resolver, question);
     }
     return NULL;
 }
 
-static void enqueue(struct resolver *resolver, struct name *name)
+static void enqueue(struct resolver *resolver, struct question *question)
 {
-    check(!name->in_flight);
-    name->in_flight = true;
-    name->is_aside = name->wants_aside;
-    name->asked_at = clock_mono_ns();
-    name->next_in_queue = NULL;
+    check(!question->in_flight);
+    question->in_flight = true;
+    question->next = NULL;
     pthread_mutex_lock(&resolver->lock);
-    *resolver->queue_last = name;
-    resolver->queue_last = &name->next_in_queue;
+    *resolver->queue_last = question;
+    resolver->queue_last = &question->next;
     pthread_cond_signal(&resolver->work);
     pthread_mutex_unlock(&resolver->lock);
+}
+
+static void ask_addresses(struct resolver *resolver, struct name *name)
+{
+    name->asked_at = clock_mono_ns();
+    name->addresses.kind = name->wants_aside ? KIND_ASIDE : KIND_WANTED;
+    enqueue(resolver, &name->addresses);
+}
+
+/* Servers are never asked for these (RFC 6761, 6.3). */
+static bool is_localhost(const char *host)
+{
+    static const char suffix[] = ".localhost";
+    size_t len = strlen(host);
+    return strcasecmp(host, suffix + 1) == 0 ||
+           (len >= sizeof(suffix) && strcasecmp(host + len - (sizeof(suffix) - 1), suffix) == 0);
+}
+
+static void ask_ttl(struct resolver *resolver, struct name *name)
+{
+    if (name->ttl.in_flight || is_localhost(name->host))
+        return;
+    name->ttl.fresh = name->addresses.fresh;
+    enqueue(resolver, &name->ttl);
 }
 
 int resolver_new(struct resolver **ret, struct errctx *reterr)
@@ -232,7 +278,9 @@ static struct name *add_name(struct resolver *resolver, struct slice host, bool 
     struct name **bucket = bucket_of(resolver, host);
     name->next_in_bucket = *bucket;
     *bucket = name;
-    enqueue(resolver, name);
+    name->addresses = (struct question){.name = name};
+    name->ttl = (struct question){.name = name, .kind = KIND_TTL};
+    ask_addresses(resolver, name);
     return name;
 }
 
@@ -327,27 +375,47 @@ static void note_failure(struct resolver *resolver, struct name *name)
     resolver->failures++;
     if (!name->complained)
         log_warn(MSG("cannot resolve this name; addresses it had stay"), STR("name", name->host),
-                 STR("err", name->fresh.error));
+                 STR("err", name->addresses.fresh.error));
     name->complained = true;
 }
 
 /* A name that once had addresses keeps them when asking fails. */
-static bool take_answer(struct resolver *resolver, struct name *name)
+static bool keep_answer(struct resolver *resolver, struct name *name)
 {
-    name->in_flight = false;
+    const struct resolver_answer *fresh = &name->addresses.fresh;
     if (name->answer.state == RESOLVER_PENDING)
         resolver->pending--;
-    if (name->fresh.state == RESOLVER_FAILED) {
+    if (fresh->state == RESOLVER_FAILED) {
         note_failure(resolver, name);
         if (name->answer.state == RESOLVER_KNOWN)
             return false;
     } else {
         name->complained = false;
     }
-    if (same_answer(&name->answer, &name->fresh))
+    if (same_answer(&name->answer, fresh))
         return false;
-    name->answer = name->fresh;
+    name->answer = *fresh;
     return true;
+}
+
+static bool take_addresses(struct resolver *resolver, struct name *name)
+{
+    bool changed = keep_answer(resolver, name);
+    name->expires_at =
+        name->asked_at +
+        (name->answer.state == RESOLVER_FAILED ? RESOLVER_RETRY_NS : RESOLVER_REFRESH_NS);
+    if (name->addresses.fresh.state == RESOLVER_KNOWN)
+        ask_ttl(resolver, name);
+    return changed;
+}
+
+static bool take(struct resolver *resolver, struct question *question)
+{
+    question->in_flight = false;
+    if (question->kind != KIND_TTL)
+        return take_addresses(resolver, question->name);
+    question->name->expires_at = clock_mono_ns() + question->ttl_ns;
+    return false;
 }
 
 bool resolver_collect(struct resolver *resolver)
@@ -356,33 +424,27 @@ bool resolver_collect(struct resolver *resolver)
     /* Not readable is fine: the answers may have been taken the last time. */
     (void)eventfd_read(resolver->event_fd, &ignored);
     pthread_mutex_lock(&resolver->lock);
-    struct name *name = resolver->done;
+    struct question *question = resolver->done;
     resolver->done = NULL;
     pthread_mutex_unlock(&resolver->lock);
     bool changed = false;
-    while (name != NULL) {
-        struct name *next = name->next_in_queue;
-        if (take_answer(resolver, name))
-            changed = true;
-        name = next;
+    while (question != NULL) {
+        struct question *next = question->next;
+        changed = take(resolver, question) || changed;
+        question = next;
     }
     return changed;
 }
 
-static int64_t keeps_for(const struct name *name)
-{
-    return name->answer.state == RESOLVER_FAILED ? RESOLVER_RETRY_NS : RESOLVER_REFRESH_NS;
-}
-
 static bool refresh_name(struct resolver *resolver, struct name *name, int64_t now_mono_ns)
 {
-    int64_t age = now_mono_ns - name->asked_at;
-    if (!name->in_flight) {
-        if (age >= keeps_for(name))
-            enqueue(resolver, name);
+    if (!name->addresses.in_flight) {
+        if (now_mono_ns >= name->expires_at)
+            ask_addresses(resolver, name);
         return false;
     }
-    if (name->answer.state != RESOLVER_PENDING || age < RESOLVER_PATIENCE_NS)
+    if (name->answer.state != RESOLVER_PENDING ||
+        now_mono_ns - name->asked_at < RESOLVER_PATIENCE_NS)
         return false;
     set_failed(name, no_answer_yet);
     resolver->pending--;
@@ -405,7 +467,7 @@ void resolver_sweep(struct resolver *resolver)
         struct name **link = &resolver->buckets[i];
         while (*link != NULL) {
             struct name *name = *link;
-            if (name->used || name->in_flight) {
+            if (name->used || name->addresses.in_flight || name->ttl.in_flight) {
                 name->used = false;
                 link = &name->next_in_bucket;
             } else {

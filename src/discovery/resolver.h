@@ -3,8 +3,13 @@
  * Host names to addresses, for the whole of limpet: no other process asks a resolver. The system's
  * own resolver (getaddrinfo: hosts file, nsswitch, DNS) runs in a few threads, because it blocks;
  * everything else of discovery is one thread, which is told by an eventfd that answers are there.
- * The resolver tells no TTL, so names are asked again every RESOLVER_REFRESH_NS, those that failed
- * after RESOLVER_RETRY_NS; a name that fails keeps the addresses it had.
+ * A name that fails keeps the addresses it had, and is asked for again after RESOLVER_RETRY_NS if
+ * it had none.
+ *
+ * Names are asked for again by the TTL of their records (RFC 1035, 3.2.1). getaddrinfo tells none,
+ * so once it has found addresses these are in use, and DNS is asked for the TTL (dns_ttl.h). Where
+ * DNS tells none (hosts file, other sources of nsswitch, a server that does not answer) and for
+ * localhost, for which no server is asked (RFC 6761, 6.3), that is after RESOLVER_REFRESH_NS.
  */
 #ifndef DISCOVERY_RESOLVER_H
 #define DISCOVERY_RESOLVER_H
@@ -18,7 +23,17 @@
 
 #define RESOLVER_ADDRESSES  4
 #define RESOLVER_REFRESH_NS (30 * INT64_C(1000000000))
-#define RESOLVER_RETRY_NS   (5 * INT64_C(1000000000))
+
+/*
+ * The bounds of a TTL. 0 means that a record is not to be kept at all, and some servers say so for
+ * every record: it is no reason to ask with each tick; 5 s is what headless services of Kubernetes
+ * have by default. Above, a day's TTL must not keep limpet at a server that has moved, as
+ * Prometheus asks for each connection it opens.
+ */
+#define RESOLVER_TTL_MIN_NS (5 * INT64_C(1000000000))
+#define RESOLVER_TTL_MAX_NS (300 * INT64_C(1000000000))
+
+#define RESOLVER_RETRY_NS (5 * INT64_C(1000000000))
 
 /* A name that has no answer after this counts as failed, until there is one. */
 #define RESOLVER_PATIENCE_NS (5 * INT64_C(1000000000))

@@ -15,7 +15,7 @@ def encode_name(name):
                     for part in name.rstrip(".").split(".") if part) + b"\0"
 
 
-TYPES = {"A": 1, "NS": 2, "MX": 15, "AAAA": 28, "SRV": 33}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "AAAA": 28, "SRV": 33}
 
 
 def encode_record(kind, value):
@@ -31,12 +31,13 @@ def encode_record(kind, value):
 
 
 class Dns:
-    """A name server. records: {(name, type): [value, ...]}; other names do not exist. `code`: what
-    it says instead to everything, 2 for SERVFAIL; None: nothing at all. silent: names that are never
+    """A name server. records: {(name, type): [value, ...]}; other names do not exist. A CNAME leads to
+    the records of its value. ttls: {name: seconds}, of names other than 60. `code`: what instead to everything, 2 for SERVFAIL; None: nothing at all. silent: names that are never
     answered."""
 
     def __init__(self):
         self.records, self.code, self.asked, self.silent = {}, 0, [], set()
+        self.ttls = {}
         self.first_asked = {}  # name: when
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.7"
@@ -44,6 +45,18 @@ class Dns:
         self.tcp = socket.create_server((self.address, 53))
         threading.Thread(target=self.run, daemon=True).start()
         threading.Thread(target=self.run_tcp, daemon=True).start()
+
+    def found(self, name, kind):
+        """The records of an answer: (owner, type, value)."""
+        if (name, "CNAME") in self.records:
+            alias = self.records[(name, "CNAME")][0]
+            return [(name, "CNAME", alias), *self.found(alias, kind)]
+        return [(name, kind, value) for value in self.records.get((name, kind), [])]
+
+    def record(self, owner, kind, value):
+        data = encode_record(kind, value)
+        return encode_name(owner) + struct.pack("!HHIH", TYPES[kind], 1, self.ttls.get(owner, 60),
+                                                len(data)) + data
 
     def answer(self, query, limit):
         at, parts = 12, []
@@ -56,14 +69,12 @@ class Dns:
         self.asked.append((name, kind))
         self.first_asked.setdefault(name, time.monotonic())
         known = [value for (other, _), value in self.records.items() if other == name]
-        values = self.records.get((name, kind), [])
         code = self.code or (0 if known else 3)
-        records = b"".join(
-            b"\xc0\x0c" + struct.pack("!HHIH", TYPES[kind], 1, 1, len(encode_record(kind, value)))
-            + encode_record(kind, value) for value in (values if code == 0 else []))
+        values = self.found(name, kind) if code == 0 else []
+        records = b"".join(self.record(*value) for value in values)
         truncated = 12 + len(question) + len(records) > limit
         flags = 0x8180 | code | (0x200 if truncated else 0)
-        counts = (1, 0 if truncated or code else len(values), 0, 0)
+        counts = (1, 0 if truncated else len(values), 0, 0)
         return query[:2] + struct.pack("!HHHHH", flags, *counts) + question + (
             b"" if truncated else records)
 
@@ -90,9 +101,13 @@ def dns():
     return Dns()
 
 
-def asks(dns, directory):
-    """For Limpet(prefix=): a mount namespace of its own, where /etc/resolv.conf names this server."""
+def asks(dns, directory, hosts=None):
+    """For Limpet(prefix=): a mount namespace of its own, where /etc/resolv.conf names this server,
+    and hosts is the text of /etc/hosts."""
     resolv = directory / "resolv.conf"
     resolv.write_text(f"nameserver {dns.address}\nsearch zone.test\noptions timeout:1 attempts:1\n")
-    return ["unshare", "-m", "sh", "-c",
-            f"mount --bind {resolv} $(readlink -f /etc/resolv.conf) && exec \"$@\"", "sh"]
+    mounts = f"mount --bind {resolv} $(readlink -f /etc/resolv.conf)"
+    if hosts is not None:
+        (directory / "hosts").write_text(hosts)
+        mounts += f" && mount --bind {directory / 'hosts'} /etc/hosts"
+    return ["unshare", "-m", "sh", "-c", f"{mounts} && exec \"$@\"", "sh"]

@@ -17,6 +17,8 @@
 #define QUESTION(type)    "\1a\4test\0\0" type "\0\1"
 #define RECORD(type, len) "\xc0\x0c\0" type "\0\1\0\0\0\1\0" len
 
+#define TTL_RECORD(type, ttl, len) "\xc0\x0c\0" type "\0\1" ttl "\0" len
+
 #define PARSE(text, type, answer)                                                                  \
     dns_query_parse((const uint8_t *)(text), sizeof(text) - 1, type, answer)
 
@@ -54,6 +56,34 @@ static void other_records_are_passed_over(void **state)
           CONFIG_DNS_A, &answer);
     assert_int_equal(answer.error, 0);
     assert_int_equal(answer.len, 1);
+    arena_fini(&answer.arena);
+}
+
+static void the_smallest_ttl_of_a_chain_of_aliases_counts(void **state)
+{
+    struct dns_answer answer = {.error = 0};
+    (void)state;
+    PARSE(
+        HEAD("\3") QUESTION("\1") TTL_RECORD("\5", "\0\0\1\0", "\2") "\xc0\x0c" TTL_RECORD(
+            "\5", "\0\0\0\6", "\2") "\xc0\x0c" TTL_RECORD("\1", "\0\1\x51\x80", "\4") "\x7f\0\0\1",
+        CONFIG_DNS_A, &answer);
+    assert_int_equal(answer.len, 1);
+    assert_int_equal(answer.ttl, 6);
+    arena_fini(&answer.arena);
+    PARSE(HEAD("\1") QUESTION("\1") TTL_RECORD("\1", "\0\1\x51\x80", "\4") "\x7f\0\0\1",
+          CONFIG_DNS_A, &answer);
+    assert_int_equal(answer.ttl, 86400);
+    arena_fini(&answer.arena);
+}
+
+static void a_ttl_beyond_31_bits_is_none(void **state)
+{
+    struct dns_answer answer = {.error = 0};
+    (void)state;
+    PARSE(HEAD("\1") QUESTION("\1") TTL_RECORD("\1", "\x80\0\0\x3c", "\4") "\x7f\0\0\1",
+          CONFIG_DNS_A, &answer);
+    assert_int_equal(answer.len, 1);
+    assert_int_equal(answer.ttl, 0);
     arena_fini(&answer.arena);
 }
 
@@ -111,6 +141,8 @@ int main(void)
         TEST(addresses_are_read),
         TEST(names_are_read_with_their_final_dot),
         TEST(other_records_are_passed_over),
+        TEST(the_smallest_ttl_of_a_chain_of_aliases_counts),
+        TEST(a_ttl_beyond_31_bits_is_none),
         TEST(an_answer_without_records_is_one),
         TEST(each_cut_answer_is_refused),
         TEST(records_of_a_wrong_size_are_refused),
