@@ -5,6 +5,7 @@ test starts limpet as the DaemonSet says."""
 import json
 import pathlib
 import re
+import shlex
 import shutil
 
 import pytest
@@ -89,7 +90,21 @@ def test_from_nothing_to_annotated_pods_scraped(tmp_path, server):
                        "the reason on the page")
 
 
-def test_the_commands_of_the_page_are_those_that_are_tried():
+def commands_of_the_page():
     page = (ROOT / "docs" / "kubernetes.md").read_text()
-    words = {line.split()[1] for line in re.findall(r"^ +(kubectl .*)$", page, re.M)}
-    assert words == {"apply", "annotate", "get", "delete", "port-forward"}
+    return [shlex.split(line) for line in re.findall(r"^ +kubectl (.*)$", page, re.M)]
+
+
+def test_the_console_is_found_as_the_page_says(tmp_path, server):
+    command, = [words for words in commands_of_the_page() if words[:2] == ["get", "pods"]]
+    with Receiver() as receiver:
+        server.kubectl(*APPLY, MANIFEST)
+        server.put("pods", pod("limpet-x", node="node-1", namespace="limpet"))
+        with limpet_of(server, receiver, tmp_path, "node-1") as limpet:
+            node, address = server.kubectl(*command).splitlines()[1].split()
+            assert (node, address) == ("node-1", "127.0.0.1")
+            assert limpet.get("/targets")[0] == limpet.get("/service-discovery")[0] == 200
+
+
+def test_the_commands_of_the_page_are_those_that_are_tried():
+    assert {words[0] for words in commands_of_the_page()} == {"apply", "annotate", "get", "delete"}
