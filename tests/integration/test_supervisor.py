@@ -149,6 +149,16 @@ def test_children_have_their_heritage_and_no_other_descriptor(tmp_path):
         os.close(high)
 
 
+def descriptors_of(pid):
+    found = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except FileNotFoundError:
+            pass  # closed since
+    return found
+
+
 def check_descriptors(limpet, pid):
     """By the table in shm/heritage.h."""
     runtime, storage = limpet.paths.runtime, f"{limpet.directory}/storage"
@@ -158,27 +168,28 @@ def check_descriptors(limpet, pid):
     expected = {0: "/dev/null", 1: "/dev/null", 2: limpet.stderr_path, 3: "socket:",
                 4: "/memfd:limpet-config", 5: f"{runtime}/control", 224: f"{runtime}/lock",
                 225: f"{storage}/lock"}
+    rings = {16 + 2 * i: f"{runtime}/ring-{i}" for i in range(2)}
+    series = {17 + 2 * i: f"{runtime}/series-{i}" for i in range(2)}
     read_only = set()
     if program == "limpet-discovery":
         expected |= {6: f"{runtime}/targets", 160: "anon_inode:[eventfd]",
-                     161: "anon_inode:[eventfd]"}
+                     161: "anon_inode:[eventfd]", **rings}
+        read_only = set(rings)
     elif program == "limpet-scraper":
         expected |= {6: f"{runtime}/targets", 8: "anon_inode:[eventfd]", 9: "anon_inode:[eventfd]",
-                     16 + 2 * index: f"{runtime}/ring-{index}",
-                     17 + 2 * index: f"{runtime}/series-{index}"}
-        read_only = {6}
+                     **rings, **series}
+        read_only = {6, 16, 17, 18, 19} - {16 + 2 * index, 17 + 2 * index}
     else:
-        expected |= {6: f"{runtime}/targets", 7: f"{runtime}/delivery"}
-        for i in range(2):
-            expected |= {16 + 2 * i: f"{runtime}/ring-{i}", 17 + 2 * i: f"{runtime}/series-{i}"}
+        expected |= {6: f"{runtime}/targets", 7: f"{runtime}/delivery", **rings, **series}
         if program == "limpet-writer":
             expected |= {8: "anon_inode:[eventfd]", 226: storage}
             read_only = {6, 17, 19}
         else:
             expected |= {10: "socket:"}
             read_only = {6, 7, 16, 17, 18, 19}
-    found = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    assert found.keys() == expected.keys(), program
+    # What a child opens itself for a moment, a file that it reads, is closed soon.
+    wait_until(lambda: descriptors_of(pid).keys() == expected.keys(), what=f"those of {program}")
+    found = descriptors_of(pid)
     for fd, target in expected.items():
         assert found[fd].startswith(target), (program, fd)
     for fd in (fd for fd, target in expected.items() if target.startswith(runtime)):
