@@ -7,8 +7,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const struct config_http_client plain = {
-    .tls_config = {"", "", "", "", "", "", "", false, CONFIG_TLS_DEFAULT, CONFIG_TLS_DEFAULT}};
+static const struct config_http_client plain = {.tls_config = {"", "", "", "", "", "", "", false,
+                                                               false, CONFIG_TLS_DEFAULT,
+                                                               CONFIG_TLS_DEFAULT}};
 
 static struct config_http_client with_authorization(void)
 {

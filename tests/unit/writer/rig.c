@@ -32,7 +32,8 @@ void rig_reserve_descriptors(void)
 static const struct config_http_client no_client = {
     .basic_auth = {false, "", "", "", ""},
     .authorization = {false, "", "", ""},
-    .tls_config = {"", "", "", "", "", "", "", false, CONFIG_TLS_DEFAULT, CONFIG_TLS_DEFAULT},
+    .tls_config = {"", "", "", "", "", "", "", false, false, CONFIG_TLS_DEFAULT,
+                   CONFIG_TLS_DEFAULT},
     .proxy = {.proxy_url = "", .no_proxy = ""},
     .bearer_token = "",
     .bearer_token_file = "",
