@@ -127,6 +127,8 @@ def test_more_than_a_ring_holds_waits_for_a_receiver_that_is_down(tmp_path):
         wait_until(lambda: load.served() >= 20 * 8, 60, "8 scrapes of each")
         load.faults("clear=1")
         load.wait_for_scrapes(12)
+        # What is in the spool when it stops would stay there for the next one.
+        wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 20, "an empty spool")
         limpet.stop()
         account = load.account()
     assert account.problems() == []

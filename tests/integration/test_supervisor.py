@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The supervisor alone: limpet with children that do nothing but live, and misbehave on demand
 (stand_in.c). What the real ones make of it is in test_life.py."""
+import fcntl
 import os
 import re
 import shutil
@@ -136,7 +137,7 @@ def test_what_is_inherited_from_a_careless_parent_does_no_harm(tmp_path):
 def test_children_have_their_heritage_and_no_other_descriptor(tmp_path):
     leak = os.open("/etc/passwd", os.O_RDONLY)
     os.set_inheritable(leak, True)
-    high = os.dup2(leak, 500)
+    high = fcntl.fcntl(leak, fcntl.F_DUPFD, 500)
     storage = str(tmp_path / "storage")
     try:
         with Supervisor(tmp_path, limpet=", scrapers: 2", flags=[f"--storage.path={storage}"],
