@@ -149,6 +149,8 @@ static void run_errand(const struct child_errands *errands, const struct heritag
     if (message->kind == HERITAGE_LOOKUP && errands->look_up != NULL)
         errands->look_up(errands->context,
                          slice_make(message->text, strnlen(message->text, HERITAGE_TEXT)));
+    else if (message->kind == HERITAGE_TLS && errands->supply_tls != NULL)
+        errands->supply_tls(errands->context, message->arg, message->value);
 }
 
 enum child_order child_take_order(struct child *child, int64_t *ret_limit_ms)
@@ -192,6 +194,16 @@ void child_ask(const struct child *child, struct slice host)
     if (host.len == 0 || host.len >= sizeof(message.text))
         return;
     memcpy(message.text, host.ptr, host.len);
+    (void)!message_send(HERITAGE_SUPERVISION, &message, -1);
+}
+
+void child_ask_tls(const struct child *child, uint32_t entry)
+{
+    check(child->role == CHILD_ROLE_SCRAPER || child->role == CHILD_ROLE_WRITER);
+    const struct heritage_message message = {.kind = HERITAGE_TLS,
+                                             .arg = child->role == CHILD_ROLE_SCRAPER ? ROLE_SCRAPER
+                                                                                      : ROLE_WRITER,
+                                             .value = entry};
     (void)!message_send(HERITAGE_SUPERVISION, &message, -1);
 }
 

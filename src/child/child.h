@@ -47,6 +47,8 @@ struct child_errands {
     void (*recall)(void *context, struct supplies *former);
     /* Somebody needs the addresses of this host. */
     void (*look_up)(void *context, struct slice host);
+    /* Somebody needs what https needs, in this entry of the set of this role (ROLE_*). */
+    void (*supply_tls)(void *context, uint32_t role, uint64_t entry);
     void *context;
 };
 
@@ -103,6 +105,9 @@ int child_send_supplies(struct child *child, uint32_t role, int fd) MUST_USE;
 
 /* A scraper's or the writer's: asks discovery for a host (HERITAGE_LOOKUP). It may get lost. */
 void child_ask(const struct child *child, struct slice host);
+
+/* The same: for what https needs, for this entry of its set (HERITAGE_TLS). */
+void child_ask_tls(const struct child *child, uint32_t entry);
 
 /* State "stopped", DRAINED to the supervisor. Returns the exit status for main. */
 int child_leave(struct child *child);

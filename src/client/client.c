@@ -18,7 +18,8 @@ static void forget(struct client *client)
     free(client->error);
     free(client->tls_error);
     net_tls_context_free(client->tls);
-    *client = (struct client){.config = client->config, .version = client->version + 1};
+    *client = (struct client){
+        .config = client->config, .version = client->version + 1, .entry = client->entry};
 }
 
 void client_fini(struct client *client)
@@ -80,7 +81,9 @@ bool client_is_ready(const struct client *client, bool https)
     const struct config_http_client *config = client->config;
     bool carries = config->basic_auth.given || config->authorization.given ||
                    config->oauth2.given || config->http_headers.len > 0;
-    return client->supply != NULL || (!carries && !https);
+    if (client->supply == NULL)
+        return !carries && !https;
+    return client->supply->has_tls || !https;
 }
 
 struct slice client_tail(const struct client *client)

@@ -15,6 +15,8 @@ struct client {
     const struct config_http_client *config;
     const struct supply *supply; /* NULL: none has come yet; the owner keeps it */
     uint32_t version;            /* moves with each supply */
+    uint32_t entry;              /* of the sets; the owner says it */
+    int64_t tls_asked_at;        /* see lookup_tls */
     char *tail;                  /* see client_tail; or NULL */
     size_t tail_len;
     char *error; /* requests cannot be made, and why; else NULL */
@@ -28,7 +30,10 @@ void client_fini(struct client *client);
 /* A new supply, in force from the next request on; NULL takes the old one away. */
 void client_supply(struct client *client, const struct supply *supply);
 
-/* Whether requests can be made (or fail with a reason): all that they need has come. */
+/*
+ * Whether requests can be made (or fail with a reason): all that they need has come. What https
+ * needs comes when discovery sees a target that is asked so, or is told of a redirect (lookup.h).
+ */
 bool client_is_ready(const struct client *client, bool https);
 
 /*

@@ -72,6 +72,18 @@ static int refuse(struct lookups *lookups, const struct route *route, struct err
     return fail(route, "not asked, redirects lead to too many different hosts", reterr);
 }
 
+bool lookup_tls(const struct lookups *lookups, struct client *client, bool https,
+                int64_t now_mono_ns)
+{
+    if (client_is_ready(client, https))
+        return true;
+    if (client->tls_asked_at == 0 || now_mono_ns - client->tls_asked_at >= LOST_NS) {
+        client->tls_asked_at = now_mono_ns;
+        lookups->ask_tls(client->entry);
+    }
+    return false;
+}
+
 int lookup_route(struct lookups *lookups, const struct route *route, uint64_t asker,
                  int64_t now_mono_ns, struct net_address ret_addresses[ROUTE_ADDRESSES],
                  uint32_t *ret_count, struct errctx *reterr)

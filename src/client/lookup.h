@@ -8,6 +8,7 @@
 #ifndef CLIENT_LOOKUP_H
 #define CLIENT_LOOKUP_H
 
+#include "client/client.h"
 #include "client/route.h"
 #include "shm/slot.h"
 
@@ -29,8 +30,9 @@ struct lookup_question {
 /* Zeroed, and then: */
 struct lookups {
     const struct names_reader *names;
-    struct shm_slot *slot;          /* for the counters */
-    void (*ask)(struct slice host); /* sends a question to discovery; it may get lost */
+    struct shm_slot *slot;           /* for the counters */
+    void (*ask)(struct slice host);  /* sends a question to discovery; it may get lost */
+    void (*ask_tls)(uint32_t entry); /* the same: for what this entry of the set needs for https */
     struct lookup_question questions[LOOKUP_MAX]; /* private */
 };
 
@@ -42,5 +44,12 @@ struct lookups {
 int lookup_route(struct lookups *lookups, const struct route *route, uint64_t asker,
                  int64_t now_mono_ns, struct net_address ret_addresses[ROUTE_ADDRESSES],
                  uint32_t *ret_count, struct errctx *reterr) MUST_USE;
+
+/*
+ * Whether there is what a redirect of this client needs to speak https or not. False: it is asked
+ * for; ask again in LOOKUP_POLL_NS.
+ */
+bool lookup_tls(const struct lookups *lookups, struct client *client, bool https,
+                int64_t now_mono_ns);
 
 #endif

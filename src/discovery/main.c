@@ -133,6 +133,52 @@ static void complain(struct discovery *discovery, int err)
     discovery->write_failed = true;
 }
 
+static void send_supplies(struct discovery *discovery, enum provision_role role, uint32_t to)
+{
+    struct errctx why;
+    int fd;
+    if (!provision_is_needed(discovery->provision, role))
+        return;
+    int err = provision_seal(discovery->provision, role, &fd, &why);
+    if (err == 0) {
+        err = child_send_supplies(&discovery->child, to, fd);
+        close(fd);
+        if (err != 0)
+            err_set(&why, err, "%s", err_text(err));
+    }
+    if (err != 0)
+        log_error(MSG("cannot hand credentials on"), STR("err", why.text));
+}
+
+static void send_all_supplies(struct discovery *discovery)
+{
+    send_supplies(discovery, PROVISION_SCRAPERS, ROLE_SCRAPER);
+    send_supplies(discovery, PROVISION_WRITER, ROLE_WRITER);
+}
+
+/* What https needs, for jobs that turn out to have such targets. */
+static void supply_tls_to_jobs(struct discovery *discovery)
+{
+    bool news = false;
+    for (size_t i = 0; i < discovery->sync.job_count; i++) {
+        const struct sync_job *job = &discovery->sync.jobs[i];
+        if (job->has_https &&
+            provision_expect_https(discovery->provision, PROVISION_SCRAPERS, job->entry))
+            news = true;
+    }
+    if (news)
+        send_supplies(discovery, PROVISION_SCRAPERS, ROLE_SCRAPER);
+}
+
+/* Sent even if it is no news: it has not arrived where it was sent before. */
+static void supply_tls(void *context, uint32_t role, uint64_t entry)
+{
+    struct discovery *discovery = context;
+    enum provision_role set = role == ROLE_WRITER ? PROVISION_WRITER : PROVISION_SCRAPERS;
+    (void)provision_expect_https(discovery->provision, set, entry);
+    send_supplies(discovery, set, role);
+}
+
 static void write_table(struct discovery *discovery)
 {
     int64_t began_ns = clock_mono_ns();
@@ -147,6 +193,7 @@ static void write_table(struct discovery *discovery)
     discovery->wrote_first = true;
     discovery->trim_wanted = true;
     discovery->written_at = loop_now(discovery->loop);
+    supply_tls_to_jobs(discovery);
     wake_scrapers(discovery);
     log_info(MSG("target table written"),
              INT("targets", slot_get(discovery->child.slot, COUNTER_TARGETS)),
@@ -243,29 +290,6 @@ static void on_files(struct loop_op *op, int result)
     watches_drain(&discovery->watches);
     want_files(discovery);
     loop_poll_readable(discovery->loop, op, discovery->watches.fd);
-}
-
-static void send_supplies(struct discovery *discovery, enum provision_role role, uint32_t to)
-{
-    struct errctx why;
-    int fd;
-    if (!provision_is_needed(discovery->provision, role))
-        return;
-    int err = provision_seal(discovery->provision, role, &fd, &why);
-    if (err == 0) {
-        err = child_send_supplies(&discovery->child, to, fd);
-        close(fd);
-        if (err != 0)
-            err_set(&why, err, "%s", err_text(err));
-    }
-    if (err != 0)
-        log_error(MSG("cannot hand credentials on"), STR("err", why.text));
-}
-
-static void send_all_supplies(struct discovery *discovery)
-{
-    send_supplies(discovery, PROVISION_SCRAPERS, ROLE_SCRAPER);
-    send_supplies(discovery, PROVISION_WRITER, ROLE_WRITER);
 }
 
 /* The newest table of which all scrapers have what is theirs. */
@@ -399,7 +423,8 @@ static int attach(struct discovery *discovery, struct errctx *why)
 
 static void listen_to_all(struct discovery *discovery)
 {
-    discovery->child.errands = (struct child_errands){.look_up = look_up, .context = discovery};
+    discovery->child.errands =
+        (struct child_errands){.look_up = look_up, .supply_tls = supply_tls, .context = discovery};
     discovery->orders.done = on_orders;
     discovery->files.done = on_files;
     discovery->names.done = on_names;
@@ -486,9 +511,10 @@ static int start(struct discovery *discovery, struct errctx *reterr)
     err = start_allocator(discovery, reterr);
     if (err != 0)
         return err;
+    sync_recall(&discovery->sync);
+    supply_tls_to_jobs(discovery);
     send_all_supplies(discovery);
     discovery->balance_at = loop_now(discovery->loop) + BALANCE_FIRST_NS;
-    sync_recall(&discovery->sync);
     listen_to_all(discovery);
     /* Watched first and read then: no change is missed. */
     (void)watches_renew(&discovery->watches);

@@ -45,6 +45,7 @@ struct provision {
     struct source_host *host;
     struct client_token *tokens;
     bool token_changed;
+    bool *https[PROVISION_ROLES]; /* entries of which somebody has found out that they need it */
     struct secret_file *files;
     const char *system_file; /* NULL: there is none */
 };
@@ -140,25 +141,6 @@ static bool given(const char *text)
     return text[0] != '\0';
 }
 
-/* A rule or a label may make some of the targets https. */
-static bool may_be_https(const struct config_job *job)
-{
-    if (job->limpet.annotation_discovery.len > 0)
-        return true;
-    for (size_t i = 0; i < job->relabel_configs.len; i++) {
-        if (strcmp(job->relabel_configs.items[i].target_label, "__scheme__") == 0)
-            return true;
-    }
-    for (size_t i = 0; i < job->static_configs.len; i++) {
-        const struct config_map *labels = &job->static_configs.items[i].labels;
-        for (size_t k = 0; k < labels->len; k++) {
-            if (strcmp(labels->items[k].name, "__scheme__") == 0)
-                return true;
-        }
-    }
-    return job->scheme == CONFIG_SCHEME_HTTPS;
-}
-
 struct client {
     const struct config_http_client *http;
     bool uses_tls;
@@ -188,11 +170,13 @@ static struct client client_at(const struct provision *provision, enum provision
     const struct config *config = provision->config;
     if (role == PROVISION_SCRAPERS) {
         const struct config_job *job = job_at(provision, i);
-        return (struct client){&job->http,
-                               may_be_https(job) || http_rules_has_tls(&job->http.tls_config)};
+        bool uses_tls = provision->https[role][i] || job->scheme == CONFIG_SCHEME_HTTPS ||
+                        http_rules_has_tls(&job->http.tls_config);
+        return (struct client){&job->http, uses_tls};
     }
     const struct config_remote *remote = &config->remote_write.items[i];
-    return (struct client){&remote->http, strncasecmp(remote->url, "https:", 6) == 0};
+    bool uses_tls = provision->https[role][i] || strncasecmp(remote->url, "https:", 6) == 0;
+    return (struct client){&remote->http, uses_tls};
 }
 
 static bool needs_supply(const struct client *client)
@@ -365,6 +349,7 @@ static void make_tls(const struct maker *maker, const struct client *client)
     if (!client->uses_tls)
         return;
     struct supply *supply = maker->supply;
+    supply->has_tls = true;
     supply->ca = value_of(maker, tls->ca, tls->ca_file, "CA cert");
     supply->cert = value_of(maker, tls->cert, tls->cert_file, "client cert");
     supply->key = value_of(maker, tls->key, tls->key_file, "client key");
@@ -445,14 +430,23 @@ static void add_clients(struct provision *provision, enum provision_role role, s
     }
 }
 
+static bool *new_flags(size_t len)
+{
+    bool *flags = calloc(len + 1, sizeof(*flags));
+    check(flags != NULL);
+    return flags;
+}
+
 struct provision *provision_new(const struct config *config, struct source_host *host)
 {
     struct provision *provision = calloc(1, sizeof(*provision));
     check(provision != NULL);
     provision->config = config;
     provision->host = host;
-    for (int role = 0; role < PROVISION_ROLES; role++)
+    for (int role = 0; role < PROVISION_ROLES; role++) {
+        provision->https[role] = new_flags(client_count(provision, (enum provision_role)role));
         add_clients(provision, (enum provision_role)role, 0);
+    }
     return provision;
 }
 
@@ -462,6 +456,33 @@ static bool has_client(const struct supplied_list *list, const struct config_oau
     while (i < list->len && &list->items[i].job->http.oauth2 != config)
         i++;
     return i < list->len;
+}
+
+/* Jobs that are still there, at other places perhaps, need what they needed. */
+static void keep_flags(struct provision *provision, const struct supplied_list *former)
+{
+    size_t first = provision->config->scrape_configs.len;
+    bool *old = provision->https[PROVISION_SCRAPERS];
+    bool *flags = new_flags(client_count(provision, PROVISION_SCRAPERS));
+    memcpy(flags, old, first * sizeof(*flags));
+    for (size_t i = 0; i < provision->supplied.len; i++) {
+        for (size_t k = 0; k < former->len; k++) {
+            if (former->items[k].job == provision->supplied.items[i].job)
+                flags[first + i] = old[first + k];
+        }
+    }
+    free(old);
+    provision->https[PROVISION_SCRAPERS] = flags;
+}
+
+bool provision_expect_https(struct provision *provision, enum provision_role role, uint64_t entry)
+{
+    if (entry >= client_count(provision, role) || client_at(provision, role, entry).uses_tls)
+        return false;
+    provision->https[role][entry] = true;
+    struct client client = client_at(provision, role, entry);
+    add_files(provision, &client);
+    return true;
 }
 
 void provision_take_jobs(struct provision *provision, struct supplied_list jobs)
@@ -475,6 +496,7 @@ void provision_take_jobs(struct provision *provision, struct supplied_list jobs)
             link = &(*link)->next;
     }
     provision->supplied = jobs;
+    keep_flags(provision, &former);
     add_clients(provision, PROVISION_SCRAPERS, provision->config->scrape_configs.len);
 }
 
@@ -484,6 +506,8 @@ void provision_free(struct provision *provision)
         drop_token(&provision->tokens);
     while (provision->files != NULL)
         drop_file(&provision->files);
+    for (int role = 0; role < PROVISION_ROLES; role++)
+        free(provision->https[role]);
     free(provision);
 }
 

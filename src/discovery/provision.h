@@ -4,7 +4,9 @@
  * configuration and the files that it names, and notices when one of these changes. A file is
  * looked at by its state (size, times, inode) as often as provision_poll is called, and read when
  * that differs. As in Prometheus a file that cannot be read fails the requests that need it, and so
- * does a token that is not given (discovery/token.h).
+ * does a token that is not given (discovery/token.h). What https needs, with the system's list of
+ * authorities, is read where `scheme` or a tls_config say that it will be, or when somebody has
+ * found out: it is large.
  */
 #ifndef DISCOVERY_PROVISION_H
 #define DISCOVERY_PROVISION_H
@@ -33,6 +35,12 @@ void provision_free(struct provision *provision);
  * the jobs. Until the next call both this list and, in it, that before must be there.
  */
 void provision_take_jobs(struct provision *provision, struct supplied_list jobs);
+
+/*
+ * A target of this entry of the set is asked by https, or a redirect leads there. True if that is
+ * news: the next set has what that needs. An entry that is not there is none.
+ */
+bool provision_expect_https(struct provision *provision, enum provision_role role, uint64_t entry);
 
 /* Looks at the files. True if any of them, or a token, is another than before. */
 bool provision_poll(struct provision *provision);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "discovery/dropped.h"
+#include "discovery/identities.h"
 #include "discovery/locality.h"
 #include "discovery/sharding.h"
 #include "discovery/target_build.h"
@@ -33,10 +34,12 @@ static int compile_rules(struct sync_job *job, struct errctx *reterr)
     return err == 0 ? 0 : err_prefix(reterr, err, "relabel_configs of job %s", config->job_name);
 }
 
-static int init_job(struct sync *sync, struct sync_job *job, const struct config_job *config,
-                    struct errctx *reterr)
+static int init_job(struct sync *sync, size_t i, struct errctx *reterr)
 {
+    struct sync_job *job = &sync->jobs[i];
+    const struct config_job *config = &sync->config->scrape_configs.items[i];
     job->config = config;
+    job->entry = i;
     int err = sources_add_job(&sync->sources, config, &job->sources, reterr);
     return err == 0 ? compile_rules(job, reterr) : err;
 }
@@ -47,11 +50,11 @@ static void fini_job(struct sync_job *job)
     relabel_free(job->relabel);
 }
 
-static void add_supplied(struct sync *sync, const struct supplied *supplied)
+static void add_supplied(struct sync *sync, const struct supplied *supplied, size_t entry)
 {
     struct sync_job *job = &sync->jobs[sync->job_count++];
     struct errctx why;
-    *job = (struct sync_job){.config = supplied->job, .supplied = true};
+    *job = (struct sync_job){.config = supplied->job, .entry = entry, .supplied = true};
     job->sources.items = malloc(sizeof(*job->sources.items));
     check(job->sources.items != NULL);
     job->sources.items[0] = supplied->source;
@@ -71,7 +74,7 @@ void sync_take_jobs(struct sync *sync, struct supplied_list jobs)
     sync->jobs = realloc(sync->jobs, (configured + jobs.len + 1) * sizeof(*sync->jobs));
     check(sync->jobs != NULL);
     for (size_t i = 0; i < jobs.len; i++)
-        add_supplied(sync, &jobs.items[i]);
+        add_supplied(sync, &jobs.items[i], configured + i);
 }
 
 int sync_init(struct sync *sync, const struct config *config, struct source_host *host,
@@ -92,7 +95,7 @@ int sync_init(struct sync *sync, const struct config *config, struct source_host
     check(sync->jobs != NULL);
     int err = 0;
     for (size_t i = 0; err == 0 && i < sync->job_count; i++)
-        err = init_job(sync, &sync->jobs[i], &config->scrape_configs.items[i], reterr);
+        err = init_job(sync, i, reterr);
     return err;
 }
 
@@ -105,10 +108,27 @@ void sync_fini(struct sync *sync)
     sources_fini(&sync->sources);
 }
 
+static struct sync_job *find_job(const struct sync *sync, struct slice name)
+{
+    for (size_t i = 0; i < sync->job_count; i++) {
+        if (slice_is(name, sync->jobs[i].config->job_name))
+            return &sync->jobs[i];
+    }
+    return NULL;
+}
+
+static bool is_https(const struct target_view *target)
+{
+    return target->url.len > 6 && memcmp(target->url.ptr, "https:", 6) == 0;
+}
+
 static void recall(struct sync *sync, const struct target_view *target)
 {
     struct slice host;
     uint16_t port;
+    struct sync_job *job = find_job(sync, target->job);
+    if (job != NULL && is_https(target))
+        job->has_https = true;
     if (target_url_split_address(target->host, 80, &host, &port))
         resolver_recall(sync->host->resolver, host, target->addresses, (int)target->address_count);
 }
@@ -143,10 +163,8 @@ struct round {
     struct sync_job *job;          /* that is visited */
     struct target_builder builder; /* of it */
     const struct label_set
-        *found;     /* labels of the target that is visited, as the source has them */
-    uint64_t *seen; /* identities, an open-addressing set; 0 = empty */
-    size_t seen_mask;
-    size_t seen_count;
+        *found; /* labels of the target that is visited, as the source has them */
+    struct identities seen;
     size_t targets;
     size_t dropped;
     struct dropped *drops; /* NULL: they are not wanted */
@@ -193,44 +211,6 @@ static void refuse(struct round *round, const struct config_job *job, struct sli
         log_warn(MSG("more entries that are no targets are counted only"));
 }
 
-/* True if the identity was not there yet. */
-static bool insert_identity(uint64_t *seen, size_t mask, uint64_t id)
-{
-    size_t i = (size_t)id & mask;
-    while (seen[i] != 0) {
-        if (seen[i] == id)
-            return false;
-        i = (i + 1) & mask;
-    }
-    seen[i] = id;
-    return true;
-}
-
-/* The set is half full at most. */
-static void grow_identities(struct round *round)
-{
-    size_t room = round->seen == NULL ? 64 : 2 * (round->seen_mask + 1);
-    uint64_t *seen = calloc(room, sizeof(*seen));
-    check(seen != NULL);
-    for (size_t i = 0; round->seen != NULL && i <= round->seen_mask; i++) {
-        if (round->seen[i] != 0)
-            insert_identity(seen, room - 1, round->seen[i]);
-    }
-    free(round->seen);
-    round->seen = seen;
-    round->seen_mask = room - 1;
-}
-
-static bool remember(struct round *round, uint64_t id)
-{
-    if (round->seen == NULL || 2 * round->seen_count > round->seen_mask)
-        grow_identities(round);
-    if (!insert_identity(round->seen, round->seen_mask, id))
-        return false;
-    round->seen_count++;
-    return true;
-}
-
 static void note_dropped(struct round *round, struct slice address, const struct label_set *labels)
 {
     struct label_set discovered = {0};
@@ -241,6 +221,12 @@ static void note_dropped(struct round *round, struct slice address, const struct
     dropped_keep(round->drops, round->job_index, &discovered);
     label_set_fini(&discovered);
     arena_reset(&round->scratch);
+}
+
+static int visit_target(struct round *round, struct built_target *target)
+{
+    round->job->has_https = round->job->has_https || target->https;
+    return round->visit(round, round->builder.job, target);
 }
 
 static int visit_found(struct source_visit *walk, struct slice address,
@@ -265,8 +251,8 @@ static int visit_found(struct source_visit *walk, struct slice address,
     const struct sharding *sharding = round->job->supplied ? NULL : round->sync->host->sharding;
     if (sharding != NULL && !sharding_takes(sharding, labels, target.id))
         round->elsewhere++;
-    else if (remember(round, target.id))
-        err = round->visit(round, job, &target);
+    else if (identities_add(&round->seen, target.id))
+        err = visit_target(round, &target);
     label_set_fini(&target.labels);
     return err;
 }
@@ -303,11 +289,8 @@ static bool is_ignorant(const struct sync_job *job)
 
 static bool is_kept(const struct sync *sync, struct slice job_name)
 {
-    for (size_t i = 0; i < sync->job_count; i++) {
-        if (slice_is(job_name, sync->jobs[i].config->job_name))
-            return is_ignorant(&sync->jobs[i]);
-    }
-    return sync->expects_jobs;
+    const struct sync_job *job = find_job(sync, job_name);
+    return job != NULL ? is_ignorant(job) : sync->expects_jobs;
 }
 
 static void put_addresses(struct target_view *view, const struct resolver_answer *answer,
@@ -327,8 +310,7 @@ static void look_up_again(const struct sync *sync, struct target_view *target)
     uint16_t port;
     if (target->socket.len > 0)
         return;
-    bool https = target->url.len > 6 && memcmp(target->url.ptr, "https:", 6) == 0;
-    if (!target_url_split_address(target->host, https ? 443 : 80, &host, &port))
+    if (!target_url_split_address(target->host, is_https(target) ? 443 : 80, &host, &port))
         return;
     struct resolver_answer answer = resolver_lookup(sync->host->resolver, host);
     if (answer.state != RESOLVER_KNOWN)
@@ -348,7 +330,7 @@ static void set_owner(struct sync *sync, struct target_view *target)
 
 static int keep_target(struct round *round, struct target_view *target)
 {
-    if (!remember(round, target->id))
+    if (!identities_add(&round->seen, target->id))
         return 0;
     struct label *labels = calloc(target->label_count + 1, sizeof(*labels));
     check(labels != NULL);
@@ -389,7 +371,7 @@ static int visit_all(struct round *round)
     }
     if (err == 0 && round->keeps)
         err = keep_targets(round);
-    free(round->seen);
+    identities_fini(&round->seen);
     arena_fini(&round->arena);
     arena_fini(&round->scratch);
     return err;

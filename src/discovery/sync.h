@@ -19,6 +19,8 @@ struct sync_job {
     const struct config_job *config;
     struct relabel *relabel;
     struct source_list sources;
+    size_t entry;     /* among the jobs of the configuration, behind which those supplied come */
+    bool has_https;   /* targets that are asked by https have been seen */
     bool supplied;    /* it came over the network, and somebody else shares its targets out */
     uint64_t targets; /* with target_limit: how many there were when the table was written last */
 };
@@ -54,8 +56,8 @@ void sync_take_jobs(struct sync *sync, struct supplied_list jobs);
 
 /*
  * Takes the addresses that names have in the table of a predecessor, so that its targets need not
- * wait for the resolver, nor suffer if that has no answer now; and who owns its targets. A damaged
- * table is as none.
+ * wait for the resolver, nor suffer if that has no answer now; who owns its targets, and which jobs
+ * have https. A damaged table is as none.
  */
 void sync_recall(struct sync *sync);
 

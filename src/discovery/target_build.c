@@ -156,19 +156,20 @@ static int check_values(const struct label_set *labels, struct errctx *reterr)
 }
 
 /* Another scheme is this target's error: the job's other targets go on. */
-static int check_scheme(const struct label_set *labels, struct errctx *reterr)
+static int read_scheme(const struct label_set *labels, struct built_target *target,
+                       struct errctx *reterr)
 {
     struct slice scheme = label_set_get(labels, scheme_label);
-    if (!slice_is(scheme, "http") && !slice_is(scheme, "https"))
+    target->https = slice_is(scheme, "https");
+    if (!target->https && !slice_is(scheme, "http"))
         return err_set(reterr, ERR_CONFIG, "unsupported scheme: \"%.*s\"", SLICE_ARG(scheme));
     return 0;
 }
 
-static int read_address(struct slice address, bool https, struct built_target *target,
-                        struct errctx *reterr)
+static int read_address(struct slice address, struct built_target *target, struct errctx *reterr)
 {
     target->address = address;
-    if (!target_url_split_address(address, https ? 443 : 80, &target->host, &target->port))
+    if (!target_url_split_address(address, target->https ? 443 : 80, &target->host, &target->port))
         return err_set(reterr, ERR_CONFIG, "\"%.*s\" is not a valid address, want host:port",
                        SLICE_ARG(address));
     return 0;
@@ -217,10 +218,9 @@ static int build(const struct target_builder *builder, struct label_set *labels,
     if (err == 0)
         err = read_limit(labels, target, reterr);
     if (err == 0)
-        err = check_scheme(labels, reterr);
+        err = read_scheme(labels, target, reterr);
     if (err == 0)
-        err = read_address(arena_slice(builder->arena, address),
-                           slice_is(label_set_get(labels, scheme_label), "https"), target, reterr);
+        err = read_address(arena_slice(builder->arena, address), target, reterr);
     if (err != 0)
         return err;
     label_set_drop_prefix(labels, LABEL("__meta_"));

@@ -29,6 +29,7 @@ struct built_target {
     int64_t phase_ns;     /* scrapes are due at wall instants t with t mod interval == phase */
     struct slice host;    /* of __address__, brackets removed; to be resolved */
     uint16_t port;        /* of __address__, else the scheme's */
+    bool https;           /* the scheme */
     struct slice address; /* __address__ as it stands: the Host header */
     struct slice path;    /* request target: escaped path and query */
     struct slice url;     /* scheme://address/path?query */

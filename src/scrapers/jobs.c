@@ -51,6 +51,7 @@ int jobs_init(struct jobs *jobs, const struct config_jobs *config, struct errctx
     for (size_t i = 0; err == 0 && i < config->len; i++) {
         jobs->items[jobs->count++] = allocate();
         err = prepare(jobs, jobs->items[i], &config->items[i], reterr);
+        jobs->items[i]->client.entry = (uint32_t)i;
     }
     jobs->configured = jobs->count;
     return err;
@@ -127,7 +128,8 @@ static void retire(struct scraper_job *job)
         destroy(job);
 }
 
-static void take_supplied(struct jobs *jobs, struct jobs *old, const struct supply *supply)
+static void take_supplied(struct jobs *jobs, struct jobs *old, const struct supply *supply,
+                          size_t entry)
 {
     uint64_t hash = hash64(supply->job.ptr, supply->job.len, supply->job.len);
     struct scraper_job *job = find_same(old, hash);
@@ -138,6 +140,7 @@ static void take_supplied(struct jobs *jobs, struct jobs *old, const struct supp
     if (job == NULL)
         return;
     client_supply(&job->client, supply);
+    job->client.entry = (uint32_t)entry;
     jobs->items[jobs->count++] = job;
 }
 
@@ -152,7 +155,7 @@ void jobs_supply(struct jobs *jobs, struct supplies *supplies)
     for (size_t i = 0; i < jobs->configured; i++)
         client_supply(&jobs->items[i]->client, &supplies->items[i]);
     for (size_t i = jobs->configured; i < supplies->len; i++)
-        take_supplied(jobs, &old, &supplies->items[i]);
+        take_supplied(jobs, &old, &supplies->items[i], i);
     for (size_t i = old.configured; i < old.count; i++) {
         if (old.items[i] != NULL)
             retire(old.items[i]);

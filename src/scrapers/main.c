@@ -86,6 +86,11 @@ static void ask(struct slice host)
     child_ask(&life.child, host);
 }
 
+static void ask_tls(uint32_t entry)
+{
+    child_ask_tls(&life.child, entry);
+}
+
 static void take_orders(void)
 {
     int64_t limit_ms = 0;
@@ -192,6 +197,7 @@ static int start(struct errctx *reterr)
     life.scraper.index = index;
     life.scraper.scrapers = life.child.scrapers;
     life.scraper.lookups.ask = ask;
+    life.scraper.lookups.ask_tls = ask_tls;
     life.scraper.peers = &peers;
     err = scraper_init(&life.scraper, &segments, reterr);
     if (err != 0)

@@ -62,7 +62,7 @@ struct scraper {
     struct takeover takeover;
     struct jobs jobs;
     struct names_reader names; /* of proxies and redirects, in the segment of targets */
-    struct lookups lookups;    /* in them; its `ask` is given, too */
+    struct lookups lookups;    /* in them; its `ask` and `ask_tls` are given, too */
     struct scrape *spare_scrapes;
     uint32_t spare_count;
     uint32_t running;  /* scrapes */

@@ -342,6 +342,9 @@ int way_go_on(struct target *target, int64_t deadline_ns, struct fetch_request *
     int r = find_addresses(target, reterr);
     if (r <= 0)
         return r;
+    if (!lookup_tls(&target->scraper->lookups, &target->job->client, detour->route.https,
+                    clock_mono_ns()))
+        return 0;
     *ret_request = (struct fetch_request){
         .addresses = detour->addresses,
         .n_addresses = detour->address_count,

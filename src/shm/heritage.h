@@ -83,6 +83,11 @@ enum heritage_kind {
      * A question may get lost with whoever had it, so it is asked again.
      */
     HERITAGE_LOOKUP = 6,
+    /*
+     * The same: a redirect leads to https, and the set has not what that needs. `arg` is the role
+     * (as of HERITAGE_SUPPLIES), `value` the entry; discovery answers with a set that has it.
+     */
+    HERITAGE_TLS = 7,
     /* supervisor -> child, besides HERITAGE_SUPPLIES; `value` = milliseconds until the child is
        killed */
     HERITAGE_STOP = 16, /* limpet ends: drain and leave */

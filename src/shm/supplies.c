@@ -11,7 +11,7 @@
 #include "base/strbuf.h"
 
 #define MAGIC    UINT64_C(0x70737574706d696c) /* "limptusp" in memory */
-#define FORMAT   2u
+#define FORMAT   3u
 #define MAX_SIZE ((size_t)1 << 28)
 
 /* The entries follow, each member in the order of the struct: lengths and counts are u32. */
@@ -42,6 +42,7 @@ static void put_supply(struct strbuf *out, const struct supply *supply)
     pack_put_text(out, supply->error);
     pack_put_text(out, supply->authorization);
     put_fields(out, &supply->fields);
+    pack_put_count(out, supply->has_tls);
     pack_put_text(out, supply->ca);
     pack_put_text(out, supply->cert);
     pack_put_text(out, supply->key);
@@ -99,12 +100,20 @@ static bool take_fields(struct slice *bytes, struct arena *arena, struct supply_
     return true;
 }
 
+static bool take_flag(struct slice *bytes, bool *ret_flag)
+{
+    size_t number;
+    bool taken = pack_take_count(bytes, &number);
+    *ret_flag = taken && number != 0;
+    return taken;
+}
+
 static bool take_supply(struct slice *bytes, struct arena *arena, struct supply *out)
 {
     return take_text(bytes, arena, &out->error) && take_text(bytes, arena, &out->authorization) &&
-           take_fields(bytes, arena, &out->fields) && take_text(bytes, arena, &out->ca) &&
-           take_text(bytes, arena, &out->cert) && take_text(bytes, arena, &out->key) &&
-           take_text(bytes, arena, &out->job);
+           take_fields(bytes, arena, &out->fields) && take_flag(bytes, &out->has_tls) &&
+           take_text(bytes, arena, &out->ca) && take_text(bytes, arena, &out->cert) &&
+           take_text(bytes, arena, &out->key) && take_text(bytes, arena, &out->job);
 }
 
 static int check_header(const struct header *header, size_t size, struct errctx *reterr)

@@ -13,6 +13,7 @@
 #ifndef SHM_SUPPLIES_H
 #define SHM_SUPPLIES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -34,6 +35,7 @@ struct supply {
     struct slice error;         /* not empty: a request fails with this text, nothing is sent */
     struct slice authorization; /* the value of the Authorization field */
     struct supply_fields fields;
+    bool has_tls;    /* what https needs is in the next three, as far as there is any */
     struct slice ca; /* PEM; with `cert` and `key`: what net/tls.h takes */
     struct slice cert;
     struct slice key;

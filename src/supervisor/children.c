@@ -428,7 +428,7 @@ static void take_message(struct children *children, struct child_process *child,
         children->reload_requested = true;
     else if (message->kind == HERITAGE_QUIT_REQUEST && is_console)
         children->quit_requested = true;
-    else if (message->kind == HERITAGE_LOOKUP)
+    else if (message->kind == HERITAGE_LOOKUP || message->kind == HERITAGE_TLS)
         pass_question_on(children, child, message);
 }
 

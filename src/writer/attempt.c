@@ -250,6 +250,9 @@ static void go_on(struct attempt *attempt)
     int r = lookup_route(attempt->remote->lookups, &attempt->detour.route,
                          (uint64_t)(uintptr_t)attempt->remote, now_ns, attempt->addresses, &count,
                          &why);
+    if (r > 0 && !lookup_tls(attempt->remote->lookups, &attempt->remote->client,
+                             attempt->detour.route.https, now_ns))
+        r = 0;
     if (r == 0 && now_ns < attempt->deadline_ns) {
         loop_timer_set(attempt->loop, &attempt->look, now_ns + LOOKUP_POLL_NS);
         return;

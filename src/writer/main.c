@@ -75,6 +75,11 @@ static void ask(struct slice host)
     child_ask(&life.child, host);
 }
 
+static void ask_tls(uint32_t entry)
+{
+    child_ask_tls(&life.child, entry);
+}
+
 static void on_orders(struct loop_op *op, int result)
 {
     (void)result;
@@ -173,6 +178,7 @@ static int start(struct errctx *reterr)
     life.writer.slot = life.child.slot;
     life.writer.config = life.config;
     life.writer.lookups.ask = ask;
+    life.writer.lookups.ask_tls = ask_tls;
     err = writer_init(&life.writer, life.child.scrapers, reterr);
     if (err != 0)
         return err;

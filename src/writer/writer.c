@@ -160,6 +160,7 @@ static int prepare_remotes(struct writer *writer, struct errctx *reterr)
         int err = remote_init(&writer->remotes[i], &configs->items[i], scheme, reterr);
         if (err != 0)
             return err;
+        writer->remotes[i].client.entry = (uint32_t)i;
         writer->remotes[i].names = &writer->names;
         writer->remotes[i].lookups = &writer->lookups;
         writer->remote_count++;

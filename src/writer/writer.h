@@ -28,7 +28,7 @@ struct writer {
     uint32_t source_count;
     struct delivery delivery;
     struct names_reader names; /* of remotes, in the targets segment */
-    struct lookups lookups;    /* in them; its `ask` is set before writer_init */
+    struct lookups lookups;    /* in them; its `ask` and `ask_tls` are set before writer_init */
     struct supplies *supplies; /* of the remotes' clients; NULL: none have come */
     struct builder builder;
     int storage_fd; /* the storage path; -1: there is none */

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Connections by TLS to a real nginx that end where they should not, and that go on from each other."""
+import os
+import signal
 import socket
 import threading
 
 import pytest
 
-from lib.limpet import Limpet, config, job, remote
+from lib.limpet import Limpet, config, file_job, job, remote, write_file_sd
 from lib.nginx import Nginx, certificates
 from lib.proc import wait_until
-from lib.remote_write import Receiver
-from lib.target import Target
+from lib.remote_write import Answer, Receiver
+from lib.target import Reply, Target
 
 
 class Cut:
@@ -92,3 +94,44 @@ def test_a_target_that_closes_is_not_asked_for_certificates_again(tmp_path, cert
         whole = [value for _, value in receiver.samples("session", how=".") if value == 1]
         assert len(whole) == 1
         assert len(receiver.samples("session", how="r")) >= 4
+
+
+def trusting(certificates):
+    """An environment in which the system's authorities are those of the tests."""
+    return {"SSL_CERT_FILE": f"{certificates}/ca.pem"}
+
+
+def test_what_only_labels_and_rules_make_https_is_scraped(tmp_path, certificates):
+    """Nothing in the job says so: neither at the start nor when the first such target comes."""
+    early, late = tmp_path / "early.json", tmp_path / "late.json"
+    with Nginx(tmp_path, certificates) as nginx, Receiver() as receiver, Target(b"page_total 1\n") as plain:
+        write_file_sd(early, [([nginx.address()], {"__scheme__": "https"}), ([plain.address], {})])
+        write_file_sd(late, [([plain.address], {})])
+        rules = [{"regex": "scheme", "replacement": "__scheme__", "action": "labelmap"}]
+        jobs = [file_job("early", early), file_job("late", late, relabel_configs=rules)]
+        settings = config(*jobs, remote(receiver.url), interval="500ms")
+        with Limpet(tmp_path, settings, env=trusting(certificates)) as limpet:
+            for name, address in (("early", nginx.address()), ("early", plain.address), ("late", plain.address)):
+                receiver.wait_for(lambda r: len(r.samples("up", job=name, instance=address)) >= 2)
+            write_file_sd(late, [([plain.address], {}), ([nginx.address()], {"scheme": "https"})])
+            receiver.wait_for(lambda r: len(r.samples("up", job="late", instance=nginx.address())) >= 2)
+            os.kill(limpet.child("limpet-discovery"), signal.SIGKILL)
+            wait_until(lambda: limpet.metric("limpet_child_restarts_total", role="discovery") == 1, 30,
+                       "another discovery")
+            before = len(receiver.samples("up", job="late", instance=nginx.address()))
+            receiver.wait_for(lambda r: len(r.samples("up", job="late", instance=nginx.address())) >= before + 2)
+            limpet.stop()
+        assert {value for _, value in receiver.samples("up")} == {1}
+
+
+def test_a_redirect_to_https_is_believed_as_the_system_does(tmp_path, certificates):
+    """Neither the job nor the remote says that it will speak TLS."""
+    with Receiver() as behind, Nginx(tmp_path, certificates, behind.port) as nginx, Receiver() as first, \
+            Target(lambda _: Reply(b"", status="302 Found", headers=[
+                ("Location", f"https://{nginx.address()}/metrics")])) as target:
+        first.default = lambda _: Answer(308, headers={"Location": f"https://{nginx.address()}/api/v1/write"})
+        settings = config(job("a", [target.address]), remote(first.url), interval="500ms")
+        with Limpet(tmp_path, settings, env=trusting(certificates)) as limpet:
+            behind.wait_for(lambda r: len(r.samples("up")) >= 3)
+            limpet.stop()
+        assert {value for _, value in behind.samples("up")} == {1}

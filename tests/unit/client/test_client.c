@@ -34,7 +34,11 @@ static void a_plain_client_needs_nothing_but_for_tls(void **state)
     assert_true(client_is_ready(&client, false));
     assert_false(client_is_ready(&client, true));
     expect_tail(&client, "");
-    const struct supply supply = {.ca = SLICE_LITERAL("")};
+    const struct supply without = {.ca = SLICE_LITERAL("")};
+    client_supply(&client, &without);
+    assert_true(client_is_ready(&client, false));
+    assert_false(client_is_ready(&client, true));
+    const struct supply supply = {.has_tls = true, .ca = SLICE_LITERAL("")};
     client_supply(&client, &supply);
     assert_true(client_is_ready(&client, true));
     expect_tail(&client, "");

@@ -36,6 +36,14 @@ static void ask(struct slice host)
     snprintf(asked_for, sizeof(asked_for), "%.*s", SLICE_ARG(host));
 }
 
+static int asked_tls;
+
+static void ask_tls(uint32_t entry)
+{
+    asked_tls++;
+    assert_int_equal(entry, 5);
+}
+
 static int set_up(void **state)
 {
     static struct stage stage;
@@ -46,7 +54,8 @@ static int set_up(void **state)
     if (names_writer_attach(&stage.writer, stage.fd, &why) != 0 ||
         names_reader_attach(&stage.reader, stage.fd, &why) != 0)
         return -1;
-    stage.lookups = (struct lookups){.names = &stage.reader, .slot = &stage.slot, .ask = ask};
+    stage.lookups = (struct lookups){
+        .names = &stage.reader, .slot = &stage.slot, .ask = ask, .ask_tls = ask_tls};
     *state = &stage;
     return 0;
 }
@@ -171,6 +180,27 @@ static void nobody_waits_when_discovery_takes_no_more(void **state)
     assert_int_equal(asked, 2);
 }
 
+static void what_https_needs_is_asked_for_until_it_has_come(void **state)
+{
+    struct stage *stage = *state;
+    static const struct config_http_client plain;
+    const struct supply without = {.has_tls = false}, with = {.has_tls = true};
+    struct client client;
+    client_init(&client, &plain);
+    client.entry = 5;
+    asked_tls = 0;
+    assert_true(lookup_tls(&stage->lookups, &client, false, 100 * NS_PER_S));
+    assert_int_equal(asked_tls, 0);
+    for (int64_t now_ms = 100000; now_ms < 101500; now_ms += 10)
+        assert_false(lookup_tls(&stage->lookups, &client, true, now_ms * NS_PER_MS));
+    assert_int_equal(asked_tls, 2);
+    client_supply(&client, &without);
+    assert_false(lookup_tls(&stage->lookups, &client, true, 101500 * NS_PER_MS));
+    client_supply(&client, &with);
+    assert_true(lookup_tls(&stage->lookups, &client, true, 101510 * NS_PER_MS));
+    client_fini(&client);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -183,6 +213,7 @@ int main(void)
         TEST(a_target_that_leads_to_ever_new_hosts_costs_a_counter),
         TEST(all_together_lead_to_a_bounded_number_of_hosts),
         TEST(nobody_waits_when_discovery_takes_no_more),
+        TEST(what_https_needs_is_asked_for_until_it_has_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,10 +136,51 @@ static void brings_authorities_to_whom_needs_them(void **state)
                "- {job_name: anybody, scheme: https, tls_config: {insecure_skip_verify: true}}\n"
                "- {job_name: relabelled, relabel_configs: [{target_label: __scheme__, "
                "replacement: https}]}\n");
-    static const char *const authorities[] = {"", "SYSTEM", "OWN", "CA", "", "SYSTEM"};
-    for (size_t i = 0; i < sizeof(authorities) / sizeof(authorities[0]); i++)
-        assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, i)->ca, authorities[i]));
+    static const char *const authorities[] = {"", "SYSTEM", "OWN", "CA", "", ""};
+    for (size_t i = 0; i < sizeof(authorities) / sizeof(authorities[0]); i++) {
+        const struct supply *supply = look(&stage, PROVISION_SCRAPERS, i);
+        assert_true(slice_is(supply->ca, authorities[i]));
+        assert_int_equal(supply->has_tls, i != 0 && i != 5);
+    }
     assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, 3)->key, "K"));
+    unsetenv("SSL_CERT_FILE");
+    close_stage(&stage);
+}
+
+static void brings_them_later_to_whom_turns_out_to_need_them(void **state)
+{
+    (void)state;
+    struct stage stage = {0};
+    directory_open(&stage.directory);
+    char path[PATH_MAX];
+    directory_put(&stage.directory, "system", "SYSTEM\n");
+    directory_path(&stage.directory, "system", path);
+    setenv("SSL_CERT_FILE", path, 1);
+    open_stage(&stage, "scrape_configs: [{job_name: a}, {job_name: b}]\n"
+                       "remote_write: [{url: 'http://h/'}]\n");
+    assert_false(provision_is_needed(stage.provision, PROVISION_SCRAPERS));
+    assert_true(provision_expect_https(stage.provision, PROVISION_SCRAPERS, 1));
+    assert_false(provision_expect_https(stage.provision, PROVISION_SCRAPERS, 1));
+    assert_false(provision_expect_https(stage.provision, PROVISION_SCRAPERS, 2));
+    assert_true(provision_is_needed(stage.provision, PROVISION_SCRAPERS));
+    assert_false(look(&stage, PROVISION_SCRAPERS, 0)->has_tls);
+    assert_true(slice_is(look(&stage, PROVISION_SCRAPERS, 1)->ca, "SYSTEM"));
+
+    assert_false(provision_is_needed(stage.provision, PROVISION_WRITER));
+    assert_true(provision_expect_https(stage.provision, PROVISION_WRITER, 0));
+    assert_true(slice_is(look(&stage, PROVISION_WRITER, 0)->ca, "SYSTEM"));
+
+    /* Jobs of the network keep what was found out of them, wherever they stand. */
+    struct config_job jobs[2] = {stage.config->scrape_configs.items[0],
+                                 stage.config->scrape_configs.items[0]};
+    struct supplied first[] = {{&jobs[0], SLICE_LITERAL("x"), NULL}};
+    struct supplied then[] = {{&jobs[1], SLICE_LITERAL("y"), NULL}, first[0]};
+    provision_take_jobs(stage.provision, (struct supplied_list){first, 1});
+    assert_true(provision_expect_https(stage.provision, PROVISION_SCRAPERS, 2));
+    provision_take_jobs(stage.provision, (struct supplied_list){then, 2});
+    assert_true(look(&stage, PROVISION_SCRAPERS, 1)->has_tls);
+    assert_false(look(&stage, PROVISION_SCRAPERS, 2)->has_tls);
+    assert_true(look(&stage, PROVISION_SCRAPERS, 3)->has_tls);
     unsetenv("SSL_CERT_FILE");
     close_stage(&stage);
 }
@@ -188,6 +229,7 @@ int main(void)
         cmocka_unit_test(is_needed_only_where_there_is_something),
         cmocka_unit_test(follows_files),
         cmocka_unit_test(brings_authorities_to_whom_needs_them),
+        cmocka_unit_test(brings_them_later_to_whom_turns_out_to_need_them),
         cmocka_unit_test(jobs_of_the_network_come_behind_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

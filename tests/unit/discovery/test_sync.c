@@ -286,6 +286,28 @@ static void jobs_of_the_network_come_and_go(void **state)
     other.source->class->free(other.source);
 }
 
+static void jobs_with_https_are_known_by_their_targets_and_by_the_table_before(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture,
+          "scrape_configs:\n"
+          "  - {job_name: a, static_configs: [{targets: ['127.0.0.1:1']}]}\n"
+          "  - {job_name: b, static_configs: [{targets: ['127.0.0.1:1'], labels: {__scheme__: "
+          "https}}]}\n");
+    assert_false(fixture->sync.jobs[1].has_https);
+    write_table(fixture);
+    assert_false(fixture->sync.jobs[0].has_https);
+    assert_true(fixture->sync.jobs[1].has_https);
+    sync_fini(&fixture->sync);
+    assert_int_equal(sync_init(&fixture->sync, fixture->config, &fixture->host, &fixture->table,
+                               &fixture->reader, SCRAPERS, "host", NULL),
+                     0);
+    sync_recall(&fixture->sync);
+    assert_false(fixture->sync.jobs[0].has_https);
+    assert_true(fixture->sync.jobs[1].has_https);
+    assert_int_equal(fixture->sync.jobs[1].entry, 1);
+}
+
 static void no_job_makes_an_empty_table(void **state)
 {
     struct fixture *fixture = *state;
@@ -658,6 +680,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SYNCED(several_jobs_make_one_table),
         SYNCED(jobs_of_the_network_come_and_go),
+        SYNCED(jobs_with_https_are_known_by_their_targets_and_by_the_table_before),
         SYNCED(no_job_makes_an_empty_table),
         SYNCED(doubles_are_dropped),
         SYNCED(identity_owner_and_phase_are_the_same_after_a_restart),

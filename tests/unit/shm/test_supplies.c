@@ -19,6 +19,7 @@ static const struct supply entries[] = {
     {.error = SLICE_LITERAL("unable to read file /x: no such file or directory")},
     {.authorization = SLICE_LITERAL("Bearer abc"),
      .fields = {fields, 2},
+     .has_tls = true,
      .ca = SLICE_LITERAL("CA"),
      .cert = SLICE_LITERAL("CERT\0with NUL"),
      .key = SLICE_LITERAL("KEY")},
@@ -50,6 +51,7 @@ static void comes_out_as_it_went_in(void **state)
     assert_true(slice_is(supply->fields.items[0].name, "X-A"));
     assert_true(slice_is(supply->fields.items[0].value, "one"));
     assert_int_equal(supply->fields.items[1].value.len, 0);
+    assert_true(supply->has_tls && !opened->items[0].has_tls);
     assert_true(slice_equal(supply->cert, entries[1].cert));
     supplies_free(opened);
 }
