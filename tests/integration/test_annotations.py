@@ -4,34 +4,14 @@ import pathlib
 import subprocess
 import time
 
-import pytest
 import yaml
 
 from lib.kube import ApiServer, endpoint_slice, pod, service
 from lib.limpet import Limpet, config, remote
 from lib.proc import built, wait_until
-from lib.remote_write import Receiver
 from lib.target import Target
 
 SCRAPE = {"prometheus.io/scrape": "true"}
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def target():
-    with Target(b"a 1\n") as target:
-        yield target
-
-
-@pytest.fixture
-def server():
-    with ApiServer() as server:
-        yield server
 
 
 def annotated(**more):
@@ -270,19 +250,17 @@ def test_a_very_long_annotation_is_read_to_its_end(tmp_path, server, receiver):
         assert "more than 64 ports" in limpet.stderr()
 
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
-
-
-def test_pods_of_a_mesh_are_known_by_their_identity(tmp_path, server, receiver, target):
+def test_pods_of_a_mesh_are_known_by_their_identity(tmp_path, server, receiver, target,
+                                                     certificates):
     """Two jobs, as docs/kubernetes.md says it: outside of the mesh plain, inside with the mesh's
     client certificate, and the server must have an identity of SPIFFE."""
-    subprocess.run(["sh", SCRIPT, tmp_path], check=True)
-    certificate = [tmp_path / "spiffe.pem", tmp_path / "spiffe.key"]
+    certificate = [certificates / "spiffe.pem", certificates / "spiffe.key"]
     mesh = {"app": "web", "security.istio.io/tlsMode": "istio"}
 
     def job_of(name, identity):
-        tls = {"ca_file": str(tmp_path / "ca.pem"), "cert_file": str(tmp_path / "client.pem"),
-               "key_file": str(tmp_path / "client.key"), "server_name": identity}
+        tls = {"ca_file": str(certificates / "ca.pem"), "server_name": identity,
+               "cert_file": str(certificates / "client.pem"),
+               "key_file": str(certificates / "client.key")}
         return {"job_name": name, "tls_config": tls,
                 "relabel_configs": [{"target_label": "job", "replacement": name}],
                 "limpet": {"annotation_discovery": [
@@ -291,7 +269,7 @@ def test_pods_of_a_mesh_are_known_by_their_identity(tmp_path, server, receiver, 
     outside = {"job_name": "outside", "limpet": {"annotation_discovery": [
         {"api_server": server.url, "mesh": "outside"}]}}
     server.put("pods", pod("plain", port=port_of(target), annotations=SCRAPE))
-    with ApiServer(tls=certificate, client_ca=tmp_path / "ca.pem") as sidecar:
+    with ApiServer(tls=certificate, client_ca=certificates / "ca.pem") as sidecar:
         server.put("pods", pod("meshed", port=sidecar.port, annotations=SCRAPE, labels=mesh))
         found = config(outside, job_of("inside", "spiffe://cluster.local/ns/default/sa/*"),
                        job_of("stranger", "spiffe://cluster.local/ns/other/sa/*"),

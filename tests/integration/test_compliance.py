@@ -9,19 +9,13 @@ import time
 import pytest
 
 from lib.limpet import Limpet, config, job, remote
-from lib.remote_write import STALE_BITS, Answer, Receiver, bits_of_float
+from lib.remote_write import STALE_BITS, Answer, bits_of_float
 from lib.remote_write_v2 import ReceiverV2
 from lib.target import Reply, Target
 
 PLAIN = "text/plain; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 V2 = "io.prometheus.write.v2.Request"
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lib.limpet import ROLES, Limpet, config, job, program_of, remote
 from lib.proc import built, free_port, wait_until
-from lib.remote_write import Receiver
 from lib.target import Reply, Target
 
 SLOTS = [{"role": "discovery"}, {"role": "writer"}, {"role": "console"},
@@ -24,12 +23,6 @@ SLOTS = [{"role": "discovery"}, {"role": "writer"}, {"role": "console"},
 def target():
     with Target(b"n 1\n") as target:
         yield target
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 def settings(target, *remotes):

@@ -3,12 +3,10 @@
 limpet's own page."""
 import time
 
-import pytest
-
 from lib import prom
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import free_port, wait_until
-from lib.remote_write import Answer, Receiver
+from lib.remote_write import Answer
 from lib.target import Target
 
 PREFIX = "prometheus_remote_storage_"
@@ -30,12 +28,6 @@ PANELS = [
         "queue_highest_timestamp_seconds", "sent_batch_duration_seconds_bucket")],
     "prometheus_agent_active_series", "prometheus_agent_samples_appended_total",
 ]
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 def test_rules_and_panels_of_prometheus_hold(tmp_path, receiver):

@@ -13,12 +13,6 @@ from lib.stream import count_whole, stream_of
 from lib.target import Target
 
 
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-
-
 class Counting(Target):
     """Serves `n <number of the request>` and some more series."""
 

@@ -9,19 +9,12 @@ import pytest
 
 from lib.limpet import Limpet, config, file_job, job, remote, write_file_sd
 from lib.proc import wait_until
-from lib.remote_write import Receiver
 from lib.stream import STALE, count_whole, stream_of
 from lib.target import Target
 
 # An edit is in the table within a second; the scrape follows within an interval.
 SOON = 1.0 + 0.2
 SLACK = 0.8  # machines that are busy
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 @pytest.fixture

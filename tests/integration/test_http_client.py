@@ -14,8 +14,9 @@ import urllib.parse
 
 import pytest
 
+from lib.http_server import HttpServer
 from lib.limpet import Limpet, config, job, remote, write_atomically
-from lib.nginx import Nginx, certificates
+from lib.nginx import Nginx
 from lib.proc import BUILD, wait_until
 from lib.remote_write import Answer, Receiver
 from lib.target import Reply, Target
@@ -171,16 +172,15 @@ class TokenServer:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/token"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.server = HttpServer(Handler)
+        self.url = f"{self.server.url}/token"
 
     def __enter__(self):
+        self.server.begin()
         return self
 
     def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.end()
 
 
 def test_tokens_are_fetched_and_renewed(tmp_path):

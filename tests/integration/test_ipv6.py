@@ -4,7 +4,7 @@ import json
 import urllib.request
 
 from lib.limpet import Limpet, config, job, remote
-from lib.nginx import Nginx, certificates
+from lib.nginx import Nginx
 from lib.proc import free_port
 from lib.remote_write import Answer, Receiver
 from lib.target import Reply, Target

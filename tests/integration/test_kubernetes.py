@@ -4,9 +4,7 @@ import base64
 import itertools
 import json
 import os
-import pathlib
 import shutil
-import subprocess
 import time
 
 import pytest
@@ -14,28 +12,9 @@ import pytest
 from lib.kube import ApiServer, Fault, endpoints, node, pod, service
 from lib.limpet import Limpet, config, remote
 from lib.proc import wait_until
-from lib.remote_write import Receiver
 from lib.target import Target
 
 META = [{"action": "labelmap", "regex": "__meta_kubernetes_(.+)"}]
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def target():
-    with Target(b"a 1\n") as target:
-        yield target
-
-
-@pytest.fixture
-def server():
-    with ApiServer() as server:
-        yield server
 
 
 def kube_job(server, role="pod", name="kube", rules=META, **settings):
@@ -448,16 +427,6 @@ def test_a_node_of_a_large_cluster_stays_small_and_quiet(tmp_path, server, recei
 
 
 # ---- who asks, and whom ----
-
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates")
-    subprocess.run(["sh", SCRIPT, directory], check=True)
-    return directory
-
 
 def https_server(certificates, **options):
     return ApiServer(tls=(certificates / "server.pem", certificates / "server.key"), **options)

@@ -19,12 +19,6 @@ from lib.target import Pieces, Target, Wait
 
 
 @pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def target():
     with Target(lambda request: b"n %d\n" % request.number) as target:
         yield target

@@ -9,33 +9,19 @@ import pathlib
 import random
 import re
 import shutil
-import ssl
 import subprocess
-import threading
 
 import pytest
 import yaml
 
-from lib.kube import ApiServer, pod, service
+from lib.http_server import HttpServer
+from lib.kube import pod, service
 from lib.limpet import Limpet, config, remote
 from lib.proc import built, wait_until
-from lib.remote_write import Receiver
 from lib.target import Target
 
 SCRAPE = {"prometheus.io/scrape": "true"}
 URL = "http://receiver:1/write"
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def server():
-    with ApiServer() as server:
-        yield server
 
 
 def check(*arguments, **environment):
@@ -270,27 +256,18 @@ class Kubelet:
                 self.end_headers()
                 self.wfile.write(body)
 
-        self.http = http.server.ThreadingHTTPServer((self.host, 10250), Handler)
-        self.http.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
-        self.http.socket = context.wrap_socket(self.http.socket, server_side=True,
-                                               do_handshake_on_connect=False)
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+        tls = (certificates / "server.pem", certificates / "server.key")
+        self.http = HttpServer(Handler, tls, host=self.host, port=10250)
+        self.http.begin()
 
     def close(self):
-        self.http.shutdown()
-        self.http.server_close()
+        self.http.end()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, for a /var/run of its own")
-def test_no_file_is_needed_in_a_cluster(tmp_path, receiver):
-    script = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
-    certificates = tmp_path / "certificates"
+def test_no_file_is_needed_in_a_cluster(tmp_path, receiver, certificates):
     account = tmp_path / "account"
-    certificates.mkdir()
     account.mkdir()
-    subprocess.run(["sh", str(script), str(certificates)], check=True)
     shutil.copy(certificates / "ca.pem", account / "ca.crt")
     (account / "token").write_text("projected")
     (account / "namespace").write_text("limpet")

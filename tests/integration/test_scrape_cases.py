@@ -6,7 +6,7 @@ import pytest
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
 from lib.remote_write import Receiver
-from lib.scrape_cases import CASES
+from lib.scrape_cases import CASES, HANGS, INTERVAL_MS, TIMEOUT_MS
 from lib.stream import count_whole_by_case, rows_by_case, stream_of_rows
 from lib.target import Target
 
@@ -22,7 +22,8 @@ def run(tmp_path_factory):
     with Receiver() as receiver:
         jobs = [job(name, [targets[name].address], {"case": name, **case.labels}, **case.job)
                 for name, case in CASES.items()]
-        with Limpet(tmp_path_factory.mktemp("cases"), config(*jobs, remote(receiver.url))) as limpet:
+        settings = config(*jobs, remote(receiver.url), interval=f"{INTERVAL_MS}ms")
+        with Limpet(tmp_path_factory.mktemp("cases"), settings) as limpet:
             wait_until(lambda: all_came(receiver), 40, "enough scrapes of all targets", 0.2)
             metrics = limpet.metrics()
             limpet.stop()
@@ -46,7 +47,9 @@ def test_what_arrives_is_what_prometheus_would_send(run, name):
         scrape = stream.scrapes[number]
         assert scrape.samples == want.samples, f"scrape {number + 1}"
         assert scrape.counts == want.counts, f"scrape {number + 1}: up, scraped, post, added"
-        assert 0 <= scrape.report["duration"] < 1.5
+        hung = case.job == HANGS and scrape.report["up"] == 0
+        assert scrape.report["duration"] >= (TIMEOUT_MS / 1000 if hung else 0)
+        assert scrape.report["duration"] < INTERVAL_MS / 1000 or hung
     assert stream.own == case.own
     assert stream.repeated == []
 
@@ -59,7 +62,7 @@ def test_connections_are_kept_where_the_answer_allows_it(run, name):
 
 def test_every_request_has_the_headers_of_prometheus(run):
     for name, target in run[0].items():
-        timeout = "0.4" if "scrape_timeout" in CASES[name].job else "1"
+        timeout = str((TIMEOUT_MS if CASES[name].job == HANGS else INTERVAL_MS) // 1000)
         for request in target.requests:
             line = request.raw.split(b"\r\n")[0]
             assert line in (b"GET /metrics HTTP/1.1", b"GET /metrics?moved HTTP/1.1")
@@ -82,8 +85,9 @@ def test_timestamps_are_one_interval_apart(run):
     for name in CASES:
         times = [scrape.ts for scrape in stream_of_rows(run[3][name], case=name).scrapes]
         gaps += [after - before for before, after in zip(times, times[1:])]
-    assert all(0 < gap < 2000 for gap in gaps)
-    assert sum(gap == 1000 for gap in gaps) > 0.5 * len(gaps)
+    assert all(0 < gap < 2 * INTERVAL_MS for gap in gaps)
+    # Who is more than 2 ms late has the time at which it was; on a busy machine many are.
+    assert sum(gap == INTERVAL_MS for gap in gaps) > 0.2 * len(gaps)
 
 
 def test_counters_tell_of_every_kind_of_failure(run):

@@ -10,7 +10,6 @@ import pytest
 
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
-from lib.remote_write import Receiver
 from lib.stream import STALE, count_whole, stream_of_rows, rows_by_case
 from lib.target import Hub, Target, Wait, Pieces, Reply
 
@@ -50,12 +49,6 @@ class Farm:
                 for i, target in enumerate(self.targets)]
         return config(*jobs, remote(receiver.url), interval=f"{INTERVAL_MS}ms",
                       limpet={"scrapers": scrapers, **limpet})
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 def shares(limpet):

@@ -9,16 +9,9 @@ from lib.dns import asks, dns
 from lib.kube import pod
 from lib.limpet import Limpet, config, remote
 from lib.proc import wait_until
-from lib.remote_write import Receiver
 from lib.target import HANG, Pieces, Reply, Target
 
 JSON = "application/json"
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 class Answers:

@@ -4,7 +4,6 @@ answers break, when it or we start again, and when targets move."""
 import os
 import pathlib
 import signal
-import subprocess
 import threading
 import time
 
@@ -22,21 +21,9 @@ NAME = "serviceMonitor/shop/my cart/0"
 
 
 @pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def allocator():
     with TargetAllocator() as allocator:
         yield allocator
-
-
-@pytest.fixture
-def target():
-    with Target(b"a 1\n") as target:
-        yield target
 
 
 def settings(receiver, allocator, *more, collector=POD, interval="300ms", **options):
@@ -325,35 +312,32 @@ def test_targets_of_an_allocator_are_not_shared_out_again(tmp_path, receiver, al
         one_series(receiver)
 
 
-def test_mutual_tls_is_spoken_and_tells_secrets(tmp_path, receiver):
+def test_mutual_tls_is_spoken_and_tells_secrets(tmp_path, receiver, certificates):
     def page(request):
         good = request.header("Authorization") == "Bearer s3cret"
         return Reply(b"a 1\n") if good else Reply(b"", status="401 No")
 
-    script = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
-    subprocess.run(["sh", str(script), str(tmp_path)], check=True)
-    tls = (f"{tmp_path}/server.pem", f"{tmp_path}/server.key")
-    with TargetAllocator(tls=tls, client_ca=f"{tmp_path}/ca.pem") as allocator, \
+    tls = (certificates / "server.pem", certificates / "server.key")
+    with TargetAllocator(tls=tls, client_ca=certificates / "ca.pem") as allocator, \
             Target(page) as target:
         allocator.jobs["web"] = scrape_config("web", "200ms",
                                               authorization={"credentials": "s3cret"})
         allocator.assign("web", POD, [target.address])
-        files = {"ca_file": f"{tmp_path}/ca.pem", "reload_interval": "5m"}
+        files = {"ca_file": f"{certificates}/ca.pem", "reload_interval": "5m"}
         with Limpet(tmp_path, settings(receiver, allocator, tls=files)) as limpet:
             wait_until(lambda: limpet.metric("limpet_ta_sync_failures_total") >= 1, 10, "a failure")
             assert limpet.metric("limpet_ta_synced") == 0
-            files.update(cert_file=f"{tmp_path}/client.pem", key_file=f"{tmp_path}/client.key")
+            files.update(cert_file=f"{certificates}/client.pem", key_file=f"{certificates}/client.key")
             assert limpet.reload(settings(receiver, allocator, tls=files))
             one_series(receiver)
             assert "s3cret" not in limpet.get("/targets")[1] + limpet.stderr()
             limpet.stop()
 
 
-def test_authorities_of_the_system_are_believed_besides(tmp_path, receiver, target):
-    script = pathlib.Path(__file__).resolve().parents[1] / "unit" / "net" / "certificates.sh"
-    subprocess.run(["sh", str(script), str(tmp_path)], check=True)
-    right, other = f"{tmp_path}/ca.pem", f"{tmp_path}/selfsigned.pem"
-    with TargetAllocator(tls=(f"{tmp_path}/server.pem", f"{tmp_path}/server.key")) as allocator:
+def test_authorities_of_the_system_are_believed_besides(tmp_path, receiver, target, certificates):
+    right, other = f"{certificates}/ca.pem", f"{certificates}/selfsigned.pem"
+    tls = (certificates / "server.pem", certificates / "server.key")
+    with TargetAllocator(tls=tls) as allocator:
         allocator.jobs["web"] = scrape_config("web", "200ms")
         allocator.assign("web", POD, [target.address])
         own = settings(receiver, allocator, tls={"ca_file": other})

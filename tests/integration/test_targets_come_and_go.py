@@ -1,20 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Targets that appear, change, refuse connections and are removed while limpet runs."""
-import pytest
 
 from lib.limpet import Limpet, config, file_job, job, remote, write_file_sd
 from lib.proc import wait_until
-from lib.remote_write import Receiver
 from lib.stream import STALE, count_whole, stream_of
 from lib.target import Target
 
 INTERVAL = 0.5
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
 
 
 def settings(receiver, *jobs):

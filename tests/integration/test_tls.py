@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from lib.limpet import Limpet, config, file_job, job, remote, write_file_sd
-from lib.nginx import Nginx, certificates
+from lib.nginx import Nginx
 from lib.proc import wait_until
 from lib.remote_write import Answer, Receiver
 from lib.target import Reply, Target

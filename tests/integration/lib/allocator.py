@@ -15,7 +15,9 @@ import ssl
 import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from .http_server import HttpServer
 
 Request = collections.namedtuple("Request", "arrived path job query headers")
 Answer = collections.namedtuple("Answer", "status body content_type", defaults=(200, b"", "application/json"))
@@ -50,22 +52,11 @@ class TargetAllocator:
         self.answer = None  # in place of the jobs
         self.answers_once = []  # the same, each for one request
         self.targets_answer = None  # in place of the targets of any job
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
-        self.http.daemon_threads = True
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            if client_ca:
-                context.verify_mode = ssl.CERT_REQUIRED
-                context.load_verify_locations(client_ca)
-            self.http.socket = context.wrap_socket(self.http.socket, server_side=True,
-                                                   do_handshake_on_connect=False)
-        self.port = self.http.server_address[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
+        self.http = HttpServer(_handler_of(self), tls, client_ca, port=port)
+        self.port, self.url = self.http.port, self.http.url
 
     def __enter__(self):
-        self.thread.start()
+        self.http.begin()
         return self
 
     def __exit__(self, *_):
@@ -73,8 +64,7 @@ class TargetAllocator:
 
     def close(self):
         self.closed = True
-        self.http.shutdown()
-        self.http.server_close()
+        self.http.end()
 
     def assign(self, job, collector, addresses, **labels):
         """These, and nobody else's any more, are the collector's targets of the job."""

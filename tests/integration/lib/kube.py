@@ -10,11 +10,13 @@ import bisect
 import collections
 import copy
 import json
-import ssl
 import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from .http_server import HttpServer
+from .proc import PATIENCE
 
 BASES = {
     "pods": "/api/v1",
@@ -132,33 +134,21 @@ class ApiServer:
         self.forbidden = set()
         self.open_watches = collections.Counter()
         self.stopping = False
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self.make_handler())
-        self.http.daemon_threads = True
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            if client_ca:
-                context.verify_mode = ssl.CERT_REQUIRED
-                context.load_verify_locations(client_ca)
-            self.http.socket = context.wrap_socket(self.http.socket, server_side=True,
-                                                   do_handshake_on_connect=False)
-        self.port = self.http.server_address[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
+        self.http = HttpServer(self.make_handler(), tls, client_ca)
+        self.port, self.url = self.http.port, self.http.url
 
     def make_handler(self):
         return handler_of(self)
 
     def __enter__(self):
-        self.thread.start()
+        self.http.begin()
         return self
 
     def __exit__(self, *_):
         with self.lock:
             self.stopping = True
             self._wake_all()
-        self.http.shutdown()
-        self.http.server_close()
+        self.http.end()
 
     # ---- objects ----
 
@@ -228,7 +218,7 @@ class ApiServer:
             return [r for r in self.requests if r.watch and r.path.endswith("/" + resource)]
 
     def wait_for_watch(self, resource, count=1, seconds=10):
-        end = time.time() + seconds
+        end = time.time() + seconds * PATIENCE
         with self.lock:
             while self.open_watches[resource] < count:
                 left = end - time.time()

@@ -168,13 +168,13 @@ class Limpet(Process):
     def get(self, path):
         """(status, text); (0, reason) if nobody answers."""
         try:
-            return http_get(self.base + path, 5)
+            return http_get(self.base + path, 30)
         except OSError as problem:
             return 0, str(problem)
 
     def post(self, path):
         try:
-            return http_post(self.base + path, b"", {}, 10)
+            return http_post(self.base + path, b"", {}, 60)
         except OSError as problem:
             return 0, str(problem)
 

@@ -2,21 +2,8 @@
 """A real nginx that speaks TLS, with certificates of its own."""
 import os
 import pathlib
-import subprocess
 
-import pytest
-
-from lib.proc import Process, free_port, port_is_open
-
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "unit" / "net" / "certificates.sh"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates")
-    subprocess.run(["sh", str(SCRIPT), str(directory)], check=True)
-    return directory
-
+from .proc import Process, free_port, port_is_open
 
 SITES = {"good": ("server", ""), "expired": ("expired", ""), "elsewhere": ("elsewhere", ""),
          "closing": ("server", "keepalive_timeout 0;"),

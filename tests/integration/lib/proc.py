@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes under test: output in files, bounded waits, nothing left running."""
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 
 BUILD = os.environ.get("LIMPET_BUILD", os.getcwd())
+PATIENCE = 6  # times as long as on a machine of one's own: other suites and builds run besides
 
 
 def built(path):
@@ -17,22 +19,35 @@ def built(path):
 
 
 def wait_until(condition, timeout=10.0, what="the condition", step=0.02):
-    """Returns the condition's first true result; AssertionError after timeout seconds."""
-    end = time.monotonic() + timeout
+    """Returns the condition's first true result; AssertionError after timeout seconds, on a machine
+    that has nothing else to do."""
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         got = condition()
         if got:
             return got
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {timeout} s")
+            raise AssertionError(f"{what}: not within {timeout * PATIENCE} s")
         time.sleep(step)
 
 
+# Below those that the kernel gives to connections and to whoever asks for any; suites that run
+# besides begin elsewhere.
+_PORTS = itertools.cycle(range(10300, 32700))
+_PORTS = itertools.islice(_PORTS, os.getpid() * 61 % 22400, None)
+
+
 def free_port():
-    """A port of 127.0.0.1 that was free just now, for programs that cannot choose one."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port of 127.0.0.1 that was free just now and that nobody gets by chance, for programs that
+    cannot choose one."""
+    for port in _PORTS:
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("no port is free")
 
 
 @contextlib.contextmanager
@@ -122,9 +137,9 @@ class Process:
     def wait(self, timeout=10.0):
         """Exit status; negative for a signal."""
         try:
-            return self.popen.wait(timeout)
+            return self.popen.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {timeout} s") from None
+            raise AssertionError(f"{self.name} still runs after {timeout * PATIENCE} s") from None
 
     def stop(self, timeout=10.0):
         """SIGTERM and the exit status."""
@@ -138,7 +153,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.popen.wait(10)
+        self.wait()
 
     def stop_or_kill(self, timeout=5.0):
         if self.running():

@@ -10,7 +10,7 @@ import urllib.request
 from .proc import Process, free_port, port_is_open
 
 
-def http_get(url, timeout=10.0):
+def http_get(url, timeout=60.0):
     """(status, body as text); the status of an error answer too."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
@@ -19,7 +19,7 @@ def http_get(url, timeout=10.0):
         return problem.code, problem.read().decode(errors="replace")
 
 
-def http_post(url, body, headers, timeout=10.0):
+def http_post(url, body, headers, timeout=60.0):
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:

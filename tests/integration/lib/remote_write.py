@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import snappy
 
+from .proc import PATIENCE
+
 STALE_BITS = 0x7FF0000000000002
 
 
@@ -442,11 +444,12 @@ class Receiver:
             pass
 
     def wait_for(self, predicate, timeout=10.0):
-        """Waits until predicate(self) is true after some request; fails after timeout seconds."""
+        """Waits until predicate(self) is true after some request; fails after timeout seconds (see
+        PATIENCE)."""
         with self.changed:
-            if not self.changed.wait_for(lambda: predicate(self), timeout):
+            if not self.changed.wait_for(lambda: predicate(self), timeout * PATIENCE):
                 raise AssertionError(
-                    f"not so within {timeout} s; {len(self.requests)} requests, "
+                    f"not so within {timeout * PATIENCE} s; {len(self.requests)} requests, "
                     f"{len(self.series())} series: {sorted(self.names())[:20]}"
                 )
 

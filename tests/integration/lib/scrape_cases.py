@@ -58,7 +58,10 @@ AB1 = {"a": 1.0, 'b{x="y"}': 2.5}
 FIRST_A = good({"a": 1.0}, 1)
 AGAIN_A = good({"a": 1.0})
 MOVED = Reply(A, "301 Moved", headers=[("Location", "/metrics?moved")])
-SHORT = {"scrape_timeout": "400ms"}
+# Nothing but what hangs takes so long, on a busy machine either. It is also the time-out.
+INTERVAL_MS = 4000
+TIMEOUT_MS = 3000
+HANGS = {"scrape_timeout": f"{TIMEOUT_MS}ms"}
 
 
 def after_good(reply, want, again=AGAIN_A):
@@ -156,8 +159,8 @@ CASES = {
     "not HTTP": failure(Pieces([b"SSH-2.0-OpenSSH_9.2\r\n"], CLOSE)),
     "closes at once": no_answer(CLOSE),
     "resets at once": no_answer(RESET),
-    "hangs": failure(Pieces([], HANG), job=SHORT),
-    "hangs after the head": failure(Pieces([HEAD + b"Content-Length: 4\r\n\r\n"], HANG), job=SHORT),
+    "hangs": failure(Pieces([], HANG), job=HANGS),
+    "hangs after the head": failure(Pieces([HEAD + b"Content-Length: 4\r\n\r\n"], HANG), job=HANGS),
     # ------------------------------------------------------------------------ failures in the body
     "reset in the body": failure(Pieces([raw(b"a 5\nb 1\n", 100)], RESET)),
     "end in the body": failure(Pieces([raw(b"a 5\nb 1\n", 100)], CLOSE)),
@@ -168,7 +171,7 @@ CASES = {
     "a chunk without size": failure(
         Pieces([HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\na 5\n\r\n"], CLOSE)),
     "time-out in the body": failure(
-        Pieces([raw(b"a 5\nb 1\n", 100), Wait(seconds=0.2), b"c 1\n"], HANG), job=SHORT),
+        Pieces([raw(b"a 5\nb 1\n", 100), Wait(seconds=0.2), b"c 1\n"], HANG), job=HANGS),
     "parse error, then reset": failure(Pieces([raw(b"a 5\n!!!\n", 100)], RESET)),
     "parse error in line 900": Case(
         [lines(MANY), lines(MANY[:899], 2) + b"!!!\n" + lines(MANY[900:], 2), Reply(A, "500 X"),

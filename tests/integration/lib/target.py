@@ -17,6 +17,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from .proc import PATIENCE
+
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 KEEP, CLOSE, RESET, HANG = "keep", "close", "reset", "hang"
@@ -136,8 +138,9 @@ class Target:
 
     def wait_for(self, predicate, timeout=10.0):
         with self.changed:
-            if not self.changed.wait_for(lambda: predicate(self), timeout):
-                raise AssertionError(f"not so within {timeout} s; {len(self.requests)} requests")
+            if not self.changed.wait_for(lambda: predicate(self), timeout * PATIENCE):
+                raise AssertionError(
+                    f"not so within {timeout * PATIENCE} s; {len(self.requests)} requests")
 
     def wait_for_requests(self, count, timeout=10.0):
         self.wait_for(lambda target: len(target.requests) >= count, timeout)
