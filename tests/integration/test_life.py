@@ -14,7 +14,7 @@ import pytest
 from lib.limpet import ROLES, Limpet, config, job, remote
 from lib.proc import Process, wait_until
 from lib.remote_write import Receiver
-from lib.stream import STALE, count_whole, stream_of
+from lib.stream import STALE, assert_each_request_is_one_scrape, count_whole, stream_of
 from lib.target import Pieces, Target, Wait
 
 
@@ -29,6 +29,9 @@ def settings(target, receiver, *more, **options):
                   interval="400ms", **options)
 
 
+TIME_OUT = 0.4  # seconds, of these scrapes
+
+
 def wait_for_scrapes(receiver, count, case="c"):
     wait_until(lambda: count_whole(receiver, case) >= count, 20, f"{count} scrapes", 0.05)
 
@@ -38,16 +41,13 @@ def wait_for_more_scrapes(receiver, more):
 
 
 def assert_no_gap_and_no_marker(receiver, target, missing=1):
-    """Every request arrived as a scrape, but for what was in flight at the end."""
+    """Every request arrived as a scrape, but for what was in flight at the end. Returns the scrapes."""
     stream = stream_of(receiver, case="c", job="j", instance=target.address)
-    assert stream.repeated == []
-    assert all(STALE not in [*scrape.samples.values(), *scrape.report.values()]
+    assert_each_request_is_one_scrape(stream, target, TIME_OUT, missing)
+    assert all(STALE not in scrape.report.values() and
+               (scrape.ran_out(TIME_OUT) or STALE not in scrape.samples.values())
                for scrape in stream.scrapes)
-    numbers = [scrape.samples["n"] for scrape in stream.scrapes]
-    said = (f"arrived: {[(scrape.ts, scrape.samples) for scrape in stream.scrapes]}; requests: "
-            f"{[(q.number, q.connection, q.arrived) for q in target.requests]}")
-    assert len(numbers) >= len(target.requests) - missing, said
-    assert numbers == sorted(set(numbers)), said
+    return stream.scrapes
 
 
 # ------------------------------------------------------------------------------------------- pages

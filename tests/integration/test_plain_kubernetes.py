@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lib.http_server import HttpServer
-from lib.kube import pod, service
+from lib.kube import ApiServer, pod, service
 from lib.limpet import Limpet, config, remote
 from lib.proc import built, wait_until
 from lib.target import Target

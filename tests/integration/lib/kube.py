@@ -10,6 +10,7 @@ import bisect
 import collections
 import copy
 import json
+import ssl
 import threading
 import time
 import urllib.parse

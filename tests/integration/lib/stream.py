@@ -37,6 +37,11 @@ class Scrape:
     def is_whole(self):
         return len(self.report) == len(REPORT)
 
+    def ran_out(self, time_out):
+        """Whether it took all of its time-out, which is a matter of the machine where nothing hangs
+        on purpose: then it says nothing of what is tested."""
+        return self.report["up"] == 0 and self.report["duration"] >= time_out
+
 
 @dataclass
 class Stream:
@@ -84,6 +89,43 @@ def stream_of_rows(rows, **target):
 def stream_of(receiver, **target):
     """What was accepted from the target with these labels, of which `case` finds it."""
     return stream_of_rows(rows_by_case(receiver).get(target["case"], []), **target)
+
+
+def assert_each_request_is_one_scrape(stream, target, time_out, ends=1, refused=()):
+    """Of a target that serves `n <number of the request>`: each has come once, in order. Missing may
+    be those that ran into their time-out, as many as were in flight at an end, and what was in
+    requests that were refused. Returns the numbers."""
+    assert stream.repeated == []
+    assert all(scrape.is_whole() for scrape in stream.scrapes)
+    said = (f"arrived: {[(scrape.ts, scrape.samples, scrape.report) for scrape in stream.scrapes]}; "
+            f"requests: {[(q.number, q.connection, q.arrived) for q in target.requests]}")
+    ran_out = sum(scrape.ran_out(time_out) for scrape in stream.scrapes)
+    good = [scrape for scrape in stream.scrapes if not scrape.ran_out(time_out)]
+    assert all(scrape.report["up"] == 1 for scrape in good), said
+    numbers = [scrape.samples["n"] for scrape in good]
+    assert numbers == sorted(set(numbers)), said
+    lost = [(ts, bits) for request in refused for series in request.series if series.name == "n"
+            for ts, bits in series.samples]
+    served, values = len(target.requests), sum(not is_stale(bits) for _, bits in lost)
+    least = served - ends - ran_out - len({ts for ts, _ in lost})
+    assert least <= len(numbers) <= served - values, said
+    assert lost or numbers[0] <= 1 + ran_out, said
+    return numbers
+
+
+def ups(receiver, time_out, **labels):
+    """The values of up in order of time, without those of scrapes that ran into their time-out."""
+    def by_scrape(name):
+        found = {}
+        for key, samples in receiver.series(name).items():
+            if labels.items() <= dict(key).items():
+                rest = tuple(pair for pair in key if pair[0] != "__name__")
+                found.update({(ts, rest): float_of_bits(bits) for ts, bits in samples})
+        return found
+
+    durations = by_scrape("scrape_duration_seconds")
+    return [value for at, value in sorted(by_scrape("up").items())
+            if value == 1 or durations.get(at, time_out) < time_out]
 
 
 def _arrange(rows):
