@@ -367,10 +367,13 @@ int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *m
         plan_retain(body->plan);
         return 1;
     }
-    const struct metadata *before =
-        body->predicts && body->plan != NULL ? &body->plan->metadata : NULL;
-    int err = metadata_make(plans->store, &body->metadata, before, columns->hashes, harvest->count,
-                            &metadata);
+    struct metadata_before before;
+    bool has_before = body->predicts && body->plan != NULL;
+    if (has_before)
+        before = (struct metadata_before){&body->plan->metadata, body->plan->columns.hashes,
+                                          body->plan->count};
+    int err = metadata_make(plans->store, &body->metadata, has_before ? &before : NULL,
+                            columns->hashes, harvest->count, &metadata);
     if (err != 0)
         return err;
     plans_begin(plans, maker, body->source.context, body->source.format, body->source.flags,

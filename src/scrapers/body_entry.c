@@ -266,6 +266,8 @@ static void take_exemplars(struct body *body, const struct exposition_entry *ent
 
 static void place_sample(struct body *body, const char *start, const struct exposition_entry *entry,
                          struct plan_sample sample);
+static void place_found(struct body *body, struct plan_sample sample,
+                        const struct exposition_entry *entry, struct plan_entry found);
 
 static void take_sample(struct body *body, const char *start, const struct exposition_entry *entry)
 {
@@ -293,11 +295,19 @@ static void place_sample(struct body *body, const char *start, const struct expo
                          struct plan_sample sample)
 {
     struct plan_entry found = recognise(body, start, entry);
-    metadata_draft_settle(&body->metadata, body->predicts ? found.hash : 0);
-    if (body_is_full(body)) {
+    uint32_t before = body->harvest.count;
+    if (body_is_full(body))
         leave_out(body, entry);
-        return;
-    }
+    else
+        place_found(body, sample, entry, found);
+    /* What is said in a gap that no plan will have is read each time. */
+    bool is_kept = body->harvest.count > before;
+    metadata_draft_settle(&body->metadata, body->predicts && is_kept ? found.hash : 0);
+}
+
+static void place_found(struct body *body, struct plan_sample sample,
+                        const struct exposition_entry *entry, struct plan_entry found)
+{
     uint32_t at = body->plan == NULL ? 0
                                      : plan_find_gap(body->plan, body->cursor, found.length,
                                                      found.hash, found.type);

@@ -194,13 +194,131 @@ static int store_families(struct series_store *store, const struct family *famil
     return count == 0 ? 0 : series_metadata(store, families, count, ret_ref);
 }
 
+/* ---- the same families as before ---- */
+
+/* Where more has changed, tables are quicker. */
+#define SAME_DRAFT_MAX 16u
+#define SAME_GONE_MAX  32u
+
+/* Hashes [start, end) of the body before, outside which it is as this one at its start and end. */
+static void find_gone(const struct metadata_before *before, const uint64_t *hashes, uint32_t count,
+                      uint32_t *ret_start, uint32_t *ret_end)
+{
+    uint32_t start = 0;
+    uint32_t end = before->count;
+    while (start < end && start < count && before->hashes[start] == hashes[start])
+        start++;
+    while (end > start && count > start && before->hashes[end - 1] == hashes[count - 1]) {
+        end--;
+        count--;
+    }
+    *ret_start = start;
+    *ret_end = end;
+}
+
+static bool is_among(const uint64_t *hashes, uint32_t at, uint32_t end, uint64_t gap)
+{
+    while (at < end && hashes[at] != gap)
+        at++;
+    return at < end;
+}
+
+/* The place of the family of this name in a record; `families`, of which there are so many: none.
+ */
+static uint32_t find_family(const struct series_store *store, uint32_t ref, uint32_t families,
+                            struct slice name, struct family *ret_family)
+{
+    uint32_t from = 0;
+    uint32_t to = families;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        *ret_family = series_family(store, ref, middle);
+        int order = slice_compare(ret_family->name, name);
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return families;
+}
+
+/* Whether a family stays what it was: one whose gap has gone is only what the item says. */
+static bool is_said_again(const struct metadata_family *item, const struct family *family,
+                          bool is_gone)
+{
+    bool help = (!is_gone && !item->has_help) || slice_equal(item->family.help, family->help);
+    bool type = (!is_gone && !item->has_type) || item->family.type == family->type;
+    bool unit = (!is_gone && !item->has_unit) || slice_equal(item->family.unit, family->unit);
+    return help && type && unit;
+}
+
+/* Takes what the parser saw into `gaps`, those of the families before, of which the ones that are
+   gone are 0. False: something else was said, or of one family twice. */
+static bool take_again(const struct series_store *store, const struct metadata_draft *draft,
+                       uint32_t ref, uint64_t *gaps, uint32_t families, uint32_t gone)
+{
+    uint32_t places[SAME_DRAFT_MAX];
+    struct family family;
+    for (uint32_t i = 0; i < draft->count; i++) {
+        const struct metadata_family *item = &draft->items[i];
+        places[i] = find_family(store, ref, families, item->family.name, &family);
+        for (uint32_t k = 0; k < i; k++) {
+            if (places[k] == places[i])
+                return false;
+        }
+        bool is_gone = places[i] < families && gaps[places[i]] == 0;
+        if (places[i] == families || !is_said_again(item, &family, is_gone))
+            return false;
+        if (is_gone)
+            gaps[places[i]] = item->gap;
+        gone -= is_gone;
+    }
+    return gone == 0;
+}
+
+/* Whether what is known is what was known before. True: a reference of the same record. */
+static bool make_same(struct series_store *store, struct metadata_draft *draft,
+                      const struct metadata_before *before, const uint64_t *hashes, uint32_t count,
+                      struct metadata *ret_metadata)
+{
+    uint32_t ref = before->metadata->ref;
+    uint32_t families = series_count(store, ref);
+    uint32_t start, end;
+    find_gone(before, hashes, count, &start, &end);
+    if (draft->count > SAME_DRAFT_MAX || end - start > SAME_GONE_MAX)
+        return false;
+    metadata_draft_settle(draft, 0);
+    uint64_t *gaps = malloc(families * sizeof(*gaps));
+    uint32_t gone = 0;
+    check(gaps != NULL);
+    for (uint32_t i = 0; i < families; i++) {
+        uint64_t gap = before->metadata->gaps[i];
+        bool is_gone = gap == 0 || is_among(before->hashes, start, end, gap);
+        gaps[i] = is_gone ? 0 : gap;
+        gone += is_gone;
+    }
+    if (!take_again(store, draft, ref, gaps, families, gone)) {
+        free(gaps);
+        return false;
+    }
+    series_retain(store, ref);
+    ret_metadata->ref = ref;
+    ret_metadata->gaps = gaps;
+    return true;
+}
+
 int metadata_make(struct series_store *store, struct metadata_draft *draft,
-                  const struct metadata *before, const uint64_t *hashes, uint32_t count,
+                  const struct metadata_before *before, const uint64_t *hashes, uint32_t count,
                   struct metadata *ret_metadata)
 {
     *ret_metadata = (struct metadata){.print = draft->print};
-    if (before != NULL && before->ref != 0)
-        add_unread(store, draft, before, hashes, count);
+    bool has_before = before != NULL && before->metadata->ref != 0;
+    if (has_before && make_same(store, draft, before, hashes, count, ret_metadata))
+        return 0;
+    if (has_before)
+        add_unread(store, draft, before->metadata, hashes, count);
     make_unique(draft);
     struct family *families = malloc((draft->count + 1) * sizeof(*families));
     uint64_t *gaps = malloc((draft->count + 1) * sizeof(*gaps));

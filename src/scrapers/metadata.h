@@ -49,15 +49,24 @@ void metadata_draft_fini(struct metadata_draft *draft);
 void metadata_draft_note(struct metadata_draft *draft, const struct exposition_entry *entry,
                          enum exposition_format format);
 
-/* What was noted since the last call stands in this gap. */
+/* What was noted since the last call stands in this gap: that of an entry of the next plan, or 0.
+ */
 void metadata_draft_settle(struct metadata_draft *draft, uint64_t gap);
+
+/* What is known of the body before, and the hashes of its gaps, among which are the families' but
+   for those that are 0. */
+struct metadata_before {
+    const struct metadata *metadata;
+    const uint64_t *hashes;
+    uint32_t count;
+};
 
 /*
  * What is known of the families of a body: those of the draft, and those of `before` (may be NULL)
  * whose gap is among the hashes. The draft is sorted. -ENOSPC.
  */
 int metadata_make(struct series_store *store, struct metadata_draft *draft,
-                  const struct metadata *before, const uint64_t *hashes, uint32_t count,
+                  const struct metadata_before *before, const uint64_t *hashes, uint32_t count,
                   struct metadata *ret_metadata) MUST_USE;
 
 /* Gives everything back. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/outcome_difference.h"
 #include "scrapers/outcome_list.h"
 
 #include <stdlib.h>
@@ -512,14 +513,17 @@ void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
     outcome->source = plan;
     outcome->at = 0;
     outcome->have_starts = harvest != NULL && harvest->has_starts;
-    if (harvest == NULL || !is_as_always(input, harvest, plan, followed)) {
+    if (harvest != NULL && is_as_always(input, harvest, plan, followed)) {
+        outcome->plan = plan;
+        outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
+        outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
+    } else if (harvest != NULL && outcome_by_difference(outcome, input, harvest, plan)) {
+        refmap_reset(&outcome->seen, 0); /* nothing was refused */
+    } else {
         begin_comparison(outcome, harvest == NULL ? &no_harvest : harvest);
         return;
     }
     outcome->stage = DONE;
-    outcome->plan = plan;
-    outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
-    outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
     choose_exemplars(outcome, input, harvest, plan);
 }
 

@@ -3,6 +3,7 @@
 #include "scrapers/scrape_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -241,29 +242,43 @@ static void put(struct scrape *scrape, struct ending *ending)
 /* ---- a part at a time ---- */
 
 /* The next ones follow when these are done. */
-enum stage { BEGIN, OUTCOME, LAYOUT, PLAN, MAKE_PLAN, PREPARE, PUT, RELEASE, OVER };
+enum stage { BEGIN, OUTCOME, PLAN, MAKE_PLAN, LAYOUT, PREPARE, PUT, RELEASE, OVER };
 
-/* The lines that are tracked from now on; as a rule those of the plan, which then finds them. */
-static bool begin_layout(struct ending *ending)
+static bool is_layout_of(const struct series_store *store, const struct plan *plan,
+                         const uint32_t *lines, uint32_t count)
 {
-    const struct outcome *outcome = &ending->outcome;
+    return plan != NULL && plan->layout != 0 && series_count(store, plan->layout) == count &&
+           memcmp(series_layout_lines(store, plan->layout), lines, count * sizeof(*lines)) == 0;
+}
+
+/* The lines that are tracked from now on; as a rule those of the plan, which need no search. */
+static enum stage begin_layout(const struct scrape *scrape, struct ending *ending)
+{
+    struct series_store *store = &scrape->target->scraper->store;
+    struct outcome *outcome = &ending->outcome;
     uint32_t count = outcome->plan != NULL ? 0 : outcome_tracked_count(outcome);
-    if (count > 0)
+    if (count == 0)
+        return PREPARE;
+    if (!is_layout_of(store, ending->plan, outcome->tracked.lines, count)) {
         layout_begin(&ending->layout, outcome->tracked.lines, count);
-    return count > 0;
+        return LAYOUT;
+    }
+    outcome->layout = ending->plan->layout;
+    series_retain(store, outcome->layout);
+    return PREPARE;
 }
 
 static enum stage begin_plan(struct scrape *scrape, struct ending *ending)
 {
     struct plans *plans = &scrape->target->scraper->plans;
     if (!is_planned(scrape))
-        return PREPARE;
+        return begin_layout(scrape, ending);
     ending->has_plan = true;
     if (scrape->body.harvest.count == 0)
-        return PREPARE;
+        return begin_layout(scrape, ending);
     int r = body_plan_begin(&scrape->body, plans, &ending->maker, &ending->plan);
     ending->has_plan = r >= 0;
-    return r == 0 ? MAKE_PLAN : PREPARE;
+    return r == 0 ? MAKE_PLAN : begin_layout(scrape, ending);
 }
 
 static bool make_plan(struct scrape *scrape, struct ending *ending, uint32_t *budget)
@@ -303,16 +318,7 @@ static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
         if (!outcome_step(&ending->outcome, budget))
             return false;
         ending->was_too_big = !accept_outcome(scrape, &ending->outcome);
-        if (ending->was_too_big)
-            ending->stage = BEGIN;
-        else
-            ending->stage = begin_layout(ending) ? LAYOUT : PLAN;
-        return true;
-    case LAYOUT:
-        if (!layout_step(&ending->layout, store, budget))
-            return false;
-        ending->outcome.layout = ending->layout.error == 0 ? ending->layout.ref : 0;
-        ending->stage = PLAN;
+        ending->stage = ending->was_too_big ? BEGIN : PLAN;
         return true;
     case PLAN:
         ending->stage = (uint8_t)begin_plan(scrape, ending);
@@ -320,6 +326,12 @@ static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
     case MAKE_PLAN:
         if (!make_plan(scrape, ending, budget))
             return false;
+        ending->stage = (uint8_t)begin_layout(scrape, ending);
+        return true;
+    case LAYOUT:
+        if (!layout_step(&ending->layout, store, budget))
+            return false;
+        ending->outcome.layout = ending->layout.error == 0 ? ending->layout.ref : 0;
         ending->stage = PREPARE;
         return true;
     case PREPARE:

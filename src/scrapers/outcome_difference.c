@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/outcome_difference.h"
+
+#include <string.h>
+
+#include "scrapers/outcome_list.h"
+
+/* More new lines are looked up in tables. */
+#define FRESH_MAX 32u
+
+/* All of it is done in one piece. */
+#define COUNT_MAX 16384u
+
+/* Entries [start, old_end) of the plan have become entries [start, new_end) of the harvest. */
+struct difference {
+    uint32_t start;
+    uint32_t old_end;
+    uint32_t new_end;
+};
+
+/*
+ * Everything tracked is what the plan says, each line once, and whatever comes is newer. What
+ * remains to be asked of the lines between is in compare_between.
+ */
+static bool is_simple(const struct outcome_input *input, const struct harvest *harvest,
+                      const struct plan *plan)
+{
+    return harvest->is_drafted && plan != NULL && plan == input->known && plan->plain &&
+           !plan->has_histograms && input->before.layout == plan->layout &&
+           input->before.stamped == 0 && !harvest->has_times && !input->failed &&
+           harvest->count <= COUNT_MAX && plan->count <= COUNT_MAX &&
+           (input->sample_limit == 0 || harvest->count <= input->sample_limit);
+}
+
+static bool is_same(const struct plan_columns *old, uint32_t i, const struct plan_columns *new,
+                    uint32_t k)
+{
+    return old->lines[i] == new->lines[k] && old->types[i] == new->types[k];
+}
+
+static struct difference find_difference(const struct plan_columns *old, uint32_t old_count,
+                                         const struct plan_columns *new, uint32_t new_count)
+{
+    struct difference found = {0, old_count, new_count};
+    uint32_t shorter = old_count < new_count ? old_count : new_count;
+    while (found.start < shorter && is_same(old, found.start, new, found.start))
+        found.start++;
+    while (found.old_end > found.start && found.new_end > found.start &&
+           is_same(old, found.old_end - 1, new, found.new_end - 1)) {
+        found.old_end--;
+        found.new_end--;
+    }
+    return found;
+}
+
+static bool has_line(const uint32_t *lines, uint32_t at, uint32_t end, uint32_t line)
+{
+    while (at < end && lines[at] != line)
+        at++;
+    return at < end;
+}
+
+static bool is_reserved(const struct outcome_input *input, uint32_t line)
+{
+    return has_line(input->reserved, 0, input->reserved_count, line);
+}
+
+/* Whether each of the lines between is there once, and none is a histogram's or reserved. Counts
+   those that were not known. */
+static bool compare_between(const struct outcome_input *input, const struct difference *between,
+                            const struct plan *plan, const struct plan_columns *new,
+                            uint32_t *ret_added)
+{
+    const uint32_t *old = plan->columns.lines;
+    *ret_added = 0;
+    if (between->new_end - between->start > FRESH_MAX)
+        return false;
+    for (uint32_t i = between->start; i < between->new_end; i++) {
+        uint32_t line = new->lines[i];
+        if (line == LINE_DROPPED)
+            continue;
+        if ((new->types[i] & PLAN_HISTOGRAM) != 0 || is_reserved(input, line) ||
+            has_line(new->lines, between->start, i, line) ||
+            has_line(old, 0, between->start, line) ||
+            has_line(old, between->old_end, plan->count, line))
+            return false;
+        *ret_added += !has_line(old, between->start, between->old_end, line);
+    }
+    return true;
+}
+
+static void mark_vanished(struct outcome *outcome, const struct outcome_input *input,
+                          const struct difference *between, const struct plan_columns *old,
+                          const struct plan_columns *new)
+{
+    for (uint32_t i = between->start; i < between->old_end; i++) {
+        uint32_t line = old->lines[i];
+        if (line != LINE_DROPPED && !has_line(new->lines, between->start, between->new_end, line))
+            outcome_append(&outcome->stale, line, 0, input->timestamp_ms);
+    }
+}
+
+static void take_all(struct outcome_list *tracked, const struct harvest *harvest)
+{
+    uint32_t count = harvest->count;
+    outcome_make_room(tracked, count);
+    memcpy(tracked->lines, harvest->draft.lines, count * sizeof(*tracked->lines));
+    memcpy(tracked->bits, harvest->bits, count * sizeof(*tracked->bits));
+    if (harvest->has_starts)
+        memcpy(tracked->starts, harvest->starts, count * sizeof(*tracked->starts));
+    tracked->count = count;
+}
+
+static void leave_dropped_out(struct outcome_list *tracked)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < tracked->count; i++) {
+        tracked->lines[kept] = tracked->lines[i];
+        tracked->bits[kept] = tracked->bits[i];
+        tracked->starts[kept] = tracked->starts[i];
+        kept += tracked->lines[i] != LINE_DROPPED;
+    }
+    tracked->count = kept;
+}
+
+bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *input,
+                           const struct harvest *harvest, const struct plan *plan)
+{
+    if (!is_simple(input, harvest, plan))
+        return false;
+    const struct plan_columns *old = &plan->columns;
+    const struct plan_columns *new = &harvest->draft;
+    struct difference between = find_difference(old, plan->count, new, harvest->count);
+    uint32_t added;
+    if (!compare_between(input, &between, plan, new, &added))
+        return false;
+    outcome->added = added;
+    mark_vanished(outcome, input, &between, old, new);
+    if (harvest->count > 0)
+        take_all(&outcome->tracked, harvest);
+    if (plan->dropped > 0 || has_line(new->lines, between.start, between.new_end, LINE_DROPPED))
+        leave_dropped_out(&outcome->tracked);
+    return true;
+}

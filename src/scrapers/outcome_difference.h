@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The outcome of a scrape that is nearly the one before: lines that both have at their start and at
+ * their end need no looking up, so only what lies between them is compared.
+ */
+#ifndef SCRAPERS_OUTCOME_DIFFERENCE_H
+#define SCRAPERS_OUTCOME_DIFFERENCE_H
+
+#include "scrapers/outcome.h"
+
+/*
+ * The outcome of a body that began with `plan` and left it: the same as line by line. False: it is
+ * no simple case, nothing has been done.
+ */
+bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *input,
+                           const struct harvest *harvest, const struct plan *plan);
+
+#endif
