@@ -27,6 +27,7 @@ enum annotation_reason {
     ANNOTATION_BAD_VALUE,    /* an interval, time-out or limit that is none: the job's holds */
     ANNOTATION_CLAMPED,      /* one beyond the configured bounds: the bound holds */
     ANNOTATION_TOO_LARGE,    /* the object is, so that nobody knows what it asks for */
+    ANNOTATION_MALFORMED,    /* the same */
     ANNOTATION_REASONS
 };
 

@@ -179,14 +179,19 @@ static int add_watches(struct kube_watches *watches, struct errctx *reterr)
     return err;
 }
 
+#define PODS     (1u << KUBE_PODS)
+#define SERVICES (1u << KUBE_SERVICES)
+
 static bool are_pods_known(const struct annotation_sd *sd)
 {
-    for (size_t i = 0; i < sd->watches.len; i++) {
-        const struct kube_part *part = sd->watches.parts[i];
-        if (part->kind == KUBE_PODS && !kube_watch_is_known(part->watch))
-            return false;
-    }
-    return sd->watches.len > 0;
+    return kube_watches_have_settled(&sd->watches, PODS, KUBE_PODS);
+}
+
+/* Of one namespace at least. */
+static bool are_services_known(const struct annotation_sd *sd)
+{
+    return !sd->config->services ||
+           kube_watches_have_settled(&sd->watches, PODS | SERVICES, KUBE_SERVICES);
 }
 
 static bool has_waited(int64_t *began_ns, int64_t now_mono_ns)
@@ -198,7 +203,7 @@ static bool has_waited(int64_t *began_ns, int64_t now_mono_ns)
 
 static void say_whether_services_lack(struct annotation_sd *sd)
 {
-    bool lack = sd->complete && !kube_watches_are_known(&sd->watches);
+    bool lack = sd->complete && !are_services_known(sd);
     if (lack && !sd->lacks_services)
         log_warn(MSG("annotations: no list of services; only pods are looked at until there is "
                      "one"));
@@ -212,7 +217,7 @@ static void settle(struct annotation_sd *sd, int64_t now_mono_ns)
 {
     if (sd->complete || !are_pods_known(sd))
         return;
-    if (kube_watches_are_known(&sd->watches))
+    if (are_services_known(sd))
         sd->complete = are_slices_known(sd) || has_waited(&sd->slices_wait_began_ns, now_mono_ns);
     else
         sd->complete = has_waited(&sd->services_wait_began_ns, now_mono_ns);
@@ -288,13 +293,14 @@ static void log_problem(enum kube_kind kind, struct slice record, const char *te
 
 /*
  * That a service has no pods on this node is how it is; that a pod has ended or starts, too. Of
- * what is too large the watch speaks.
+ * what is too large or malformed the watch speaks.
  */
 static bool is_news(enum annotation_reason reason)
 {
     return reason != ANNOTATION_OTHER_MESH && reason != ANNOTATION_TOO_LARGE &&
-           reason != ANNOTATION_NO_POD && reason != ANNOTATION_NO_ENDPOINT &&
-           reason != ANNOTATION_FINISHED && reason != ANNOTATION_NO_ADDRESS;
+           reason != ANNOTATION_MALFORMED && reason != ANNOTATION_NO_POD &&
+           reason != ANNOTATION_NO_ENDPOINT && reason != ANNOTATION_FINISHED &&
+           reason != ANNOTATION_NO_ADDRESS;
 }
 
 static void on_problem(struct annotation_review *base, enum kube_kind kind, struct slice record,
@@ -332,6 +338,7 @@ static void count_problems(struct annotation_sd *sd, const uint64_t problems[ANN
         [ANNOTATION_BAD_VALUE] = COUNTER_ANNOTATION_BAD_VALUE,
         [ANNOTATION_CLAMPED] = COUNTER_ANNOTATION_CLAMPED,
         [ANNOTATION_TOO_LARGE] = COUNTER_ANNOTATION_TOO_LARGE,
+        [ANNOTATION_MALFORMED] = COUNTER_ANNOTATION_MALFORMED,
     };
     for (int reason = 0; reason < ANNOTATION_REASONS; reason++) {
         slot_add(sd->source.host->slot, counters[reason], problems[reason] - sd->problems[reason]);
@@ -400,10 +407,7 @@ static int walk(const struct source *source, struct source_visit *visit)
     if (!is_known(source))
         return 0;
     const struct annotation_world world = world_of(OWNER(source, source));
-    if (visit->refused != NULL && !kube_watches_are_known(&OWNER(source, source)->watches))
-        visit->refused(visit, SLICE_LITERAL("services"),
-                       SLICE_LITERAL("the API server has not listed them, of which the log says "
-                                     "more; only pods are looked at until it does"));
+    kube_watches_show_unknown(&OWNER(source, source)->watches, KUBE_ALL_KINDS, visit);
     return annotation_targets_walk(&world, visit, visit->refused != NULL ? &forward.review : NULL);
 }
 

@@ -18,6 +18,12 @@ static int compare_records(const void *a, const void *b)
                                       kube_record_get(*right, KUBE_NAME));
 }
 
+/* Then nobody knows whether it has the annotation. */
+static bool is_left_out(struct slice record)
+{
+    return kube_record_has(record, KUBE_TOO_LARGE) || kube_record_has(record, KUBE_MALFORMED);
+}
+
 static void collect(struct annotation_records *records, const struct kube_store *const *stores,
                     size_t count, bool annotated_only)
 {
@@ -25,8 +31,7 @@ static void collect(struct annotation_records *records, const struct kube_store 
         const struct kube_object *object = NULL;
         while ((object = kube_store_next(stores[i], object)) != NULL) {
             struct slice record = kube_object_record(object);
-            if (annotated_only && !annotation_mentions_scrape(record) &&
-                !kube_record_has(record, KUBE_TOO_LARGE))
+            if (annotated_only && !annotation_mentions_scrape(record) && !is_left_out(record))
                 continue;
             records->items = (struct slice *)grow_for_one(records->items, records->len,
                                                           &records->room, sizeof(struct slice));
@@ -351,6 +356,15 @@ static void on_problem(struct annotation_listener *listener,
         walker->review->problem(walker->review, walker->kind, walker->object, problem);
 }
 
+static void complain_of_left_out(struct annotation_walker *walker)
+{
+    struct slice why = kube_record_get(walker->object, KUBE_MALFORMED);
+    if (why.len == 0)
+        annotation_complain(&walker->listener, ANNOTATION_TOO_LARGE, "it is too large to be read");
+    else
+        annotation_complain(&walker->listener, ANNOTATION_MALFORMED, "%.*s", SLICE_ARG(why));
+}
+
 static int walk_records(struct annotation_walker *walker, enum kube_kind kind,
                         const struct annotation_records *records,
                         int (*walk)(struct annotation_walker *walker, struct slice record))
@@ -360,9 +374,8 @@ static int walk_records(struct annotation_walker *walker, enum kube_kind kind,
     for (size_t i = 0; err == 0 && i < records->len; i++) {
         walker->object = records->items[i];
         arena_reset(&walker->arena);
-        if (kube_record_has(walker->object, KUBE_TOO_LARGE))
-            annotation_complain(&walker->listener, ANNOTATION_TOO_LARGE,
-                                "it is too large to be read");
+        if (is_left_out(walker->object))
+            complain_of_left_out(walker);
         else
             err = walk(walker, walker->object);
     }

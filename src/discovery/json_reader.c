@@ -15,7 +15,7 @@ struct frame {
     const struct json_want *want;
     const struct json_want *next; /* what the value that follows is; NULL: not wanted */
     uint64_t began;               /* bytes that came before */
-    bool cut;                     /* bounded, and too large: what is left of it is skipped */
+    enum json_cut_kind cut;       /* bounded, and not whole: what is left of it is skipped */
     struct strbuf key;
 };
 
@@ -28,11 +28,12 @@ struct json_reader {
     uint32_t open;     /* frames in use */
     uint32_t skipping; /* depth within a value that is not wanted */
     struct json_cut strings;
-    uint64_t fed;      /* bytes before the piece that is being read */
-    uint64_t left_out; /* of strings that are too long */
-    bool ended_cut;    /* the object that ends was cut */
-    uint64_t heard;    /* `fed` at the last token */
-    int err;           /* of the first event that failed, or of ours */
+    uint64_t fed;             /* bytes before the piece that is being read */
+    uint64_t left_out;        /* of strings that are too long */
+    enum json_cut_kind ended; /* how the object that ends, or what it is in, was cut */
+    struct errctx cut_why;
+    uint64_t heard; /* `fed` at the last token */
+    int err;        /* of the first event that failed, or of ours */
     struct errctx *reterr;
 };
 
@@ -56,12 +57,17 @@ static void describe_place(const struct json_reader *reader, struct strbuf *plac
         strbuf_adds(place, "the text");
 }
 
-static int fail_at(struct json_reader *reader, int err, const char *what)
+static int say_at(const struct json_reader *reader, struct errctx *ctx, int err, const char *what)
 {
     char text[512];
     struct strbuf place = STRBUF_FIXED(text);
     describe_place(reader, &place);
-    reader->err = err_set(reader->reterr, err, "%s: %s", text, what);
+    return err_set(ctx, err, "%s: %s", text, what);
+}
+
+static int fail_at(struct json_reader *reader, int err, const char *what)
+{
+    reader->err = say_at(reader, reader->reterr, err, what);
     return 0;
 }
 
@@ -72,20 +78,37 @@ static int took(struct json_reader *reader, int err)
     return err == 0;
 }
 
-static bool is_cut(const struct json_reader *reader)
+/* Bounded objects are not within each other. */
+static enum json_cut_kind cut_of(const struct json_reader *reader)
 {
     for (uint32_t i = 0; i < reader->open; i++) {
-        if (reader->frames[i].cut)
-            return true;
+        if (reader->frames[i].cut != JSON_WHOLE)
+            return reader->frames[i].cut;
     }
-    return false;
+    return JSON_WHOLE;
+}
+
+/* The bounded object around it is told no further; if there is none, that is the end of all. */
+static int cut_object(struct json_reader *reader, enum json_cut_kind kind, int err,
+                      const char *what)
+{
+    struct frame *frame = NULL;
+    for (uint32_t i = 0; i < reader->open; i++) {
+        if (reader->frames[i].want->bounded)
+            frame = &reader->frames[i];
+    }
+    if (frame == NULL)
+        return fail_at(reader, err, what);
+    (void)say_at(reader, &reader->cut_why, 0, what);
+    frame->cut = kind;
+    return 1;
 }
 
 /* What the value that begins now is; NULL if nobody wants it. */
 static const struct json_want *wanted(struct json_reader *reader)
 {
     reader->heard = reader->fed;
-    if (reader->skipping > 0 || is_cut(reader))
+    if (reader->skipping > 0 || cut_of(reader) != JSON_WHOLE)
         return NULL;
     return reader->open == 0 ? reader->root : top(reader)->next;
 }
@@ -101,8 +124,10 @@ static int refuse_type(struct json_reader *reader, const struct json_want *want,
 {
     char text[96];
     struct strbuf what = STRBUF_FIXED(text);
+    if (want->lenient)
+        return 1;
     strbuf_addf(&what, "must be %s, not %s", name_of(want->kind), found);
-    return fail_at(reader, ERR_SYNTAX, text);
+    return cut_object(reader, JSON_MALFORMED, ERR_SYNTAX, text);
 }
 
 static int take_scalar(struct json_reader *reader, enum json_kind kind, struct slice text)
@@ -111,7 +136,7 @@ static int take_scalar(struct json_reader *reader, enum json_kind kind, struct s
     if (want == NULL)
         return 1;
     if (want->kind != kind && want->kind != JSON_SCALAR)
-        return want->lenient ? 1 : refuse_type(reader, want, name_of(kind));
+        return refuse_type(reader, want, name_of(kind));
     struct slice key = SLICE_LITERAL("");
     if (reader->open > 0)
         key = slice_make(top(reader)->key.text, top(reader)->key.len);
@@ -154,13 +179,13 @@ static int open_value(struct json_reader *reader, enum json_kind kind)
     if (want == NULL)
         return skip(reader);
     if (want->kind != kind)
-        return want->lenient ? skip(reader) : refuse_type(reader, want, name_of(kind));
+        return refuse_type(reader, want, name_of(kind)) != 0 ? skip(reader) : 0;
     check(reader->open < JSON_READER_DEPTH); /* trees of wants are not that deep */
     struct frame *frame = &reader->frames[reader->open++];
     frame->want = want;
     frame->next = kind == JSON_LIST ? want->inner : NULL;
     frame->began = reader->fed + reader->left_out;
-    frame->cut = false;
+    frame->cut = JSON_WHOLE;
     frame->key.len = 0;
     if (kind == JSON_LIST || want->id == 0)
         return 1;
@@ -175,7 +200,7 @@ static int close_value(struct json_reader *reader)
         return 1;
     }
     const struct json_want *want = top(reader)->want;
-    reader->ended_cut = is_cut(reader);
+    reader->ended = cut_of(reader);
     reader->open--;
     if (want->kind == JSON_LIST || want->id == 0)
         return 1;
@@ -275,21 +300,9 @@ static int check_limits(struct json_reader *reader)
     for (uint32_t i = 0; i < reader->open; i++) {
         struct frame *frame = &reader->frames[i];
         uint64_t size = reader->fed + reader->left_out - frame->began;
-        frame->cut |= frame->want->bounded && size > JSON_READER_VALUE_MAX;
+        if (frame->want->bounded && frame->cut == JSON_WHOLE && size > JSON_READER_VALUE_MAX)
+            cut_object(reader, JSON_TOO_LARGE, ERR_LIMIT, "more than 4 MiB");
     }
-    return reader->err;
-}
-
-/* The rest of a string is left out: then so is the object around it. */
-static int cut_object(struct json_reader *reader)
-{
-    for (uint32_t i = reader->open; i > 0; i--) {
-        if (reader->frames[i - 1].want->bounded) {
-            reader->frames[i - 1].cut = true;
-            return 0;
-        }
-    }
-    fail_at(reader, ERR_LIMIT, "a text of more than 1 MiB");
     return reader->err;
 }
 
@@ -318,7 +331,9 @@ static int cut_and_feed(struct json_reader *reader, struct slice piece)
         if (kept.len > 0)
             err = feed_piece(reader, (const unsigned char *)kept.ptr, kept.len);
         if (err == 0 && cut)
-            err = cut_object(reader);
+            err = cut_object(reader, JSON_TOO_LARGE, ERR_LIMIT, "a text of more than 1 MiB") != 0
+                      ? 0
+                      : reader->err;
     }
     return err == 0 ? check_limits(reader) : err;
 }
@@ -340,9 +355,10 @@ int json_reader_feed(struct json_reader *reader, const void *bytes, size_t len,
     return reader->err;
 }
 
-bool json_reader_was_cut(const struct json_reader *reader)
+enum json_cut_kind json_reader_cut(const struct json_reader *reader, struct slice *ret_why)
 {
-    return reader->ended_cut;
+    *ret_why = reader->ended != JSON_WHOLE ? slice_of(reader->cut_why.text) : SLICE_LITERAL("");
+    return reader->ended;
 }
 
 int json_reader_finish(struct json_reader *reader, struct errctx *reterr)

@@ -8,8 +8,9 @@
  * everywhere; another type than the wanted one is an error that says where. The first error is the
  * last thing that happens.
  *
- * A `bounded` object that is too large, or has a string that is, is told up to there; the rest of
- * it is skipped, and at its end json_reader_was_cut says so. Others come as always.
+ * A `bounded` object that is too large, or has a string that is, or a value of another type than
+ * the wanted one, is told up to there; the rest of it is skipped, and at its end json_reader_cut
+ * says so. Others come as always.
  */
 #ifndef DISCOVERY_JSON_READER_H
 #define DISCOVERY_JSON_READER_H
@@ -72,8 +73,12 @@ void json_reader_free(struct json_reader *reader);
 int json_reader_feed(struct json_reader *reader, const void *bytes, size_t len,
                      struct errctx *reterr) MUST_USE;
 
-/* In `end` of an object within a bounded one, or of that: whether something was left out. */
-bool json_reader_was_cut(const struct json_reader *reader);
+/*
+ * In `end` of an object within a bounded one, or of that: whether something was left out of the
+ * bounded one, and why, for people ("items[].spec: must be an object, not a list").
+ */
+enum json_cut_kind { JSON_WHOLE, JSON_TOO_LARGE, JSON_MALFORMED };
+enum json_cut_kind json_reader_cut(const struct json_reader *reader, struct slice *ret_why);
 
 /* After the last piece: ERR_SYNTAX if the text is not complete. */
 int json_reader_finish(struct json_reader *reader, struct errctx *reterr) MUST_USE;

@@ -55,6 +55,14 @@ static void begin_object(struct kube_parser *parser)
     parser->status_code = 0;
 }
 
+static int fail_nameless(const struct kube_parsed *parsed, struct errctx *reterr)
+{
+    struct slice why = kube_record_get(parsed->record, KUBE_MALFORMED);
+    if (why.len > 0)
+        return err_set(reterr, ERR_SYNTAX, "%.*s", SLICE_ARG(why));
+    return err_set(reterr, ERR_SYNTAX, "an object without metadata.name");
+}
+
 static int tell(struct kube_parser *parser, struct errctx *reterr)
 {
     struct kube_parsed parsed = {.type = text_of(&parser->type),
@@ -69,12 +77,12 @@ static int tell(struct kube_parser *parser, struct errctx *reterr)
              kube_record_has(parsed.record, KUBE_TOO_LARGE))
         parsed.record = SLICE_LITERAL(""); /* nobody knows which one it is */
     else if (kube_record_get(parsed.record, KUBE_NAME).len == 0)
-        return err_set(reterr, ERR_SYNTAX, "an object without metadata.name");
+        return fail_nameless(&parsed, reterr);
     return parser->parsed(parser->context, &parsed, reterr);
 }
 
-/* What is too large is known by its names only, if they came soon enough. */
-static void keep_names(struct kube_parser *parser)
+/* What is too large or malformed is known by its names only, if they came soon enough. */
+static void keep_names(struct kube_parser *parser, enum kube_field instead, struct slice why)
 {
     struct slice all = text_of(&parser->record);
     struct slice ns = kube_record_get(all, KUBE_NAMESPACE), name = kube_record_get(all, KUBE_NAME);
@@ -83,8 +91,8 @@ static void keep_names(struct kube_parser *parser)
         kube_record_add(&names, KUBE_NAMESPACE, SLICE_LITERAL(""), ns);
     if (name.len > 0)
         kube_record_add(&names, KUBE_NAME, SLICE_LITERAL(""), name);
-    kube_record_add(&names, KUBE_TOO_LARGE, SLICE_LITERAL(""), SLICE_LITERAL("true"));
-    strbuf_fini(&parser->record); /* it is large */
+    kube_record_add(&names, instead, SLICE_LITERAL(""), why);
+    strbuf_fini(&parser->record); /* it may be large */
     parser->record = names;
 }
 
@@ -105,11 +113,19 @@ static int on_begin(void *context, const struct json_want *want, struct errctx *
     return 0;
 }
 
+static void look_for_cut(struct kube_parser *parser)
+{
+    struct slice why;
+    enum json_cut_kind kind = json_reader_cut(parser->reader, &why);
+    if (kind != JSON_WHOLE)
+        keep_names(parser, kind == JSON_TOO_LARGE ? KUBE_TOO_LARGE : KUBE_MALFORMED, why);
+}
+
 static int on_end(void *context, const struct json_want *want, struct errctx *reterr)
 {
     struct kube_parser *parser = context;
-    if (want->id == KUBE_OBJECT && json_reader_was_cut(parser->reader))
-        keep_names(parser);
+    if (want->id == KUBE_OBJECT)
+        look_for_cut(parser);
     if (want->id == KUBE_EVENT)
         return tell(parser, reterr);
     if (want->id == KUBE_OBJECT)

@@ -28,7 +28,9 @@ enum kube_field {
     KUBE_STATUS_CODE,
     KUBE_STATUS_REASON,
     KUBE_STATUS_MESSAGE,
-    KUBE_TOO_LARGE, /* stands for all that is not kept of an object but its names */
+    /* Stand, with the reason, for all that is not kept of an object but its names. */
+    KUBE_TOO_LARGE,
+    KUBE_MALFORMED,
     /* Of all objects, and names in them. */
     KUBE_NAME,
     KUBE_NAMESPACE,

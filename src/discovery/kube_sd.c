@@ -15,6 +15,7 @@ struct kube_sd {
     struct kube_watches watches;
     const struct config_kubernetes_sd *config;
     enum kube_kind kind; /* of the objects that become targets */
+    bool was_known;      /* when it was polled last */
 };
 
 #define OWNER(pointer, member)                                                                     \
@@ -139,7 +140,8 @@ static int walk_store(struct kube_labels *labels, enum kube_kind kind,
 
 static bool is_known(const struct source *source)
 {
-    return kube_watches_are_known(&OWNER(source, source)->watches);
+    const struct kube_sd *sd = OWNER(source, source);
+    return kube_watches_have_settled(&sd->watches, KUBE_ALL_KINDS, sd->kind);
 }
 
 static int walk(const struct source *source, struct source_visit *visit)
@@ -147,11 +149,11 @@ static int walk(const struct source *source, struct source_visit *visit)
     const struct kube_sd *sd = OWNER(source, source);
     struct kube_labels labels = {.view = &sd->view, .visit = visit};
     int err = 0;
-    if (!is_known(source))
-        return 0; /* half of the labels would be worse than none: targets would be others */
+    kube_watches_show_unknown(&sd->watches, KUBE_ALL_KINDS, visit);
     for (size_t i = 0; err == 0 && i < sd->watches.len; i++) {
         const struct kube_part *part = sd->watches.parts[i];
-        if (part->kind == sd->kind)
+        /* Half of the labels would be worse than none: targets would be others. */
+        if (part->kind == sd->kind && kube_watches_are_whole(&sd->watches, part, KUBE_ALL_KINDS))
             err = walk_store(&labels, sd->kind, kube_watch_store(part->watch));
     }
     kube_labels_fini(&labels);
@@ -160,8 +162,13 @@ static int walk(const struct source *source, struct source_visit *visit)
 
 static void poll_source(struct source *source, int64_t now_mono_ns, bool files_changed)
 {
+    struct kube_sd *sd = OWNER(source, source);
     (void)files_changed;
-    kube_watches_poll(&OWNER(source, source)->watches, now_mono_ns);
+    kube_watches_poll(&sd->watches, now_mono_ns);
+    /* Time alone may make it so: then what a predecessor knew goes. */
+    if (is_known(source) && !sd->was_known)
+        source_changed(source);
+    sd->was_known = is_known(source);
 }
 
 static void free_source(struct source *source)

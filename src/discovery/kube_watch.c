@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "discovery/kube_labels.h"
+#include "discovery/kube_left_out.h"
 #include "discovery/kube_pace.h"
 #include "discovery/kube_parse.h"
 #include "discovery/sd_client.h"
@@ -30,6 +31,7 @@
 #define GRACE_NS       (30 * NS_PER_S)  /* for the server to end a watch */
 #define ANSWER_NS      (60 * NS_PER_S)  /* until the first byte of an answer, and between pages' */
 #define QUIET_NS       (180 * NS_PER_S) /* without a byte of a watch: bookmarks come each minute */
+#define REFUSED_NS     (10 * NS_PER_S)  /* then it is not a matter of moments */
 #define SHORT_WATCH_NS (1 * NS_PER_S)   /* a watch that ends earlier without an event has failed */
 
 enum state { PAUSING, LISTING, WATCHING };
@@ -53,6 +55,7 @@ struct kube_watch {
     struct kube_watch_user *users;
     struct kube_store store;
     bool known;
+    int64_t refused_at_ns; /* when the first of 403s came that have not ended; 0: they have */
     enum state state;
     bool reserved;           /* while PAUSING: the request has its place among the server's */
     struct loop_timer timer; /* the next request while PAUSING; else no byte has come for long */
@@ -121,21 +124,6 @@ static void note_change(struct kube_watch *watch, enum kube_change change)
     watch->changed = true;
 }
 
-void kube_watch_say_too_large(const struct source_host *host, enum kube_kind kind,
-                              struct slice record)
-{
-    if (!kube_record_has(record, KUBE_TOO_LARGE))
-        return;
-    struct strbuf name = STRBUF_GROWING;
-    strbuf_addf(&name, "%.*s/%.*s", SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
-                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
-    log_warn(MSG("kubernetes: an object of more than 4 MiB, or with a text of more than 1 MiB, is "
-                 "left out"),
-             STR("resource", kube_kind_info(kind)->resource), STR("name", name.text));
-    slot_add(host->slot, COUNTER_KUBE_TOO_LARGE, 1);
-    strbuf_fini(&name);
-}
-
 static void change_store(struct kube_watch *watch, struct slice record, bool remove)
 {
     size_t count = watch->store.count, bytes = watch->store.bytes;
@@ -144,7 +132,7 @@ static void change_store(struct kube_watch *watch, struct slice record, bool rem
     note_change(watch, change);
     count_objects(watch, count, bytes);
     if (change == KUBE_ADDED || change == KUBE_UPDATED)
-        kube_watch_say_too_large(watch->host, watch->wanted.kind, record);
+        kube_left_out_say(watch->host, watch->wanted.kind, record);
 }
 
 static void sweep_store(struct kube_watch *watch)
@@ -326,6 +314,10 @@ static void on_head(void *context, const struct http_head *head)
 {
     struct kube_watch *watch = context;
     watch->status = head->status;
+    if (head->status != 403)
+        watch->refused_at_ns = 0;
+    else if (watch->refused_at_ns == 0)
+        watch->refused_at_ns = now_of(watch);
     if (head->status == 200) {
         watch->parser =
             kube_parser_new(watch->wanted.kind, watch->state == WATCHING, on_parsed, watch);
@@ -587,6 +579,12 @@ void kube_watch_close(struct kube_watch *watch, struct kube_watch_user *user)
 bool kube_watch_is_known(const struct kube_watch *watch)
 {
     return watch->known;
+}
+
+bool kube_watch_is_refused(const struct kube_watch *watch)
+{
+    return !watch->known && watch->refused_at_ns != 0 &&
+           now_of(watch) - watch->refused_at_ns >= REFUSED_NS;
 }
 
 const struct kube_store *kube_watch_store(const struct kube_watch *watch)

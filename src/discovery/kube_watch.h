@@ -48,9 +48,11 @@ void kube_watch_close(struct kube_watch *watch, struct kube_watch_user *user);
 /* Whether all objects were listed once. */
 bool kube_watch_is_known(const struct kube_watch *watch);
 
-/* Says and counts that an object was too large to be kept, if it was. */
-void kube_watch_say_too_large(const struct source_host *host, enum kube_kind kind,
-                              struct slice record);
+/*
+ * Whether the server has not let it list anything (403) for so long that others should not wait for
+ * it: longer than the rules take that come after limpet, or with a server that starts.
+ */
+bool kube_watch_is_refused(const struct kube_watch *watch);
 
 /* Look, do not touch; good until the next turn of the loop. */
 const struct kube_store *kube_watch_store(const struct kube_watch *watch);

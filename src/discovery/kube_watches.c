@@ -9,6 +9,7 @@
 #include "base/grow.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "shm/slot.h"
 
 #define RETRY_NS (5 * NS_PER_S)
@@ -138,6 +139,66 @@ bool kube_watches_are_known(const struct kube_watches *watches)
             return false;
     }
     return watches->access != NULL;
+}
+
+static bool is_of(const struct kube_part *part, unsigned kinds)
+{
+    return (kinds & 1u << part->kind) != 0;
+}
+
+static bool concerns(const struct kube_part *other, const struct kube_part *part)
+{
+    const char *ns = kube_watch_wanted(other->watch)->ns;
+    return !kube_kind_info(other->kind)->namespaced ||
+           strcmp(ns, kube_watch_wanted(part->watch)->ns) == 0;
+}
+
+bool kube_watches_are_whole(const struct kube_watches *watches, const struct kube_part *part,
+                            unsigned kinds)
+{
+    for (size_t i = 0; i < watches->len; i++) {
+        const struct kube_part *other = watches->parts[i];
+        if (is_of(other, kinds) && concerns(other, part) && !kube_watch_is_known(other->watch))
+            return false;
+    }
+    return true;
+}
+
+bool kube_watches_have_settled(const struct kube_watches *watches, unsigned kinds,
+                               enum kube_kind kind)
+{
+    bool some = false;
+    for (size_t i = 0; i < watches->len; i++) {
+        const struct kube_part *part = watches->parts[i];
+        if (is_of(part, kinds) && !kube_watch_is_known(part->watch) &&
+            !kube_watch_is_refused(part->watch))
+            return false;
+        some |= part->kind == kind && kube_watches_are_whole(watches, part, kinds);
+    }
+    return some;
+}
+
+static void show_unknown(const struct kube_part *part, struct source_visit *visit)
+{
+    const char *ns = kube_watch_wanted(part->watch)->ns;
+    struct strbuf what = STRBUF_GROWING;
+    strbuf_adds(&what, kube_kind_info(part->kind)->resource);
+    if (ns[0] != '\0')
+        strbuf_addf(&what, " in namespace %s", ns);
+    visit->refused(visit, slice_make(what.text, what.len),
+                   SLICE_LITERAL("the API server has not listed them, of which the log says more; "
+                                 "nothing is known of them until it does"));
+    strbuf_fini(&what);
+}
+
+void kube_watches_show_unknown(const struct kube_watches *watches, unsigned kinds,
+                               struct source_visit *visit)
+{
+    for (size_t i = 0; visit->refused != NULL && i < watches->len; i++) {
+        const struct kube_part *part = watches->parts[i];
+        if (is_of(part, kinds) && !kube_watch_is_known(part->watch))
+            show_unknown(part, visit);
+    }
 }
 
 void kube_watches_fini(struct kube_watches *watches)

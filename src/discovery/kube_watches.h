@@ -62,6 +62,25 @@ void kube_watches_close_part(struct kube_part *part);
 /* Whether all that was added was listed once. */
 bool kube_watches_are_known(const struct kube_watches *watches);
 
+/*
+ * Whether all of these kinds (as bits) that the part's namespace needs is known. Namespaces that
+ * are named have nothing to do with each other, but with what has none.
+ */
+#define KUBE_ALL_KINDS (~0u)
+bool kube_watches_are_whole(const struct kube_watches *watches, const struct kube_part *part,
+                            unsigned kinds);
+
+/*
+ * Whether nothing of these kinds is to be waited for any more: each is known or refused, and of
+ * `kind` one at least is whole.
+ */
+bool kube_watches_have_settled(const struct kube_watches *watches, unsigned kinds,
+                               enum kube_kind kind);
+
+/* Tells who walks what of these kinds the server has not listed yet. */
+void kube_watches_show_unknown(const struct kube_watches *watches, unsigned kinds,
+                               struct source_visit *visit);
+
 void kube_watches_fini(struct kube_watches *watches);
 
 #endif

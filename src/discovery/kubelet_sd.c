@@ -13,6 +13,7 @@
 #include "base/strbuf.h"
 #include "discovery/kube_access.h"
 #include "discovery/kube_labels.h"
+#include "discovery/kube_left_out.h"
 #include "discovery/kube_parse.h"
 #include "discovery/kube_store.h"
 #include "discovery/kube_watch.h"
@@ -131,7 +132,7 @@ static int on_pod(void *context, const struct kube_parsed *parsed, struct errctx
     }
     count_pods(sd, count, bytes);
     if (change != KUBE_UNCHANGED)
-        kube_watch_say_too_large(sd->source.host, KUBE_PODS, parsed->record);
+        kube_left_out_say(sd->source.host, KUBE_PODS, parsed->record);
     return 0;
 }
 

@@ -158,8 +158,7 @@ def test_targets_stay_while_the_server_is_away(tmp_path, receiver, target):
 
 BROKEN = [
     ("malformed", [b'{"type": "ADDED", "object": {]']),
-    ("wrong types", [json.dumps({"type": "ADDED", "object": {"metadata": {
-        "name": "x", "labels": ["a"]}}}).encode()]),
+    ("a name that is none", [b'{"type": "ADDED", "object": {"metadata": {"name": 5}}}']),
     ("no name", [b'{"type": "ADDED", "object": {"metadata": {}}}\n']),
     ("cut in the middle", [b'{"type": "ADDED", "object": {"metadata": {"name"']),
     ("a text without end", [b'{"type": "ADDED", "object": {"metadata": {"name": "'] +
@@ -323,6 +322,59 @@ def test_selectors_and_namespaces_are_the_servers_business(tmp_path, server, rec
             ("app in (x,y)", "spec.nodeName=node-1")}
         server.put("pods", pod("one", port=9, namespace="a", labels={"app": "z"}))
         wait_for_targets(limpet, 1)  # it is no longer selected
+
+
+@pytest.mark.parametrize("annotated", [False, True], ids=["kubernetes_sd", "annotations"])
+def test_a_namespace_that_is_forbidden_keeps_no_other_waiting(tmp_path, server, receiver, annotated):
+    """Its targets come when it is allowed; until then the log, a counter and the page say so."""
+    asks = {"prometheus.io/scrape": "true"}
+    for ns, ip in (("a", "127.0.0.1"), ("b", "127.0.0.2")):
+        server.put("pods", pod("web-1", port=9, namespace=ns, ip=ip, annotations=asks))
+    namespaces = {"names": ["a", "b"]}
+    fault = Fault("pods", watch=False, times=10**9, status=403, only="/namespaces/b/")
+    server.faults.append(fault)
+    job = {"job_name": "kube", "limpet": {"annotation_discovery": [
+        {"api_server": server.url, "namespaces": namespaces}]}}
+    if not annotated:
+        job = kube_job(server, namespaces=namespaces)
+    with Limpet(tmp_path, settings(receiver, job)) as limpet:
+        wait_for_targets(limpet, 1, 40)
+        row = "<tr><td>kube</td><td>pods in namespace b</td><td>"
+        wait_until(lambda: row in limpet.get("/service-discovery")[1], 10, "a row")
+        assert limpet.metric("limpet_discovery_kubernetes_failures_total") >= 1
+        said = [line for line in limpet.stderr().splitlines() if "namespace=b" in line]
+        assert len(said) == 1 and "made to fail" in said[0]
+        server.put("pods", pod("web-2", port=9, namespace="a", ip="127.0.0.3", annotations=asks))
+        wait_for_targets(limpet, 2, 20)
+        fault.times = 0
+        wait_for_targets(limpet, 3, 60)
+        wait_until(lambda: row not in limpet.get("/service-discovery")[1], 10, "no row")
+
+
+def test_a_malformed_object_is_left_out_and_named(tmp_path, server, receiver):
+    """Of a list and of a watch: others come, and are not asked for again."""
+    asks = {"prometheus.io/scrape": "true"}
+    first, second, third = (json.dumps(pod(name, port=9, ip=f"127.0.0.{i}", annotations=asks)).encode()
+                            for i, name in enumerate(("first", "second", "third"), 1))
+    bad = b'{"metadata":{"name":"%s","namespace":"default"},"spec":{"containers":"none"}}'
+    version = b'"metadata":{"resourceVersion":"%d"}' % server.version
+    server.faults = [
+        Fault("pods", watch=False, body=[b"{" + version + b',"items":[' + b",".join(
+            [first, bad % b"bad", second]) + b"]}"]),
+        Fault("pods", watch=True, body=[b'{"type":"ADDED","object":', bad % b"worse", b"}\n",
+                                        b'{"type":"ADDED","object":', third, b"}\n"], stall=600)]
+    annotated = {"job_name": "a", "limpet": {"annotation_discovery": [{"api_server": server.url}]}}
+    with Limpet(tmp_path, config(kube_job(server), annotated, remote(receiver.url))) as limpet:
+        wait_for_targets(limpet, 6, 30)
+        assert limpet.metric("limpet_discovery_kubernetes_objects_malformed_total") == 2
+        wait_until(lambda: limpet.metric("limpet_discovery_annotation_problems",
+                                         reason="malformed") == 2, 10, "both reasons")
+        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
+        log = limpet.stderr()
+        assert "default/bad" in log and "default/worse" in log
+        assert "items[].spec.containers: must be a list, not a string" in log
+        page = limpet.get("/service-discovery")[1]
+        assert "<td>pod default/bad</td><td>items[].spec.containers: must be a list" in page
 
 
 def test_roles_work_together(tmp_path, server, receiver, target):

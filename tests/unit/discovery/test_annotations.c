@@ -29,7 +29,7 @@ static const char *const reasons[ANNOTATION_REASONS] = {
     [ANNOTATION_NO_ADDRESS] = "no_address",   [ANNOTATION_FINISHED] = "finished",
     [ANNOTATION_NO_ENDPOINT] = "no_endpoint", [ANNOTATION_NO_POD] = "no_pod",
     [ANNOTATION_BAD_VALUE] = "bad_value",     [ANNOTATION_CLAMPED] = "clamped",
-    [ANNOTATION_TOO_LARGE] = "too_large"};
+    [ANNOTATION_TOO_LARGE] = "too_large",     [ANNOTATION_MALFORMED] = "malformed"};
 
 /* What stands in the line's head already, or for everything. */
 static bool is_shown(struct slice name)

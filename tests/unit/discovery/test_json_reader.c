@@ -60,12 +60,17 @@ static int tell_value(void *context, const struct json_want *want, struct slice 
 static const struct json_events events = {tell_begin, tell_end, tell_value};
 
 static struct json_reader *cut_reader;
+static char cut_why[256]; /* of the last object */
 
 static int tell_cut_end(void *context, const struct json_want *want, struct errctx *reterr)
 {
     (void)want;
     (void)reterr;
-    strbuf_adds(context, json_reader_was_cut(cut_reader) ? "cut) " : ") ");
+    static const char *const words[] = {
+        [JSON_WHOLE] = ") ", [JSON_TOO_LARGE] = "cut) ", [JSON_MALFORMED] = "malformed) "};
+    struct slice why;
+    strbuf_adds(context, words[json_reader_cut(cut_reader, &why)]);
+    snprintf(cut_why, sizeof(cut_why), "%.*s", SLICE_ARG(why));
     return 0;
 }
 
@@ -137,11 +142,44 @@ static void another_type_is_an_error_that_says_where(void **state)
     (void)state;
     expect_error("[]", ERR_SYNTAX, "the text: must be an object, not a list");
     expect_error("{\"items\":{}}", ERR_SYNTAX, "items: must be a list, not an object");
-    expect_error("{\"items\":[{\"name\":5}]}", ERR_SYNTAX,
-                 "items[].name: must be a string, not a number");
-    expect_error("{\"items\":[{\"labels\":{\"k\":[]}}]}", ERR_SYNTAX,
-                 "items[].labels.k: must be a string, not a list");
-    expect_error("{\"items\":[{\"port\":{}}]}", ERR_SYNTAX, "items[].port: must be a string or");
+    expect_error("{\"items\":[5]}", ERR_SYNTAX, "items[]: must be an object, not a number");
+}
+
+/* What an item has that is `text`, between others, and why it is cut. */
+static void expect_malformed(const char *text, const char *wanted, const char *why)
+{
+    char room[512];
+    for (size_t piece = 1; piece < 64; piece += piece < 8 ? 1 : 13) {
+        struct strbuf whole = STRBUF_GROWING, told = STRBUF_FIXED(room);
+        struct json_reader *reader = json_reader_new(&root, false, &cut_events, &told);
+        cut_reader = reader;
+        strbuf_addf(&whole,
+                    "{\"items\":[{\"name\":\"first\"},{%s,\"tags\":[\"left out\"],\"port\":[]}]}",
+                    text);
+        for (size_t i = 0; i < whole.len; i += piece)
+            assert_int_equal(json_reader_feed(reader, whole.text + i,
+                                              whole.len - i < piece ? whole.len - i : piece, NULL),
+                             0);
+        assert_int_equal(json_reader_finish(reader, NULL), 0);
+        assert_string_equal(told.text, wanted);
+        assert_string_equal(cut_why, why);
+        json_reader_free(reader);
+        strbuf_fini(&whole);
+    }
+}
+
+static void what_is_malformed_harms_nobody_else(void **state)
+{
+    (void)state;
+    expect_malformed("\"name\":\"a\",\"labels\":{\"k\":[\"x\"],\"l\":\"y\"}",
+                     "(1 2=first ) (1 2=a malformed) ",
+                     "items[].labels.k: must be a string, not a list");
+    expect_malformed("\"name\":5", "(1 2=first ) (1 malformed) ",
+                     "items[].name: must be a string, not a number");
+    expect_malformed("\"name\":\"a\",\"labels\":\"x\"", "(1 2=first ) (1 2=a malformed) ",
+                     "items[].labels: must be an object, not a string");
+    /* The next one of the same reader is whole. */
+    expect("{\"items\":[{\"port\":{}},{\"name\":\"b\"}]}", false, "(1 ) (1 2=b ) ");
 }
 
 static void a_lenient_want_takes_another_type_as_absent(void **state)
@@ -271,6 +309,7 @@ int main(void)
         TEST(an_event_may_refuse),
         TEST(depth_is_bounded),
         TEST(what_is_endless_is_refused_early),
+        TEST(what_is_malformed_harms_nobody_else),
         TEST(what_is_too_large_harms_nobody_else),
         TEST(a_long_text_of_small_objects_is_no_problem),
     };

@@ -25,8 +25,10 @@ static int tell(void *context, const struct kube_parsed *parsed, struct errctx *
     struct kube_entry entry;
     struct slice rest = parsed->record;
     (void)reterr;
-    strbuf_addf(&told->text, "%.*s %.*s@%.*s ", SLICE_ARG(parsed->type),
-                SLICE_ARG(kube_record_get(parsed->record, KUBE_NAME)), SLICE_ARG(parsed->version));
+    struct slice malformed = kube_record_get(parsed->record, KUBE_MALFORMED);
+    strbuf_addf(&told->text, "%.*s %.*s%s%.*s@%.*s ", SLICE_ARG(parsed->type),
+                SLICE_ARG(kube_record_get(parsed->record, KUBE_NAME)), malformed.len > 0 ? "!" : "",
+                SLICE_ARG(malformed), SLICE_ARG(parsed->version));
     if (parsed->status_code != 0)
         strbuf_addf(&told->text, "%d %.*s: %.*s ", parsed->status_code,
                     SLICE_ARG(parsed->status_reason), SLICE_ARG(parsed->status_message));
@@ -112,6 +114,31 @@ static void what_is_told_of_one_object_is_not_that_of_another(void **state)
     strbuf_fini(&told.text);
 }
 
+/* A name, and what stands for the rest of the last object that has a name. */
+static void what_is_malformed_is_known_by_its_name(void **state)
+{
+    (void)state;
+    struct errctx why = {""};
+    struct told told = {0};
+    struct kube_parser *parser = kube_parser_new(KUBE_PODS, false, tell, &told);
+    read_text(parser,
+              "{\"items\":[{\"metadata\":{\"name\":\"a\"},\"spec\":{\"containers\":[{\"ports\":[{"
+              "\"containerPort\":80},{\"containerPort\":\"http\"}]}],\"nodeName\":\"n\"}},"
+              "{\"metadata\":{\"name\":\"b\"}}],\"metadata\":{\"resourceVersion\":\"9\"}}",
+              16);
+    assert_string_equal(told.text.text,
+                        " a!items[].spec.containers[].ports[].containerPort: must be a number, not "
+                        "a string@  b@ ");
+    kube_parser_free(parser);
+    /* Without a name nobody knows what is left out. */
+    parser = kube_parser_new(KUBE_PODS, false, tell, &told);
+    const char *text = "{\"items\":[{\"metadata\":{\"name\":5}}]}";
+    assert_int_equal(kube_parser_feed(parser, text, strlen(text), &why), ERR_SYNTAX);
+    assert_string_equal(why.text, "items[].metadata.name: must be a string, not a number");
+    kube_parser_free(parser);
+    strbuf_fini(&told.text);
+}
+
 static void a_status_says_what_is_wrong(void **state)
 {
     (void)state;
@@ -168,6 +195,7 @@ int main(void)
         TEST(a_list_has_items_a_version_and_perhaps_more),
         TEST(a_watch_has_events_of_all_types),
         TEST(what_is_told_of_one_object_is_not_that_of_another),
+        TEST(what_is_malformed_is_known_by_its_name),
         TEST(a_status_says_what_is_wrong),
         TEST(an_object_without_a_name_is_an_error),
         TEST(long_annotations_are_kept_where_somebody_needs_them),
