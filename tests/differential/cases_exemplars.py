@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Exemplars (reference 2.3, 4.4)."""
 from common import NOW, om, same
-from proto import COUNTER, HISTOGRAM, bucket, counter, exemplar, family, histogram, metric, reply
+from lib.proto import COUNTER, HISTOGRAM, bucket, counter, exemplar, family, histogram, metric, reply
 
 INF = float("inf")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Native histograms (reference 3.3 to 3.6, 4.5). Prometheus runs with the flag native-histograms."""
 from common import NOW, bad, differs, good, same
-from proto import (COUNTER, GAUGE_HISTOGRAM, HISTOGRAM, bucket, counter, double, family, histogram, metric, native, number,
-                   reply, signed, span)
+from lib.proto import (COUNTER, GAUGE_HISTOGRAM, HISTOGRAM, bucket, counter, double, family, histogram, metric, native,
+                       number, reply, signed, span)
 
 INF = float("inf")
 ON = {"scrape_native_histograms": True}

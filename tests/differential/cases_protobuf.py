@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Prometheus' protobuf format (reference 3)."""
 from common import A, NOW, differs, good, same
-from proto import (COUNTER, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, bucket, counter, double,
-                   encode_bytes, family, gauge, histogram, metric, number, reply, summary, untyped)
+from lib.proto import (COUNTER, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, bucket, counter, double,
+                       encode_bytes, family, gauge, histogram, metric, number, reply, summary, untyped)
 
 INF = float("inf")
 STALE = 0x7FF0000000000002

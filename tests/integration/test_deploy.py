@@ -27,6 +27,17 @@ def test_the_image_is_built_with_what_the_scripts_install():
     assert stages()[0] == set(re.search(r'BUILD_PACKAGES="([^"]*)"', text).group(1).split())
 
 
+def test_an_image_is_not_built_from_what_was_built_here():
+    def entry(line):
+        """As .dockerignore says it: there a name without a slash in front is one in the top directory."""
+        line = line.rstrip("/")
+        return line[1:] if line.startswith("/") else line if "/" in line else f"**/{line}"
+
+    ignored = (ROOT / ".dockerignore").read_text().split("\n")
+    made = [line for line in (ROOT / ".gitignore").read_text().split("\n") if line and not line.startswith("#")]
+    assert {".git", *map(entry, made)} <= set(ignored)
+
+
 def test_make_alone_builds_nothing_of_the_unit_tests():
     """They need cmocka, which is not in the image."""
     files = list((ROOT / "tests" / "unit").glob("*.am"))

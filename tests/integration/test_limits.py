@@ -4,10 +4,15 @@ import pytest
 
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
+from lib.proto import HISTOGRAM, family, histogram, metric, native, reply
 from lib.remote_write import Receiver
 from lib.target import Target
 
 BODY = b'a{x="long value"} 1\nb 1\nc 1\n'
+
+# Buckets so far from each other that no coarser schema has them in one.
+COARSE = reply(family("h", HISTOGRAM, metric({}, histogram(
+    7, 1, native(schema=-4, positive=((0, 1), (9, 2)), deltas=(1, 1, 0))))))
 
 # Settings of the job: (the counter's reason, the page's words). The target has a label `case`.
 LIMITS = {
@@ -20,18 +25,22 @@ LIMITS = {
     "label_value_length_limit": (
         24, "label_value_length_limit", "label_value_length_limit exceeded (metric: a, label name: "),
     "target_limit": (1, "target", "target_limit exceeded (number of targets: 2, limit: 1)"),
+    "native_histogram_bucket_limit": (1, "native_histogram_bucket_limit", "histogram bucket limit exceeded"),
 }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """(what the page of targets says, the metrics)"""
-    with Target(BODY) as target, Receiver() as receiver:
-        jobs = [job(name, [target.address], {"case": name}, **{name: limit}) for name, (limit, *_) in LIMITS.items()]
-        jobs[-1]["static_configs"].append({"targets": [target.address], "labels": {"n": "2"}})
-        jobs[4]["static_configs"][0]["labels"]["long"] = "v" * 25
-        jobs.append(job("good", [target.address]))
-        with Limpet(tmp_path_factory.mktemp("limits"), config(*jobs, remote(receiver.url))) as limpet:
+    with Target(BODY) as target, Target(COARSE) as coarse, Receiver() as receiver:
+        jobs = {name: job(name, [target.address], {"case": name}, **{name: limit})
+                for name, (limit, *_) in LIMITS.items()}
+        jobs["target_limit"]["static_configs"].append({"targets": [target.address], "labels": {"n": "2"}})
+        jobs["label_value_length_limit"]["static_configs"][0]["labels"]["long"] = "v" * 25
+        jobs["native_histogram_bucket_limit"]["static_configs"][0]["targets"] = [coarse.address]
+        jobs["native_histogram_bucket_limit"]["scrape_native_histograms"] = True
+        jobs["good"] = job("good", [target.address])
+        with Limpet(tmp_path_factory.mktemp("limits"), config(*jobs.values(), remote(receiver.url))) as limpet:
             wait_until(lambda: all(len(receiver.samples("up", case=name)) >= 2 for name in LIMITS), 20, "scrapes", 0.2)
             yield limpet.get("/targets"), limpet.metrics()
             limpet.stop()
