@@ -143,13 +143,16 @@ class Agent:
         assert status == 200
         return json.loads(text)
 
-    def snapshot(self):
+    def snapshot(self, is_last):
+        """What serving the page costs falls out of the time between two of them."""
+        page = None if is_last else self.own_page()
+        cpu, by_name = measure.cpu_seconds(self.pids()), measure.cpu_by_name(self.pids())
         served, seen, exposed = self.served()
         farm = [process.pid for farm in self.farms for process in farm.processes]
         helpers = [pid for parent in farm for pid in session_members(parent)]
-        return measure.Snapshot(measure.cpu_seconds(self.pids()), served, seen, self.report(),
-                                exposed, measure.wakes(self.pids()), measure.cpu_seconds(helpers),
-                                self.own_page())
+        return measure.Snapshot(cpu, served, seen, self.report(), exposed,
+                                measure.wakes(self.pids()), measure.cpu_seconds(helpers),
+                                self.own_page() if is_last else page, by_name)
 
 
 class Limpet(Agent):

@@ -17,6 +17,7 @@ class Snapshot:
     wakes: int
     farm_cpu: float
     page: str | None
+    cpu_by_name: dict  # of processes
 
 
 def _run_time_ns(path):
@@ -38,6 +39,23 @@ def cpu_seconds(pids):
             continue
         total += sum(_run_time_ns(f"/proc/{pid}/task/{task}/schedstat") for task in tasks)
     return total / 1e9
+
+
+def _name(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"
+
+
+def cpu_by_name(pids):
+    """The same for each name of a process."""
+    found = {}
+    for pid in pids:
+        name = _name(pid)
+        found[name] = found.get(name, 0) + cpu_seconds([pid])
+    return found
 
 
 def wakes(pids):

@@ -12,7 +12,7 @@
  *             return child_fail(r, &why);
  *         ... attach to the other segments, thaw HERITAGE_CONFIG ...
  *         child_ready(&child);
- *         ... each turn of the loop, at least once a second: child_progress(&child);
+ *         ... each turn of the loop, at least at every beat (child/beat.h): child_progress(&child);
  *         ... when HERITAGE_SUPERVISION is readable: child_take_order(&child, &limit_ms) ...
  *         return child_leave(&child);
  *     }
@@ -86,7 +86,7 @@ int child_start(struct child *child, enum child_role role, int argc, char **argv
 /* State "ready"; tells the supervisor. Once, when everything is attached. */
 void child_ready(struct child *child);
 
-/* The sign of life: call once a turn, at least once a second also when idle. */
+/* The sign of life: call once a turn, at least at every beat (child/beat.h) also when idle. */
 void child_progress(struct child *child);
 
 /*

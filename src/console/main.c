@@ -11,13 +11,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "child/beat.h"
 #include "child/child.h"
 #include "config/freeze.h"
 #include "console/failure_log.h"
 #include "console/server.h"
 
-#define TURN_MAX_MS 500 /* the sign of life is due */
-#define LEAVING_MS  200 /* of the time that the supervisor grants, for what comes after */
+#define LOG_MS     500 /* so often failed scrapes are written to files, if there are any */
+#define LEAVING_MS 200 /* of the time that the supervisor grants, for what comes after */
 
 struct console {
     struct child child;
@@ -98,19 +99,21 @@ static bool may_leave(const struct console *console)
 
 static int time_to_wait(const struct console *console)
 {
-    int max_ms = TURN_MAX_MS;
-    if (console->order != CHILD_ORDER_NONE) {
-        int64_t left_ms = (console->leave_at_ns - clock_mono_ns()) / NS_PER_MS + 1;
-        max_ms = left_ms < 0 ? 0 : left_ms < TURN_MAX_MS ? (int)left_ms : TURN_MAX_MS;
-    }
-    return server_timeout_ms(console->server, max_ms);
+    int64_t now_ns = clock_mono_ns();
+    int64_t until_ns = beat_after(now_ns);
+    if (console->failure_log != NULL)
+        until_ns = now_ns + LOG_MS * NS_PER_MS;
+    if (console->order != CHILD_ORDER_NONE && console->leave_at_ns < until_ns)
+        until_ns = console->leave_at_ns;
+    int64_t left_ms = (until_ns - now_ns) / NS_PER_MS + 1;
+    return server_timeout_ms(console->server, left_ms < 0 ? 0 : (int)left_ms);
 }
 
 /* Not with every request. */
 static void log_failures(struct console *console)
 {
     int64_t now_ns = clock_mono_ns();
-    if (now_ns - console->logged_at_ns < TURN_MAX_MS * NS_PER_MS)
+    if (now_ns - console->logged_at_ns < LOG_MS * NS_PER_MS)
         return;
     console->logged_at_ns = now_ns;
     failure_log_turn(console->failure_log);

@@ -227,6 +227,7 @@ static void free_source(struct source *source)
 static const struct source_class class = {
     .name = "file_sd_configs",
     .poll = poll_source,
+    .is_patient = true,
     .walk = walk,
     .is_known = is_known,
     .free = free_source,

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "child/beat.h"
 #include "child/child.h"
 #include "config/freeze.h"
 #include "discovery/allocator.h"
@@ -43,7 +44,7 @@
 
 #define READERS_WAIT_NS (1 * NS_PER_S) /* for scrapers to let go of the former table */
 #define RETRY_NS        (1 * NS_PER_S)
-#define TICK_NS         (500 * NS_PER_MS) /* sign of life, and things that are due */
+#define TICK_NS         (500 * NS_PER_MS) /* so often things are due, if there are any */
 
 /*
  * Who replaces a file takes more than one step, between which it may be missing or half written;
@@ -194,6 +195,7 @@ static void write_table(struct discovery *discovery)
     discovery->trim_wanted = true;
     discovery->written_at = loop_now(discovery->loop);
     supply_tls_to_jobs(discovery);
+    loop_timer_set(discovery->loop, &discovery->tick, discovery->written_at + TICK_NS);
     wake_scrapers(discovery);
     log_info(MSG("target table written"),
              INT("targets", slot_get(discovery->child.slot, COUNTER_TARGETS)),
@@ -351,6 +353,15 @@ static void tend_allocator(struct discovery *discovery, int64_t now)
     discovery->sync.expects_jobs = !allocator_is_synced(discovery->allocator);
 }
 
+/* Nothing is due that could not wait for the next sign of life. */
+static bool may_rest(const struct discovery *discovery)
+{
+    return discovery->wrote_first && !discovery->trim_wanted && discovery->allocator == NULL &&
+           discovery->child.scrapers == 1 && resolver_pending(discovery->resolver) == 0 &&
+           provision_is_patient(discovery->provision) &&
+           sources_are_patient(&discovery->sync.sources);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct discovery *discovery = OWNER(timer, tick);
@@ -375,7 +386,7 @@ static void on_tick(struct loop_timer *timer)
         malloc_trim(0);
         discovery->trim_wanted = false;
     }
-    loop_timer_set(discovery->loop, timer, now + TICK_NS);
+    loop_timer_set(discovery->loop, timer, may_rest(discovery) ? beat_after(now) : now + TICK_NS);
 }
 
 static void on_orders(struct loop_op *op, int result)

@@ -520,6 +520,11 @@ bool provision_poll(struct provision *provision)
     return changed;
 }
 
+bool provision_is_patient(const struct provision *provision)
+{
+    return provision->files == NULL && provision->tokens == NULL;
+}
+
 bool provision_is_needed(const struct provision *provision, enum provision_role role)
 {
     if (role == PROVISION_SCRAPERS && provision->config->limpet.target_allocator.given)

@@ -45,6 +45,9 @@ bool provision_expect_https(struct provision *provision, enum provision_role rol
 /* Looks at the files. True if any of them, or a token, is another than before. */
 bool provision_poll(struct provision *provision);
 
+/* Whether there is nothing to look at. */
+bool provision_is_patient(const struct provision *provision);
+
 /*
  * Whether a role needs a set at all: some job or remote of it has credentials or TLS,
  * or jobs come by it. */

@@ -71,6 +71,9 @@ struct source_class {
      */
     void (*poll)(struct source *source, int64_t now_mono_ns, bool files_changed);
 
+    /* It is enough to poll it at every beat (child/beat.h). */
+    bool is_patient;
+
     /* What visit->target returned last; 0 after all targets. */
     int (*walk)(const struct source *source, struct source_visit *visit);
 

@@ -169,6 +169,16 @@ int sources_add_job(struct sources *sources, const struct config_job *job, struc
     return err;
 }
 
+bool sources_are_patient(const struct sources *sources)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct source_class *class = sources->entries[i].source->class;
+        if (class->poll != NULL && !class->is_patient)
+            return false;
+    }
+    return true;
+}
+
 void sources_poll(const struct sources *sources, int64_t now_mono_ns, bool files_changed)
 {
     for (size_t i = 0; i < sources->count; i++) {

@@ -33,6 +33,9 @@ void sources_init(struct sources *sources, struct source_host *host);
 int sources_add_job(struct sources *sources, const struct config_job *job, struct source_list *list,
                     struct errctx *reterr) MUST_USE;
 
+/* Whether it is enough to poll them at every beat. */
+bool sources_are_patient(const struct sources *sources);
+
 void sources_poll(const struct sources *sources, int64_t now_mono_ns, bool files_changed);
 
 void sources_fini(struct sources *sources);

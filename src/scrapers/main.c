@@ -18,13 +18,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "child/beat.h"
 #include "child/child.h"
 #include "config/freeze.h"
 #include "scrapers/scraper.h"
 
-#define TURN_MAX_NS (NS_PER_S / 2) /* the sign of life is due, and a look at the clock */
-#define GATHER      32             /* answers, while many are awaited */
-#define LEAVING_MS  500 /* of the time that the supervisor grants, for what comes after */
+#define GATHER     32  /* answers, while many are awaited */
+#define LEAVING_MS 500 /* of the time that the supervisor grants, for what comes after */
 
 struct life {
     struct child child;
@@ -119,11 +119,13 @@ static bool may_leave(void)
 
 static int64_t time_to_sleep(void)
 {
-    if (life.order == CHILD_ORDER_NONE)
-        return TURN_MAX_NS;
+    int64_t now_ns = clock_mono_ns();
+    int64_t until_ns = beat_after(now_ns); /* a look at the clock is due then, too */
     bool stops = life.order == CHILD_ORDER_ROLL && !life.scraper.stopping;
-    int64_t left_ns = (stops ? life.stop_at_ns : life.leave_at_ns) - clock_mono_ns();
-    return left_ns < 0 ? 0 : left_ns < TURN_MAX_NS ? left_ns : TURN_MAX_NS;
+    int64_t order_ns = stops ? life.stop_at_ns : life.leave_at_ns;
+    if (life.order != CHILD_ORDER_NONE && order_ns < until_ns)
+        until_ns = order_ns;
+    return until_ns < now_ns ? 0 : until_ns - now_ns;
 }
 
 static int run(struct errctx *reterr)

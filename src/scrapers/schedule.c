@@ -7,7 +7,8 @@
 
 #include "base/clock.h"
 
-/* The clock is slewed by a tenth at most; what moves it more in a second is a step. */
+/* The clock is slewed by a tenth at most, and looked at every BEAT_APART_NS (child/beat.h) at
+   least; what moves it more in that time is a step. */
 #define STEP_NS (250 * NS_PER_MS)
 
 /* Members are started so many at a time before the clock is looked at again: a tick whose starts

@@ -11,13 +11,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "child/beat.h"
 #include "child/message.h"
 #include "supervisor/runtime.h"
 #include "supervisor/scale.h"
 
-#define WATCH_NS          NS_PER_S        /* how often signs of life are looked at */
-#define WATCH_LATE_NS     (3 * NS_PER_S)  /* then it was not the child that stood still */
-#define STUCK_NS          (10 * NS_PER_S) /* ten signs of life that did not come */
+#define WATCH_LATE_NS     (2 * BEAT_NS)   /* then it was not the child that stood still */
+#define STUCK_NS          (10 * NS_PER_S) /* four signs of life that did not come, or more */
 #define STUCK_STARTING_NS (30 * NS_PER_S) /* attaching may take long, and gives no sign */
 #define ABORT_NS          (5 * NS_PER_S)  /* to write a core */
 #define ROLL_LIMIT_MS     5000            /* for a scrape that takes long, say */
@@ -320,7 +320,7 @@ static void show_quarantine(struct children *children, int64_t now)
 
 static void watch(struct children *children, int64_t now)
 {
-    if (now - children->watched_at < WATCH_NS)
+    if (now < beat_after(children->watched_at))
         return;
     /* Where this process was not scheduled either, nobody is to blame. */
     bool late = now - children->watched_at > WATCH_LATE_NS;
@@ -376,7 +376,7 @@ void children_roll(struct children *children, int64_t now)
 
 int64_t children_next_due(const struct children *children)
 {
-    int64_t due = children->watched_at + WATCH_NS;
+    int64_t due = beat_after(children->watched_at);
     for (uint32_t i = 0; i < children->count; i++) {
         if (children->all[i].due < due)
             due = children->all[i].due;

@@ -19,7 +19,7 @@
 #define MARGIN_MS          1000  /* a child leaves by itself before it is killed */
 #define CONSOLE_LIMIT_MS   2000
 #define HURRY_MS           1000
-#define CPUS_NS            NS_PER_S           /* children wake it as often anyway */
+#define CPUS_NS            NS_PER_S           /* it wakes at every beat anyway */
 #define FLUSH_MAX_MS       (24 * 3600 * 1000) /* nobody waits longer, and sums stay in range */
 
 /* ---- the end ---- */

@@ -17,11 +17,12 @@
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
+#include "child/beat.h"
 #include "child/child.h"
 #include "config/freeze.h"
 #include "writer/writer.h"
 
-#define TURN_MAX_NS     NS_PER_S /* the sign of life is due */
+#define TURN_MAX_NS     NS_PER_S /* while something is under way, whose time may be over */
 #define ORPHAN_FLUSH_MS 5000
 #define ROLL_WAIT_MS    1000
 #define SPILL_MS        2000 /* before the end, what is not delivered goes into the spool */
@@ -115,12 +116,13 @@ static int64_t time_to_sleep(void)
 {
     if (!writer_may_sleep(&life.writer))
         return 0;
-    if (life.order == CHILD_ORDER_NONE)
-        return TURN_MAX_NS;
-    int64_t until_ns =
+    int64_t now_ns = clock_mono_ns();
+    int64_t until_ns = writer_is_busy(&life.writer) ? now_ns + TURN_MAX_NS : beat_after(now_ns);
+    int64_t order_ns =
         life.writer.flushing && !life.writer.spilling ? life.spill_at_ns : life.leave_at_ns;
-    int64_t left_ns = until_ns - clock_mono_ns();
-    return left_ns < 0 ? 0 : left_ns < TURN_MAX_NS ? left_ns : TURN_MAX_NS;
+    if (life.order != CHILD_ORDER_NONE && order_ns < until_ns)
+        until_ns = order_ns;
+    return until_ns < now_ns ? 0 : until_ns - now_ns;
 }
 
 static void show_loop(void)

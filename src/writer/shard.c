@@ -211,6 +211,11 @@ bool shard_rest(struct shard *shard)
     return carrier_rest(&shard->carrier) && shard->state == SHARD_COLLECTING;
 }
 
+bool shard_is_busy(const struct shard *shard)
+{
+    return shard->state != SHARD_COLLECTING || backlog_lanes(&shard->remote->backlog) != 0;
+}
+
 bool shard_is_sending(const struct shard *shard)
 {
     return shard->state == SHARD_SENDING || carrier_is_sending(&shard->carrier);

@@ -92,6 +92,9 @@ void shard_reset(struct shard *shard);
 /* Gives back what it can. True: nothing is under way. */
 bool shard_rest(struct shard *shard);
 
+/* It has a batch that is neither delivered nor stored, or records in the spool. */
+bool shard_is_busy(const struct shard *shard);
+
 /* A request is under way. */
 bool shard_is_sending(const struct shard *shard);
 

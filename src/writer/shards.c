@@ -246,6 +246,15 @@ void shards_show_pending(const struct remote *remote)
         remote_set(remote->place, counters[kind], pending[kind]);
 }
 
+bool shards_are_busy(const struct remote *remote)
+{
+    for (uint32_t i = 0; i < remote->shards.count; i++) {
+        if (shard_is_busy(&remote->shards.items[i]))
+            return true;
+    }
+    return false;
+}
+
 bool shards_are_sending(const struct remote *remote)
 {
     for (uint32_t i = 0; i < remote->shards.count; i++) {

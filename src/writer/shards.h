@@ -48,6 +48,7 @@ void shards_lower_barrier(struct remote *remote);
 void shards_show_pending(const struct remote *remote);
 
 /* See shard.h. */
+bool shards_are_busy(const struct remote *remote);
 bool shards_are_sending(const struct remote *remote);
 bool shards_abort(struct remote *remote);
 void shards_fini(struct remote *remote);

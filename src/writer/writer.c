@@ -346,6 +346,15 @@ bool writer_may_sleep(struct writer *writer)
     return may;
 }
 
+bool writer_is_busy(const struct writer *writer)
+{
+    for (uint32_t i = 0; i < writer->remote_count; i++) {
+        if (shards_are_busy(&writer->remotes[i]))
+            return true;
+    }
+    return false;
+}
+
 bool writer_is_sending(const struct writer *writer)
 {
     for (uint32_t i = 0; i < writer->remote_count; i++) {

@@ -71,6 +71,9 @@ void writer_acknowledge(struct writer *writer);
  */
 bool writer_may_sleep(struct writer *writer);
 
+/* Whether something is under way whose time may be over without an event. */
+bool writer_is_busy(const struct writer *writer);
+
 /* Whether a request is under way; whether everything in the rings is acknowledged. */
 bool writer_is_sending(const struct writer *writer);
 bool writer_is_drained(const struct writer *writer);

@@ -230,6 +230,26 @@ def test_it_works_without_a_runtime_path(tmp_path, receiver, target):
             shutil.rmtree(chosen.group(1))
 
 
+def slept(pid):
+    """How often the process has gone to sleep, which is how often it was woken."""
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)[1])
+
+
+def test_one_that_has_nothing_to_do_wakes_every_other_second(tmp_path, receiver):
+    with Limpet(tmp_path, config(remote(receiver.url))) as limpet:
+        wait_until(limpet.is_ready, 20, "ready", 0.05)
+        pids = [limpet.pid, *sum(limpet.children().values(), [])]
+        assert len(pids) == 5
+        before = {pid: slept(pid) for pid in pids}
+        began = time.monotonic()
+        time.sleep(10)
+        woken = {pid: slept(pid) - before[pid] for pid in pids}
+        # A few more at the start, and where the machine has to read something again.
+        assert max(woken.values()) <= (time.monotonic() - began) / 2 + 4
+        limpet.stop()
+
+
 def test_systemd_is_told(tmp_path, receiver, target):
     path = str(tmp_path / "notify")
     told = []
