@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "shm/layout.h"
+#include "shm/label_bytes.h"
 
 enum {
     CHARACTERS_MAX =
@@ -68,8 +68,9 @@ static int labels_of(struct exemplars *exemplars, const struct exposition_exempl
         return -1;
     }
     qsort(labels, (size_t)count, sizeof(*labels), compare_labels);
-    for (int i = 1; i < count; i++) {
-        if (slice_equal(labels[i - 1].name, labels[i].name)) {
+    for (int i = 0; i < count; i++) {
+        bool repeats = i > 0 && slice_equal(labels[i - 1].name, labels[i].name);
+        if (repeats || labels[i].name.len == 0) {
             exemplars->invalid++;
             return -1;
         }
@@ -77,31 +78,21 @@ static int labels_of(struct exemplars *exemplars, const struct exposition_exempl
     return count;
 }
 
-static uint8_t *put(uint8_t *at, const void *bytes, size_t len)
-{
-    if (len > 0)
-        memcpy(at, bytes, len);
-    return at + len;
-}
-
 /* Their number, then each (shm/layout.h). */
-static uint32_t put_labels(struct exemplars *exemplars, const struct exposition_label *labels,
+static uint32_t put_labels(struct exemplars *exemplars, const struct exposition_label *given,
                            uint32_t count)
 {
-    size_t len = sizeof(count);
+    struct label labels[LABELS_MAX];
     for (uint32_t i = 0; i < count; i++)
-        len += sizeof(struct shm_label) + labels[i].name.len + labels[i].value.len;
+        labels[i] = (struct label){given[i].name, given[i].value};
+    size_t len = sizeof(count) + label_bytes_length(labels, count);
     if (exemplars->bytes_len + len > exemplars->bytes_room) {
         exemplars->bytes_room = 2 * (exemplars->bytes_len + (uint32_t)len);
         exemplars->bytes = grown(exemplars->bytes, exemplars->bytes_room, 1);
     }
-    uint8_t *at = put(exemplars->bytes + exemplars->bytes_len, &count, sizeof(count));
-    for (uint32_t i = 0; i < count; i++) {
-        struct shm_label head = {(uint32_t)labels[i].name.len, (uint32_t)labels[i].value.len};
-        at = put(at, &head, sizeof(head));
-        at = put(at, labels[i].name.ptr, labels[i].name.len);
-        at = put(at, labels[i].value.ptr, labels[i].value.len);
-    }
+    uint8_t *at = exemplars->bytes + exemplars->bytes_len;
+    memcpy(at, &count, sizeof(count));
+    label_bytes_put(at + sizeof(count), labels, count);
     return (uint32_t)len;
 }
 

@@ -75,17 +75,22 @@ static bool is_reserved(const struct plans *plans, uint32_t line)
     return false;
 }
 
-/* One piece of memory, the columns in the order of their alignment; what they say comes later. */
+/*
+ * The columns in one piece of memory, in the order of their alignment; what they say comes later.
+ * Lines have one of their own, made first, so that the next plan finds it again if it is given
+ * back.
+ */
 static struct plan *new_plan(uint32_t count)
 {
     size_t n = count;
-    struct plan *plan = malloc(sizeof(*plan) + n * 16);
-    check(plan != NULL);
-    *plan = (struct plan){.count = count};
+    uint32_t *lines = malloc(n * sizeof(*lines) + 1);
+    struct plan *plan = malloc(sizeof(*plan) + n * 12);
+    check(plan != NULL && lines != NULL);
+    *plan = (struct plan){.count = count, .own_lines = lines};
     struct plan_columns *to = &plan->columns;
+    to->lines = lines;
     to->hashes = (uint64_t *)(void *)(plan + 1);
-    to->lines = (uint32_t *)(void *)(to->hashes + n);
-    to->lengths = (uint16_t *)(void *)(to->lines + n);
+    to->lengths = (uint16_t *)(void *)(to->hashes + n);
     to->types = (uint8_t *)(to->lengths + n);
     to->prints = to->types + n;
     return plan;
@@ -182,6 +187,7 @@ static void free_plan(struct plans *plans, struct plan *plan)
     if (plan->layout != 0)
         series_release(plans->store, plan->layout);
     metadata_release(plans->store, &plan->metadata);
+    free(plan->own_lines);
     free(plan);
 }
 
@@ -200,6 +206,16 @@ static bool make_layout(struct plans *plans, struct plan_maker *maker, uint32_t 
             layout_begin(&maker->layout, maker->unique, maker->unique_count);
     }
     return maker->unique_count == 0 || layout_step(&maker->layout, plans->store, budget);
+}
+
+/* The lines of most plans are those of their layouts, which are in shared memory anyway. */
+static void share_lines(const struct plans *plans, struct plan *plan)
+{
+    if (!plan->plain || plan->dropped > 0 || plan->layout == 0)
+        return;
+    free(plan->own_lines);
+    plan->own_lines = NULL;
+    plan->columns.lines = (uint32_t *)(uintptr_t)series_layout_lines(plans->store, plan->layout);
 }
 
 static void link_plan(struct plans *plans, struct plan *plan)
@@ -227,6 +243,7 @@ bool plans_step(struct plans *plans, struct plan_maker *maker, uint32_t *budget,
             return true;
         }
         plan->layout = maker->unique_count > 0 ? maker->layout.ref : 0;
+        share_lines(plans, plan);
         link_plan(plans, plan);
     }
     maker->plan = NULL;

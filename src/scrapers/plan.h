@@ -5,7 +5,8 @@
  * gap: all bytes from the end of one sample's line to the value of the next one, comments, HELP,
  * TYPE and series text in one. A plan has for each the length, a keyed hash, and the LINE it stands
  * for: the next gap is recognised by hashing as many bytes as expected, and only the number behind
- * it is parsed. 16 bytes a line; equal plans are stored once, however many targets follow them.
+ * it is parsed. 12 bytes a line beside its layout; equal plans are stored once, however many
+ * targets follow them.
  *
  * That the bytes are the expected ones is known up to a hash collision, which a peer that does not
  * know the key cannot bring about. Everything that is not as expected goes to the parser.
@@ -48,6 +49,7 @@ struct plan {
     bool plain; /* its lines are those of the layout, one for one, none of them reserved */
     struct metadata metadata; /* of the families that are exposed */
     struct plan_columns columns;
+    uint32_t *own_lines; /* private: columns.lines, if they are not those of the layout */
 };
 
 /* Makes a plan a part at a time. Zeroed before its first use; keeps memory between uses. */

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 10u
+#define SHM_LAYOUT_MAJOR 11u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -207,7 +207,7 @@ _Static_assert(SHM_COSTS + SHM_COSTS_COUNT * sizeof(struct shm_cost) <= SHM_REAS
  *
  * Bytes of a histogram: the message prometheus.Histogram, which is io.prometheus.write.v2.Histogram
  * too, without its timestamps (fields 15 and 17); the field schema (4) stands first. Bytes of an
- * exemplar: u32 number of labels, then struct shm_label with their texts, sorted by name.
+ * exemplar: u32 number of labels, then these as a TARGET has them.
  */
 struct shm_block {
     uint32_t magic;
@@ -233,12 +233,13 @@ _Static_assert(offsetof(struct shm_block, timestamp_ms) == 48, "layout");
 
 /* Page 1: written by the scraper only. */
 struct shm_series_head {
-    _Atomic uint64_t used; /* bytes of the arena that hold records (release: they are complete) */
+    _Atomic uint64_t used;   /* bytes of the arena that hold records (release: they are complete) */
+    _Atomic uint64_t merges; /* moves before records are joined: who walks over them starts anew */
 };
 
-/* Records follow from here. A ref is (offset in the arena) / 16 + 1; 0 is no record. */
+/* Records follow from here. A ref is (offset in the arena) / 8 + 1; 0 is no record. */
 #define SHM_SERIES_ARENA 8192u
-#define SHM_SERIES_UNIT  16u
+#define SHM_SERIES_UNIT  8u
 
 #define SHM_RECORD_FREE     0u
 #define SHM_RECORD_LINE     1u
@@ -246,28 +247,35 @@ struct shm_series_head {
 #define SHM_RECORD_STAMPED  3u
 #define SHM_RECORD_TARGET   4u
 #define SHM_RECORD_METADATA 5u
+#define SHM_RECORD_NAME     6u
 
 struct shm_record {
     uint32_t units; /* size of the whole record in SHM_SERIES_UNITs */
     uint16_t kind;
     uint16_t flags;      /* the scraper's own */
     uint32_t generation; /* moves with each re-use of the space; never 0 */
-    uint32_t count;      /* LINE, TARGET: labels; LAYOUT, STAMPED: lines; METADATA: families */
+    uint32_t count;      /* LINE, TARGET: labels; LAYOUT, STAMPED: lines; METADATA: families;
+                       NAME: bytes */
     uint32_t hash;       /* of the content; the scraper's own */
     uint32_t references; /* the scraper's own, made anew when it attaches */
 };
 _Static_assert(sizeof(struct shm_record) == 24, "layout");
 
 /*
- * Labels in LINE and TARGET records: `count` times this, each followed by the bytes of the name,
- * then of the value, without padding; sorted by name. A value_len of SHM_LABEL_HIDES means: there
- * is no such label in the result, whatever the target says.
+ * Labels in LINE and TARGET records: `count` times name and value, each as its length, seven bits a
+ * byte, low ones first, 128 added to all bytes but the last, and its text, without padding; sorted
+ * by name. An empty value means: there is no such label in the result, whatever the target says.
+ * In a LINE the label __name__ with a value is a byte 0 and the ref of a NAME, four bytes.
+ *
+ * NAME: the text, of `count` bytes.
  */
+
+/* Labels of targets in the target table: `count` times this, each followed by the bytes of the
+ * name, then of the value, without padding. */
 struct shm_label {
     uint32_t name_len;
     uint32_t value_len;
 };
-#define SHM_LABEL_HIDES 0xffffffffu
 
 /* What a TARGET record knows of the last scrape that was committed. */
 struct shm_target_state {

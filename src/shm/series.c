@@ -10,8 +10,6 @@
 #include "shm/series_private.h"
 #include "shm/series_reader.h"
 
-const char series_hides[1] = "";
-
 int series_store_attach(struct series_store *store, int fd, uint32_t index,
                         struct ring_producer *ring, struct errctx *reterr)
 {
@@ -39,7 +37,8 @@ void series_store_detach(struct series_store *store)
     series_index_fini(&store->layouts);
     series_index_fini(&store->targets);
     series_index_fini(&store->metadata);
-    free(store->pending);
+    series_index_fini(&store->names);
+    series_queue_fini(store);
     free(store->scratch);
     segment_unmap(&store->segment);
 }
@@ -55,6 +54,8 @@ struct series_index *series_index_of(struct series_store *store, uint16_t kind)
         return &store->targets;
     case SHM_RECORD_METADATA:
         return &store->metadata;
+    case SHM_RECORD_NAME:
+        return &store->names;
     default:
         return NULL;
     }
@@ -97,7 +98,7 @@ static int intern(struct series_store *store, uint16_t kind, const void *bytes, 
     struct series_index *index = series_index_of(store, kind);
     uint32_t hash = series_content_hash(bytes, len, count);
     struct content wanted = {store, bytes, len, count};
-    uint32_t ref = series_index_find(index, hash, same_content, &wanted);
+    uint32_t ref = series_index_find(store, index, hash, same_content, &wanted);
     *ret_new = ref == 0;
     if (ref == 0) {
         int err = series_allocate(store, len, count, &ref);
@@ -107,14 +108,14 @@ static int intern(struct series_store *store, uint16_t kind, const void *bytes, 
         memcpy(record_body(record), bytes, len);
         record->hash = hash;
         series_complete(store, ref, kind);
-        series_index_add(index, hash, ref);
+        series_index_add(store, index, ref);
     }
     record_at(store, ref)->references++;
     *ret_ref = ref;
     return 0;
 }
 
-/* ---- labels to bytes ---- */
+/* ---- lines, layouts, stamped ---- */
 
 static uint8_t *scratch_of(struct series_store *store, size_t len)
 {
@@ -130,48 +131,67 @@ static uint8_t *scratch_of(struct series_store *store, size_t len)
     return store->scratch;
 }
 
-static bool hides(const struct label *label)
+static void check_order(const struct label *labels, uint32_t count)
 {
-    return label->value.ptr == series_hides;
+    for (uint32_t i = 1; i < count; i++)
+        check(slice_compare(labels[i - 1].name, labels[i].name) < 0);
 }
 
-static size_t labels_length(const struct label *labels, uint32_t count)
+static bool is_metric_name(const struct label *label)
 {
-    size_t len = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        check(i == 0 || slice_compare(labels[i - 1].name, labels[i].name) < 0);
-        check(hides(&labels[i]) || labels[i].value.len > 0);
-        len += sizeof(struct shm_label) + labels[i].name.len + labels[i].value.len;
-    }
-    return len;
+    return label->value.len > 0 && slice_equal(label->name, slice_make("__name__", 8));
 }
 
-static void put_labels(uint8_t *at, const struct label *labels, uint32_t count)
+/* Bytes of a LINE in the scratch; `name`: of the label __name__, if it has one. */
+static size_t put_line(struct series_store *store, const struct label *labels, uint32_t count,
+                       uint32_t name)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const struct label *label = &labels[i];
-        struct shm_label head = {(uint32_t)label->name.len, (uint32_t)label->value.len};
-        if (hides(label))
-            head.value_len = SHM_LABEL_HIDES;
-        memcpy(at, &head, sizeof(head));
-        at += sizeof(head);
-        memcpy(at, label->name.ptr, label->name.len);
-        at += label->name.len;
-        memcpy(at, label->value.ptr, label->value.len);
-        at += label->value.len;
-    }
+    size_t most = label_bytes_length(labels, count) + LABEL_BYTES_NAME;
+    uint8_t *start = scratch_of(store, most);
+    uint8_t *at = start;
+    for (uint32_t i = 0; i < count; i++)
+        at = is_metric_name(&labels[i]) ? label_bytes_put_name(at, name)
+                                        : label_bytes_put(at, &labels[i], 1);
+    return (size_t)(at - start);
 }
-
-/* ---- lines, layouts, stamped ---- */
 
 int series_line(struct series_store *store, const struct label *labels, uint32_t count,
                 uint32_t *ret_ref)
 {
-    size_t len = labels_length(labels, count);
-    uint8_t *bytes = scratch_of(store, len + 1);
-    bool is_new;
-    put_labels(bytes, labels, count);
-    return intern(store, SHM_RECORD_LINE, bytes, len, count, ret_ref, &is_new);
+    uint32_t name = 0;
+    bool is_new = false;
+    int err = 0;
+    check_order(labels, count);
+    for (uint32_t i = 0; err == 0 && i < count; i++) {
+        struct slice value = labels[i].value;
+        if (is_metric_name(&labels[i]))
+            err = intern(store, SHM_RECORD_NAME, value.ptr, value.len, (uint32_t)value.len, &name,
+                         &is_new);
+    }
+    if (err != 0)
+        return err;
+    size_t len = put_line(store, labels, count, name);
+    is_new = false;
+    err = intern(store, SHM_RECORD_LINE, store->scratch, len, count, ret_ref, &is_new);
+    /* A new line has the reference. */
+    if (name != 0 && !is_new)
+        series_release(store, name);
+    return err;
+}
+
+uint32_t series_name_of(struct shm_record *line)
+{
+    const uint8_t *at = record_body(line);
+    const uint8_t *end = at + (size_t)line->units * SHM_SERIES_UNIT - sizeof(*line);
+    struct label label;
+    uint32_t ref;
+    for (uint32_t i = 0; i < line->count; i++) {
+        if (label_bytes_get_name(&at, end, &ref))
+            return ref;
+        if (!label_bytes_get(&at, end, &label))
+            return 0;
+    }
+    return 0;
 }
 
 static void retain_lines(struct series_store *store, const uint32_t *lines, uint32_t count)
@@ -263,7 +283,8 @@ static bool same_target(const void *context, uint32_t ref)
 uint32_t series_target_find(const struct series_store *store, uint64_t target_id)
 {
     struct content wanted = {store, &target_id, sizeof(target_id), 0};
-    return series_index_find(&store->targets, series_target_hash(target_id), same_target, &wanted);
+    return series_index_find(store, &store->targets, series_target_hash(target_id), same_target,
+                             &wanted);
 }
 
 int series_target(struct series_store *store, uint64_t target_id, const struct label *labels,
@@ -273,7 +294,8 @@ int series_target(struct series_store *store, uint64_t target_id, const struct l
     *ret_ref = series_target_find(store, target_id);
     if (*ret_ref != 0)
         return 0;
-    size_t labels_len = labels_length(labels, count);
+    check_order(labels, count);
+    size_t labels_len = label_bytes_length(labels, count);
     int err = series_allocate(store, sizeof(struct shm_target_body) + labels_len, count, ret_ref);
     if (err != 0)
         return err;
@@ -282,10 +304,10 @@ int series_target(struct series_store *store, uint64_t target_id, const struct l
     memset(body, 0, sizeof(*body));
     body->target_id = target_id;
     body->labels_len = (uint32_t)labels_len;
-    put_labels((uint8_t *)(body + 1), labels, count);
+    label_bytes_put((uint8_t *)(body + 1), labels, count);
     record->hash = hash;
     series_complete(store, *ret_ref, SHM_RECORD_TARGET);
-    series_index_add(&store->targets, hash, *ret_ref);
+    series_index_add(store, &store->targets, *ret_ref);
     return 0;
 }
 
@@ -346,7 +368,7 @@ void series_target_drop(struct series_store *store, uint32_t ref)
     if (valid != NULL)
         release_state(store, valid);
     record->flags |= RECORD_DROPPED;
-    series_index_remove(&store->targets, record->hash, ref);
+    series_index_remove(store, &store->targets, ref);
     series_retire(store, ref);
 }
 
@@ -354,7 +376,7 @@ void series_targets_each(struct series_store *store,
                          void (*visit)(void *context, uint64_t target_id, uint32_t ref),
                          void *context)
 {
-    uint32_t end = (uint32_t)(store->used / SHM_SERIES_UNIT) + 1;
+    uint32_t end = series_end_ref(store);
     for (uint32_t ref = 1; ref < end; ref = series_next_ref(store, ref)) {
         const struct shm_record *record = record_at(store, ref);
         if (record->kind == SHM_RECORD_TARGET && (record->flags & RECORD_DROPPED) == 0)
@@ -490,6 +512,6 @@ bool series_is(const struct series_store *store, uint32_t ref, uint16_t kind, ui
 
 struct series_usage series_usage(const struct series_store *store)
 {
-    return (struct series_usage){store->used, store->lines.count, store->layouts.count,
-                                 store->targets.count};
+    return (struct series_usage){store->used - store->hole_bytes, store->lines.count,
+                                 store->layouts.count, store->targets.count};
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The series segment of a scraper: LINE, LAYOUT, STAMPED, METADATA and TARGET records (layout.h).
+ * The series segment of a scraper: LINE, NAME, LAYOUT, STAMPED, METADATA and TARGET records
+ * (layout.h).
  * One scraper writes it; the writer and the console read it through series_reader.h.
  *
  * Records are reused only when the ring's acked_pos has passed the position that was written when
@@ -13,10 +14,8 @@
 
 #include "labels/label_set.h"
 #include "shm/family.h"
+#include "shm/label_bytes.h"
 #include "shm/ring.h"
-
-/* A label that hides the target's label of this name has this as value.ptr, and len 0. */
-extern const char series_hides[1];
 
 /* struct shm_target_state without its commit machinery. */
 struct series_state {
@@ -28,20 +27,14 @@ struct series_state {
     uint32_t metadata; /* ref; 0 = none */
 };
 
-/* Private: a hash table from contents to records. */
+/* Private: from contents to records, shm/series_index.h. */
 struct series_index {
-    struct series_entry *entries;
-    uint32_t mask;
+    struct series_table **tables; /* 1 << depth of them, some of them the same; NULL: none yet */
+    uint32_t depth;
     uint32_t count;
 };
 
-/* Private: a record without references, to be reused once the ring allows it. */
-struct series_pending {
-    uint64_t pos;
-    uint32_t ref;
-};
-
-#define SERIES_SIZE_CLASSES 256u
+#define SERIES_SIZE_CLASSES 320u
 
 struct series_store {
     struct shm_segment segment;
@@ -55,14 +48,20 @@ struct series_store {
     struct series_index layouts;
     struct series_index targets;
     struct series_index metadata;
+    struct series_index names;
     uint32_t free_lists[SERIES_SIZE_CLASSES];
-    struct series_pending *pending; /* a circular queue in the order of pos */
-    size_t pending_first;
-    size_t pending_count;
-    size_t pending_dated; /* so many of them have a position; the later ones get one next time */
-    uint32_t releasing;   /* a LAYOUT or STAMPED record whose lines are being let go; 0: none */
-    uint32_t released;    /* so many of them are */
-    size_t pending_room;
+    uint64_t free_bytes; /* in these lists */
+    uint32_t holes;      /* free space of any size, its pages given back; a list */
+    uint64_t hole_bytes; /* in that list */
+    uint32_t filling;    /* the hole that has memory up to `filled` of the segment; 0: none */
+    uint64_t filled;
+    uint32_t sweep;               /* where free space is being joined to holes; 0: nowhere */
+    uint64_t sweep_at;            /* that begins again with so many free_bytes */
+    struct series_queue *pending; /* records without references, until the ring allows re-use */
+    struct series_queue *pending_undated;
+    struct series_queue *pending_last;
+    uint32_t releasing; /* a LAYOUT or STAMPED record whose lines are being let go; 0: none */
+    uint32_t released;  /* so many of them are */
     uint8_t *scratch;
     size_t scratch_room;
     uint64_t damaged; /* records that recovery could not make sense of */
@@ -183,7 +182,7 @@ struct family series_family(const struct series_store *store, uint32_t ref, uint
 bool series_is(const struct series_store *store, uint32_t ref, uint16_t kind, uint32_t generation);
 
 struct series_usage {
-    uint64_t bytes; /* of the arena in use by records, free ones included */
+    uint64_t bytes; /* of the arena in use by records, free ones included, holes not */
     uint32_t lines;
     uint32_t layouts;
     uint32_t targets;

@@ -5,6 +5,9 @@
 
 #include "shm/series_private.h"
 
+/* Records that are joined while they are walked over lead astray. */
+#define WALKS_MAX 16
+
 int series_peer_attach(struct series_peer *peer, int ring_fd, int series_fd, uint32_t index,
                        struct errctx *reterr)
 {
@@ -39,8 +42,8 @@ static const struct shm_target_body *body_at(const struct series_peer *peer, uin
     return (const struct shm_target_body *)(const void *)(record + 1);
 }
 
-void series_peer_each(const struct series_peer *peer,
-                      void (*visit)(void *context, uint64_t target_id, uint32_t ref), void *context)
+static void walk(const struct series_peer *peer,
+                 void (*visit)(void *context, uint64_t target_id, uint32_t ref), void *context)
 {
     uint64_t used = series_reader_used(&peer->reader);
     uint64_t offset = 0;
@@ -48,7 +51,7 @@ void series_peer_each(const struct series_peer *peer,
         uint32_t units;
         memcpy(&units, peer->reader.arena + offset, sizeof(units));
         /* Damage, or an arena that was cut meanwhile: what is needed lies before. */
-        if (!series_size_valid(units))
+        if (units == 0)
             return;
         uint32_t ref = (uint32_t)(offset / SHM_SERIES_UNIT) + 1;
         const struct shm_target_body *body = body_at(peer, used, ref);
@@ -56,6 +59,20 @@ void series_peer_each(const struct series_peer *peer,
             visit(context, body->target_id, ref);
         offset += (uint64_t)units * SHM_SERIES_UNIT;
     }
+}
+
+void series_peer_each(const struct series_peer *peer,
+                      void (*visit)(void *context, uint64_t target_id, uint32_t ref), void *context)
+{
+    const _Atomic uint64_t *merges = &peer->reader.head->merges;
+    uint64_t before;
+    int tries = WALKS_MAX;
+    /* acquire; pairs with merge() of series_space.c: who has seen what it did sees that it did */
+    do {
+        before = atomic_load_explicit(merges, memory_order_acquire);
+        walk(peer, visit, context);
+        atomic_thread_fence(memory_order_acquire);
+    } while (--tries > 0 && atomic_load_explicit(merges, memory_order_relaxed) != before);
 }
 
 static const struct shm_target_state *valid_state(const struct shm_target_body *body,

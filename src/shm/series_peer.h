@@ -22,7 +22,7 @@ int series_peer_attach(struct series_peer *peer, int ring_fd, int series_fd, uin
                        struct errctx *reterr) MUST_USE;
 void series_peer_detach(struct series_peer *peer);
 
-/* Calls back for each TARGET record there is that has not been dropped. */
+/* Calls back for each TARGET record there is that has not been dropped, perhaps more than once. */
 void series_peer_each(const struct series_peer *peer,
                       void (*visit)(void *context, uint64_t target_id, uint32_t ref),
                       void *context);

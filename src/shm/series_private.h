@@ -7,10 +7,13 @@
 #include "shm/series.h"
 
 /* Flags of a record. */
-#define RECORD_PENDING 1u /* stands in the queue */
-#define RECORD_AGAIN   2u /* was needed and released again while standing in the queue */
-#define RECORD_IN_RING 4u /* recovery: a block that is not acknowledged speaks of it */
-#define RECORD_DROPPED 8u /* a TARGET that is gone */
+#define RECORD_PENDING 1u  /* stands in the queue */
+#define RECORD_AGAIN   2u  /* was needed and released again while standing in the queue */
+#define RECORD_IN_RING 4u  /* recovery: a block that is not acknowledged speaks of it */
+#define RECORD_DROPPED 8u  /* a TARGET that is gone */
+#define RECORD_HOLE    16u /* free space of any size, which may have no memory but for its start */
+
+#define SERIES_UNITS_MIN 4u /* of a record: free space has room for its links */
 
 static inline struct shm_record *record_at(const struct series_store *store, uint32_t ref)
 {
@@ -41,17 +44,25 @@ int series_allocate(struct series_store *store, size_t bytes, uint32_t count,
                     uint32_t *ret_ref) MUST_USE;
 void series_complete(struct series_store *store, uint32_t ref, uint16_t kind);
 
-/* Puts a record's space where series_allocate finds it. */
+/* Puts a record's space where series_allocate finds it. What has no size of a record is a hole. */
 void series_free(struct series_store *store, uint32_t ref);
 
 /* Queues a record that nobody refers to any more. */
 void series_retire(struct series_store *store, uint32_t ref);
+void series_queue_fini(struct series_store *store);
 
 /* Whether a record can have this size: whatever else is read there is damage. */
 bool series_size_valid(uint32_t units);
 
-/* The record after this one. */
+/* The record after this one; the one that would be the next one after all. */
 uint32_t series_next_ref(const struct series_store *store, uint32_t ref);
+uint32_t series_end_ref(const struct series_store *store);
+
+/*
+ * Joins free space that lies together and gives its pages back, a part at a time; goes on where it
+ * was. *budget: records that may be looked at; becomes what is left of it.
+ */
+void series_sweep(struct series_store *store, uint32_t *budget);
 
 /* ---- series.c ---- */
 
@@ -62,6 +73,9 @@ struct shm_target_state *series_valid_state(const struct series_store *store,
 /* The hash of a TARGET, and of a LINE or LAYOUT. */
 uint32_t series_target_hash(uint64_t target_id);
 uint32_t series_content_hash(const void *bytes, size_t len, uint32_t count);
+
+/* The NAME of a LINE; 0: it has none. */
+uint32_t series_name_of(struct shm_record *line);
 
 /* The lines of a LAYOUT or STAMPED record. */
 uint32_t *series_lines_of(struct shm_record *record);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "shm/series_reader.h"
 
+#include "shm/label_bytes.h"
+
 int series_reader_attach(struct series_reader *reader, int fd, uint32_t index,
                          struct errctx *reterr)
 {
@@ -59,8 +61,8 @@ bool series_reader_record(const struct series_reader *reader, uint32_t ref, uint
         before_body += sizeof(struct shm_target_body);
     if (size < before_body || size > used - offset)
         return false;
-    *ret_record = (struct series_record){reader->arena + offset + before_body, size - before_body,
-                                         record->count, kind};
+    *ret_record = (struct series_record){reader, reader->arena + offset + before_body,
+                                         size - before_body, record->count, kind};
     return true;
 }
 
@@ -93,28 +95,35 @@ bool series_reader_family(const struct series_record *metadata, struct slice nam
 
 struct series_labels series_reader_labels(const struct series_record *record)
 {
-    return (struct series_labels){record->body, record->body + record->body_len, record->count};
+    return (struct series_labels){record->reader, record->body, record->body + record->body_len,
+                                  record->count};
+}
+
+/* The label __name__ of a LINE. */
+static int next_is_name(struct series_labels *labels, uint32_t ref, struct series_label *ret_label)
+{
+    struct series_record name;
+    if (labels->reader == NULL ||
+        !series_reader_record(labels->reader, ref, SHM_RECORD_NAME, 0, &name) || name.count == 0 ||
+        name.count > name.body_len)
+        return ERR_CORRUPT;
+    *ret_label =
+        (struct series_label){slice_make("__name__", 8), slice_make(name.body, name.count), false};
+    labels->left--;
+    return 1;
 }
 
 int series_labels_next(struct series_labels *labels, struct series_label *ret_label)
 {
     if (labels->left == 0)
         return 0;
-    struct shm_label head;
-    size_t room = (size_t)(labels->end - labels->next);
-    if (room < sizeof(head))
+    struct label label;
+    uint32_t ref;
+    if (label_bytes_get_name(&labels->next, labels->end, &ref))
+        return next_is_name(labels, ref, ret_label);
+    if (!label_bytes_get(&labels->next, labels->end, &label))
         return ERR_CORRUPT;
-    memcpy(&head, labels->next, sizeof(head));
-    room -= sizeof(head);
-    bool hides = head.value_len == SHM_LABEL_HIDES;
-    size_t value_len = hides ? 0 : head.value_len;
-    if (head.name_len > room || value_len > room - head.name_len)
-        return ERR_CORRUPT;
-    const uint8_t *name = labels->next + sizeof(head);
-    const uint8_t *value = name + head.name_len;
-    *ret_label =
-        (struct series_label){slice_make(name, head.name_len), slice_make(value, value_len), hides};
-    labels->next = value + value_len;
+    *ret_label = (struct series_label){label.name, label.value, label.value.ptr == series_hides};
     labels->left--;
     return 1;
 }

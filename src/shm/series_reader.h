@@ -29,7 +29,8 @@ uint64_t series_reader_used(const struct series_reader *reader);
  * were checked, whatever happens to the segment; the body lies in the segment.
  */
 struct series_record {
-    const uint8_t *body; /* of a TARGET: its labels */
+    const struct series_reader *reader; /* NULL: one of the caller's own store, a TARGET */
+    const uint8_t *body;                /* of a TARGET: its labels */
     size_t body_len;
     uint32_t count;
     uint16_t kind;
@@ -53,7 +54,7 @@ bool series_reader_stamped(const struct series_record *stamped, const uint32_t *
 bool series_reader_family(const struct series_record *metadata, struct slice name,
                           struct family *ret_family) MUST_USE;
 
-/* A label of a LINE or TARGET; hides: see SHM_LABEL_HIDES. */
+/* A label of a LINE or TARGET; hides: the series has no such label, though its target has. */
 struct series_label {
     struct slice name;
     struct slice value;
@@ -62,6 +63,7 @@ struct series_label {
 
 /* Walks the labels of a LINE or TARGET record, in order of names. */
 struct series_labels {
+    const struct series_reader *reader;
     const uint8_t *next;
     const uint8_t *end;
     uint32_t left;

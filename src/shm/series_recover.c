@@ -21,20 +21,15 @@ static size_t body_room(const struct shm_record *record)
 /* Bytes of this number of labels, or SIZE_MAX when they do not lie within `room`. */
 static size_t labels_length(const uint8_t *at, size_t room, uint32_t count)
 {
-    const size_t all = room;
+    const uint8_t *next = at;
+    struct label label;
+    uint32_t name;
     for (uint32_t i = 0; i < count; i++) {
-        struct shm_label head;
-        if (room < sizeof(head))
+        if (!label_bytes_get_name(&next, at + room, &name) &&
+            !label_bytes_get(&next, at + room, &label))
             return SIZE_MAX;
-        memcpy(&head, at, sizeof(head));
-        size_t value_len = head.value_len == SHM_LABEL_HIDES ? 0 : head.value_len;
-        size_t need = sizeof(head) + (size_t)head.name_len + value_len;
-        if (need > room)
-            return SIZE_MAX;
-        at += need;
-        room -= need;
     }
-    return all - room;
+    return (size_t)(next - at);
 }
 
 static bool line_fits(struct shm_record *record, size_t room)
@@ -67,6 +62,12 @@ static bool metadata_fits(struct shm_record *record, size_t room)
            record->hash == series_content_hash(body, len, record->count);
 }
 
+static bool name_fits(struct shm_record *record, size_t room)
+{
+    return record->count >= 1 && record->count <= room &&
+           record->hash == series_content_hash(record_body(record), record->count, record->count);
+}
+
 static bool content_fits(struct shm_record *record)
 {
     size_t room = body_room(record);
@@ -81,6 +82,8 @@ static bool content_fits(struct shm_record *record)
         return target_fits(record, room);
     case SHM_RECORD_METADATA:
         return metadata_fits(record, room);
+    case SHM_RECORD_NAME:
+        return name_fits(record, room);
     default:
         return false;
     }
@@ -92,25 +95,22 @@ struct recovery {
     uint8_t *starts; /* a bit for each unit: a record starts there */
 };
 
-static uint32_t end_ref(const struct series_store *store)
-{
-    return (uint32_t)(store->used / SHM_SERIES_UNIT) + 1;
-}
-
 /* Walks all records; one that cannot be is where the walk, and the segment's content, ends. */
 static void check_records(struct recovery *recovery)
 {
     struct series_store *store = recovery->store;
-    uint32_t end = end_ref(store);
+    uint32_t end = series_end_ref(store);
     uint32_t ref = 1;
     while (ref < end) {
         struct shm_record *record = record_at(store, ref);
-        if (!series_size_valid(record->units) || record->units > end - ref) {
+        bool is_hole = record->kind == SHM_RECORD_FREE && (record->flags & RECORD_HOLE) != 0 &&
+                       record->units >= SERIES_UNITS_MIN;
+        if ((!is_hole && !series_size_valid(record->units)) || record->units > end - ref) {
             store->damaged++;
             break;
         }
         record->references = 0;
-        record->flags &= RECORD_DROPPED;
+        record->flags &= is_hole ? RECORD_HOLE : RECORD_DROPPED;
         if (record->kind != SHM_RECORD_FREE && !content_fits(record)) {
             store->damaged++;
             record->kind = SHM_RECORD_FREE;
@@ -122,14 +122,13 @@ static void check_records(struct recovery *recovery)
 }
 
 /*
- * The record a ref found in the segment or the ring leads to; NULL when it leads nowhere. Space is
- * never split or merged, so a ref that was once given out still points at the start of a record;
- * whether it is the one that was meant is told by kind and generation (0: any).
+ * The record a ref found in the segment or the ring leads to; NULL when it leads nowhere. Whether
+ * it is the one that was meant is told by kind and generation (0: any).
  */
 static struct shm_record *lookup(const struct recovery *recovery, uint32_t ref, uint16_t kind,
                                  uint32_t generation)
 {
-    if (ref == 0 || ref >= end_ref(recovery->store))
+    if (ref == 0 || ref >= series_end_ref(recovery->store))
         return NULL;
     if ((recovery->starts[(ref - 1) / 8] >> ((ref - 1) % 8) & 1) == 0)
         return NULL;
@@ -142,12 +141,23 @@ static struct shm_record *lookup(const struct recovery *recovery, uint32_t ref, 
 static void each_record(struct recovery *recovery, uint32_t kinds,
                         void (*visit)(struct recovery *, uint32_t ref, struct shm_record *))
 {
-    uint32_t end = end_ref(recovery->store);
+    uint32_t end = series_end_ref(recovery->store);
     for (uint32_t ref = 1; ref < end; ref = series_next_ref(recovery->store, ref)) {
         struct shm_record *record = record_at(recovery->store, ref);
         if ((kinds >> record->kind & 1) != 0)
             visit(recovery, ref, record);
     }
+}
+
+/* The name of a line is there. */
+static void check_name(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    uint32_t name = series_name_of(record);
+    (void)ref;
+    if (name == 0 || lookup(recovery, name, SHM_RECORD_NAME, 0) != NULL)
+        return;
+    recovery->store->damaged++;
+    record->kind = SHM_RECORD_FREE;
 }
 
 /* A sequence of lines that are not there is damaged, whether it is needed or not. */
@@ -248,10 +258,19 @@ static void hold_lines(struct recovery *recovery, uint32_t ref, struct shm_recor
         record_at(recovery->store, lines[i])->references++;
 }
 
+/* And a line its name. */
+static void hold_name(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    uint32_t name = is_needed(record) ? series_name_of(record) : 0;
+    (void)ref;
+    if (name != 0)
+        record_at(recovery->store, name)->references++;
+}
+
 /* What lies behind the last record that is needed goes back to the system. */
 static void cut(struct series_store *store)
 {
-    uint32_t end = end_ref(store);
+    uint32_t end = series_end_ref(store);
     uint32_t needed = 1;
     for (uint32_t ref = 1; ref < end; ref = series_next_ref(store, ref)) {
         const struct shm_record *record = record_at(store, ref);
@@ -277,13 +296,14 @@ static void keep_or_free(struct recovery *recovery, uint32_t ref, struct shm_rec
     }
     record->flags &= RECORD_DROPPED;
     if (index != NULL && !dropped)
-        series_index_add(index, record->hash, ref);
+        series_index_add(store, index, ref);
     if (record->references == 0 && (record->kind != SHM_RECORD_TARGET || dropped))
         series_retire(store, ref);
 }
 
 void series_recover(struct series_store *store, const struct ring_consumer *ring)
 {
+    const uint32_t lines = 1u << SHM_RECORD_LINE;
     const uint32_t targets = 1u << SHM_RECORD_TARGET;
     const uint32_t sequences = 1u << SHM_RECORD_LAYOUT | 1u << SHM_RECORD_STAMPED;
     store->used = atomic_load_explicit(&store->head->used, memory_order_acquire);
@@ -294,11 +314,15 @@ void series_recover(struct series_store *store, const struct ring_consumer *ring
     struct recovery recovery = {store, calloc(store->used / SHM_SERIES_UNIT / 8 + 1, 1)};
     check(recovery.starts != NULL);
     check_records(&recovery);
+    each_record(&recovery, lines, check_name);
     each_record(&recovery, sequences, check_sequence);
     each_record(&recovery, targets, recover_state);
     mark_ring(&recovery, ring);
     each_record(&recovery, sequences, hold_lines);
+    each_record(&recovery, lines, hold_name);
     cut(store);
     each_record(&recovery, UINT32_MAX, keep_or_free);
+    uint32_t budget = UINT32_MAX;
+    series_sweep(store, &budget);
     free(recovery.starts);
 }

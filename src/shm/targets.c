@@ -469,7 +469,8 @@ static int decode_labels(const uint8_t *at, size_t left, uint32_t count, struct 
         memcpy(&head, at, sizeof(head));
         at += sizeof(head);
         left -= sizeof(head);
-        if (head.name_len > left || head.value_len > left - head.name_len || head.value_len == 0)
+        if (head.name_len > left || head.value_len > left - head.name_len || head.name_len == 0 ||
+            head.value_len == 0)
             return ERR_CORRUPT;
         left -= (size_t)head.name_len + head.value_len;
         room[i].name = take_text(&at, head.name_len);

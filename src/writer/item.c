@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/item.h"
 
+#include "shm/label_bytes.h"
 #include "shm/series_reader.h"
 #include "writer/wire.h"
 
@@ -13,14 +14,13 @@ static bool read_exemplar(struct slice bytes, struct item *item)
     memcpy(&count, bytes.ptr, sizeof(count));
     if (count > ITEM_EXEMPLAR_LABELS_MAX)
         return false;
-    struct series_labels walk = {(const uint8_t *)bytes.ptr + sizeof(count),
-                                 (const uint8_t *)bytes.ptr + bytes.len, count};
-    struct series_label label;
-    int more;
-    item->exemplar_count = 0;
-    while ((more = series_labels_next(&walk, &label)) == 1)
-        item->exemplar[item->exemplar_count++] = (struct label){label.name, label.value};
-    return more == 0;
+    const uint8_t *at = (const uint8_t *)bytes.ptr + sizeof(count);
+    const uint8_t *end = (const uint8_t *)bytes.ptr + bytes.len;
+    for (item->exemplar_count = 0; item->exemplar_count < count; item->exemplar_count++) {
+        if (!label_bytes_get(&at, end, &item->exemplar[item->exemplar_count]))
+            return false;
+    }
+    return true;
 }
 
 bool item_read(const struct block_view *block, uint32_t i, struct item *item)

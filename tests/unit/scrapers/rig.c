@@ -417,14 +417,14 @@ static void render_exemplar(struct rig *rig, const struct block_view *block, uin
 {
     struct slice bytes;
     uint32_t count;
-    struct series_label label;
+    struct label label;
     assert_true(block_bytes(block, at, &bytes));
     assert_true(bytes.len >= sizeof(count));
     memcpy(&count, bytes.ptr, sizeof(count));
-    struct series_labels labels = {(const uint8_t *)bytes.ptr + sizeof(count),
-                                   (const uint8_t *)bytes.ptr + bytes.len, count};
+    const uint8_t *next = (const uint8_t *)bytes.ptr + sizeof(count);
     strbuf_adds(&rig->text, " exemplar");
-    while (series_labels_next(&labels, &label) == 1)
+    for (; count > 0 && label_bytes_get(&next, (const uint8_t *)bytes.ptr + bytes.len, &label);
+         count--)
         strbuf_addf(&rig->text, " %.*s=%.*s", SLICE_ARG(label.name), SLICE_ARG(label.value));
 }
 

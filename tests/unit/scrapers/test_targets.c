@@ -355,7 +355,7 @@ static void memory_does_not_grow_with_time(void **state)
     uint64_t used = 0;
     rig_table(rig, &(struct rig_target){0}, 1);
     for (int i = 0; i < 300; i++) {
-        snprintf(text, sizeof(text), "a 1\nb{n=\"%d\"} 2\nc{n=\"%d\"} 3 1000\n", i, i % 7);
+        snprintf(text, sizeof(text), "a 1\nb{n=\"%d\"} 2\nc{n=\"%d\"} 3 1000\n", 1000 + i, i % 7);
         const struct rig_answer answer = {.bytes = text, .len = strlen(text)};
         rig_scrape(rig, 1, &answer);
         if (i == 100)

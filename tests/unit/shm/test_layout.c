@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 10u
-#define FINGERPRINT         UINT64_C(0xed595832d33375d6)
+#define FINGERPRINT_VERSION 11u
+#define FINGERPRINT         UINT64_C(0xeac68f892c39d6d4)
 
 struct number {
     const char *what;
@@ -80,7 +80,7 @@ static const struct number numbers[] = {
     VALUE(SHM_RECORD_STAMPED),
     VALUE(SHM_RECORD_TARGET),
     VALUE(SHM_RECORD_METADATA),
-    VALUE(SHM_LABEL_HIDES),
+    VALUE(SHM_RECORD_NAME),
     VALUE(SHM_STATE_REPORTED),
     VALUE(SHM_TARGETS_DATA),
     VALUE(SHM_TARGET_HONOR_LABELS),
@@ -165,6 +165,7 @@ static const struct number numbers[] = {
     AT(shm_block, metadata_ref),
     AT(shm_block, metadata_generation),
     AT(shm_series_head, used),
+    AT(shm_series_head, merges),
     SIZE(shm_record),
     AT(shm_record, units),
     AT(shm_record, kind),

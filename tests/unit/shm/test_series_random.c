@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "shm/series_private.h"
 #include "tests/unit/shm/segments.h"
 #include "tests/unit/shm/stage.h"
 
@@ -41,6 +42,7 @@ struct model {
     uint32_t count;
     uint64_t restarts;
     uint64_t full;
+    uint64_t holes;
 };
 
 /* ---- what can happen ---- */
@@ -107,14 +109,28 @@ static void do_scrape(struct model *model)
     }
 }
 
-static void do_drop(struct model *model)
+static void drop(struct model *model, uint64_t id)
 {
-    uint64_t id = 1 + dice_roll(&model->dice, TARGETS);
     if (!model->is_there[id])
         return;
     series_target_drop(&model->stage.store, stage_target(&model->stage, id));
     model->is_there[id] = false;
     model->state[id] = (struct series_list){0};
+}
+
+static void do_drop(struct model *model)
+{
+    drop(model, 1 + dice_roll(&model->dice, TARGETS));
+}
+
+/* Much becomes free at once. */
+static void do_leave_all_but_one(struct model *model)
+{
+    uint64_t stays = 1 + dice_roll(&model->dice, TARGETS);
+    for (uint64_t id = 1; id <= TARGETS; id++) {
+        if (id != stays)
+            drop(model, id);
+    }
 }
 
 /* Lines that no scrape comes to need: the price of a body that turned out bad. */
@@ -125,6 +141,15 @@ static void do_learn_in_vain(struct model *model)
         refs[i] = stage_line(&model->stage, LINES + dice_roll(&model->dice, 1000));
     for (size_t i = 0; i < 10; i++)
         series_release(&model->stage.store, refs[i]);
+}
+
+/* Free space is joined, some of it. */
+static void do_sweep(struct model *model)
+{
+    struct stage *stage = &model->stage;
+    uint32_t budget = dice_roll(&model->dice, 1000);
+    series_sweep(&stage->store, &budget);
+    model->holes += stage->store.holes != 0;
 }
 
 static void do_acknowledge(struct model *model)
@@ -203,6 +228,13 @@ static void whatever_happens_the_model_is_right(void **state)
             series_reclaim(&model.stage.store);
             ring_trim(&model.stage.in);
             break;
+        case 7:
+            do_sweep(&model);
+            break;
+        case 8:
+            if (dice_roll(&model.dice, 10) == 0)
+                do_leave_all_but_one(&model);
+            break;
         default:
             do_scrape(&model);
         }
@@ -210,11 +242,13 @@ static void whatever_happens_the_model_is_right(void **state)
             check_model(&model);
     }
     check_model(&model);
-    print_message("%llu deaths, %llu times full, %llu KiB of arena\n",
+    print_message("%llu deaths, %llu times full, %llu times holes, %llu KiB of arena\n",
                   (unsigned long long)model.restarts, (unsigned long long)model.full,
+                  (unsigned long long)model.holes,
                   (unsigned long long)series_usage(&model.stage.store).bytes >> 10);
     assert_true(model.restarts > 100);
     assert_true(model.full > 100);
+    assert_true(model.holes > 100);
     assert_true(series_usage(&model.stage.store).bytes < 16 * SHM_PIECE);
     check_that_all_goes(&model);
     stage_teardown(&model.stage);

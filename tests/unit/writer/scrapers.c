@@ -101,14 +101,10 @@ static uint8_t *put_exemplar(uint8_t *at, uint32_t line)
 {
     char value[16];
     uint32_t count = 1;
-    struct shm_label label = {5, (uint32_t)snprintf(value, sizeof value, "%u", line)};
+    size_t len = (size_t)snprintf(value, sizeof value, "%u", line);
+    const struct label label = {slice_make("trace", 5), slice_make(value, len)};
     memcpy(at, &count, sizeof count);
-    at += sizeof count;
-    memcpy(at, &label, sizeof label);
-    at += sizeof label;
-    memcpy(at, "trace", 5);
-    memcpy(at + 5, value, label.value_len);
-    return at + 5 + label.value_len;
+    return label_bytes_put(at + sizeof count, &label, count);
 }
 
 /* The bytes of all items, and where each ends. */
