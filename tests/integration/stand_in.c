@@ -74,6 +74,8 @@ static void misbehave(const char *word)
         signal(SIGSEGV, SIG_DFL);
         raise(SIGSEGV);
     }
+    if (strcmp(word, "hang") == 0)
+        fprintf(stderr, "%s hangs\n", child.name);
     while (strcmp(word, "hang") == 0)
         pause();
     if (strcmp(word, "reload") == 0)

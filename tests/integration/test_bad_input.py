@@ -39,7 +39,7 @@ EACH = pytest.mark.parametrize("name", BAD)
 
 def run(*words, stdin=""):
     return subprocess.run([built("limpet"), *words], input=stdin, capture_output=True, text=True,
-                          timeout=20)
+                          timeout=120)
 
 
 def write(directory, text):
@@ -142,7 +142,7 @@ def reloaded(tmp_path_factory):
             assert limpet.reload(good) is True
             limpet.stop()
         stream = stream_of(receiver, case="c", job="j", instance=target.address)
-        assert all(scrape.samples == {"a": 1.0} for scrape in stream.scrapes)
+        assert all(scrape.samples == {"a": 1.0} or scrape.ran_out(0.2) for scrape in stream.scrapes)
         assert all(STALE not in scrape.report.values() for scrape in stream.scrapes)
         assert len(stream.scrapes) >= len(target.requests) - 2
 

@@ -12,7 +12,7 @@ from lib.proc import built
 
 
 def verdict(argv, path):
-    done = subprocess.run([*argv, path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*argv, path], capture_output=True, text=True, timeout=300)
     assert done.returncode in (0, 1), f"{argv}: status {done.returncode}\n{done.stderr}"
     return done.returncode == 0, done.stdout + done.stderr
 

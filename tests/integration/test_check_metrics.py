@@ -12,7 +12,7 @@ PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFam
 
 def check_metrics(body, content_type):
     command = [os.path.join(BUILD, "limpet"), "check", "metrics", "--content-type", content_type]
-    done = subprocess.run(command, input=body, capture_output=True, timeout=20)
+    done = subprocess.run(command, input=body, capture_output=True, timeout=120)
     return done, [json.loads(line) for line in done.stdout.splitlines()]
 
 

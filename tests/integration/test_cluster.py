@@ -45,11 +45,15 @@ def scrapers_of(net, since):
             for (ip, _), served in net.ledger().items()}
 
 
-def wait_for_all(net, ips, since):
-    wait_until(lambda: {ip for ip, names in scrapers_of(net, since).items() if names} == set(ips),
-               20, "a scrape of each target")
-    time.sleep(1)  # two intervals, for a second one to show itself
-    return scrapers_of(net, since)
+def wait_for_all(net, ips):
+    """{ip: its only scraper}, when that has been so for a while."""
+    def look():
+        since = time.time()
+        time.sleep(1.5)  # three intervals: each has been scraped, and a second one would show itself
+        found = scrapers_of(net, since)
+        return found if all(len(found.get(ip, ())) == 1 for ip in ips) else None
+
+    return wait_until(look, 20, "one scraper of each target")
 
 
 def test_a_stateful_set_shares_targets_out_by_hash(tmp_path):
@@ -68,14 +72,12 @@ def test_a_stateful_set_shares_targets_out_by_hash(tmp_path):
                                               env={"POD_NAME": f"limpet-{i}"}))
 
         limpets = [start(i, 3) for i in range(3)]
-        before = wait_for_all(net, ips, 0)
-        assert all(len(names) == 1 for names in before.values())
+        before = wait_for_all(net, ips)
         for i, limpet in enumerate(limpets):
             assert limpet.reload(settings_of(i, 4))
         start(3, 4)
-        time.sleep(1)
-        after = wait_for_all(net, ips, time.time())
-        assert all(len(names) == 1 for names in after.values())
+        after = wait_until(lambda: (lambda found: found if {"limpet-3"} in found.values() else None)(
+            wait_for_all(net, ips)), 20, "a share of the fourth")
         moved = {ip for ip in ips if after[ip] != before[ip]}
         assert all(after[ip] == {"limpet-3"} for ip in moved) and 5 <= len(moved) <= 28
 

@@ -15,6 +15,7 @@ from lib.limpet import ROLES, Limpet, config, job, program_of, remote
 from lib.proc import built, free_port, wait_until
 from lib.target import Reply, Target
 
+TOO_LATE = "context deadline exceeded"  # on a busy machine
 SLOTS = [{"role": "discovery"}, {"role": "writer"}, {"role": "console"},
          {"role": "scraper", "scraper": "0"}]
 
@@ -86,10 +87,10 @@ def test_every_parser_takes_the_metrics(tmp_path, target, receiver):
                for family in families for sample in family.samples]
     assert len(set(samples)) == len(samples)
     own = subprocess.run([built("limpet"), "check", "metrics"], input=text, capture_output=True,
-                         text=True, timeout=20, check=True)
+                         text=True, timeout=120, check=True)
     assert own.stdout.count('"kind":"sample"') + own.stdout.count('"kind": "sample"') == len(samples)
     lint = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
-                          text=True, timeout=20)
+                          text=True, timeout=120)
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
 
 
@@ -130,7 +131,10 @@ def test_failed_scrapes_are_appended_to_the_file_of_their_job(tmp_path, receiver
         text = config(*jobs, remote(receiver.url), interval="500ms")
         text["global"]["scrape_failure_log_file"] = path.name  # beside the configuration
         with Limpet(tmp_path, text) as limpet:
-            lines = lambda: [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            def lines():
+                found = path.read_text().splitlines() if path.exists() else []
+                return [line for line in map(json.loads, found) if TOO_LATE not in line["msg"]]
+
             wait_until(lambda: {line["job_name"] for line in lines()} == {"gone", "down"}, 20, "both")
             path.rename(tmp_path / "rotated.log")
             assert limpet.reload()
@@ -149,7 +153,7 @@ def test_failed_scrapes_are_appended_to_the_file_of_their_job(tmp_path, receiver
 
 
 def ask(limpet, method, path):
-    connection = http.client.HTTPConnection("127.0.0.1", limpet.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", limpet.port, timeout=60)
     connection.request(method, path)
     answer = connection.getresponse()
     return answer.status, answer.headers, answer.read()

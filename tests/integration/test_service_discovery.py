@@ -2,6 +2,7 @@
 """Targets from HTTP servers, from DNS and from a kubelet: what is asked, and what stays when the
 answers break."""
 import json
+import time
 
 import pytest
 
@@ -193,6 +194,7 @@ def test_a_kubelet_without_pods_is_believed_the_second_time(tmp_path, receiver, 
             wait_for_targets(limpet, 1)
             while len(replies) > 1:
                 assert limpet.metric("limpet_discovery_targets") == 1
+                time.sleep(0.05)
             wait_until(lambda: limpet.stderr().count("no pods any more") == 3, 10, "three words")
             replies[0] = empty
             wait_for_targets(limpet, 0)

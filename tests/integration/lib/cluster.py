@@ -29,6 +29,7 @@ START = 0.2       # s from a pod's object to its address
 READY = 1.0       # s from there until it is ready
 GOING = 0.3       # s that a pod which is deleted goes on
 LOST_AFTER = 2.0  # s until the pods of a node that is lost are made anew elsewhere
+SLACK = 4.0       # for a machine on which much else happens
 KINDS = ["port", "declared", "service", "both", "paths", "never ready", "unready service"]
 
 
@@ -353,7 +354,7 @@ class Ledger:
                  if span[1] is None or span[1] > (first or it.ready)]
         if not spans:
             return None, None
-        if any(when - 1 < it.ready < when + 4 for when in self.cluster.forgotten):
+        if any(when - 1 < it.ready < when + 2 + SLACK for when in self.cluster.forgotten):
             return it.ready, "server"
         return max((it.ready, "pod"), (spans[0][0], "limpet"))
 
@@ -368,7 +369,7 @@ class Ledger:
         lived = (it.ended or time.time()) - since if since else 0
         if times and since:
             self.waits[last].append(times[0] - since)
-        elif lived > interval + 1:
+        elif lived > interval + SLACK:
             self.error(f"{it.name}{path} lived {lived:.1f} s and was never scraped")
         ends = [end for _, end in self.cluster.nodes[it.node].spans if end]
         gaps = [b - a for a, b in zip(times, times[1:]) if not any(a < end < b for end in ends)]
@@ -380,10 +381,10 @@ class Ledger:
         """served = received + on their way when the node was lost + cut off by the pod's end."""
         missing = len(times) - self.received.pop((it.ip, path), 0)
         if missing and it.ip in self.lost_at:
-            most = sum(when > self.lost_at[it.ip] - 3 for when in times)
+            most = sum(when > self.lost_at[it.ip] - 3 - SLACK for when in times)
             self.figures["lost_with_a_node"] += missing
         elif missing and it.ended is not None:
-            most = sum(when > it.ended - 0.2 for when in times)
+            most = sum(when > it.ended - 0.2 - SLACK for when in times)
             self.figures["cut_off_by_the_end_of_a_pod"] += missing
         else:
             most = 0
@@ -403,8 +404,8 @@ class Ledger:
                 "watches_by_node": [min(watches.values()), max(watches.values())]}
 
     def look_at_waits(self, last, slack):
-        """slack: beyond an interval, for a machine that does other things, too. A limpet that is
-        ready still lists, and who has lost the API server comes back at a time of chance."""
+        """slack: beyond an interval. A limpet that is ready still lists, and who has lost the API
+        server comes back at a time of chance."""
         waits, most = sorted(self.waits[last]), self.shape.interval + slack
         late = [round(wait, 2) for wait in waits if wait > most]
         if late:
@@ -423,8 +424,8 @@ class Ledger:
                 self.error(f"{ip}{path}: {count} samples nobody served")
         return {"pods": len(self.cluster.all_pods),
                 "targets": sum(len(waits) for waits in self.waits.values()),
-                "first_scrape_after_s": {"pod": self.look_at_waits("pod", 2),
-                                         "limpet": self.look_at_waits("limpet", 3),
-                                         "server": self.look_at_waits("server", 5)},
+                "first_scrape_after_s": {"pod": self.look_at_waits("pod", SLACK),
+                                         "limpet": self.look_at_waits("limpet", 1 + SLACK),
+                                         "server": self.look_at_waits("server", 3 + SLACK)},
                 **self.figures, "up_0": self.failed, **self.look_at_requests(),
                 "errors": self.errors}

@@ -131,7 +131,7 @@ class ApiServer:
         self.oldest = {resource: self.version for resource in BASES}
         self.pages = {}
         self.token, self.bookmark_interval = token, bookmark_interval
-        self.requests, self.faults = [], []
+        self.requests, self.faults, self.bookmarks = [], [], []
         self.forbidden = set()
         self.open_watches = collections.Counter()
         self.stopping = False
@@ -433,6 +433,7 @@ def handler_of(server):
                     since = max(since, current)
                     self.event("BOOKMARK", {"kind": kind, "apiVersion": api, "metadata": {
                         "resourceVersion": str(since), "creationTimestamp": None}})
+                    server.bookmarks.append(since)
                     bookmark = time.time() + server.bookmark_interval
             self.wfile.write(b"0\r\n\r\n")
 

@@ -113,19 +113,26 @@ def assert_each_request_is_one_scrape(stream, target, time_out, ends=1, refused=
     return numbers
 
 
+def _by_scrape(receiver, name, labels):
+    """{(ts, labels without the name): value}"""
+    found = {}
+    for key, samples in receiver.series(name).items():
+        if labels.items() <= dict(key).items():
+            rest = tuple(pair for pair in key if pair[0] != "__name__")
+            found.update({(ts, rest): float_of_bits(bits) for ts, bits in samples})
+    return found
+
+
 def ups(receiver, time_out, **labels):
     """The values of up in order of time, without those of scrapes that ran into their time-out."""
-    def by_scrape(name):
-        found = {}
-        for key, samples in receiver.series(name).items():
-            if labels.items() <= dict(key).items():
-                rest = tuple(pair for pair in key if pair[0] != "__name__")
-                found.update({(ts, rest): float_of_bits(bits) for ts, bits in samples})
-        return found
-
-    durations = by_scrape("scrape_duration_seconds")
-    return [value for at, value in sorted(by_scrape("up").items())
+    durations = _by_scrape(receiver, "scrape_duration_seconds", labels)
+    return [value for at, value in sorted(_by_scrape(receiver, "up", labels).items())
             if value == 1 or durations.get(at, time_out) < time_out]
+
+
+def count_ran_out(receiver, time_out):
+    """How many scrapes ran into their time-out: on a busy machine any may."""
+    return len(_by_scrape(receiver, "up", {})) - len(ups(receiver, time_out))
 
 
 def _arrange(rows):
