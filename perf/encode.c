@@ -4,7 +4,7 @@
  * and encoded again and again, as the writer does it. One JSON line with the figures; under
  * callgrind, instructions of build_request / samples.
  *
- *     perf/encode [rounds] [targets] [lines] [version]
+ *     perf/encode [rounds] [targets] [lines] [version] [fast | small | zstd]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,13 +110,13 @@ struct total {
 };
 
 static void encode_all(struct bench *bench, struct builder *builder, uint32_t version,
-                       struct total *total)
+                       enum config_compression compression, struct total *total)
 {
     const struct scan_filter filter = {
         UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])bench->lanes};
     const struct build_limits limits = {.message = version,
+                                        .compression = compression,
                                         .oldest_ms = INT64_MIN,
-                                        .fast = true,
                                         .may_end_early = true,
                                         .samples_max = BATCH};
     struct shm_batch batch = {.rings = 1};
@@ -137,8 +137,20 @@ static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise, uint3
 {
     unsigned long number = argc > i ? strtoul(argv[i], NULL, 10) : otherwise;
     if (number < 1 || number > most)
-        die("usage: encode [rounds] [targets] [lines] [version]");
+        die("usage: encode [rounds] [targets] [lines] [version] [compression]");
     return (uint32_t)number;
+}
+
+static enum config_compression compression_argument(int argc, char **argv, int i)
+{
+    static const char *const words[] = {[CONFIG_COMPRESSION_FAST] = "fast",
+                                        [CONFIG_COMPRESSION_SMALL] = "small",
+                                        [CONFIG_COMPRESSION_ZSTD] = "zstd"};
+    for (int word = 0; argc > i && word < 3; word++) {
+        if (strcmp(argv[i], words[word]) == 0)
+            return (enum config_compression)word;
+    }
+    return CONFIG_COMPRESSION_FAST;
 }
 
 int main(int argc, char **argv)
@@ -148,6 +160,7 @@ int main(int argc, char **argv)
     uint32_t targets = argument(argc, argv, 2, 500, 60000);
     uint32_t lines = argument(argc, argv, 3, 71, LINES_MAX);
     uint32_t version = argument(argc, argv, 4, 1, 2);
+    enum config_compression compression = compression_argument(argc, argv, 5);
     attach(&bench);
     make_layout(&bench, lines);
     for (uint32_t target = 1; target <= targets; target++)
@@ -159,7 +172,7 @@ int main(int argc, char **argv)
     struct total total = {0};
     int64_t start_ns = clock_mono_ns();
     for (uint32_t round = 0; round < rounds; round++)
-        encode_all(&bench, &builder, version, &total);
+        encode_all(&bench, &builder, version, compression, &total);
     double seconds = (double)(clock_mono_ns() - start_ns) / (double)NS_PER_S;
     printf("{\"samples\": %llu, \"requests\": %llu, \"ns_per_sample\": %.1f, "
            "\"samples_per_s\": %.0f, \"bytes_per_sample\": %.2f}\n",

@@ -3,7 +3,7 @@
 # Sourced by scripts/demo and scripts/test: what limpet needs from Debian 12, and how to get it
 # without any of the packages' services being started.
 
-BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config liburing-dev libxxhash-dev libsnappy-dev
+BUILD_PACKAGES="gcc g++ make autoconf automake pkg-config liburing-dev libxxhash-dev libsnappy-dev libzstd-dev
  libyaml-dev libyajl-dev zlib1g-dev libre2-dev libwolfssl-dev libmicrohttpd-dev libprotobuf-c-dev
  protobuf-c-compiler"
 DEMO_PACKAGES="prometheus prometheus-node-exporter curl"

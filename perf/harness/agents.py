@@ -58,6 +58,7 @@ class Agent:
     has_sink = True
     needs = None  # the peer's program
     takes_own_keys = False
+    remote = {}  # keys of remote_write
 
     def __init__(self, directory, build, load, cpus, program=None):
         self.directory = tempfile.mkdtemp(prefix=f"{self.name}-", dir=directory)
@@ -98,7 +99,7 @@ class Agent:
     def config(self):
         jobs = [farm.job(f"farm{i}", self.takes_own_keys) for i, farm in enumerate(self.farms)]
         native = any(job.get("scrape_native_histograms") for job in jobs)
-        remote = {"url": self.sink_url, **({"send_native_histograms": True} if native else {}),
+        remote = {"url": self.sink_url, **self.remote, **({"send_native_histograms": True} if native else {}),
                   **({"queue_config": self.load.queue} if self.load.queue else {})}
         return {"scrape_configs": jobs, "remote_write": [remote]}
 
@@ -197,6 +198,16 @@ class LimpetEpoll(Limpet):
     settings = {"event_loop": "epoll"}
 
 
+class LimpetSmall(Limpet):
+    name = "limpet-small"
+    remote = {"limpet": {"compression": "small"}}
+
+
+class LimpetZstd(Limpet):
+    name = "limpet-zstd"
+    remote = {"limpet": {"compression": "zstd"}}
+
+
 class Prometheus(Agent):
     name = "prometheus"
     needs = "prometheus"
@@ -242,7 +253,7 @@ class Null(Agent):
         return measure.memory(self.pids())
 
 
-AGENTS = {agent.name: agent for agent in (Limpet, LimpetEpoll, Prometheus, Vmagent, Null)}
+AGENTS = {agent.name: agent for agent in (Limpet, LimpetEpoll, LimpetSmall, LimpetZstd, Prometheus, Vmagent, Null)}
 
 
 def is_installed(agent, program):

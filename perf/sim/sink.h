@@ -24,7 +24,7 @@
 
 enum sink_error {
     SINK_ERROR_HEADER, /* a request header is missing or wrong */
-    SINK_ERROR_BODY,   /* not snappy, or not a protobuf WriteRequest */
+    SINK_ERROR_BODY,   /* not snappy or zstd, or not a protobuf WriteRequest */
     SINK_ERROR_LABELS, /* unsorted, repeated, empty, no __name__ */
     SINK_ERROR_VALUE,  /* a farm series with another value than the farm served */
     SINK_ERROR_SERIES, /* a farm series that scrape did not have */

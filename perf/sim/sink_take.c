@@ -2,6 +2,7 @@
 #include "sim/sink_take.h"
 
 #include <snappy-c.h>
+#include <zstd.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -42,19 +43,35 @@ static void check_header(struct sink *sink, const struct serve_request *request,
                        want);
 }
 
+static bool is_zstd(const struct serve_request *request)
+{
+    struct slice encoding;
+    return serve_header(request, "Content-Encoding", &encoding) && slice_is(encoding, "zstd");
+}
+
 static void check_headers(struct sink *sink, const struct serve_request *request)
 {
-    check_header(sink, request, "Content-Encoding", "snappy", false);
     check_header(sink, request, "Content-Type", "application/x-protobuf", false);
-    check_header(sink, request, "X-Prometheus-Remote-Write-Version", "0.1.0", false);
+    if (is_zstd(request)) {
+        check_header(sink, request, "X-VictoriaMetrics-Remote-Write-Version", "1", false);
+    } else {
+        check_header(sink, request, "Content-Encoding", "snappy", false);
+        check_header(sink, request, "X-Prometheus-Remote-Write-Version", "0.1.0", false);
+    }
     if (!sink->options.any_agent)
         check_header(sink, request, "User-Agent", "limpet/", true);
 }
 
-static bool unpack(struct slice body, struct slice *ret_message)
+static bool unpack(const struct serve_request *request, struct slice *ret_message)
 {
+    struct slice body = request->body;
+    bool is_frame = is_zstd(request);
     size_t len = 0;
-    if (snappy_uncompressed_length(body.ptr, body.len, &len) != SNAPPY_OK || len > UNPACKED_MAX)
+    if (is_frame)
+        len = (size_t)ZSTD_getFrameContentSize(body.ptr, body.len); /* very large where it fails */
+    else if (snappy_uncompressed_length(body.ptr, body.len, &len) != SNAPPY_OK)
+        return false;
+    if (len > UNPACKED_MAX)
         return false;
     if (len > scratch.unpacked_cap) {
         free(scratch.unpacked);
@@ -62,7 +79,10 @@ static bool unpack(struct slice body, struct slice *ret_message)
         scratch.unpacked = malloc(scratch.unpacked_cap);
         check(scratch.unpacked != NULL);
     }
-    if (len > 0 && snappy_uncompress(body.ptr, body.len, scratch.unpacked, &len) != SNAPPY_OK)
+    if (len > 0 && is_frame && ZSTD_decompress(scratch.unpacked, len, body.ptr, body.len) != len)
+        return false;
+    if (len > 0 && !is_frame &&
+        snappy_uncompress(body.ptr, body.len, scratch.unpacked, &len) != SNAPPY_OK)
         return false;
     *ret_message = slice_make(len > 0 ? scratch.unpacked : "", len);
     return true;
@@ -294,8 +314,8 @@ void sink_take(struct sink *sink, const struct serve_request *request, bool stor
     struct slice message;
     *ret_outcome = (struct sink_outcome){204, "", {0}};
     check_headers(sink, request);
-    if (!unpack(request->body, &message)) {
-        sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not a snappy block",
+    if (!unpack(request, &message)) {
+        sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not what Content-Encoding says",
                        request->body.len);
         *ret_outcome = (struct sink_outcome){400, "snappy: corrupt input\n", {0}};
         return;

@@ -79,7 +79,12 @@ struct config_protocols {
 
 enum config_message { CONFIG_MESSAGE_V1, CONFIG_MESSAGE_V2, CONFIG_MESSAGE_AUTO };
 
-enum config_compression { CONFIG_COMPRESSION_FAST, CONFIG_COMPRESSION_SMALL };
+/* Batches in shared memory say it in these numbers. */
+enum config_compression {
+    CONFIG_COMPRESSION_FAST,
+    CONFIG_COMPRESSION_SMALL,
+    CONFIG_COMPRESSION_ZSTD
+};
 enum config_pinning { CONFIG_PINNING_AUTO, CONFIG_PINNING_ON, CONFIG_PINNING_OFF };
 
 /* As enum loop_backend_kind. */

@@ -450,6 +450,18 @@ static int apply_jobs(struct rules *rules, const struct job_lists *lists)
     return check_job_names(rules, lists);
 }
 
+/* VictoriaMetrics' protocol has the messages of 1.0 only. */
+static int check_compression(struct rules *rules, const struct node *block,
+                             const struct config_remote *remote)
+{
+    if (remote->limpet.compression != CONFIG_COMPRESSION_ZSTD ||
+        remote->protobuf_message != CONFIG_MESSAGE_V2)
+        return 0;
+    return node_fail(rules->source, node_get(block, "protobuf_message"),
+                     "`compression: zstd` of `limpet` is sent as remote write 1.0; leave "
+                     "`protobuf_message` out, or take another compression");
+}
+
 static int apply_remotes(struct rules *rules, const struct node *list)
 {
     struct config_remotes *remotes = &rules->config->remote_write;
@@ -469,6 +481,8 @@ static int apply_remotes(struct rules *rules, const struct node *list)
             r = check_relabelling(rules, node_at(list, i), "write_relabel_configs",
                                   &remote->write_relabel_configs,
                                   rules->config->global.metric_name_validation_scheme);
+        if (r == 0)
+            r = check_compression(rules, node_at(list, i), remote);
         if (r < 0)
             return r;
         if (remote->name[0] == '\0')

@@ -87,6 +87,7 @@ static void put_batch(struct shm_batch copies[2], const struct shm_batch *batch,
     next->attempts = batch->attempts;
     next->rings = rings;
     next->message = batch->message;
+    next->compression = batch->compression;
     memcpy(next->totals, batch->totals, sizeof(next->totals));
     memcpy(next->start, batch->start, rings * sizeof(*batch->start));
     memcpy(next->end, batch->end, rings * sizeof(*batch->end));
@@ -207,6 +208,18 @@ void delivery_change_message(struct shm_remote *remote, uint32_t shard, uint32_t
     batch.body_hash = 0;
     put_batch(remote->shards[shard], &batch, SHM_BATCH_OPEN);
     CRASHPOINT("delivery.message_changed");
+}
+
+void delivery_change_compression(struct shm_remote *remote, uint32_t shard, uint32_t compression,
+                                 uint64_t body_hash)
+{
+    struct shm_batch batch = *batch_of(remote, shard);
+    check(batch.state == SHM_BATCH_OPEN);
+    batch.compression = compression;
+    batch.attempts = 0;
+    batch.body_hash = body_hash;
+    put_batch(remote->shards[shard], &batch, SHM_BATCH_OPEN);
+    CRASHPOINT("delivery.compression_changed");
 }
 
 void delivery_done(struct delivery *delivery, struct shm_remote *remote, uint32_t shard,

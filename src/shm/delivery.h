@@ -70,6 +70,13 @@ void delivery_attempt(struct shm_remote *remote, uint32_t shard, uint64_t body_h
 /* The open batch is sent in the other version of remote write from now on: nobody has it yet. */
 void delivery_change_message(struct shm_remote *remote, uint32_t shard, uint32_t message);
 
+/*
+ * So is its body with another compression, and this hash. Somebody may have got the same items with
+ * the former one.
+ */
+void delivery_change_compression(struct shm_remote *remote, uint32_t shard, uint32_t compression,
+                                 uint64_t body_hash);
+
 /* What the items of a batch are. */
 enum delivery_kind { DELIVERY_SAMPLES, DELIVERY_HISTOGRAMS, DELIVERY_EXEMPLARS, DELIVERY_KINDS };
 

@@ -437,9 +437,9 @@ struct shm_batch {
     uint32_t samples;
     uint32_t attempts;
     uint32_t rings;
-    uint32_t message; /* remote write version of its body: 1 or 2 */
-    uint32_t reserved;
-    uint64_t totals[32]; /* DONE: what counters of the remote become with it, see delivery.c */
+    uint32_t message;     /* remote write version of its body: 1 or 2 */
+    uint32_t compression; /* of its body: enum config_compression */
+    uint64_t totals[32];  /* DONE: what counters of the remote become with it, see delivery.c */
     struct shm_position start[SHM_MAX_SCRAPERS];
     struct shm_position end[SHM_MAX_SCRAPERS];
 };

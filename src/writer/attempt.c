@@ -182,13 +182,13 @@ static int use_tls(struct remote *remote, const struct route *route, struct fetc
 
 /* The head, and what the client adds to it instead of the empty line. */
 static struct slice write_head(struct attempt *attempt, uint32_t message, uint32_t number,
-                               size_t body_len)
+                               struct slice body)
 {
     const struct remote *remote = attempt->remote;
     struct slice tail = client_tail(&remote->client);
     attempt->head = realloc(attempt->head, remote->head_room + tail.len);
     check(attempt->head != NULL);
-    size_t len = remote_write_head(remote, message, number, body_len, attempt->head);
+    size_t len = remote_write_head(remote, message, number, body, attempt->head);
     if (tail.len > 0) {
         len -= sizeof "\r\n" - 1;
         memcpy(attempt->head + len, tail.ptr, tail.len);
@@ -215,7 +215,7 @@ static int write_detour_head(struct attempt *attempt, struct errctx *why)
     struct detour *detour = &attempt->detour;
     struct slice first, tail;
     int err = remote_write_head_to(attempt->remote, &detour->hop, &detour->route, attempt->message,
-                                   attempt->number, attempt->body.len, &detour->arena, &first, why);
+                                   attempt->number, attempt->body, &detour->arena, &first, why);
     if (err == 0)
         err = client_tail_to(&attempt->remote->client, &detour->hop, &detour->arena, &tail, why);
     if (err != 0)
@@ -308,7 +308,7 @@ void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, s
         loop_timer_set(attempt->loop, &attempt->unsent, attempt->sent_at_ns);
         return;
     }
-    request.head = write_head(attempt, message, number, body.len);
+    request.head = write_head(attempt, message, number, body);
     fetch_start(&attempt->fetch, &request);
 }
 

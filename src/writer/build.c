@@ -294,12 +294,18 @@ static size_t message_bytes(const struct builder *builder, const struct build_li
 
 /* ---- Pieces ---- */
 
+/* Snappy blocks are written here, with the compressor's in between where need be. */
+static bool writes_elements(const struct build_limits *limits)
+{
+    return limits->message != 2 && limits->compression == CONFIG_COMPRESSION_FAST;
+}
+
 static bool goes_fast(struct builder *builder, const struct block_context *context,
                       const struct block_view *block)
 {
     const struct build_limits *limits = &context->limits;
     bool is_plain = kind_of(&block->head) == DELIVERY_SAMPLES;
-    if (!limits->fast || limits->message == 2 || limits->relabel != NULL || !is_plain)
+    if (!writes_elements(limits) || limits->relabel != NULL || !is_plain)
         return false;
     /* Times of their own are looked at one by one. */
     if (limits->oldest_ms != INT64_MIN &&
@@ -357,7 +363,7 @@ static uint32_t add_fast(struct builder *builder, const struct block_context *co
 static int add_slow(struct builder *builder, const struct block_context *context,
                     const struct block_view *block, uint32_t i, struct build_result *result)
 {
-    if (context->limits.fast && context->limits.message != 2)
+    if (writes_elements(&context->limits))
         fast_pause(&builder->fast, &builder->encoder.elements);
     prepare_slow(builder, &context->limits);
     return add_item(builder, context, block, i, result);
@@ -428,6 +434,18 @@ uint32_t build_unwanted(const struct build_result *result)
     return sum;
 }
 
+static struct slice finish_body(struct builder *builder, const struct build_limits *limits)
+{
+    struct encoder *encoder = &builder->encoder;
+    if (limits->message == 2)
+        return encoder_v2_finish(&builder->encoder_v2);
+    if (limits->compression == CONFIG_COMPRESSION_ZSTD)
+        return encoder_finish_zstd(encoder);
+    if (writes_elements(limits))
+        fast_pause(&builder->fast, encoder_elements(encoder));
+    return encoder_finish(encoder);
+}
+
 void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,
                    struct build_result *ret_result)
 {
@@ -448,8 +466,5 @@ void build_request(struct builder *builder, struct scan *scan, struct build_limi
         if (passed < length)
             break;
     }
-    if (limits.message != 2 && limits.fast)
-        fast_pause(&builder->fast, encoder_elements(&builder->encoder));
-    ret_result->body = limits.message == 2 ? encoder_v2_finish(&builder->encoder_v2)
-                                           : encoder_finish(&builder->encoder);
+    ret_result->body = finish_body(builder, &limits);
 }

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/slice.h"
+#include "config/config.h"
 #include "labels/relabel.h"
 #include "shm/delivery.h"
 #include "writer/encode_v2.h"
@@ -42,11 +43,12 @@ struct builder {
 };
 
 struct build_limits {
-    uint32_t message;              /* remote write version: 1 or 2 */
-    const struct relabel *relabel; /* write_relabel_configs; NULL: none */
-    int64_t oldest_ms;             /* items before it are left out; INT64_MIN: none */
-    bool fast;                     /* without a compressor, where there are no rules */
-    bool histograms;               /* the remote is sent these */
+    uint32_t message;                    /* remote write version: 1 or 2 */
+    const struct relabel *relabel;       /* write_relabel_configs; NULL: none */
+    int64_t oldest_ms;                   /* items before it are left out; INT64_MIN: none */
+    enum config_compression compression; /* of 1.0; FAST: without a compressor, where there are no
+                                            rules */
+    bool histograms;                     /* the remote is sent these */
     bool exemplars;
     bool may_end_early; /* stop once the message has batch_bytes, or so many samples as below; else
                            go on while there is room */

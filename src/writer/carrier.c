@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "shm/remote_counters.h"
+#include "writer/compress.h"
 #include "writer/remote.h"
 #include "writer/shard.h"
 
@@ -85,6 +86,7 @@ static void finish(struct carrier *carrier)
     carrier->outcome = (struct delivery_outcome){0};
     carrier->state = CARRIER_IDLE;
     carrier->attempts = 0;
+    carrier->is_repacked = false;
     backoff_reset(&carrier->backoff);
     forget_parts(carrier);
     if (carrier->backlog->spool.items == 0) {
@@ -143,7 +145,7 @@ static uint32_t version_of(const struct carrier *carrier)
                : carrier->record.message;
 }
 
-/* Makes the body out of the record's: in another version, or without what is too old. */
+/* Makes the body out of the record's: in another version, as snappy, or without what is too old. */
 static bool rewrite(struct carrier *carrier)
 {
     struct message whole;
@@ -163,12 +165,20 @@ static bool rewrite(struct carrier *carrier)
     return true;
 }
 
+/* It is a zstd frame, and the receiver, or the configuration by now, does not want one. */
+static bool is_unwanted_zstd(const struct carrier *carrier)
+{
+    return compress_is_zstd(slice_make(carrier->body, carrier->body_len)) &&
+           (carrier->is_repacked || remote_compression(carrier->remote) != CONFIG_COMPRESSION_ZSTD);
+}
+
 /* Brings the body up to date before each attempt. False: it cannot be read. */
 static bool refresh(struct carrier *carrier)
 {
     bool is_part = carrier->whole.version != 0;
     bool is_stale = carrier->oldest_ms < oldest_allowed_ms(carrier);
-    if (!is_stale && (is_part || carrier->message <= version_of(carrier)))
+    if (!is_stale && (is_part || carrier->message <= version_of(carrier)) &&
+        !is_unwanted_zstd(carrier))
         return true;
     return rewrite(carrier);
 }
@@ -288,6 +298,7 @@ static void resolve(struct carrier *carrier)
         return;
     }
     remote_count(carrier->remote->place, REMOTE_REPEATS_SPLIT, 1);
+    carrier->is_repacked = false; /* the answer was about what is in it */
     send_part(carrier);
 }
 
@@ -332,6 +343,13 @@ static void send_as_v1(struct carrier *carrier)
     transmit(carrier);
 }
 
+static void send_as_snappy(struct carrier *carrier)
+{
+    carrier->is_repacked = true;
+    carrier->attempts = 0;
+    transmit(carrier);
+}
+
 static void wait_and_repeat(struct carrier *carrier)
 {
     int64_t wait_ms = backoff_next(&carrier->backoff, carrier->attempt.retry_after_ms);
@@ -349,9 +367,15 @@ static void on_answer(struct attempt *attempt, enum answer answer)
         send_as_v1(carrier);
         return;
     }
+    if (verdict_wants_snappy(attempt, answer)) {
+        send_as_snappy(carrier);
+        return;
+    }
     carrier->remote->speaks_v2 |= attempt->says_written;
     switch (answer) {
     case ANSWER_DELIVERED:
+        if (carrier->is_repacked)
+            remote_refuse_zstd(carrier->remote);
         verdict_delivered(attempt, carrier->message, &carrier->sent, &carrier->outcome);
         verdict_sent(carrier->remote, carrier->body_len, carrier->record.newest_ms);
         finish_sent(carrier);

@@ -41,11 +41,12 @@ struct carrier {
     struct spool_place place; /* of the record, or where to look for the next one */
     struct spool_record record;
     bool is_uncertain; /* it may have been delivered */
+    bool is_repacked;  /* it was refused as zstd, and is sent as snappy */
     uint32_t attempts;
     struct backoff backoff;
     int64_t not_before_ns; /* the receiver asked for a pause */
 
-    char *body; /* compressed, as it is sent */
+    char *body; /* as it is sent */
     size_t body_len;
     size_t body_room;
     uint32_t message; /* version of the body */

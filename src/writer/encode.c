@@ -57,6 +57,7 @@ void encoder_fini(struct encoder *encoder)
         munmap(encoder->packed, encoder->packed_room);
     free(encoder->shared);
     free(encoder->wire);
+    compressor_fini(&encoder->compressor);
     *encoder = (struct encoder){0};
 }
 
@@ -331,4 +332,12 @@ struct slice encoder_finish(struct encoder *encoder)
     struct slice body = elements_finish(encoder_elements(encoder));
     check(body.len <= encoder->packed_room);
     return body;
+}
+
+struct slice encoder_finish_zstd(struct encoder *encoder)
+{
+    struct slice message = slice_make(encoder->raw, encoder->raw_len);
+    check(encoder->elements.raw == 0 && compress_room(message.len) <= encoder->packed_room);
+    return slice_make(encoder->packed,
+                      compress_zstd(&encoder->compressor, message, encoder->packed));
 }

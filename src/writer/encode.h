@@ -2,7 +2,7 @@
 /*
  * Remote write 1.0 requests (prometheus.WriteRequest), written by hand: one TimeSeries for each
  * sample, labels in byte order of their names, no empty values, doubles as bit patterns; then
- * compressed as one snappy block. Snappy is used nowhere else.
+ * compressed as one snappy block or one zstd frame.
  *
  * One encoder serves all shards of the process, since a request is built in one go: its two buffers
  * are reserved once and pages come as they are touched. What encoder_finish returns is borrowed
@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "labels/label_set.h"
+#include "writer/compress.h"
 #include "writer/elements.h"
 
 /* A label that the series of a target have in common; the texts are owned by the caller. */
@@ -35,7 +36,7 @@ struct encoder {
     uint8_t *raw; /* the message, but for what is in `elements` already */
     size_t raw_len;
     size_t raw_room;
-    uint8_t *packed; /* the snappy block */
+    uint8_t *packed; /* the snappy block, or the zstd frame */
     size_t packed_room;
     struct elements elements;     /* in packed */
     struct encode_shared *shared; /* sorted by name */
@@ -45,6 +46,7 @@ struct encoder {
     size_t wire_len;
     size_t wire_room;
     size_t samples;
+    struct compressor compressor;
 };
 
 /* Reserves buffers for messages of at most max_bytes before compression. -errno. */
@@ -91,5 +93,8 @@ size_t encoder_room(const struct encoder *encoder);
 
 /* The compressed request body. */
 struct slice encoder_finish(struct encoder *encoder);
+
+/* The same as a zstd frame; nobody may have asked for the elements of a snappy block. */
+struct slice encoder_finish_zstd(struct encoder *encoder);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/message.h"
 
-#include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "writer/compress.h"
 #include "writer/wire.h"
 
 enum {
@@ -137,17 +137,11 @@ static int take_symbols(struct message *message)
 
 int message_unpack(struct slice body, uint32_t version, struct message *ret_message)
 {
-    size_t len;
-    *ret_message = (struct message){0};
-    if ((version != 1 && version != 2) ||
-        snappy_uncompressed_length(body.ptr, body.len, &len) != SNAPPY_OK || len > UNPACKED_MAX)
+    *ret_message = (struct message){.version = version};
+    if (version != 1 && version != 2)
         return ERR_CORRUPT;
-    *ret_message = (struct message){.version = version, .bytes = malloc(len + 1), .len = len};
-    check(ret_message->bytes != NULL);
-    int err = 0;
-    if (snappy_uncompress(body.ptr, body.len, (char *)ret_message->bytes, &len) != SNAPPY_OK)
-        err = ERR_CORRUPT;
-    else if (version == 2)
+    int err = compress_undo(body, UNPACKED_MAX, &ret_message->bytes, &ret_message->len);
+    if (err == 0 && version == 2)
         err = take_symbols(ret_message);
     if (err != 0)
         message_free(ret_message);
@@ -452,13 +446,9 @@ static int choose(struct output *output, const struct message *message,
 
 static void pack(const struct output *output, struct message_part *part)
 {
-    size_t len = snappy_max_compressed_length(output->len);
-    part->body = malloc(len + 1);
+    part->body = malloc(compress_room(output->len));
     check(part->body != NULL);
-    snappy_status status =
-        snappy_compress((const char *)output->bytes, output->len, part->body, &len);
-    check(status == SNAPPY_OK);
-    part->body_len = len;
+    part->body_len = compress_snappy(slice_make(output->bytes, output->len), (uint8_t *)part->body);
 }
 
 int message_build(const struct message *message, struct message_choice choice,

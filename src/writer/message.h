@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A request that was encoded before, taken apart again: to send it scrape by scrape, without what
- * has become too old, or in version 1.0 of remote write instead of 2.0. Off the hot path. What is
+ * has become too old, as snappy instead of zstd, or in version 1.0 of remote write instead of 2.0.
+ * Off the hot path. What is
  * read may come from a disk; anything that is no message is an error, and nothing is guessed.
  */
 #ifndef WRITER_MESSAGE_H
@@ -36,7 +37,7 @@ struct message_choice {
 };
 
 struct message_part {
-    char *body; /* compressed; owned by the caller (free) */
+    char *body; /* a snappy block; owned by the caller (free) */
     size_t body_len;
     size_t end; /* where the rest of the message starts */
     struct verdict_items sent;

@@ -7,18 +7,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/remote_counters.h"
+#include "writer/compress.h"
 
 static const struct {
     const char *name;
     const char *value;
 } fixed_fields[] = {
-    {"Content-Encoding", "snappy"},
-    {"Content-Type", NULL}, /* see message_fields */
+    {"Content-Encoding", NULL}, /* see name_body */
+    {"Content-Type", NULL},
     {"User-Agent", "limpet/" PACKAGE_VERSION},
-    {"X-Prometheus-Remote-Write-Version", NULL},
+    {"X-VictoriaMetrics-Remote-Write-Version", NULL}, /* or Prometheus', which is shorter */
 };
 
-enum { FIELD_CONTENT_TYPE = 1, FIELD_VERSION = 3 };
+enum { FIELD_ENCODING, FIELD_CONTENT_TYPE, FIELD_VERSION = 3 };
 
 static const struct {
     const char *content_type;
@@ -44,6 +45,19 @@ static void add_field(struct remote *remote, const char *name, const char *value
     remote->head_room += field.name.len + field.value.len + FIELD_OVERHEAD;
 }
 
+/* Frames of zstd are VictoriaMetrics' protocol, which has the messages of 1.0. */
+static void name_body(const struct remote *remote, uint32_t message, struct slice body)
+{
+    struct http_field *fields = remote->fields;
+    bool is_zstd = compress_is_zstd(body);
+    fields[FIELD_ENCODING].value = is_zstd ? SLICE_LITERAL("zstd") : SLICE_LITERAL("snappy");
+    fields[FIELD_CONTENT_TYPE].value = slice_of(message_fields[message].content_type);
+    fields[FIELD_VERSION].name = is_zstd ? SLICE_LITERAL("X-VictoriaMetrics-Remote-Write-Version")
+                                         : SLICE_LITERAL("X-Prometheus-Remote-Write-Version");
+    fields[FIELD_VERSION].value =
+        is_zstd ? SLICE_LITERAL("1") : slice_of(message_fields[message].version);
+}
+
 /* Where a request goes: to the remote's own URL or to where a redirect leads. */
 struct destination {
     struct slice method;
@@ -52,13 +66,12 @@ struct destination {
 };
 
 static int write_head_to(const struct remote *remote, const struct destination *to,
-                         uint32_t message, uint32_t attempt, size_t body_len, char *head,
+                         uint32_t message, uint32_t attempt, struct slice body, char *head,
                          size_t cap, size_t *ret_len, struct errctx *reterr)
 {
     char number[16];
     size_t field_count = remote->field_count;
-    remote->fields[FIELD_CONTENT_TYPE].value = slice_of(message_fields[message].content_type);
-    remote->fields[FIELD_VERSION].value = slice_of(message_fields[message].version);
+    name_body(remote, message, body);
     if (attempt > 0) {
         int len = snprintf(number, sizeof number, "%u", (unsigned)attempt);
         remote->fields[field_count++] =
@@ -69,27 +82,27 @@ static int write_head_to(const struct remote *remote, const struct destination *
                                          .host = to->route->field,
                                          .fields = remote->fields,
                                          .n_fields = field_count,
-                                         .content_length = to->with_body ? (int64_t)body_len : -1};
+                                         .content_length = to->with_body ? (int64_t)body.len : -1};
     return http_request_write(&request, head, cap, ret_len, reterr);
 }
 
 static int write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
-                      size_t body_len, char *head, size_t *ret_len, struct errctx *reterr)
+                      struct slice body, char *head, size_t *ret_len, struct errctx *reterr)
 {
     const struct destination own = {SLICE_LITERAL("POST"), &remote->route, true};
-    return write_head_to(remote, &own, message, attempt, body_len, head, remote->head_room, ret_len,
+    return write_head_to(remote, &own, message, attempt, body, head, remote->head_room, ret_len,
                          reterr);
 }
 
 int remote_write_head_to(const struct remote *remote, const struct http_hop *hop,
                          const struct route *route, uint32_t message, uint32_t attempt,
-                         size_t body_len, struct arena *arena, struct slice *ret_head,
+                         struct slice body, struct arena *arena, struct slice *ret_head,
                          struct errctx *reterr)
 {
     const struct destination to = {hop->method, route, hop->with_body};
     size_t room = remote->head_room + route->target.len + route->field.len, len;
     char *head = arena_alloc(arena, room);
-    int err = write_head_to(remote, &to, message, attempt, body_len, head, room, &len, reterr);
+    int err = write_head_to(remote, &to, message, attempt, body, head, room, &len, reterr);
     if (err == 0)
         *ret_head = slice_make(head, len);
     return err;
@@ -101,7 +114,8 @@ static int try_head(struct remote *remote, struct errctx *reterr)
     char *head = malloc(remote->head_room);
     check(head != NULL);
     size_t len;
-    int err = write_head(remote, 2, UINT32_MAX, SIZE_MAX / 2, head, &len, reterr);
+    struct slice body = {"none", SIZE_MAX / 2};
+    int err = write_head(remote, 2, UINT32_MAX, body, head, &len, reterr);
     free(head);
     if (err == 0)
         return 0;
@@ -132,8 +146,12 @@ static int find_route(struct remote *remote, struct errctx *reterr)
 int remote_init(struct remote *remote, const struct config_remote *config, enum label_scheme scheme,
                 struct errctx *reterr)
 {
-    *remote = (struct remote){.config = config,
-                              .message = config->protobuf_message == CONFIG_MESSAGE_V1 ? 1 : 2};
+    *remote =
+        (struct remote){.config = config,
+                        .message = config->protobuf_message == CONFIG_MESSAGE_V1 ||
+                                           config->limpet.compression == CONFIG_COMPRESSION_ZSTD
+                                       ? 1
+                                       : 2};
     int err = compile_rules(remote, scheme, reterr);
     if (err != 0)
         return err;
@@ -167,11 +185,11 @@ void remote_fini(struct remote *remote)
 }
 
 size_t remote_write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
-                         size_t body_len, char *head)
+                         struct slice body, char *head)
 {
     struct errctx ctx;
     size_t len;
-    int err = write_head(remote, message, attempt, body_len, head, &len, &ctx);
+    int err = write_head(remote, message, attempt, body, head, &len, &ctx);
     check(err == 0); /* see try_head */
     return len;
 }
@@ -189,6 +207,21 @@ void remote_fall_back(struct remote *remote)
     remote_count(remote->place, REMOTE_FALLBACKS, 1);
     remote_set(remote->place, REMOTE_MESSAGE, 1);
     log_warn(MSG("the receiver does not understand remote write 2.0; it is sent 1.0 from now on"),
+             STR("remote_name", remote->config->name), STR("url", remote->config->url));
+}
+
+enum config_compression remote_compression(const struct remote *remote)
+{
+    return remote->refuses_zstd ? CONFIG_COMPRESSION_FAST : remote->config->limpet.compression;
+}
+
+void remote_refuse_zstd(struct remote *remote)
+{
+    if (remote->refuses_zstd)
+        return;
+    remote->refuses_zstd = true;
+    remote_count(remote->place, REMOTE_ZSTD_REFUSED, 1);
+    log_warn(MSG("the receiver does not take zstd; it is sent snappy from now on"),
              STR("remote_name", remote->config->name), STR("url", remote->config->url));
 }
 

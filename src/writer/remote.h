@@ -39,6 +39,7 @@ struct remote {
     struct shm_remote *place; /* in the delivery segment */
     uint32_t message;         /* the version of remote write for new batches: 1 or 2 */
     bool speaks_v2;           /* the receiver has shown that it understands 2.0 */
+    bool refuses_zstd;        /* it has shown that it does not take zstd */
     struct backlog backlog;
     struct metadata_sender *metadata;
     struct shards shards;
@@ -66,11 +67,11 @@ int remote_init(struct remote *remote, const struct config_remote *config, enum 
 void remote_fini(struct remote *remote);
 
 /*
- * The head of a request with a body of body_len bytes in this version of remote write, in
- * head[head_room]; attempt 0 is the first, later ones say which they are. Returns its length.
+ * The head of a request with this body in this version of remote write, in head[head_room]; attempt
+ * 0 is the first, later ones say which they are. Returns its length.
  */
 size_t remote_write_head(const struct remote *remote, uint32_t message, uint32_t attempt,
-                         size_t body_len, char *head);
+                         struct slice body, char *head);
 
 /*
  * The same for the place that a redirect leads to, in the arena: another method, perhaps no body.
@@ -78,7 +79,7 @@ size_t remote_write_head(const struct remote *remote, uint32_t message, uint32_t
  */
 int remote_write_head_to(const struct remote *remote, const struct http_hop *hop,
                          const struct route *route, uint32_t message, uint32_t attempt,
-                         size_t body_len, struct arena *arena, struct slice *ret_head,
+                         struct slice body, struct arena *arena, struct slice *ret_head,
                          struct errctx *reterr) MUST_USE;
 
 /* Whether a receiver that does not understand 2.0 is sent 1.0 instead. */
@@ -86,6 +87,12 @@ bool remote_may_fall_back(const struct remote *remote);
 
 /* It is, from now on and until the end of this process. */
 void remote_fall_back(struct remote *remote);
+
+/* The compression of new bodies. */
+enum config_compression remote_compression(const struct remote *remote);
+
+/* The receiver does not take zstd: it gets none from now on and until the end of this process. */
+void remote_refuse_zstd(struct remote *remote);
 
 /*
  * Failures may come by the thousand, so one of each sort in ten seconds is logged: true, and how

@@ -69,6 +69,8 @@ static void take_up_batch(struct shard *shard, const struct shm_batch *left)
 {
     shard->batch = *left;
     shard->batch.message = left->message == 2 ? 2 : 1;
+    if (left->compression > CONFIG_COMPRESSION_ZSTD)
+        shard->batch.compression = CONFIG_COMPRESSION_FAST;
     shard->attempts = left->attempts;
     /* Without a body's hash the predecessor did not come to send it. */
     shard->is_uncertain = left->body_hash != 0;

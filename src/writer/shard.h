@@ -57,6 +57,7 @@ struct shard {
     struct shm_batch batch; /* what is collected or under way; when resolving, what is left of it */
     struct shm_batch part;  /* when resolving: the scrape that is being sent */
     bool is_resolving;
+    bool is_repacked;       /* it was refused as zstd, and is sent as snappy */
     bool is_uncertain;      /* an attempt of what is under way may have been taken in, or there
                                may be newer samples at the receiver */
     int64_t begun_ns;       /* when the batch was taken out of the ring, or taken up */
@@ -99,8 +100,8 @@ bool shard_is_busy(const struct shard *shard);
 bool shard_is_sending(const struct shard *shard);
 
 /*
- * What the batch holds that is collected or under way. As long as it is collected, nobody has looked
- * what of it are histograms and exemplars: all count as samples.
+ * What the batch holds that is collected or under way. As long as it is collected, nobody has
+ * looked what of it are histograms and exemplars: all count as samples.
  */
 void shard_pending(const struct shard *shard, uint64_t ret_of[static DELIVERY_KINDS]);
 

@@ -76,6 +76,14 @@ static void note_newest(struct shard *shard)
         slot_set(slot, COUNTER_WRITER_HIGHEST_IN_MS, (uint64_t)newest_ms);
 }
 
+/* Parts of a batch are short, and of one that was refused. */
+static enum config_compression compression_of(const struct shard *shard)
+{
+    enum config_compression compression = (enum config_compression)shard->batch.compression;
+    bool is_zstd_part = shard->is_resolving && compression == CONFIG_COMPRESSION_ZSTD;
+    return is_zstd_part ? CONFIG_COMPRESSION_FAST : compression;
+}
+
 /*
  * Encodes what is to be sent. A new batch may turn out larger than a request can be: it ends
  * earlier then. A repeat must not change; only samples that have become too old drop out of it.
@@ -91,7 +99,7 @@ void shard_build(struct shard *shard, bool is_new)
     struct build_limits limits = {.message = shard->batch.message,
                                   .relabel = shard->remote->relabel,
                                   .oldest_ms = oldest_allowed_ms(shard),
-                                  .fast = config->limpet.compression == CONFIG_COMPRESSION_FAST,
+                                  .compression = compression_of(shard),
                                   .histograms = config->send_native_histograms,
                                   .exemplars = config->send_exemplars,
                                   .may_end_early = is_new,
@@ -183,6 +191,7 @@ void shard_begin_batch(struct shard *shard)
     shard->is_due = false;
     shard->is_full = false;
     shard->batch.message = shard->remote->message;
+    shard->batch.compression = remote_compression(shard->remote);
     shard_build(shard, true);
     note_intake(shard);
     CRASHPOINT("writer.batch_built");
@@ -233,6 +242,7 @@ void shard_finish_batch(struct shard *shard)
     shard->outcome = (struct delivery_outcome){0};
     shard->built = (struct build_result){0};
     shard->is_resolving = false;
+    shard->is_repacked = false;
     shard->is_uncertain = false;
     shard->is_stored = false;
     shard->attempts = 0;
@@ -306,6 +316,21 @@ static void send_as_v1(struct shard *shard)
         shard_finish_sent(shard);
 }
 
+static void send_as_snappy(struct shard *shard)
+{
+    shard->batch.compression = CONFIG_COMPRESSION_FAST;
+    shard->is_repacked = true;
+    shard->attempts = 0;
+    shard_build(shard, false);
+    struct slice body = shard->built.body;
+    delivery_change_compression(shard->remote->place, shard->index, CONFIG_COMPRESSION_FAST,
+                                hash64(body.ptr, body.len, 0));
+    if (shard->built.sent > 0)
+        send_body(shard);
+    else
+        shard_finish_sent(shard);
+}
+
 static void drop_refused(struct shard *shard)
 {
     struct verdict_items sent = sent_in(shard);
@@ -315,6 +340,8 @@ static void drop_refused(struct shard *shard)
 
 static void take_delivered(struct shard *shard)
 {
+    if (shard->is_repacked)
+        remote_refuse_zstd(shard->remote);
     struct verdict_items sent = sent_in(shard);
     verdict_delivered(&shard->attempt, shard->batch.message, &sent, &shard->outcome);
 }
@@ -325,6 +352,7 @@ static void resolve(struct shard *shard)
     bool found = scan_first_scrape(writer->sources, writer->source_count, shard_filter(shard),
                                    &shard->batch, &shard->part);
     shard->is_resolving = true;
+    shard->is_repacked = false; /* the answer was about what is in it */
     if (found && shard->part.samples == shard->batch.samples) {
         /* One scrape only: it has just been sent by itself. */
         drop_refused(shard);
@@ -361,6 +389,10 @@ void shard_on_answer(struct attempt *attempt, enum answer answer)
     CRASHPOINT("writer.answered");
     if (verdict_is_not_understood(attempt, shard->batch.message, answer)) {
         send_as_v1(shard);
+        return;
+    }
+    if (verdict_wants_snappy(attempt, answer)) {
+        send_as_snappy(shard);
         return;
     }
     shard->remote->speaks_v2 |= attempt->says_written;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/remote_counters.h"
+#include "writer/compress.h"
 
 uint32_t verdict_sum(const struct verdict_items *sent)
 {
@@ -104,6 +105,21 @@ bool verdict_is_not_understood(const struct attempt *attempt, uint32_t message, 
         return false;
     return answer == ANSWER_DELIVERED || attempt->status == 415 ||
            (attempt->status == 400 && !remote->speaks_v2);
+}
+
+/*
+ * The statuses by which receivers refuse what they cannot decode; 400, the usual one
+ * (Prometheus 2.42 and VictoriaMetrics 1.79: "snappy: corrupt input"), may as well be about what is
+ * in it. 415 is not.
+ */
+bool verdict_wants_snappy(const struct attempt *attempt, enum answer answer)
+{
+    bool is_about_form = attempt->status == 400 || attempt->status == 415 || attempt->status == 422;
+    if (answer != ANSWER_REFUSED || !is_about_form || !compress_is_zstd(attempt->body))
+        return false;
+    if (attempt->status == 415)
+        remote_refuse_zstd(attempt->remote);
+    return true;
 }
 
 void verdict_sent(struct remote *remote, size_t bytes, int64_t newest_ms)

@@ -40,6 +40,12 @@ void verdict_retry(const struct attempt *attempt, uint32_t attempts, int64_t wai
  */
 bool verdict_is_not_understood(const struct attempt *attempt, uint32_t message, enum answer answer);
 
+/*
+ * Whether the answer may mean no more than that the receiver cannot unpack zstd: what was sent is
+ * to be sent again as snappy, and the answer to that counts.
+ */
+bool verdict_wants_snappy(const struct attempt *attempt, enum answer answer);
+
 /* The newest timestamp of something that was sent with an outcome, and its bytes. */
 void verdict_sent(struct remote *remote, size_t bytes, int64_t newest_ms);
 

@@ -55,17 +55,26 @@ def test_a_sample_comes_again_only_in_the_same_bytes(tmp_path, answered):
     assert repeats >= 8
 
 
-def test_a_writer_that_dies_while_it_falls_back_to_1_0_loses_nothing(tmp_path):
-    """The receiver does not know 2.0; the writer dies when it has noted that, and not yet sent."""
-    def only_1_0(request):
-        is_new = request.header("X-Prometheus-Remote-Write-Version").startswith("2")
-        return Answer(415 if is_new else 204)
+def only_1_0(request):
+    is_new = request.header("X-Prometheus-Remote-Write-Version").startswith("2")
+    return Answer(415 if is_new else 204)
 
+
+def only_snappy(request):
+    return Answer(204 if request.header("Content-Encoding") == "snappy" else 400)
+
+
+@pytest.mark.parametrize("point, knows, options", [
+    ("delivery.message_changed", only_1_0, {"protobuf_message": "auto"}),
+    ("delivery.compression_changed", only_snappy, {"limpet": {"compression": "zstd"}}),
+], ids=["1.0", "snappy"])
+def test_a_writer_that_dies_while_it_falls_back_loses_nothing(tmp_path, point, knows, options):
+    """The receiver does not know what it gets; the writer dies when it has noted that, and not yet sent."""
     with Target(lambda request: b"n %d\n" % request.number) as target, Receiver() as receiver:
-        receiver.default = only_1_0
+        receiver.default = knows
         given = config(job("j", [target.address], {"case": "c"}),
-                       remote(receiver.url, protobuf_message="auto"), interval="100ms")
-        env = {"LIMPET_CRASHPOINT": "delivery.message_changed:1",
+                       remote(receiver.url, **options), interval="100ms")
+        env = {"LIMPET_CRASHPOINT": f"{point}:1",
                "LIMPET_CRASHPOINT_ONCE": str(tmp_path / "once")}
         with Limpet(tmp_path, given, build=CRASH_BUILD, env=env) as limpet:
             wait_until((tmp_path / "once").exists, 20, "the death")

@@ -172,7 +172,10 @@ static struct slice encode(struct world *world, struct builder *builder, bool fa
 {
     const struct scan_filter filter = {
         UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
-    const struct build_limits limits = {.message = 1, .fast = fast, .oldest_ms = INT64_MIN};
+    const struct build_limits limits = {.message = 1,
+                                        .compression = fast ? CONFIG_COMPRESSION_FAST
+                                                            : CONFIG_COMPRESSION_SMALL,
+                                        .oldest_ms = INT64_MIN};
     const struct shm_position start[SHM_MAX_SCRAPERS] = {0};
     struct scan scan;
     struct build_result result;

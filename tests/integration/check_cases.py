@@ -145,6 +145,8 @@ FILES = [
     job("boolean of YAML 1.1", "honor_labels: yes", VALID),
     remote("headers", "headers: {X-A: b}", VALID),
     remote("header that is taken", "headers: {Authorization: b}", INVALID),
+    remote("zstd", "limpet: {compression: zstd}", VALID, "a key of limpet's own"),
+    remote("zstd of 2.0", "protobuf_message: io.prometheus.write.v2.Request\n  limpet: {compression: zstd}", INVALID),
     remote("no shards at all", "queue_config: {max_shards: 0}", INVALID, "2.42 does not look at it"),
     Case("remote without a URL", "remote_write: [{name: a}]", INVALID),
     Case("two remotes of one name",

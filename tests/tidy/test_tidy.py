@@ -37,6 +37,7 @@ HOMES = {
     "re2/re2.h": {"labels"},
     "xxhash.h": {"base"},
     "snappy-c.h": {"writer"},
+    "zstd.h": {"writer"},
     "microhttpd.h": {"console"},
     "zlib.h": {"http"},
     "wolfssl/options.h": {"net"},
@@ -48,7 +49,7 @@ LINKS = {
     "limpet": {"libyaml-0"},
     "limpet-discovery": {"liburing", "libyaml-0", "libyajl"},
     "limpet-scraper": {"liburing", "libz"},
-    "limpet-writer": {"liburing", "libsnappy"},
+    "limpet-writer": {"liburing", "libsnappy", "libzstd"},
     "limpet-console": {"libmicrohttpd"},
     "limpet-tls.so": {"libwolfssl"},
 }

@@ -56,6 +56,11 @@ static const struct refusal absent[] = {
      "targets by file_sd_configs"},
     {REMOTE("sigv4: {region: x}"), "3:3: `sigv4` is not supported: limpet does not sign requests "
                                    "for cloud vendors; send through a proxy that does"},
+    {REMOTE("limpet: {compression: lz4}"),
+     "3:25: `compression` must be one of `fast`, `small`, `zstd`, not \"lz4\""},
+    {REMOTE("protobuf_message: io.prometheus.write.v2.Request\n  limpet: {compression: zstd}"),
+     "3:21: `compression: zstd` of `limpet` is sent as remote write 1.0; leave `protobuf_message` "
+     "out, or take another compression"},
     {REMOTE("protobuf_message: io.prometheus.write.v3.Request"),
      "3:21: `protobuf_message` must be one of `prometheus.WriteRequest`, "
      "`io.prometheus.write.v2.Request`, `auto`, not \"io.prometheus.write.v3.Request\""},

@@ -47,7 +47,8 @@ struct receiver {
     size_t repeat_count;
     size_t malformed_count;
     bool keeps_all;
-    int answer_to_v2; /* 0: it understands remote write 2.0 */
+    int answer_to_v2;   /* 0: it understands remote write 2.0 */
+    int answer_to_zstd; /* the same for zstd */
     size_t exemplar_count;
     size_t family_count;
     size_t newest[SERIES_SLOTS]; /* index + 1 of the newest sample of a series */
@@ -172,9 +173,12 @@ static struct receiver_reply judge_request(struct receiver *receiver,
         reply = receiver->script(receiver->context, receiver->request_count, taken);
     bool stores = reply.action == RECEIVER_STORE || reply.action == RECEIVER_STORE_AND_CUT ||
                   reply.action == RECEIVER_STORE_AND_ANSWER;
-    if (stores && request->is_v2 && receiver->answer_to_v2 != 0) {
+    int puzzled = request->is_v2     ? receiver->answer_to_v2
+                  : request->is_zstd ? receiver->answer_to_zstd
+                                     : 0;
+    if (stores && puzzled != 0) {
         reply = (struct receiver_reply){
-            .action = RECEIVER_ANSWER, .status = receiver->answer_to_v2, .body = "what is this?\n"};
+            .action = RECEIVER_ANSWER, .status = puzzled, .body = "what is this?\n"};
     } else if (stores) {
         struct receiver_reply own = store(receiver, request, taken);
         if (reply.action == RECEIVER_STORE)
@@ -429,6 +433,13 @@ void receiver_know_no_v2(struct receiver *receiver, int status)
 {
     pthread_mutex_lock(&receiver->lock);
     receiver->answer_to_v2 = status;
+    pthread_mutex_unlock(&receiver->lock);
+}
+
+void receiver_know_no_zstd(struct receiver *receiver, int status)
+{
+    pthread_mutex_lock(&receiver->lock);
+    receiver->answer_to_zstd = status;
     pthread_mutex_unlock(&receiver->lock);
 }
 

@@ -61,6 +61,9 @@ void receiver_keep_all(struct receiver *receiver);
 /* From now on remote write 2.0 is answered with this status, and nothing of it is stored. */
 void receiver_know_no_v2(struct receiver *receiver, int status);
 
+/* From now on zstd is answered with this status, and nothing of it is stored. */
+void receiver_know_no_zstd(struct receiver *receiver, int status);
+
 uint16_t receiver_port(const struct receiver *receiver);
 
 /* Waits until so many requests were answered or cut; false after ten seconds. */

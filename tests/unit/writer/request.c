@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <snappy-c.h>
+#include <zstd.h>
 
 #include "base/check.h"
 #include "remote_write.pb-c.h"
@@ -243,17 +244,37 @@ static bool read_v1(struct request *request, const uint8_t *raw, size_t len)
     return true;
 }
 
+/* As Content-Encoding says, and nothing else. NULL: it is not. */
+static uint8_t *unpack(bool is_zstd, const uint8_t *body, size_t body_len, size_t *len)
+{
+    enum { MOST = 1 << 28 };
+    const char *text = (const char *)body;
+    if (is_zstd)
+        *len = (size_t)ZSTD_getFrameContentSize(body, body_len);
+    else if (snappy_uncompressed_length(text, body_len, len) != SNAPPY_OK)
+        return NULL;
+    if (*len > MOST) /* as what zstd says where it fails */
+        return NULL;
+    uint8_t *raw = xcalloc(*len + 1, 1);
+    bool is_good = is_zstd ? ZSTD_decompress(raw, *len, body, body_len) == *len
+                           : snappy_uncompress(text, body_len, (char *)raw, len) == SNAPPY_OK;
+    if (is_good)
+        return raw;
+    free(raw);
+    return NULL;
+}
+
 struct request *request_read(const char *head, const uint8_t *body, size_t body_len)
 {
     size_t len;
-    if (snappy_uncompressed_length((const char *)body, body_len, &len) != SNAPPY_OK)
+    bool is_zstd = strstr(head, "\r\nContent-Encoding: zstd\r\n") != NULL;
+    uint8_t *raw = unpack(is_zstd, body, body_len, &len);
+    if (raw == NULL)
         return NULL;
     struct request *request = xcalloc(1, sizeof *request);
-    uint8_t *raw = xcalloc(len, 1);
     request->is_v2 = strstr(head, "proto=io.prometheus.write.v2.Request\r\n") != NULL;
-    bool is_read = snappy_uncompress((const char *)body, body_len, (char *)raw, &len) == SNAPPY_OK;
-    if (is_read)
-        is_read = request->is_v2 ? read_v2(request, raw, len) : read_v1(request, raw, len);
+    request->is_zstd = is_zstd;
+    bool is_read = request->is_v2 ? read_v2(request, raw, len) : read_v1(request, raw, len);
     free(raw);
     if (is_read)
         return request;

@@ -37,6 +37,7 @@ struct request_family {
 
 struct request {
     bool is_v2;
+    bool is_zstd;
     struct request_item *items;
     size_t item_count;
     size_t of[REQUEST_KINDS];

@@ -250,8 +250,9 @@ enum { KEEPS_ALL = 1, SPOOLS = 2 };
 /* The variant in which the first pass of a point is certain; others may do without. -1: none. */
 static int must_pass(const char *point)
 {
-    if (strcmp(point, "delivery.message_changed") == 0)
-        return -1; /* wants a receiver that does not understand remote write 2.0 */
+    if (strcmp(point, "delivery.message_changed") == 0 ||
+        strcmp(point, "delivery.compression_changed") == 0)
+        return -1; /* wants a receiver that does not understand what it is sent at first */
     return strncmp(point, "writer.record_", strlen("writer.record_")) == 0 ? SPOOLS : 0;
 }
 
