@@ -240,6 +240,15 @@ void rig_run_until_requests(struct rig *rig, size_t count)
     }
 }
 
+void rig_let_requests_arrive(const struct rig *rig, uint32_t remote)
+{
+    int64_t limit_ns = clock_mono_ns() + 2 * NS_PER_S;
+    while (receiver_request_count(rig->receivers[remote]) <
+               rig_count(rig, remote, REMOTE_REQUESTS) &&
+           clock_mono_ns() < limit_ns)
+        usleep(1000);
+}
+
 uint64_t rig_count(const struct rig *rig, uint32_t remote, enum remote_counter counter)
 {
     return remote_get(rig->writer.remotes[remote].place, counter);

@@ -68,6 +68,10 @@ void rig_drain(struct rig *rig);
 /* Turns until so many requests came to the receiver of remote 0. */
 void rig_run_until_requests(struct rig *rig, size_t count);
 
+/* A request that was broken off may still be on its way: waits until it has come, or long enough.
+ */
+void rig_let_requests_arrive(const struct rig *rig, uint32_t remote);
+
 uint64_t rig_count(const struct rig *rig, uint32_t remote, enum remote_counter counter);
 
 /* All that was published has arrived, in order, with the right values; copies do not matter. */

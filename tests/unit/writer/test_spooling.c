@@ -226,16 +226,6 @@ static void what_is_held_when_its_file_vanishes_still_comes_first(void **state)
     rig_close(&rig);
 }
 
-/* A request that a crash broke off may still be on its way: it must not arrive when all is well. */
-static void let_requests_arrive(uint32_t remote)
-{
-    int64_t limit_ns = clock_mono_ns() + 2 * NS_PER_S;
-    while (receiver_request_count(rig.receivers[remote]) <
-               rig_count(&rig, remote, REMOTE_REQUESTS) &&
-           clock_mono_ns() < limit_ns)
-        usleep(1000);
-}
-
 static void a_directory_that_vanishes_costs_what_was_in_it(void **state)
 {
     (void)state;
@@ -250,7 +240,7 @@ static void a_directory_that_vanishes_costs_what_was_in_it(void **state)
             rig_crash(&rig);
         (void)scrape_on(ms, 10);
         rig_drain(&rig);
-        let_requests_arrive(0);
+        rig_let_requests_arrive(&rig, 0);
         set_mood(0, false);
         rig_empty_spools(&rig);
         assert_true(rig_count(&rig, 0, REMOTE_SPOOL_LOST_DAMAGED) > 0);
