@@ -2,8 +2,8 @@
 #include "sim/sink_take.h"
 
 #include <snappy-c.h>
-#include <zstd.h>
 #include <stdlib.h>
+#include <zstd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
