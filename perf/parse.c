@@ -56,7 +56,7 @@ static void attach(struct bench *bench)
     if (ring_producer_attach(&bench->ring, ring_fd, 0, NULL) != 0 ||
         series_store_attach(&bench->store, series_fd, 0, &bench->ring, NULL) != 0)
         die("cannot attach");
-    hash_key_make(&bench->tools.key);
+    gap_key_make(&bench->tools.key, cpu_has_avx2());
     bench->tools.store = &bench->store;
     plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
     bench->context = line_context_get(&bench->contexts, &rules, labels, 2);

@@ -22,7 +22,7 @@
 /* What all bodies of a process share. */
 struct body_tools {
     struct series_store *store;
-    struct hash_key key;
+    struct gap_key key;
     struct line_learner learner;
     struct protobuf *spare[BODY_PROTOBUFS_KEPT]; /* that no body uses */
     uint32_t spare_count;

@@ -107,8 +107,7 @@ static bool learn(struct body *body, const struct exposition_entry *entry,
     if (ret_entry->line == LINE_DROPPED)
         return true; /* one such text is like another */
     harvest_own(&body->harvest, ret_entry->line);
-    ret_entry->print =
-        (uint8_t)hash64_keyed(entry->series.ptr, entry->series.len, &body->tools->key);
+    ret_entry->print = (uint8_t)gap_hash(entry->series.ptr, entry->series.len, &body->tools->key);
     return true;
 }
 
@@ -220,7 +219,7 @@ static struct plan_entry recognise(const struct body *body, const char *start,
     if (entry->kind == EXPOSITION_HISTOGRAM)
         found.type |= PLAN_HISTOGRAM;
     if (found.length > 0)
-        found.hash = hash64_keyed(start, found.length, &body->tools->key);
+        found.hash = gap_hash(start, found.length, &body->tools->key);
     return found;
 }
 

@@ -323,16 +323,16 @@ void plan_release(struct plans *plans, struct plan *plan)
 
 /* ---- finding ---- */
 
-static bool begins_with_gap(const struct plan *plan, uint32_t at, const struct hash_key *key,
+static bool begins_with_gap(const struct plan *plan, uint32_t at, const struct gap_key *key,
                             struct slice bytes)
 {
     size_t length = plan->columns.lengths[at];
     return length > 0 && bytes.len >= length &&
-           hash64_keyed(bytes.ptr, length, key) == plan->columns.hashes[at];
+           gap_hash(bytes.ptr, length, key) == plan->columns.hashes[at];
 }
 
 struct plan *plans_guess(const struct line_context *context, enum exposition_format format,
-                         unsigned flags, const struct hash_key *key, struct slice bytes)
+                         unsigned flags, const struct gap_key *key, struct slice bytes)
 {
     for (uint32_t i = 0; i < LINE_CONTEXT_RECENT && context->recent[i] != NULL; i++) {
         struct plan *plan = context->recent[i];
@@ -409,28 +409,6 @@ static uint64_t bits_of(double value)
     return bits;
 }
 
-uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most,
-                     const struct hash_key *key, struct slice *bytes, uint64_t *bits)
-{
-    const struct plan_columns *columns = &plan->columns;
-    const char *start = bytes->ptr;
-    const char *end = bytes->ptr + bytes->len;
-    uint32_t taken = 0;
-    for (; taken < most; taken++) {
-        size_t length = columns->lengths[at + taken];
-        const char *value_at = start + length;
-        double value;
-        if (length == 0 || (size_t)(end - start) <= length ||
-            hash64_keyed(start, length, key) != columns->hashes[at + taken] ||
-            !number_quick(&value_at, end, &value) || *value_at != '\n')
-            break;
-        bits[taken] = bits_of(value);
-        start = value_at + 1;
-    }
-    *bytes = slice_make(start, (size_t)(end - start));
-    return taken;
-}
-
 /* Behind a value and blanks in the text format: digits, blanks and the newline, or nothing known.
  */
 static enum plan_step take_timestamp(const char **at, const char *end,
@@ -493,7 +471,7 @@ static enum plan_step take_value(const char **at, const char *end, enum expositi
     return take_timestamp(at, end, ret_sample);
 }
 
-enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct hash_key *key,
+enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct gap_key *key,
                          struct slice *bytes, struct plan_sample *ret_sample, size_t *ret_wanted)
 {
     size_t length = plan->columns.lengths[at];
@@ -502,7 +480,7 @@ enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct hash
     *ret_wanted = length + 2; /* a digit and a newline at least */
     if (bytes->len < *ret_wanted)
         return PLAN_MORE;
-    if (hash64_keyed(bytes->ptr, length, key) != plan->columns.hashes[at])
+    if (gap_hash(bytes->ptr, length, key) != plan->columns.hashes[at])
         return PLAN_OTHER;
     const char *value = bytes->ptr + length;
     const char *end = bytes->ptr + bytes->len;

@@ -14,7 +14,7 @@
 #ifndef SCRAPERS_PLAN_H
 #define SCRAPERS_PLAN_H
 
-#include "base/hash.h"
+#include "scrapers/gap_hash.h"
 #include "scrapers/layout.h"
 #include "scrapers/line.h"
 #include "scrapers/metadata.h"
@@ -103,7 +103,7 @@ void plan_maker_fini(struct plan_maker *maker);
 
 /* A plan of the context whose first gap these bytes begin with, or NULL; no reference. */
 struct plan *plans_guess(const struct line_context *context, enum exposition_format format,
-                         unsigned flags, const struct hash_key *key, struct slice bytes);
+                         unsigned flags, const struct gap_key *key, struct slice bytes);
 
 /* plan may be NULL. */
 void plan_retain(struct plan *plan);
@@ -129,8 +129,8 @@ enum exposition_type plan_type_before(const struct plan *plan, uint32_t at);
  * value of the usual kind and nothing behind it. Returns how many; *bytes moves behind them, their
  * values are in bits[0...]. What ends it plan_step can tell.
  */
-uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most,
-                     const struct hash_key *key, struct slice *bytes, uint64_t *bits);
+uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most, const struct gap_key *key,
+                     struct slice *bytes, uint64_t *bits);
 
 enum plan_step {
     PLAN_EXPECTED, /* the sample is taken */
@@ -150,7 +150,7 @@ struct plan_sample {
  * force. If it does, *bytes moves behind its line. `wanted`, for PLAN_MORE: at least so many bytes
  * from *bytes on.
  */
-enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct hash_key *key,
+enum plan_step plan_step(const struct plan *plan, uint32_t at, const struct gap_key *key,
                          struct slice *bytes, struct plan_sample *ret_sample, size_t *ret_wanted);
 
 #endif

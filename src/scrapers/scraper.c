@@ -75,7 +75,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
         return err;
     scraper->takes_exemplars = sends_exemplars(scraper->config);
     scraper->takes_metadata = sends_metadata(scraper->config);
-    hash_key_make(&scraper->tools.key);
+    gap_key_make(&scraper->tools.key, cpu_has_avx2());
     scraper->tools.store = &scraper->store;
     plans_init(&scraper->plans, &scraper->store, &scraper->contexts, scraper->report.lines,
                REPORT_EXTRA_COUNT);

@@ -35,7 +35,7 @@ void bodies_prepare(void)
     int series_fd = make_segment(SHM_KIND_SERIES, SERIES_SIZE, 0);
     check(ring_producer_attach(&ring, ring_fd, 0, NULL) == 0);
     check(series_store_attach(&store, series_fd, 0, &ring, NULL) == 0);
-    hash_key_make(&tools.key);
+    gap_key_make(&tools.key, cpu_has_avx2());
     tools.store = &store;
     plans_init(&bodies_plans, &store, &contexts, NULL, 0);
     context = line_context_get(&contexts, &rules, labels, 2);

@@ -9,6 +9,7 @@
 
 #include "exposition/exposition.h"
 #include "exposition/number.h"
+#include "exposition/number_avx2.h"
 
 static uint64_t seed;
 
@@ -123,32 +124,9 @@ static void refuses_what_is_no_number(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",
-        ".",
-        "+",
-        "-",
-        "e5",
-        "1e",
-        "1e+",
-        "1.2.3",
-        " 1",
-        "1 ",
-        "+NaN",
-        "-nan",
-        "nan(1)",
-        "infinit",
-        "infinityy",
-        "in",
-        "0x1F",
-        "0b1",
-        "1,5",
-        "1\r",
-        "--1",
-        "1-",
-        "1e5.0",
-        "NaNa",
-        "\xc2\xa0\x31",
-        "i",
+        "",    ".",    "+",    "-",      "e5",      "1e",        "1e+",          "1.2.3", " 1",
+        "1 ",  "+NaN", "-nan", "nan(1)", "infinit", "infinityy", "in",           "0x1F",  "0b1",
+        "1,5", "1\r",  "--1",  "1-",     "1e5.0",   "NaNa",      "\xc2\xa0\x31", "i",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         assert_outcome(texts[i], NUMBER_SYNTAX);
@@ -331,6 +309,66 @@ static void the_quick_way_never_differs(void **state)
     assert_true(taken > 100000);
 }
 
+#ifdef CPU_MAY_HAVE_AVX2
+/* A text that is a number more often than not, and what may stand behind it. */
+static size_t random_line(char *text)
+{
+    static const char *const ends[] = {"\n",      "\n",    "\n",     " \n",    "e+09\n",
+                                       "e+10\n",  "e+9\n", "e-05\n", "e+0:\n", "e+99\n",
+                                       "e+100\n", "x\n",   ".5\n",   "e+05",   ""};
+    size_t len = 0;
+    size_t digits = next_random() % 17;
+    size_t point = next_random() % 20;
+    if (next_random() % 8 == 0)
+        text[len++] = '-';
+    for (size_t i = 0; i < digits; i++) {
+        if (i == point)
+            text[len++] = '.';
+        text[len++] = (char)('0' + (next_random() % 3 == 0 ? 0 : next_random() % 10));
+    }
+    if (next_random() % 16 == 0)
+        text[next_random() % (len + 1)] = (char)next_random();
+    const char *end = ends[next_random() % (sizeof(ends) / sizeof(ends[0]))];
+    memcpy(text + len, end, strlen(end));
+    return len + strlen(end);
+}
+#endif
+
+/* Lines that are taken at once are taken as numbers one after another are; the others not at all.
+ */
+static void nor_does_the_way_of_wide_registers(void **state)
+{
+    (void)state;
+#ifdef CPU_MAY_HAVE_AVX2
+    size_t taken = 0;
+    size_t left = 0;
+    if (!cpu_has_avx2())
+        skip();
+    for (int round = 0; round < 2000000; round++) {
+        char text[64];
+        for (size_t i = 0; i < sizeof(text); i++)
+            text[i] = "0123456789.e+-\n "[next_random() % 16];
+        (void)random_line(text);
+        const char *at = text;
+        const char *line_at = text;
+        double quick, value;
+        bool is_line = number_quick(&at, text + sizeof(text), &quick) && *at == '\n';
+        if (!number_line_avx2(&line_at, &value)) {
+            assert_ptr_equal(line_at, text);
+            left += is_line;
+            continue;
+        }
+        taken++;
+        if (!is_line || line_at != at + 1 || bits_of(value) != bits_of(quick))
+            fail_msg("%.*s", (int)sizeof(text), text);
+    }
+    assert_true(taken > 400000);
+    assert_true(left < taken);
+#else
+    skip();
+#endif
+}
+
 int main(void)
 {
     const char *given = getenv("SEED");
@@ -344,6 +382,7 @@ int main(void)
         cmocka_unit_test(agrees_with_libc_on_random_decimals),
         cmocka_unit_test(rounds_ties_to_even_whatever_the_number_of_digits),
         cmocka_unit_test(the_quick_way_never_differs),
+        cmocka_unit_test(nor_does_the_way_of_wide_registers),
         cmocka_unit_test(writes_floats_as_openmetrics_wants_them),
         cmocka_unit_test(what_is_written_reads_back_and_is_as_short_as_can_be),
         cmocka_unit_test(labels_take_more_forms_than_values),

@@ -17,7 +17,7 @@ struct bench *bench_new(const struct relabel *relabel)
     assert_int_equal(ring_producer_attach(&bench->ring, bench->ring_fd, 0, &why), 0);
     assert_int_equal(series_store_attach(&bench->store, bench->series_fd, 0, &bench->ring, &why),
                      0);
-    hash_key_make(&bench->tools.key);
+    gap_key_make(&bench->tools.key, cpu_has_avx2());
     bench->tools.store = &bench->store;
     plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
     const struct line_rules rules = {.job = SLICE_LITERAL("j"), .relabel = relabel};

@@ -216,9 +216,11 @@ static void learn_plan(struct bench *bench, struct body *body, struct plan **pla
     *plan = fresh;
 }
 
-static void compare_with_and_without_plans(struct dice dice, const struct relabel *relabel)
+static void compare_with_and_without_plans(struct dice dice, const struct relabel *relabel,
+                                           bool is_wide)
 {
     struct bench *bench = bench_new(relabel);
+    gap_key_make(&bench->tools.key, is_wide);
     static struct body with, without;
     struct strbuf text = STRBUF_GROWING;
     with = without = (struct body){0};
@@ -257,7 +259,13 @@ static void compare_with_and_without_plans(struct dice dice, const struct relabe
 static void a_plan_changes_nothing_but_the_effort(void **state)
 {
     (void)state;
-    compare_with_and_without_plans(dice_new(__func__), NULL);
+    compare_with_and_without_plans(dice_new(__func__), NULL, cpu_has_avx2());
+}
+
+static void nor_does_it_on_a_plain_processor(void **state)
+{
+    (void)state;
+    compare_with_and_without_plans(dice_new(__func__), NULL, false);
 }
 
 static void nor_does_it_where_rules_drop_lines(void **state)
@@ -269,7 +277,7 @@ static void nor_does_it_where_rules_drop_lines(void **state)
     };
     struct relabel *relabel;
     assert_int_equal(relabel_compile(rules, 2, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
-    compare_with_and_without_plans(dice_new(__func__), relabel);
+    compare_with_and_without_plans(dice_new(__func__), relabel, cpu_has_avx2());
     relabel_free(relabel);
 }
 
@@ -429,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_changes_nothing_but_the_effort),
+        cmocka_unit_test(nor_does_it_on_a_plain_processor),
         cmocka_unit_test(nor_does_it_where_rules_drop_lines),
         cmocka_unit_test(a_surprise_costs_itself_and_not_the_rest),
         cmocka_unit_test(replicas_share_one_plan_and_follow_it_from_the_first_time_on),

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scrapers/plan.h"
+
+#include <string.h>
+
+#include "exposition/number_avx2.h"
+
+static void put(uint64_t *bits, double value)
+{
+    memcpy(bits, &value, sizeof(value));
+}
+
+static uint32_t follow_plainly(const struct plan *plan, uint32_t at, uint32_t most,
+                               const struct gap_key *key, struct slice *bytes, uint64_t *bits)
+{
+    const struct plan_columns *columns = &plan->columns;
+    const char *start = bytes->ptr;
+    const char *end = bytes->ptr + bytes->len;
+    uint32_t taken = 0;
+    for (; taken < most; taken++) {
+        size_t length = columns->lengths[at + taken];
+        const char *value_at = start + length;
+        double value;
+        if (length == 0 || (size_t)(end - start) <= length ||
+            gap_hash(start, length, key) != columns->hashes[at + taken] ||
+            !number_quick(&value_at, end, &value) || *value_at != '\n')
+            break;
+        put(&bits[taken], value);
+        start = value_at + 1;
+    }
+    *bytes = slice_make(start, (size_t)(end - start));
+    return taken;
+}
+
+#ifdef CPU_MAY_HAVE_AVX2
+
+/* Behind a gap so many bytes are looked at, whatever they are. */
+#define REACH 32u
+_Static_assert(REACH >= NUMBER_AVX2_REACH && REACH >= GAP_HASH_BLOCK, "both look no further");
+
+/* The same for entries of the usual kind, as far as they come one after another. */
+static CPU_AVX2 uint32_t follow_usual(const struct plan *plan, uint32_t at, uint32_t most,
+                                      const struct gap_key *key, struct slice *bytes,
+                                      uint64_t *bits)
+{
+    const struct plan_columns *columns = &plan->columns;
+    const char *start = bytes->ptr;
+    const char *end = bytes->ptr + bytes->len;
+    uint32_t taken = 0;
+    for (; taken < most; taken++) {
+        size_t length = columns->lengths[at + taken];
+        const char *value_at = start + length;
+        double value;
+        if (length - 1 >= GAP_HASH_MAX || (size_t)(end - start) < length + REACH ||
+            gap_hash_avx2(start, length, key) != columns->hashes[at + taken] ||
+            !number_line_avx2(&value_at, &value))
+            break;
+        put(&bits[taken], value);
+        start = value_at;
+    }
+    *bytes = slice_make(start, (size_t)(end - start));
+    return taken;
+}
+
+static uint32_t follow_widely(const struct plan *plan, uint32_t at, uint32_t most,
+                              const struct gap_key *key, struct slice *bytes, uint64_t *bits)
+{
+    uint32_t taken = 0;
+    uint32_t one;
+    do {
+        taken += follow_usual(plan, at + taken, most - taken, key, bytes, bits + taken);
+        one = taken < most ? 1 : 0;
+        one = follow_plainly(plan, at + taken, one, key, bytes, bits + taken);
+        taken += one;
+    } while (one > 0);
+    return taken;
+}
+#endif
+
+uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most, const struct gap_key *key,
+                     struct slice *bytes, uint64_t *bits)
+{
+#ifdef CPU_MAY_HAVE_AVX2
+    if (key->is_wide)
+        return follow_widely(plan, at, most, key, bytes, bits);
+#endif
+    return follow_plainly(plan, at, most, key, bytes, bits);
+}
