@@ -372,25 +372,50 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
 
 /* ---- a departure ---- */
 
-/* Markers for the lines of `layout` that are not lines of `heir`. */
-static int put_left_lines(struct commit *commit, const struct shm_block *head, uint32_t layout,
-                          uint32_t heir, uint32_t *ret_count)
+/* A part of a LAYOUT. */
+struct part {
+    const uint32_t *lines;
+    uint32_t first;
+    uint32_t end;
+};
+
+static struct part whole_layout(const struct commit *commit, uint32_t layout)
+{
+    if (layout == 0)
+        return (struct part){.lines = NULL};
+    return (struct part){.lines = series_layout_lines(commit->store, layout),
+                         .end = series_count(commit->store, layout)};
+}
+
+/* What begins or ends alike, which is in neither elsewhere, is left out of both. */
+static void strip(struct part *a, struct part *b)
+{
+    while (a->first < a->end && b->first < b->end && a->lines[a->first] == b->lines[b->first]) {
+        a->first++;
+        b->first++;
+    }
+    while (a->first < a->end && b->first < b->end && a->lines[a->end - 1] == b->lines[b->end - 1]) {
+        a->end--;
+        b->end--;
+    }
+}
+
+/* Markers for the lines of `left` that are not lines of `heir`. */
+static int put_other_lines(struct commit *commit, const struct shm_block *head,
+                           const struct part *left, const struct part *heir, uint32_t *ret_count)
 {
     struct refmap inherited = {0};
-    uint32_t count = series_count(commit->store, layout);
-    uint32_t heir_count = heir == 0 ? 0 : series_count(commit->store, heir);
-    refmap_reset(&inherited, heir_count);
-    for (uint32_t i = 0; i < heir_count; i++)
-        *refmap_at(&inherited, series_layout_lines(commit->store, heir)[i]) = 1;
+    refmap_reset(&inherited, heir->end - heir->first);
+    for (uint32_t i = heir->first; i < heir->end; i++)
+        *refmap_at(&inherited, heir->lines[i]) = 1;
     int err = 0;
     uint32_t lines[256];
     struct column column = {.kind = SHM_BLOCK_STALE, .lines = lines};
-    for (uint32_t i = 0; err == 0 && i < count; i++) {
-        uint32_t line = series_layout_lines(commit->store, layout)[i];
-        if (refmap_find(&inherited, line) == NULL)
-            lines[column.count++] = line;
+    for (uint32_t i = left->first; err == 0 && i < left->end; i++) {
+        if (refmap_find(&inherited, left->lines[i]) == NULL)
+            lines[column.count++] = left->lines[i];
         bool is_full = column.count == sizeof(lines) / sizeof(lines[0]);
-        if (column.count > 0 && (is_full || i + 1 == count)) {
+        if (column.count > 0 && (is_full || i + 1 == left->end)) {
             err = put_column(commit, *head, &column);
             *ret_count += column.count;
             column.count = 0;
@@ -398,6 +423,23 @@ static int put_left_lines(struct commit *commit, const struct shm_block *head, u
     }
     refmap_fini(&inherited);
     return err;
+}
+
+/* Markers for the lines of `layout` that are not lines of `heir`: of a million, too, at once. */
+static int put_left_lines(struct commit *commit, const struct shm_block *head, uint32_t layout,
+                          uint32_t heir, uint32_t *ret_count)
+{
+    struct part left = whole_layout(commit, layout);
+    struct part its = whole_layout(commit, heir);
+    strip(&left, &its);
+    if (its.first < its.end)
+        return put_other_lines(commit, head, &left, &its, ret_count);
+    struct column column = {.kind = SHM_BLOCK_STALE,
+                            .layout = layout,
+                            .first_line = left.first,
+                            .count = left.end - left.first};
+    *ret_count += column.count;
+    return put_column(commit, *head, &column);
 }
 
 static int put_departure(struct commit *commit, const struct shm_block *head,

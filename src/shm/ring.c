@@ -136,6 +136,7 @@ static int take_memory(struct ring_producer *ring, uint64_t to)
         int err = segment_reserve(ring->fd, offset, offset + SHM_PIECE);
         if (err != 0)
             return err;
+        segment_touch(ring->data + (ring->taken_to & (ring->size - 1)), SHM_PIECE);
         ring->taken_to += SHM_PIECE;
     }
     return 0;

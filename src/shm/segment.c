@@ -37,6 +37,16 @@ int segment_reserve(int fd, uint64_t from, uint64_t to)
     return 0;
 }
 
+void segment_touch(void *start, uint64_t len)
+{
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(start, len, MADV_POPULATE_WRITE);
+#else
+    (void)start;
+    (void)len;
+#endif
+}
+
 void segment_release(int fd, uint64_t from, uint64_t to)
 {
     from = (from + SHM_PAGE - 1) / SHM_PAGE * SHM_PAGE;

@@ -62,6 +62,7 @@ static int take_memory(struct series_store *store, uint64_t to)
         int err = segment_reserve(store->segment.fd, from, from + SHM_PIECE);
         if (err != 0)
             return err;
+        segment_touch(store->arena + store->taken, SHM_PIECE);
         store->taken += SHM_PIECE;
     }
     return 0;
