@@ -23,7 +23,7 @@ def marks_nothing(report):
 def test_300_targets_at_1_s_arrive_exactly(tmp_path):
     with Load(tmp_path, 300, 1000, farm=["--encoding", "mixed"]) as load:
         limpet = load.start()
-        load.wait_for_scrapes(12)
+        load.wait_for_scrapes(7)
         skipped = limpet.metric("limpet_scrapes_skipped_total", reason="ring_full")
         delivered = limpet.metric("limpet_remote_samples_delivered_total")
         markers = limpet.metric("limpet_stale_markers_total")

