@@ -127,7 +127,7 @@ static void encode_all(struct bench *bench, struct builder *builder, uint32_t ve
         struct scan scan;
         struct build_result result;
         scan_start(&scan, &bench->source, 1, filter, batch.start, batch.end);
-        build_request(builder, &scan, limits, &result);
+        build_request(builder, &scan, limits, NULL, &result);
         total->samples += result.sent;
         total->bytes += result.body.len;
     }

@@ -446,14 +446,19 @@ static struct slice finish_body(struct builder *builder, const struct build_limi
     return encoder_finish(encoder);
 }
 
+size_t builder_body_room(const struct builder *builder)
+{
+    return encoder_body_room(&builder->encoder);
+}
+
 void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,
-                   struct build_result *ret_result)
+                   uint8_t *out, struct build_result *ret_result)
 {
     *ret_result = (struct build_result){0};
     if (limits.message == 2)
-        encoder_v2_start(&builder->encoder_v2);
+        encoder_v2_start(&builder->encoder_v2, out);
     else
-        encoder_start(&builder->encoder);
+        encoder_start(&builder->encoder, out);
     fast_start(&builder->fast);
     builder->has_target = false;
     struct scan_piece piece;

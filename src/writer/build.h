@@ -65,7 +65,7 @@ struct build_tally {
 };
 
 struct build_result {
-    struct slice body; /* compressed; borrowed until the next build */
+    struct slice body; /* compressed */
     uint32_t passed;   /* items looked at, of which ... */
     uint32_t sent;     /* ... these are in the body, of all kinds */
     struct build_tally of[DELIVERY_KINDS];
@@ -84,8 +84,13 @@ void builder_fini(struct builder *builder);
 uint32_t build_too_old(const struct build_result *result);
 uint32_t build_unwanted(const struct build_result *result);
 
-/* Encodes what the scan visits; the scan ends where the request does. */
+/*
+ * Encodes what the scan visits; the scan ends where the request does. The body is written to `out`,
+ * of builder_body_room() bytes; if that is NULL it is the builder's, and borrowed until the next
+ * build.
+ */
 void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,
-                   struct build_result *ret_result);
+                   uint8_t *out, struct build_result *ret_result);
+size_t builder_body_room(const struct builder *builder);
 
 #endif

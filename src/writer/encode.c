@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/encode.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include <snappy-c.h>
+
+#include "writer/pages.h"
 
 /* Tags: field number << 3 | wire type (0 varint, 1 eight bytes, 2 length and bytes). */
 enum {
@@ -27,23 +27,13 @@ enum {
     LABEL_HEAD_MAX = 3 * (1 + VARINT_MAX)
 };
 
-static int reserve(uint8_t **ret_bytes, size_t len)
-{
-    void *bytes =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED)
-        return -errno;
-    *ret_bytes = bytes;
-    return 0;
-}
-
 int encoder_init(struct encoder *encoder, size_t max_bytes)
 {
     *encoder = (struct encoder){.raw_room = max_bytes,
                                 .packed_room = 2 * snappy_max_compressed_length(max_bytes)};
-    int err = reserve(&encoder->raw, encoder->raw_room);
+    int err = pages_reserve(&encoder->raw, encoder->raw_room);
     if (err == 0)
-        err = reserve(&encoder->packed, encoder->packed_room);
+        err = pages_reserve(&encoder->packed, encoder->packed_room);
     if (err != 0)
         encoder_fini(encoder);
     return err;
@@ -51,21 +41,25 @@ int encoder_init(struct encoder *encoder, size_t max_bytes)
 
 void encoder_fini(struct encoder *encoder)
 {
-    if (encoder->raw != NULL)
-        munmap(encoder->raw, encoder->raw_room);
-    if (encoder->packed != NULL)
-        munmap(encoder->packed, encoder->packed_room);
+    pages_release(encoder->raw, encoder->raw_room);
+    pages_release(encoder->packed, encoder->packed_room);
     free(encoder->shared);
     free(encoder->wire);
     compressor_fini(&encoder->compressor);
     *encoder = (struct encoder){0};
 }
 
-void encoder_start(struct encoder *encoder)
+size_t encoder_body_room(const struct encoder *encoder)
 {
+    return encoder->packed_room;
+}
+
+void encoder_start(struct encoder *encoder, uint8_t *out)
+{
+    encoder->out = out != NULL ? out : encoder->packed;
     encoder->raw_len = 0;
     encoder->samples = 0;
-    elements_start(&encoder->elements, encoder->packed);
+    elements_start(&encoder->elements, encoder->out);
     encoder->shared_count = 0;
     encoder->wire_len = 0;
 }
@@ -312,7 +306,7 @@ static void compress(struct encoder *encoder)
 {
     struct elements *elements = &encoder->elements;
     elements_settle(elements);
-    size_t len = encoder->packed_room - (size_t)(elements->at - encoder->packed);
+    size_t len = encoder->packed_room - (size_t)(elements->at - encoder->out);
     snappy_status status =
         snappy_compress((const char *)encoder->raw, encoder->raw_len, (char *)elements->at, &len);
     check(status == SNAPPY_OK);
@@ -338,6 +332,5 @@ struct slice encoder_finish_zstd(struct encoder *encoder)
 {
     struct slice message = slice_make(encoder->raw, encoder->raw_len);
     check(encoder->elements.raw == 0 && compress_room(message.len) <= encoder->packed_room);
-    return slice_make(encoder->packed,
-                      compress_zstd(&encoder->compressor, message, encoder->packed));
+    return slice_make(encoder->out, compress_zstd(&encoder->compressor, message, encoder->out));
 }

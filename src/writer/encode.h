@@ -4,9 +4,10 @@
  * sample, labels in byte order of their names, no empty values, doubles as bit patterns; then
  * compressed as one snappy block or one zstd frame.
  *
- * One encoder serves all shards of the process, since a request is built in one go: its two buffers
- * are reserved once and pages come as they are touched. What encoder_finish returns is borrowed
- * until the next encoder_start.
+ * One encoder serves all shards of the process, since a request is built in one go: its buffers are
+ * reserved once and pages come as they are touched. The body is written where it shall stay, or
+ * into a buffer of the encoder's; then what encoder_finish returns is borrowed until the next
+ * encoder_start.
  *
  *     encoder_start -> { encoder_set_target -> encoder_add ... } ... -> encoder_finish
  */
@@ -36,9 +37,10 @@ struct encoder {
     uint8_t *raw; /* the message, but for what is in `elements` already */
     size_t raw_len;
     size_t raw_room;
-    uint8_t *packed; /* the snappy block, or the zstd frame */
+    uint8_t *packed; /* the snappy block or zstd frame, if nobody else has a place for it */
     size_t packed_room;
-    struct elements elements;     /* in packed */
+    uint8_t *out;                 /* where it is written */
+    struct elements elements;     /* in out */
     struct encode_shared *shared; /* sorted by name */
     size_t shared_count;
     size_t shared_room;
@@ -53,8 +55,12 @@ struct encoder {
 int encoder_init(struct encoder *encoder, size_t max_bytes) MUST_USE;
 void encoder_fini(struct encoder *encoder);
 
-/* Begins an empty request. */
-void encoder_start(struct encoder *encoder);
+/* Bytes that a body has at most, and what may be touched behind them. */
+size_t encoder_body_room(const struct encoder *encoder);
+
+/* Begins an empty request, whose body is written to out[encoder_body_room()], or somewhere in the
+   encoder if that is NULL. */
+void encoder_start(struct encoder *encoder, uint8_t *out);
 
 /*
  * The labels that the following series have besides their own: those of the target, and external

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/encode_v2.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include <snappy-c.h>
 
 #include "base/hash.h"
+#include "writer/pages.h"
 #include "writer/wire.h"
 
 enum {
@@ -20,31 +19,15 @@ enum {
 
 /* ---- memory ---- */
 
-static int reserve(uint8_t **ret_bytes, size_t len)
-{
-    void *bytes =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED)
-        return -errno;
-    *ret_bytes = bytes;
-    return 0;
-}
-
-static void release(uint8_t *bytes, size_t len)
-{
-    if (bytes != NULL)
-        munmap(bytes, len);
-}
-
 int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes)
 {
     *encoder = (struct encoder_v2){.room = max_bytes,
                                    .packed_room = snappy_max_compressed_length(max_bytes)};
-    int err = reserve(&encoder->message, max_bytes);
+    int err = pages_reserve(&encoder->message, max_bytes);
     if (err == 0)
-        err = reserve(&encoder->symbols, max_bytes);
+        err = pages_reserve(&encoder->symbols, max_bytes);
     if (err == 0)
-        err = reserve(&encoder->packed, encoder->packed_room);
+        err = pages_reserve(&encoder->packed, encoder->packed_room);
     if (err != 0)
         encoder_v2_fini(encoder);
     return err;
@@ -52,9 +35,9 @@ int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes)
 
 void encoder_v2_fini(struct encoder_v2 *encoder)
 {
-    release(encoder->message, encoder->room);
-    release(encoder->symbols, encoder->room);
-    release(encoder->packed, encoder->packed_room);
+    pages_release(encoder->message, encoder->room);
+    pages_release(encoder->symbols, encoder->room);
+    pages_release(encoder->packed, encoder->packed_room);
     free(encoder->table);
     free(encoder->shared);
     free(encoder->lines);
@@ -81,8 +64,9 @@ static void start_lines(struct encoder_v2 *encoder)
     encoder->line_count = encoder->line_label_count = 0;
 }
 
-void encoder_v2_start(struct encoder_v2 *encoder)
+void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out)
 {
+    encoder->out = out != NULL ? out : encoder->packed;
     if (encoder->table == NULL) {
         encoder->table = grow(NULL, TABLE_MIN * sizeof *encoder->table);
         encoder->table_mask = TABLE_MIN - 1;
@@ -552,8 +536,8 @@ struct slice encoder_v2_finish(struct encoder_v2 *encoder)
     size_t len = encoder->packed_room;
     memmove(encoder->message + encoder->symbols_len, encoder->message, encoder->series_len);
     memcpy(encoder->message, encoder->symbols, encoder->symbols_len);
-    snappy_status status = snappy_compress(
-        (const char *)encoder->message, encoder_v2_bytes(encoder), (char *)encoder->packed, &len);
+    snappy_status status = snappy_compress((const char *)encoder->message,
+                                           encoder_v2_bytes(encoder), (char *)encoder->out, &len);
     check(status == SNAPPY_OK);
-    return slice_make(encoder->packed, len);
+    return slice_make(encoder->out, len);
 }

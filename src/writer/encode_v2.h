@@ -63,9 +63,10 @@ struct encoder_v2 {
     size_t series_len;
     uint8_t *symbols; /* the fields of the symbols but the first, which is empty */
     size_t symbols_len;
-    size_t room; /* for both together */
-    uint8_t *packed;
+    size_t room;     /* for both together */
+    uint8_t *packed; /* the body, if nobody else has a place for it */
     size_t packed_room;
+    uint8_t *out; /* where it is written */
     struct encode_symbol *table;
     uint32_t table_mask;
     uint32_t symbol_count; /* with the empty one */
@@ -89,8 +90,9 @@ struct encoder_v2 {
 int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes) MUST_USE;
 void encoder_v2_fini(struct encoder_v2 *encoder);
 
-/* Begins an empty request. */
-void encoder_v2_start(struct encoder_v2 *encoder);
+/* Begins an empty request, whose body is written to `out`, where as much can be written as to that
+   of an encoder of the same size, or somewhere in the encoder if that is NULL. */
+void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out);
 
 /* The labels that the following series have besides their own, as encoder_set_target says it; the
    texts must stay until the next call. */

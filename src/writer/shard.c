@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
+#include "writer/pages.h"
 #include "writer/writer.h"
 
 /* A batch holds back at most this part of a ring, however few samples are in it. */
@@ -251,5 +252,5 @@ void shard_fini(struct shard *shard)
 {
     attempt_fini(&shard->attempt);
     carrier_fini(&shard->carrier);
-    free(shard->body);
+    pages_release(shard->body, shard->body_room);
 }

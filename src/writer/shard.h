@@ -68,9 +68,9 @@ struct shard {
     struct delivery_outcome outcome; /* of what is known of the batch so far */
     struct backoff backoff;
 
-    char *body; /* compressed; kept for the next attempts */
+    uint8_t *body; /* compressed, from its first attempt to its last */
     size_t body_room;
-    struct build_result built; /* what is in the body */
+    struct build_result built; /* what is in the body, which stands there or is the builder's */
 };
 
 /* The lanes of shard `index` of `shard_count`. */

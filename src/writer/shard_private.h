@@ -35,6 +35,13 @@ void shard_on_answer(struct attempt *attempt, enum answer answer);
 /* Commits what was collected, and sends or stores it. */
 void shard_begin_batch(struct shard *shard);
 
+/* Whether the body that was built stands where it can stay. */
+static inline bool shard_keeps_body(const struct shard *shard)
+{
+    const uint8_t *at = (const uint8_t *)shard->built.body.ptr;
+    return at != NULL && at >= shard->body && at < shard->body + shard->body_room;
+}
+
 /* Makes the body of the batch, or of the part of it that is being resolved. */
 void shard_build(struct shard *shard, bool is_new);
 

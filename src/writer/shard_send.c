@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "shm/remote_counters.h"
+#include "writer/pages.h"
 #include "writer/verdict.h"
 #include "writer/writer.h"
 
@@ -45,20 +46,21 @@ static int64_t oldest_allowed_ms(const struct shard *shard)
     return limit_ms > 0 ? clock_ms_of_ns(clock_wall_ns()) - limit_ms : INT64_MIN;
 }
 
-/* The encoder's buffer is needed by other shards; the body is needed until it is delivered, or, if
-   the attempt is given up, until nothing of it is left in the loop: see must_be_stored. */
-static void keep_body(struct shard *shard)
+/*
+ * Where a body is built: where it stays until it is delivered. As long as something of an attempt
+ * that was given up is left in the loop, that place is in use; what is built then goes into the
+ * spool, see must_be_stored, and is the builder's meanwhile.
+ */
+static uint8_t *place_for_body(struct shard *shard)
 {
-    enum { GRAIN = 16384 };
-    struct slice body = shard->built.body;
-    if (body.len > shard->body_room) {
-        shard->body_room = (body.len + GRAIN - 1) / GRAIN * GRAIN;
-        free(shard->body);
-        shard->body = malloc(shard->body_room);
-        check(shard->body != NULL);
+    if (!attempt_is_quiet(&shard->attempt))
+        return NULL;
+    if (shard->body == NULL) {
+        shard->body_room = builder_body_room(&shard->writer->builder);
+        int err = pages_reserve(&shard->body, shard->body_room);
+        check(err == 0);
     }
-    memcpy(shard->body, body.ptr, body.len);
-    shard->built.body.ptr = shard->body;
+    return shard->body;
 }
 
 static void raise_to(struct shard *shard, enum remote_counter counter, int64_t ms)
@@ -104,7 +106,7 @@ void shard_build(struct shard *shard, bool is_new)
                                   .exemplars = config->send_exemplars,
                                   .may_end_early = is_new,
                                   .samples_max = shard_samples_wanted(shard)};
-    build_request(&writer->builder, &scan, limits, &shard->built);
+    build_request(&writer->builder, &scan, limits, place_for_body(shard), &shard->built);
     /* What a receiver refuses of it shall not take the rest along. */
     shard->is_uncertain |= shard->built.contested;
     if (is_new) {
@@ -141,9 +143,7 @@ static struct verdict_items sent_in(const struct shard *shard)
 
 static void send_body(struct shard *shard)
 {
-    check(shard->built.sent > 0);
-    if (shard->built.body.ptr != shard->body)
-        keep_body(shard);
+    check(shard->built.sent > 0 && shard_keeps_body(shard));
     if (!shard->is_resolving)
         note_attempt(shard);
     struct verdict_items sent = sent_in(shard);

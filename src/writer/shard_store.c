@@ -98,8 +98,8 @@ void shard_store(struct shard *shard)
         return;
     }
     shard->store_again_ns = clock_mono_ns() + AGAIN_MS * NS_PER_MS;
-    if (shard->built.body.ptr != shard->body)
-        shard->built.body.ptr = NULL; /* the encoder's, which others use: it is made again */
+    if (!shard_keeps_body(shard))
+        shard->built.body.ptr = NULL; /* the builder's, which others use: it is made again */
     if (shard_holds_half(shard)) {
         give_up(shard);
     } else if (shard->state == SHARD_COLLECTING) {

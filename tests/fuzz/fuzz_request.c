@@ -180,7 +180,7 @@ static struct slice encode(struct world *world, struct builder *builder, bool fa
     struct scan scan;
     struct build_result result;
     scan_start(&scan, &world->source, 1, filter, start, NULL);
-    build_request(builder, &scan, limits, &result);
+    build_request(builder, &scan, limits, NULL, &result);
     return result.body;
 }
 

@@ -50,7 +50,7 @@ static void one_series_for_each_sample(void **state)
     (void)state;
     struct encoder encoder;
     assert_int_equal(encoder_init(&encoder, ROOM), 0);
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     const struct label up[] = {L("__name__", "up")};
     encoder_set_target(&encoder, NULL, 0, NULL, 0);
     assert_int_equal(encoder_add(&encoder, up, 1, 1, 1700000000000), 0);
@@ -74,7 +74,7 @@ static void labels_of_series_target_and_file_merge_in_this_order(void **state)
     (void)state;
     struct encoder encoder;
     assert_int_equal(encoder_init(&encoder, ROOM), 0);
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     const struct label line[] = {L("B", "line"), L("__name__", "m"), L("e", "line"), L("z", "")};
     const struct label target[] = {L("A", "target"), L("e", "target"), L("f", "target"),
                                    L("z", "target"), L("zz", "target")};
@@ -103,7 +103,7 @@ static void an_empty_target_label_counts_as_absent(void **state)
     (void)state;
     struct encoder encoder;
     assert_int_equal(encoder_init(&encoder, ROOM), 0);
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     const struct label line[] = {L("__name__", "m")};
     const struct label target[] = {L("a", ""), L("b", "")};
     const struct label external[] = {L("a", "file"), L("c", "")};
@@ -131,7 +131,7 @@ static void values_keep_every_bit(void **state)
     static const int64_t times[] = {0, 1, -1, INT64_MIN, INT64_MAX, 1700000000000, 127, 128};
     struct encoder encoder;
     assert_int_equal(encoder_init(&encoder, ROOM), 0);
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     encoder_set_target(&encoder, NULL, 0, NULL, 0);
     const struct label line[] = {L("__name__", "m")};
     for (size_t i = 0; i < COUNT(patterns); i++)
@@ -157,7 +157,7 @@ static void labels_of_any_length_are_kept(void **state)
     memset(text, 'v', LONGEST);
     struct encoder encoder;
     assert_int_equal(encoder_init(&encoder, ROOM), 0);
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     encoder_set_target(&encoder, NULL, 0, NULL, 0);
     static const size_t lengths[] = {1,   80,  81,  82,    83,    100,   110,   127,    128,
                                      200, 255, 256, 16300, 16340, 16350, 16360, LONGEST};
@@ -182,7 +182,7 @@ static void a_full_request_takes_no_part_of_a_sample(void **state)
     (void)state;
     struct encoder encoder;
     assert_int_equal(encoder_init(&encoder, 1000), 0);
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     encoder_set_target(&encoder, NULL, 0, NULL, 0);
     const struct label line[] = {L("__name__", "metric"), L("label", "value")};
     size_t added = 0;
@@ -194,7 +194,7 @@ static void a_full_request_takes_no_part_of_a_sample(void **state)
     assert_int_equal(request->n_timeseries, added);
     wire__write_request__free_unpacked(request, NULL);
 
-    encoder_start(&encoder);
+    encoder_start(&encoder, NULL);
     assert_int_equal(encoder_samples(&encoder), 0);
     request = decode(&encoder);
     assert_int_equal(request->n_timeseries, 0);

@@ -294,7 +294,7 @@ static struct slice encode(struct world *world, struct builder *builder,
     const struct build_limits limits = {.compression = compression, .oldest_ms = INT64_MIN};
     struct scan scan;
     scan_start(&scan, world->sources, RINGS, filter, batch->start, batch->end);
-    build_request(builder, &scan, limits, result);
+    build_request(builder, &scan, limits, NULL, result);
     return result->body;
 }
 

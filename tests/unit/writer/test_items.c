@@ -303,8 +303,8 @@ static void labels_at_random_are_the_same_in_both_versions(void **state)
         struct encoder_v2 v2;
         assert_int_equal(encoder_init(&v1, 1 << 20), 0);
         assert_int_equal(encoder_v2_init(&v2, 1 << 20), 0);
-        encoder_start(&v1);
-        encoder_v2_start(&v2);
+        encoder_start(&v1, NULL);
+        encoder_v2_start(&v2, NULL);
         external.count = random_labels(&seed, false, external.labels);
         for (size_t i = 0; i < TARGETS; i++)
             targets[i].count = random_labels(&seed, false, targets[i].labels);
