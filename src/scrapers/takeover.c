@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
+#include "scrapers/left_behind.h"
 #include "scrapers/scraper.h"
 #include "scrapers/target.h"
 
@@ -26,8 +27,7 @@ void takeover_init(struct scraper *scraper)
 
 /* ---- peers ---- */
 
-/* So many scrapers have processes. */
-static uint32_t living(const struct scraper *scraper)
+uint32_t takeover_living(const struct scraper *scraper)
 {
     uint64_t count =
         scraper->supervisor == NULL
@@ -64,7 +64,7 @@ static bool never_started(const struct shm_slot *slot)
  */
 static bool all_have_taken(const struct scraper *scraper)
 {
-    for (uint32_t i = 0; scraper->peers != NULL && i < living(scraper); i++) {
+    for (uint32_t i = 0; scraper->peers != NULL && i < takeover_living(scraper); i++) {
         const struct shm_slot *slot = scraper->peers->slot(scraper->peers->context, i);
         if (i == scraper->index || never_started(slot))
             continue;
@@ -77,7 +77,7 @@ static bool all_have_taken(const struct scraper *scraper)
 /* Whether all others have what is theirs. */
 static bool all_have_settled(const struct scraper *scraper)
 {
-    for (uint32_t i = 0; scraper->peers != NULL && i < living(scraper); i++) {
+    for (uint32_t i = 0; scraper->peers != NULL && i < takeover_living(scraper); i++) {
         const struct shm_slot *slot = scraper->peers->slot(scraper->peers->context, i);
         if (i != scraper->index && settled_by(slot) < scraper->targets.generation)
             return false;
@@ -85,8 +85,7 @@ static bool all_have_settled(const struct scraper *scraper)
     return true;
 }
 
-/* The peer of this index, or NULL. */
-static struct series_peer *attach_peer(struct scraper *scraper, uint32_t index)
+struct series_peer *takeover_peer(struct scraper *scraper, uint32_t index)
 {
     struct series_peer **peer = &scraper->takeover.peers[index];
     struct errctx why;
@@ -135,6 +134,7 @@ static void detach_peers(struct takeover *takeover)
 void takeover_fini(struct scraper *scraper)
 {
     detach_peers(&scraper->takeover);
+    free(scraper->takeover.behind);
     loop_timer_clear(scraper->loop, &scraper->takeover.timer);
 }
 
@@ -165,7 +165,8 @@ static void look_at_record(void *context, uint64_t target_id, uint32_t ref)
     bool has_best = target->from != NULL &&
                     series_peer_target(target->from, target->from_ref, target_id, &best);
     uint32_t least = has_best ? best.scrape_seq : own_seq(target);
-    bool may_come = !has_best && !theirs.released && search->peer->index < living(search->scraper);
+    bool may_come =
+        !has_best && !theirs.released && search->peer->index < takeover_living(search->scraper);
     if (theirs.scrape_seq > least || may_come) {
         target->from = search->peer;
         target->from_ref = ref;
@@ -184,7 +185,7 @@ static void search_peers(struct scraper *scraper, enum target_life life)
     struct search search = {scraper, NULL, life};
     target_set_each(&scraper->targets, forget_source);
     for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
-        search.peer = attach_peer(scraper, i);
+        search.peer = takeover_peer(scraper, i);
         if (search.peer != NULL)
             series_peer_each(search.peer, look_at_record, &search);
     }
@@ -376,7 +377,7 @@ static void arrive(struct target *target)
 /* True: the former owner will write no more of it. */
 static bool is_free(const struct target *target, const struct series_peer_target *theirs)
 {
-    return theirs->released || target->from->index >= living(target->scraper);
+    return theirs->released || target->from->index >= takeover_living(target->scraper);
 }
 
 static void take_over(struct target *target)
@@ -435,7 +436,7 @@ static void take_over_some(struct scraper *scraper)
 static void tell_settled(struct scraper *scraper)
 {
     struct takeover *takeover = &scraper->takeover;
-    if (takeover->arriving > 0)
+    if (takeover->arriving > 0 || !left_behind_take(scraper) || takeover->arriving > 0)
         return;
     /* release; pairs with settled_by: all takeovers are published */
     atomic_store_explicit(&scraper->slot->settled_generation, scraper->targets.generation,
@@ -488,13 +489,17 @@ static void drop_if_taken(struct target *target)
         drop(target);
 }
 
-/* It may have been elsewhere since; and queries do not look back so far, marker or not. */
+bool takeover_is_forgotten(const struct scraper *scraper, int64_t timestamp_ms, int64_t interval_ns)
+{
+    return scraper->schedule.wall_now() - timestamp_ms * NS_PER_MS > FORGET_NS + interval_ns;
+}
+
 static bool is_forgotten(const struct target *target)
 {
     const struct scraper *scraper = target->scraper;
-    int64_t last_ms = series_target_state(&scraper->store, target->ref).timestamp_ms;
-    int64_t age_ns = scraper->schedule.wall_now() - last_ms * NS_PER_MS;
-    return age_ns > FORGET_NS + target->tick.interval_ns;
+    return takeover_is_forgotten(scraper,
+                                 series_target_state(&scraper->store, target->ref).timestamp_ms,
+                                 target->tick.interval_ns);
 }
 
 /*
@@ -530,7 +535,7 @@ static void arm(struct scraper *scraper)
     int64_t now_ns = loop_now(scraper->loop);
     bool is_soon =
         takeover->arriving > 0 && (takeover->has_more || now_ns - takeover->began_ns < SOON_NS);
-    if (takeover->arriving + takeover->released == 0)
+    if (takeover->arriving + takeover->released == 0 && !takeover_is_due(scraper))
         return;
     loop_timer_set(scraper->loop, &takeover->timer, now_ns + (is_soon ? LOOK_NS : LOOK_LATE_NS));
 }
@@ -542,10 +547,9 @@ static void on_timer(struct loop_timer *timer)
     struct scraper *scraper = takeover->scraper;
     if (scraper->stopping)
         return;
-    if (takeover->arriving > 0) {
+    if (takeover->arriving > 0)
         take_over_some(scraper);
-        tell_settled(scraper);
-    }
+    tell_settled(scraper);
     if (takeover->released > 0)
         drop_released(scraper);
     if (takeover->arriving == 0)
@@ -558,5 +562,7 @@ void takeover_table_taken(struct scraper *scraper)
     struct takeover *takeover = &scraper->takeover;
     takeover->began_ns = loop_now(scraper->loop);
     tell_settled(scraper);
+    if (takeover->arriving == 0)
+        detach_peers(takeover);
     arm(scraper);
 }

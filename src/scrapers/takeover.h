@@ -21,6 +21,8 @@
 #define SCRAPERS_TAKEOVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "loop/loop.h"
 #include "scrapers/refmap.h"
@@ -33,6 +35,10 @@ struct takeover {
     struct scraper *scraper;
     uint32_t arriving; /* targets in this state */
     uint32_t released;
+    uint64_t looked_behind; /* the table for which left_behind.h has looked */
+    uint64_t *behind;       /* targets that it has found so far */
+    size_t behind_len;
+    size_t behind_room;
     /* private */
     struct loop_timer timer;
     int64_t began_ns;                            /* when there was something to do */
@@ -68,5 +74,18 @@ void takeover_forget(const struct target *target);
 
 /* A whole table has been taken in. */
 void takeover_table_taken(struct scraper *scraper);
+
+/* So many scrapers have processes; others may have left something. */
+uint32_t takeover_living(const struct scraper *scraper);
+
+/* Another scraper's series and ring, until nothing arrives any more; NULL: there are none. */
+struct series_peer *takeover_peer(struct scraper *scraper, uint32_t index);
+
+/*
+ * Whether markers after a last scrape of this time make no sense any more: it may have been
+ * elsewhere since, and queries do not look back so far.
+ */
+bool takeover_is_forgotten(const struct scraper *scraper, int64_t timestamp_ms,
+                           int64_t interval_ns);
 
 #endif

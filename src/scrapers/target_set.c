@@ -341,7 +341,7 @@ static void hand_over(struct target *target)
     target_set_forget(target);
 }
 
-static struct target *add_left_behind(struct scraper *scraper, uint32_t ref)
+struct target *target_set_add_left_behind(struct scraper *scraper, uint32_t ref)
 {
     struct target *target = target_new_departing(scraper, ref);
     add(&scraper->targets, target);
@@ -353,7 +353,7 @@ static void take_foreign(struct scraper *scraper, uint64_t id)
 {
     uint32_t ref = scraper->targets.has_taken ? 0 : series_target_find(&scraper->store, id);
     if (ref != 0)
-        takeover_release(add_left_behind(scraper, ref));
+        takeover_release(target_set_add_left_behind(scraper, ref));
 }
 
 /* A supplied job has come in place of the one that the target has. */
@@ -397,7 +397,7 @@ static void find_left_behind(void *context, uint64_t target_id, uint32_t ref)
     struct scraper *scraper = context;
     if (target_set_find(&scraper->targets, target_id) != NULL)
         return;
-    struct target *target = add_left_behind(scraper, ref);
+    struct target *target = target_set_add_left_behind(scraper, ref);
     if (scraper->peers == NULL) {
         depart_at(target, scraper->schedule.wall_now(), target->tick.interval_ns);
         return;

@@ -47,6 +47,9 @@ void target_set_retry(struct target_set *set);
 /* The target of this id, or NULL. */
 struct target *target_set_find(const struct target_set *set, uint64_t id);
 
+/* A target of this TARGET record, of which nothing else is known: departing for the time being. */
+struct target *target_set_add_left_behind(struct scraper *scraper, uint32_t ref);
+
 /* A target whose state is here now: it is scraped, if the table has it still. */
 void target_set_activate(struct target *target);
 

@@ -58,7 +58,9 @@ void scale_keep(struct children *children)
 {
     children->table_before = table_generation(children);
     children->table_after = 0;
-    atomic_store(&children->page->kept_scrapers, children->estate->segments.rings);
+    uint64_t kept = atomic_load(&children->page->kept_scrapers);
+    uint64_t living = atomic_load(&children->page->scrapers);
+    atomic_store(&children->page->kept_scrapers, living > kept ? living : kept);
 }
 
 static bool have_settled(const struct children *children)

@@ -11,7 +11,7 @@ import pytest
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import wait_until
 from lib.stream import (STALE, assert_each_request_is_one_scrape, count_whole, rows_by_case,
-                        stream_of_rows)
+                        stream_of, stream_of_rows)
 from lib.target import Hub, Target, Wait, Pieces, Reply
 
 TARGETS = 24
@@ -186,6 +186,45 @@ def test_a_restart_with_fewer_scrapers_shows_in_no_series(tmp_path, receiver):
                 assert limpet.metric("limpet_scraper_takeovers_total") == TARGETS * 2 / 3
                 limpet.stop()
             check_all(farm, receiver, gone=1)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["reload", "restart"])
+def test_targets_that_go_together_with_their_scraper_are_marked(tmp_path, receiver, restart):
+    """Two of three scrapers go, and every other job: each series of these ends with a marker, once."""
+    with Farm() as farm:
+        fewer = farm.settings(receiver, 1)
+        gone = fewer["scrape_configs"][::2]
+        fewer["scrape_configs"] = fewer["scrape_configs"][1::2]
+        names = [f"c{i}" for i in range(0, TARGETS, 2)]
+        with Limpet(tmp_path, farm.settings(receiver, 3)) as first:
+            wait_for_scrapes(receiver)
+            assert [count for _, count in shares(first)] == [TARGETS / 3] * 3
+            if restart:
+                first.stop()
+                limpet = Limpet(tmp_path, fewer, "second", paths=first.paths)
+            else:
+                limpet = first
+                assert limpet.reload(fewer)
+
+            def ended(case):
+                scrapes = stream_of(receiver, case=case).scrapes
+                return scrapes[-1].is_whole() and scrapes[-1].report["up"] == STALE
+
+            try:
+                wait_until(lambda: all(ended(case) for case in names), 20, "markers of all that have gone", 0.5)
+                wait_until(lambda: limpet.metric("limpet_scraper_targets") == TARGETS / 2, 20, "the rest", 0.5)
+                limpet.stop()
+            finally:
+                if restart:
+                    limpet.__exit__()
+        assert len(gone) == len(names) == TARGETS / 2
+        for i, case in enumerate(names):
+            stream = stream_of(receiver, case=case, job=case.replace("c", "j"),
+                               instance=farm.targets[2 * i].address)
+            last = stream.scrapes[-1].samples
+            assert last["n"] == STALE and set(last.values()) == {STALE}, (case, last)
+            assert sum(scrape.report["up"] == STALE for scrape in stream.scrapes) == 1, case
+            assert stream.repeated == [] and stream.own == {}, case
 
 
 def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, receiver):

@@ -136,7 +136,7 @@ static void start_scraper(struct rig *rig)
                                     .supervisor = &rig->supervisor,
                                     .config = rig->config,
                                     .index = rig->index,
-                                    .scrapers = 2,
+                                    .scrapers = rig->scrapers != 0 ? rig->scrapers : 2,
                                     .peers = rig->has_peers ? &rig_peers : NULL,
                                     .lookups.ask = ask};
     asking = rig;

@@ -58,6 +58,7 @@ struct rig {
     struct shm_supervisor supervisor;
     struct config *config;
     struct scraper scraper;
+    uint32_t scrapers; /* of the next one, that there are; 0: two */
     struct scraper_segments segments;
     struct targets_writer table;
     struct ring_consumer ring;

@@ -265,6 +265,105 @@ static void replicas_share_lines_and_layout_after_the_move(void **state)
     pair_free(&pair);
 }
 
+/* ---- scrapers that go ---- */
+
+/* A reload leaves the first scraper alone with this table; the second has a process for now. */
+static void remove_second(struct pair *pair, const struct rig_target *targets, int count)
+{
+    struct rig *first = pair->rigs[0];
+    atomic_store(&first->supervisor.kept_scrapers, 2);
+    first->scrapers = 1;
+    first->now_ms = pair->rigs[1]->now_ms > first->now_ms ? pair->rigs[1]->now_ms : first->now_ms;
+    rig_restart(first);
+    rig_table(first, targets, count);
+    rig_settle(pair->rigs, 1);
+}
+
+static bool has_settled(const struct rig *rig)
+{
+    return atomic_load(&rig->slot->settled_generation) == rig->scraper.targets.generation;
+}
+
+static const char *mark(struct rig *rig)
+{
+    struct target *target = rig_target(rig, 1);
+    assert_non_null(target);
+    assert_int_equal(target->life, TARGET_DEPARTING);
+    rig->now_ms = target->departed_ms;
+    loop_timer_set(rig->loop, &target->departure, loop_now(rig->loop));
+    rig_settle(&rig, 1);
+    assert_null(rig_target(rig, 1));
+    return rig_take(rig);
+}
+
+static void a_target_that_goes_together_with_its_scraper_is_marked_once(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct rig *first = pair.rigs[0];
+    char expected[128];
+    give_to(&pair, 1, false);
+    scrape(&pair, 1, &TWO);
+    uint64_t pos = ring_consumer_produced(&pair.rigs[1]->ring);
+    remove_second(&pair, NULL, 0);
+    assert_null(rig_target(first, 1)); /* that one may do it by itself */
+    assert_false(has_settled(first));
+    atomic_store(&first->supervisor.scrapers, 1);
+    rig_settle(pair.rigs, 1);
+    assert_true(has_settled(first));
+    snprintf(expected, sizeof(expected), "from scraper 1 at %llu\na stale\nb stale\nreport stale\n",
+             (unsigned long long)pos);
+    assert_string_equal(mark(first), expected);
+    assert_int_equal(records(&pair, 0), 0);
+    rig_table(first, NULL, 0);
+    rig_settle(pair.rigs, 1);
+    assert_null(rig_target(first, 1));
+    /* The supervisor has seen that everything has settled. */
+    atomic_store(&first->supervisor.kept_scrapers, 1);
+    rig_restart(first);
+    rig_settle(pair.rigs, 1);
+    assert_null(rig_target(first, 1));
+    pair_free(&pair);
+}
+
+static void whoever_dies_before_it_is_marked_has_a_successor_that_does(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct rig *first = pair.rigs[0];
+    give_to(&pair, 1, false);
+    scrape(&pair, 1, &TWO);
+    atomic_store(&first->supervisor.scrapers, 1);
+    remove_second(&pair, NULL, 0);
+    assert_int_equal(rig_target(first, 1)->life, TARGET_DEPARTING);
+    rig_take(first);
+    rig_wait_ms(first, 1000);
+    rig_restart(first);
+    rig_settle(pair.rigs, 1);
+    assert_string_equal(mark(first), "a stale\nb stale\nreport stale\n");
+    pair_free(&pair);
+}
+
+static void a_target_that_stays_or_was_done_with_is_not_marked(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct rig *first = pair.rigs[0];
+    const struct rig_target stays = {.owner = 0, .moved = true};
+    give_to(&pair, 1, false);
+    scrape(&pair, 1, &TWO);
+    atomic_store(&first->supervisor.scrapers, 1);
+    remove_second(&pair, &stays, 1);
+    assert_int_equal(rig_target(first, 1)->life, TARGET_ACTIVE);
+    assert_true(has_settled(first));
+    rig_take(first);
+    assert_string_equal(scrape(&pair, 0, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    /* Now it is in the first one's hands alone, whatever the second one had of it. */
+    rig_table(first, NULL, 0);
+    assert_string_equal(mark(first), "a stale\nb stale\nreport stale\n");
+    pair_free(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +379,9 @@ int main(void)
         cmocka_unit_test(a_target_that_vanishes_before_the_takeover_is_marked_once),
         cmocka_unit_test(a_target_that_vanishes_after_the_takeover_is_the_new_owners_to_mark),
         cmocka_unit_test(replicas_share_lines_and_layout_after_the_move),
+        cmocka_unit_test(a_target_that_goes_together_with_its_scraper_is_marked_once),
+        cmocka_unit_test(whoever_dies_before_it_is_marked_has_a_successor_that_does),
+        cmocka_unit_test(a_target_that_stays_or_was_done_with_is_not_marked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
