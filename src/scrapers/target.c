@@ -159,7 +159,9 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
     struct series_label label;
     series_target_view(&scraper->store, ref, &record);
     struct series_labels labels = series_reader_labels(&record);
+    enum config_shard_by by = scraper->config->limpet.sharding.by;
     target->life = TARGET_DEPARTING;
+    target->is_shared = by == CONFIG_SHARD_HASH || by == CONFIG_SHARD_NAMESPACE;
     target->ref = ref;
     target->tick.interval_ns = scraper->config->global.scrape_interval * NS_PER_MS;
     while (series_labels_next(&labels, &label) == 1) {

@@ -55,8 +55,9 @@ struct target {
     struct scrape *scrape;  /* that is running, or NULL */
     char *head;             /* of the request */
     bool supplied;          /* its job came over the network */
-    bool has_reason;        /* that is shown: its last scrape failed */
-    char *error;            /* it cannot be asked, and why; else NULL */
+    bool is_shared;  /* departing: instances share it out, and the shares may be others now */
+    bool has_reason; /* that is shown: its last scrape failed */
+    char *error;     /* it cannot be asked, and why; else NULL */
     uint32_t head_len;
     uint32_t base_len;     /* of it, the part that stays: without credentials and empty line */
     uint32_t tail_version; /* of the client whose credentials it has */

@@ -171,10 +171,11 @@ static bool has_foreign_heir(struct scraper *scraper, const struct target *depar
                    compare_keys) != NULL;
 }
 
-/* To another instance, by an allocator that still has the job. */
+/* To another instance: by an allocator that still has the job, or since the shares have changed. */
 static bool may_have_moved(const struct target *target)
 {
-    return target->supplied && (target->job == NULL || !target->job->retired);
+    return target->is_shared ||
+           (target->supplied && (target->job == NULL || !target->job->retired));
 }
 
 /* 0, or why the markers could not be written now. */
@@ -211,9 +212,10 @@ static void on_departure(struct loop_timer *timer)
 
 /*
  * The time of the markers is the next tick; that they are written later gives it time to return.
- * One that an allocator has taken away while it still has the job gets an interval more: it may
- * come back when the allocator has made up its mind, and if it is another instance's now, that one
- * has been there by then, and receivers refuse what is older.
+ * One that may be another instance's now gets an interval more: an allocator may give it back when
+ * it has made up its mind. If it is the other's, that one has been there by then, and receivers
+ * refuse what is older; those that take it should have the markers before the other's first sample,
+ * so their time is that of the last one here.
  */
 static void depart_at(struct target *target, int64_t next_ns, int64_t interval_ns)
 {
@@ -223,6 +225,8 @@ static void depart_at(struct target *target, int64_t next_ns, int64_t interval_n
         next_ns - scraper->schedule.wall_now() + interval_ns + interval_ns / 10 + patience_ns;
     target->life = TARGET_DEPARTING;
     target->departed_ms = clock_ms_of_ns(next_ns);
+    if (may_have_moved(target) && target->ref != 0)
+        target->departed_ms = series_target_state(&scraper->store, target->ref).timestamp_ms + 1;
     target->departure.expired = on_departure;
     loop_timer_set(scraper->loop, &target->departure, loop_now(scraper->loop) + wait_ns);
 }

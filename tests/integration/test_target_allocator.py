@@ -430,6 +430,20 @@ def refusing_old():
     return answer, refused
 
 
+def test_a_marker_of_a_target_that_may_have_moved_follows_its_last_sample(tmp_path, receiver, allocator, target):
+    """So that where samples are taken in any order it comes before those of the next instance."""
+    allocator.jobs["web"] = scrape_config("web", "1s")
+    allocator.assign("web", POD, [target.address])
+    with Limpet(tmp_path, settings(receiver, allocator)) as limpet:
+        one_series(receiver)
+        allocator.assign("web", "another", [target.address])
+        wait_until(lambda: stale(receiver, "up"), 20, "markers")
+        limpet.stop()
+    samples = merged(receiver)[target.address]
+    assert [is_stale for _, is_stale in samples] == [False] * (len(samples) - 1) + [True]
+    assert samples[-1][0] == samples[-2][0] + 1
+
+
 def test_a_target_that_moves_is_not_marked_stale_in_between(tmp_path, allocator):
     """Two instances and one receiver that refuses what is older than it has, as Prometheus does:
     what has gone is marked, what has moved is not, and nothing is lost by the refusal."""

@@ -282,6 +282,27 @@ static void what_a_predecessor_left_behind_is_marked(void **state)
     rig_free(rig);
 }
 
+static void what_the_shares_gave_to_another_instance_is_marked_at_its_last_sample(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig->config->limpet.sharding.by = CONFIG_SHARD_HASH;
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &TWO);
+    int64_t last_ms = rig->now_ms;
+    targets_writer_begin(&rig->table);
+    targets_writer_commit(&rig->table);
+    rig_wait_ms(rig, RIG_INTERVAL_MS / 2);
+    rig_restart(rig);
+    assert_int_equal(rig_target(rig, 1)->departed_ms, last_ms + 1);
+    /* Its time: what is left until a tick (now), an interval and a tenth, and one more. */
+    assert_in_range(departure_wait_ms(rig, 1), 2.1 * RIG_INTERVAL_MS - 1000, 2.1 * RIG_INTERVAL_MS);
+    let_departures_happen(rig);
+    rig->now_ms = last_ms + 1;
+    assert_string_equal(rig_take(rig), "a stale\nb stale\nreport stale\n");
+    rig_free(rig);
+}
+
 static void what_was_left_behind_and_returns_is_taken_up(void **state)
 {
     (void)state;
@@ -385,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_death_in_the_middle_of_a_body_leaves_nothing),
         cmocka_unit_test(a_death_before_the_publish_leaves_nothing),
         cmocka_unit_test(what_a_predecessor_left_behind_is_marked),
+        cmocka_unit_test(what_the_shares_gave_to_another_instance_is_marked_at_its_last_sample),
         cmocka_unit_test(what_was_left_behind_and_returns_is_taken_up),
         cmocka_unit_test(nothing_departs_before_there_is_a_table),
         cmocka_unit_test(a_target_without_memory_is_taken_up_when_there_is_some),
