@@ -53,8 +53,9 @@ static int epoll_open(struct loop *loop, const struct loop_options *options, str
     struct epoll *epoll = calloc(1, sizeof(*epoll));
     check(epoll != NULL);
     epoll->fd = fd;
-    epoll->buffer_size = options->buffer_size;
-    epoll->buffer = malloc(options->buffer_size);
+    epoll->buffer_size =
+        options->buffer_size * (options->large_buffers > 0 ? LOOP_LARGE_FACTOR : 1);
+    epoll->buffer = malloc(epoll->buffer_size);
     check(epoll->buffer != NULL);
     loop->state = epoll;
     return 0;

@@ -114,6 +114,8 @@ int loop_new(const struct loop_options *options, struct loop **ret_loop, struct 
     if (final.buffer_size == 0)
         final.buffer_size = DEFAULT_BUFFER_SIZE;
     check((final.buffers & (final.buffers - 1)) == 0 && final.buffers <= MAX_BUFFERS);
+    check((final.large_buffers & (final.large_buffers - 1)) == 0 &&
+          final.large_buffers <= MAX_BUFFERS);
 
     struct loop *loop = calloc(1, sizeof(*loop));
     check(loop != NULL);

@@ -44,6 +44,7 @@ struct loop_op {
     uint8_t kind;
     bool in_flight;
     bool cancelled;
+    bool is_large; /* the next receive is likely to fill more than a usual buffer */
 };
 
 enum loop_backend_kind { LOOP_BACKEND_AUTO, LOOP_BACKEND_IO_URING, LOOP_BACKEND_EPOLL };
@@ -53,8 +54,14 @@ struct loop_options {
     uint32_t entries;               /* of the submission queue; 0 = 1024; halved on ENOMEM, >= 64 */
     uint32_t buffers;               /* receive buffers; a power of two; 0 = 64 */
     uint32_t buffer_size;           /* bytes; 0 = 16 KiB */
+    uint32_t large_buffers;         /* receive buffers of LOOP_LARGE_FACTOR times the size, for
+                                       streams of which much comes at once; 0 or a power of two */
     uint32_t gather;                /* see below; 0: nothing is gathered */
 };
+
+/* A receive of 128 KiB costs little more than one of 16, and of large bodies most is there already.
+ */
+#define LOOP_LARGE_FACTOR 8u
 
 /*
  * A wake-up costs more than what an answer has to be woken for. Where many receives are in flight a

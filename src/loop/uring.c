@@ -2,6 +2,7 @@
 /*
  * The io_uring backend: one system call a turn submits, waits and collects. Receives take their
  * buffer from a ring of buffers only when there are bytes, so that idle connections hold none.
+ * There may be a second ring of few large buffers, for whatever has just filled a usual one.
  */
 #include "loop/backend.h"
 
@@ -15,18 +16,24 @@
 
 #define MIN_ENTRIES  64u
 #define CQ_FACTOR    4u /* a send and a receive for each entry, and room for late ones */
-#define BUFFER_GROUP 0
 #define SUBMIT_TRIES 100
 
 /* With fewer receives in flight nothing is gathered. */
 #define GATHER_MIN 4u
 
+/* Buffers of one size; the number of a group is what the kernel knows it by. */
+struct buffers {
+    struct io_uring_buf_ring *ring;
+    uint8_t *bytes;
+    uint32_t count;
+    uint32_t size;
+};
+
+enum { USUAL, LARGE, N_GROUPS };
+
 struct uring {
     struct io_uring ring;
-    struct io_uring_buf_ring *buffer_ring;
-    uint8_t *buffers;
-    uint32_t n_buffers;
-    uint32_t buffer_size;
+    struct buffers groups[N_GROUPS];
     struct msghdr *messages; /* one for each entry: read by the kernel at submission */
     struct op_queue starved; /* receives that found no free buffer */
     uint32_t gather;
@@ -68,31 +75,33 @@ static void *map_memory(size_t size)
     return memory;
 }
 
-static size_t buffer_ring_size(const struct uring *uring)
+static size_t buffer_ring_size(const struct buffers *buffers)
 {
-    return uring->n_buffers * sizeof(struct io_uring_buf);
+    return buffers->count * sizeof(struct io_uring_buf);
 }
 
-static void give_buffer(struct uring *uring, uint32_t id)
+static void give_buffer(struct buffers *buffers, uint32_t id)
 {
-    io_uring_buf_ring_add(uring->buffer_ring, uring->buffers + (size_t)id * uring->buffer_size,
-                          uring->buffer_size, (unsigned short)id,
-                          io_uring_buf_ring_mask(uring->n_buffers), 0);
-    io_uring_buf_ring_advance(uring->buffer_ring, 1);
+    io_uring_buf_ring_add(buffers->ring, buffers->bytes + (size_t)id * buffers->size, buffers->size,
+                          (unsigned short)id, io_uring_buf_ring_mask(buffers->count), 0);
+    io_uring_buf_ring_advance(buffers->ring, 1);
 }
 
 static int setup_buffers(struct uring *uring, struct errctx *ctx)
 {
-    struct io_uring_buf_reg reg = {
-        .ring_addr = (uint64_t)(uintptr_t)uring->buffer_ring,
-        .ring_entries = uring->n_buffers,
-        .bgid = BUFFER_GROUP,
-    };
-    int err = io_uring_register_buf_ring(&uring->ring, &reg, 0);
-    if (err != 0)
-        return err_set(ctx, err, "io_uring_register: %s", err_text(err));
-    for (uint32_t id = 0; id < uring->n_buffers; id++)
-        give_buffer(uring, id);
+    for (uint16_t group = 0; group < N_GROUPS; group++) {
+        struct buffers *buffers = &uring->groups[group];
+        struct io_uring_buf_reg reg = {
+            .ring_addr = (uint64_t)(uintptr_t)buffers->ring,
+            .ring_entries = buffers->count,
+            .bgid = group,
+        };
+        int err = buffers->count == 0 ? 0 : io_uring_register_buf_ring(&uring->ring, &reg, 0);
+        if (err != 0)
+            return err_set(ctx, err, "io_uring_register: %s", err_text(err));
+        for (uint32_t id = 0; id < buffers->count; id++)
+            give_buffer(buffers, id);
+    }
     return 0;
 }
 
@@ -107,10 +116,27 @@ static int setup(struct uring *uring, uint32_t entries, struct errctx *ctx)
     return err;
 }
 
+static void make_buffers(struct buffers *buffers, uint32_t count, uint32_t size)
+{
+    *buffers = (struct buffers){.count = count, .size = size};
+    if (count == 0)
+        return;
+    buffers->bytes = map_memory((size_t)count * size);
+    buffers->ring = map_memory(buffer_ring_size(buffers));
+}
+
+static void free_buffers(struct buffers *buffers)
+{
+    if (buffers->count == 0)
+        return;
+    munmap(buffers->ring, buffer_ring_size(buffers));
+    munmap(buffers->bytes, (size_t)buffers->count * buffers->size);
+}
+
 static void release_memory(struct uring *uring)
 {
-    munmap(uring->buffer_ring, buffer_ring_size(uring));
-    munmap(uring->buffers, (size_t)uring->n_buffers * uring->buffer_size);
+    for (int group = 0; group < N_GROUPS; group++)
+        free_buffers(&uring->groups[group]);
     free(uring->messages);
     free(uring);
 }
@@ -131,11 +157,10 @@ static int uring_open(struct loop *loop, const struct loop_options *options, str
 {
     struct uring *uring = calloc(1, sizeof(*uring));
     check(uring != NULL);
-    uring->n_buffers = options->buffers;
-    uring->buffer_size = options->buffer_size;
     uring->gather = options->gather;
-    uring->buffers = map_memory((size_t)uring->n_buffers * uring->buffer_size);
-    uring->buffer_ring = map_memory(buffer_ring_size(uring));
+    make_buffers(&uring->groups[USUAL], options->buffers, options->buffer_size);
+    make_buffers(&uring->groups[LARGE], options->large_buffers,
+                 options->buffer_size * LOOP_LARGE_FACTOR);
     int err = setup_what_fits(uring, options->entries, ctx);
     if (err != 0) {
         release_memory(uring);
@@ -186,11 +211,13 @@ static void prepare_send(struct uring *uring, struct io_uring_sqe *sqe, const st
     io_uring_prep_sendmsg(sqe, op->fd, message, MSG_NOSIGNAL);
 }
 
-static void prepare_receive(const struct uring *uring, struct io_uring_sqe *sqe, int fd)
+static void prepare_receive(const struct uring *uring, struct io_uring_sqe *sqe,
+                            const struct loop_op *op)
 {
-    io_uring_prep_recv(sqe, fd, NULL, uring->buffer_size, 0);
+    uint16_t group = op->is_large ? LARGE : USUAL;
+    io_uring_prep_recv(sqe, op->fd, NULL, uring->groups[group].size, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BUFFER_GROUP;
+    sqe->buf_group = group;
 }
 
 static void uring_queue(struct loop *loop, struct loop_op *op)
@@ -205,7 +232,7 @@ static void uring_queue(struct loop *loop, struct loop_op *op)
         prepare_send(uring, sqe, op);
         break;
     case OP_RECEIVE:
-        prepare_receive(uring, sqe, op->fd);
+        prepare_receive(uring, sqe, op);
         break;
     case OP_POLL:
         io_uring_prep_poll_add(sqe, op->fd, POLLIN);
@@ -232,6 +259,18 @@ static void uring_forget(struct loop *loop, int fd)
     (void)fd;
 }
 
+static void complete_receive(struct loop *loop, struct loop_op *op, int result, uint32_t id)
+{
+    struct uring *uring = loop->state;
+    struct buffers *buffers = &uring->groups[op->is_large ? LARGE : USUAL];
+    check(id < buffers->count);
+    op->buffer = buffers->bytes + (size_t)id * buffers->size;
+    /* For the next time. */
+    op->is_large = uring->groups[LARGE].count > 0 && result >= (int)uring->groups[USUAL].size;
+    loop_complete(loop, op, result);
+    give_buffer(buffers, id);
+}
+
 static void complete(struct loop *loop, struct loop_op *op, int result, uint32_t flags)
 {
     struct uring *uring = loop->state;
@@ -239,20 +278,16 @@ static void complete(struct loop *loop, struct loop_op *op, int result, uint32_t
         return; /* a cancellation that came too late */
     if (op->kind == OP_RECEIVE && result == -ENOBUFS) {
         loop->stats.starved++;
+        op->is_large = false; /* of the usual ones there are more */
         op_queue_push(&uring->starved, op);
         return;
     }
     if (op->kind == OP_POLL && result > 0)
         result = 0;
-    if ((flags & IORING_CQE_F_BUFFER) == 0) {
+    if ((flags & IORING_CQE_F_BUFFER) != 0)
+        complete_receive(loop, op, result, flags >> IORING_CQE_BUFFER_SHIFT);
+    else
         loop_complete(loop, op, result);
-        return;
-    }
-    uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
-    check(id < uring->n_buffers);
-    op->buffer = uring->buffers + (size_t)id * uring->buffer_size;
-    loop_complete(loop, op, result);
-    give_buffer(uring, id);
 }
 
 /* By now all buffers are back. */

@@ -27,7 +27,7 @@ struct test_op {
     struct loop *loop;
     int result;
     int calls;
-    char bytes[512]; /* a copy of what was received */
+    char bytes[4096]; /* a copy of what was received */
     struct loop_op *then_cancel;
     int then_receive_from;
 };
@@ -148,6 +148,61 @@ static void serves_more_receives_than_it_has_buffers(void **state)
         assert_memory_equal(in[i].bytes, &i, sizeof(i));
         close_pair(loop, pairs[i]);
     }
+}
+
+/* Of more streams than there are large buffers. */
+static void receives_much_in_large_buffers(enum loop_backend_kind kind)
+{
+    enum { STREAMS = 4, LARGE = 512 * LOOP_LARGE_FACTOR, LEN = 3 * LARGE };
+    static char sent[LEN], got[STREAMS][LEN];
+    struct loop_options options = test_options(kind);
+    struct test_op in[STREAMS];
+    struct errctx ctx = {""};
+    int pairs[STREAMS][2];
+    size_t lens[STREAMS] = {0};
+    int largest = 0;
+    options.large_buffers = 2;
+    struct loop *loop;
+    if (loop_new(&options, &loop, &ctx) != 0)
+        skip();
+    for (size_t i = 0; i < sizeof(sent); i++)
+        sent[i] = (char)('a' + i % 23);
+    for (int i = 0; i < STREAMS; i++) {
+        make_pair(pairs[i]);
+        in[i] = test_op(loop);
+        assert_int_equal(write(pairs[i][0], sent, LEN), LEN);
+    }
+    for (int calls = 1; lens[0] < LEN; calls++) {
+        for (int i = 0; i < STREAMS; i++)
+            loop_receive(loop, &in[i].op, pairs[i][1]);
+        for (int i = 0; i < STREAMS; i++) {
+            RUN_UNTIL(loop, in[i].calls == calls);
+            assert_in_range(in[i].result, lens[i] < LEN, LEN - lens[i]);
+            memcpy(got[i] + lens[i], in[i].bytes, (size_t)in[i].result);
+            lens[i] += (size_t)in[i].result;
+            largest = in[i].result > largest ? in[i].result : largest;
+            if (lens[i] == LEN)
+                assert_int_equal(shutdown(pairs[i][0], SHUT_WR), 0);
+        }
+    }
+    assert_int_equal(largest, LARGE);
+    for (int i = 0; i < STREAMS; i++) {
+        assert_memory_equal(got[i], sent, lens[i]);
+        close_pair(loop, pairs[i]);
+    }
+    loop_free(loop);
+}
+
+static void receives_much_in_large_buffers_on_io_uring(void **state)
+{
+    (void)state;
+    receives_much_in_large_buffers(LOOP_BACKEND_IO_URING);
+}
+
+static void receives_much_in_large_buffers_on_epoll(void **state)
+{
+    (void)state;
+    receives_much_in_large_buffers(LOOP_BACKEND_EPOLL);
 }
 
 static void queues_more_operations_than_it_has_entries(void **state)
@@ -571,6 +626,8 @@ int main(void)
         ON_BOTH(receives_zero_at_the_end_of_the_stream),
         ON_BOTH(receives_more_than_a_buffer_piece_by_piece),
         ON_BOTH(serves_more_receives_than_it_has_buffers),
+        cmocka_unit_test(receives_much_in_large_buffers_on_io_uring),
+        cmocka_unit_test(receives_much_in_large_buffers_on_epoll),
         ON_BOTH(queues_more_operations_than_it_has_entries),
         ON_BOTH(tells_how_much_of_a_large_send_was_taken),
         ON_BOTH(connects_and_tells_a_refusal),
