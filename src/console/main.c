@@ -40,8 +40,10 @@ static int pass_on(void *context, enum heritage_kind kind)
 static int attach_view(struct console *console, struct errctx *reterr)
 {
     struct view_fds fds = {.targets = HERITAGE_TARGETS, .delivery = HERITAGE_DELIVERY};
-    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++)
+    for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
         fds.ring[i] = HERITAGE_RING(i);
+        fds.series[i] = HERITAGE_SERIES(i);
+    }
     return view_attach(&console->view, &console->child.control, console->child.supervisor,
                        console->child.slot, &fds, console->child.scrapers, reterr);
 }

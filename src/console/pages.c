@@ -27,14 +27,17 @@ void answer_reload(struct view *view, struct answer *answer)
     strbuf_addf(&answer->body, "failed to reload config: %.*s\n", SLICE_ARG(why));
 }
 
-static void write_healthy(struct view *view, struct answer *answer)
+static void write_healthy(struct view *view, const struct target_query *query,
+                          struct answer *answer)
 {
+    (void)query;
     (void)view;
     answer_text(answer, 200, "limpet is Healthy.\n");
 }
 
-static void write_ready(struct view *view, struct answer *answer)
+static void write_ready(struct view *view, const struct target_query *query, struct answer *answer)
 {
+    (void)query;
     struct strbuf missing = STRBUF_GROWING;
     if (readiness_check(view, &missing)) {
         answer_text(answer, 200, "limpet is Ready.\n");
@@ -46,8 +49,10 @@ static void write_ready(struct view *view, struct answer *answer)
     strbuf_fini(&missing);
 }
 
-static void write_metrics(struct view *view, struct answer *answer)
+static void write_metrics(struct view *view, const struct target_query *query,
+                          struct answer *answer)
 {
+    (void)query;
     answer_text(answer, 200, "");
     answer->content_type = TEXT_FORMAT_CONTENT_TYPE;
     metrics_write(view, &answer->body);
@@ -64,18 +69,34 @@ static void write_list(struct view *view, struct answer *answer,
     }
 }
 
-static void write_targets(struct view *view, struct answer *answer)
+static void write_targets(struct view *view, const struct target_query *query,
+                          struct answer *answer)
 {
+    (void)query;
     write_list(view, answer, target_list_write);
 }
 
-static void write_service_discovery(struct view *view, struct answer *answer)
+static void write_service_discovery(struct view *view, const struct target_query *query,
+                                    struct answer *answer)
 {
+    (void)query;
     write_list(view, answer, target_list_write_refused);
 }
 
-static void write_index(struct view *view, struct answer *answer)
+static void write_api_targets(struct view *view, const struct target_query *query,
+                              struct answer *answer)
 {
+    answer_text(answer, 200, "");
+    answer->content_type = "application/json";
+    if (!target_api_write(view, query, &answer->body)) {
+        strbuf_fini(&answer->body);
+        answer_text(answer, 503, "Service Unavailable\n");
+    }
+}
+
+static void write_index(struct view *view, const struct target_query *query, struct answer *answer)
+{
+    (void)query;
     (void)view;
     answer_text(answer, 200,
                 "<!DOCTYPE html>\n"
@@ -87,6 +108,8 @@ static void write_index(struct view *view, struct answer *answer)
                 "and why</li>\n"
                 "<li><a href=\"/service-discovery\">/service-discovery</a>: what was found and is "
                 "not scraped, and why</li>\n"
+                "<li><a href=\"/api/v1/targets\">/api/v1/targets</a>: the same for programs, as "
+                "Prometheus answers it</li>\n"
                 "<li><a href=\"/-/ready\">/-/ready</a>: whether all of them work, and what is "
                 "missing</li>\n"
                 "<li><a href=\"/-/healthy\">/-/healthy</a>: whether this page's process does</li>\n"
@@ -99,6 +122,7 @@ static const struct page pages[] = {
     {"/metrics", PAGE_READ, PAGE_NO_EFFECT, write_metrics},
     {"/targets", PAGE_READ, PAGE_NO_EFFECT, write_targets},
     {"/service-discovery", PAGE_READ, PAGE_NO_EFFECT, write_service_discovery},
+    {"/api/v1/targets", PAGE_READ, PAGE_NO_EFFECT, write_api_targets},
     {"/-/healthy", PAGE_READ, PAGE_NO_EFFECT, write_healthy},
     {"/-/ready", PAGE_READ, PAGE_NO_EFFECT, write_ready},
     {"/-/reload", PAGE_CHANGE, PAGE_RELOAD, NULL},

@@ -6,6 +6,7 @@
 #ifndef CONSOLE_PAGES_H
 #define CONSOLE_PAGES_H
 
+#include "console/target_api.h"
 #include "console/view.h"
 
 struct answer {
@@ -26,7 +27,8 @@ struct page {
     const char *path;
     enum page_methods methods;
     enum page_effect effect;
-    void (*write)(struct view *view, struct answer *answer); /* of PAGE_READ */
+    /* Of PAGE_READ. */
+    void (*write)(struct view *view, const struct target_query *query, struct answer *answer);
 };
 
 /* The page of this path; NULL when there is none. */

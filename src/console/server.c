@@ -187,7 +187,11 @@ static enum MHD_Result answer_page(struct server *server, struct request *reques
         return answer_change(server, request, page, method);
     if (!is_one_of(method, MHD_HTTP_METHOD_GET, MHD_HTTP_METHOD_HEAD))
         return refuse_method(server, request->connection, page);
-    page->write(server->options.view, &answer);
+    const struct target_query query = {
+        .state = MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "state"),
+        .scrape_pool =
+            MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "scrapePool")};
+    page->write(server->options.view, &query, &answer);
     return send_answer(server, request->connection, &answer);
 }
 

@@ -16,6 +16,7 @@ static void attach_rings(struct view *view, const struct view_fds *fds, uint32_t
         int err = ring_consumer_attach(&view->rings[i], fds->ring[i], i, false, &why);
         view->ring_there[i] = err == 0;
         view->ring_fds[i] = fds->ring[i];
+        view->series_fds[i] = fds->series[i];
         if (err != 0) {
             view_damaged(view);
             log_warn(MSG("cannot read this ring; its fill is not shown"), INT("ring", i),

@@ -26,6 +26,7 @@ struct view {
     struct delivery delivery;
     struct ring_consumer rings[SHM_MAX_SCRAPERS];
     int ring_fds[SHM_MAX_SCRAPERS];    /* borrowed */
+    int series_fds[SHM_MAX_SCRAPERS];  /* the same */
     bool ring_there[SHM_MAX_SCRAPERS]; /* false: damaged when the console started, or gone */
     uint32_t ring_count;
     pid_t supervisor_pid;
@@ -37,6 +38,7 @@ struct view_fds {
     int targets;
     int delivery;
     int ring[SHM_MAX_SCRAPERS];
+    int series[SHM_MAX_SCRAPERS];
 };
 
 /*

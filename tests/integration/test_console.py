@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The console's pages: readiness as it changes, metrics that every parser takes, what they say about
 processes, and a console that dies."""
+import datetime
 import http.client
 import json
 import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lib.limpet import ROLES, Limpet, config, job, program_of, remote
 from lib.proc import built, free_port, wait_until
+from lib.prom import Prometheus, http_get
 from lib.target import Reply, Target
 
 TOO_LATE = "context deadline exceeded"  # on a busy machine
@@ -157,6 +160,52 @@ def ask(limpet, method, path):
     connection.request(method, path)
     answer = connection.getresponse()
     return answer.status, answer.headers, answer.read()
+
+
+def targets_of(base, query=""):
+    status, text = http_get(f"{base}/api/v1/targets{query}", 10)
+    answer = json.loads(text)
+    assert status == 200 and answer["status"] == "success"
+    return answer["data"]
+
+
+def comparable(found):
+    """What does not depend on the moment, nor on the version of Prometheus."""
+    keys = ("labels", "scrapePool", "scrapeUrl", "health", "scrapeInterval", "scrapeTimeout")
+    return sorted(({key: each[key] for key in keys} for each in found["activeTargets"]), key=str)
+
+
+def test_programs_are_told_of_targets_as_prometheus_tells_them(tmp_path, target):
+    """The same jobs, given to a Prometheus, too."""
+    drop = [{"source_labels": ["case"], "regex": "dropped", "action": "drop"}]
+    mixed = {"job_name": "mixed", "relabel_configs": drop, "params": {"x": ["y z"]}, "static_configs": [
+        {"targets": [target.address], "labels": {"case": "kept"}},
+        {"targets": ["other:1"], "labels": {"case": "dropped"}}]}
+    made = config(mixed, job("fails", [f"127.0.0.1:{free_port()}"]), interval="1s")
+    with Limpet(tmp_path, made) as limpet, Prometheus(str(tmp_path), json.dumps(made)) as other:
+        theirs = wait_until(lambda: (lambda found: found if {each["health"] for each in found["activeTargets"]} == {
+            "up", "down"} else None)(targets_of(other.base)), 20, "scrapes of Prometheus")
+        ours = wait_until(lambda: (lambda found: found if comparable(found) == comparable(theirs) else None)(
+            targets_of(limpet.base)), 20, "the same of limpet")
+        assert {key: type(value) for key, value in ours.items()} == {
+            "activeTargets": list, "droppedTargets": list, "droppedTargetCounts": dict}
+        for own, its in zip(*(sorted(found["activeTargets"], key=lambda each: each["scrapePool"])
+                              for found in (ours, theirs))):
+            assert {key: type(value) for key, value in own.items() if key != "lastScrapeDuration"} == {
+                key: type(value) for key, value in its.items() if key != "lastScrapeDuration"}
+            assert own["discoveredLabels"].items() <= its["discoveredLabels"].items()
+            assert bool(own["lastError"]) == bool(its["lastError"])
+            at = datetime.datetime.fromisoformat(own["lastScrape"].replace("Z", "+00:00")).timestamp()
+            assert 0 <= time.time() - at < 120
+        assert [each["discoveredLabels"] for each in ours["droppedTargets"]] == [
+            each["discoveredLabels"] for each in theirs["droppedTargets"]]
+        assert ours["droppedTargetCounts"] == {"mixed": 1}
+        only = targets_of(limpet.base, "?state=dropped")
+        assert only == {**ours, "activeTargets": []}
+        only = targets_of(limpet.base, "?state=active&scrapePool=mixed")
+        assert [each["scrapePool"] for each in only["activeTargets"]] == ["mixed"]
+        assert only["droppedTargets"] == [] and only["droppedTargetCounts"] is None
+        limpet.stop()
 
 
 def test_methods(tmp_path, target):

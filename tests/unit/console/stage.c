@@ -17,8 +17,10 @@ void stage_open(struct stage *stage)
     *stage = (struct stage){
         .control_fd = segments_control(),
         .fds = {.targets = segments_targets(256 << 10), .delivery = segments_delivery()}};
-    for (uint32_t i = 0; i < STAGE_SCRAPERS; i++)
+    for (uint32_t i = 0; i < STAGE_SCRAPERS; i++) {
         stage->fds.ring[i] = segments_new(SHM_KIND_RING, i, SHM_RING_DATA + (1 << 20), 1 << 20);
+        stage->fds.series[i] = -1; /* integration tests have scrapes */
+    }
     assert_int_equal(control_attach(&stage->writable, stage->control_fd, true, &why), 0);
     /* The supervisor may write its page only; the test is all children, too. */
     assert_int_equal(segment_allow(&stage->writable.segment, 0, stage->writable.segment.size), 0);

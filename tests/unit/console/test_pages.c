@@ -20,6 +20,8 @@
 #include "tests/unit/console/stage.h"
 #include "tests/unit/shm/segments.h"
 
+static const struct target_query no_query;
+
 /* ---- ready ---- */
 
 static void expect_not_ready(struct stage *stage, const char *missing)
@@ -94,11 +96,11 @@ static void a_limpet_on_its_way_out_is_not_ready(void **state)
     struct stage *stage = *state;
     struct answer answer;
     stage_make_ready(stage);
-    page_find("/-/ready")->write(&stage->view, &answer);
+    page_find("/-/ready")->write(&stage->view, &no_query, &answer);
     assert_int_equal(answer.status, 200);
     strbuf_fini(&answer.body);
     atomic_store(&stage->supervisor->stopping, 1);
-    page_find("/-/ready")->write(&stage->view, &answer);
+    page_find("/-/ready")->write(&stage->view, &no_query, &answer);
     assert_int_equal(answer.status, 503);
     assert_string_equal(answer.stopping, "true");
     assert_non_null(strstr(answer.body.text, "limpet is stopping\n"));
@@ -368,7 +370,7 @@ static void targets_are_listed_with_what_is_wrong_with_them(void **state)
     targets_writer_commit(&stage->targets);
     assert_int_equal(reasons_attach(&reasons, stage->fds.ring[1]), 0);
     reasons_set(&reasons, 5, 1700000000000, SLICE_LITERAL("sample limit\nexceeded"));
-    page_find("/targets")->write(&stage->view, &answer);
+    page_find("/targets")->write(&stage->view, &no_query, &answer);
     assert_int_equal(answer.status, 200);
     assert_non_null(strstr(answer.body.text,
                            "<tr><td>app</td><td>http://h:1/m</td><td>zone=\"&lt;b>&amp;\"</td>"
@@ -378,10 +380,105 @@ static void targets_are_listed_with_what_is_wrong_with_them(void **state)
                                              "<tr><td>app</td><td>zone=\"&lt;b>&amp;\"</td>"));
     strbuf_fini(&answer.body);
     reasons_clear(&reasons, 5);
-    page_find("/targets")->write(&stage->view, &answer);
+    page_find("/targets")->write(&stage->view, &no_query, &answer);
     assert_non_null(strstr(answer.body.text, "&amp;\"</td><td></td><td></td></tr>"));
     strbuf_fini(&answer.body);
     reasons_detach(&reasons);
+}
+
+static void expect_api(struct stage *stage, const char *state, const char *pool, const char *wanted)
+{
+    struct answer answer;
+    const struct target_query query = {state, pool};
+    page_find("/api/v1/targets")->write(&stage->view, &query, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.content_type, "application/json");
+    assert_string_equal(answer.body.text, wanted);
+    strbuf_fini(&answer.body);
+}
+
+static void programs_are_told_of_targets_as_prometheus_does(void **state)
+{
+    struct stage *stage = *state;
+    struct reasons reasons;
+    const struct label label = {SLICE_LITERAL("zone"), SLICE_LITERAL("\"b\"\n")};
+    const struct target_view target = {.id = 5,
+                                       .interval_ms = 90000,
+                                       .timeout_ms = 1000,
+                                       .job = SLICE_LITERAL("app"),
+                                       .host = SLICE_LITERAL("h:1"),
+                                       .path = SLICE_LITERAL("/m?x=y"),
+                                       .url = SLICE_LITERAL("http://h:1/m?x=y"),
+                                       .label_count = 1,
+                                       .labels = &label};
+    targets_writer_begin(&stage->targets);
+    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
+    const struct dropped_view total = {.job = SLICE_LITERAL("app"), .total = 3};
+    const struct dropped_view dropped = {
+        .job = SLICE_LITERAL("app"), .label_count = 1, .labels = &label};
+    assert_int_equal(targets_writer_add_dropped(&stage->targets, &total), 0);
+    assert_int_equal(targets_writer_add_dropped(&stage->targets, &dropped), 0);
+    targets_writer_commit(&stage->targets);
+    assert_int_equal(reasons_attach(&reasons, stage->fds.ring[0]), 0);
+#define BEFORE_ERROR                                                                               \
+    "{\"discoveredLabels\":{\"__address__\":\"h:1\",\"__metrics_path__\":\"/m\","                  \
+    "\"__scheme__\":\"http\",\"__scrape_interval__\":\"1m30s\",\"__scrape_timeout__\":\"1s\","     \
+    "\"job\":\"app\"},\"labels\":{\"zone\":\"\\\"b\\\"\\n\"},\"scrapePool\":\"app\","              \
+    "\"scrapeUrl\":\"http://h:1/m?x=y\",\"globalUrl\":\"http://h:1/m?x=y\",\"lastError\":"
+#define BEHIND_HEALTH                                                                              \
+    ",\"lastScrape\":\"0001-01-01T00:00:00Z\",\"lastScrapeDuration\":0,"                           \
+    "\"scrapeInterval\":\"1m30s\",\"scrapeTimeout\":\"1s\"}"
+#define ACTIVE BEFORE_ERROR "\"\",\"health\":\"unknown\"" BEHIND_HEALTH
+#define START  "{\"status\":\"success\",\"data\":{\"activeTargets\":["
+#define DROPPED                                                                                    \
+    "],\"droppedTargets\":[{\"discoveredLabels\":{\"zone\":\"\\\"b\\\"\\n\"},\"scrapePool\":"      \
+    "\"app\"}],"                                                                                   \
+    "\"droppedTargetCounts\":{\"app\":3}}}\n"
+#define NONE_DROPPED "],\"droppedTargets\":[],\"droppedTargetCounts\":null}}\n"
+    expect_api(stage, NULL, NULL, START ACTIVE DROPPED);
+    expect_api(stage, "any", "app", START ACTIVE DROPPED);
+    expect_api(stage, "Active", NULL, START ACTIVE NONE_DROPPED);
+    expect_api(stage, "dropped", "", START DROPPED);
+    expect_api(stage, "other", NULL, START NONE_DROPPED);
+    expect_api(stage, NULL, "no such",
+               START "],\"droppedTargets\":[],\"droppedTargetCounts\":{}}}\n");
+    reasons_set(&reasons, 5, 1700000000000, SLICE_LITERAL("too \"much\""));
+    expect_api(stage, "active", NULL,
+               START BEFORE_ERROR
+               "\"too \\\"much\\\"\",\"health\":\"down\"" BEHIND_HEALTH NONE_DROPPED);
+    reasons_detach(&reasons);
+}
+
+static void any_bytes_in_the_table_of_targets_make_an_answer(void **state)
+{
+    struct stage *stage = *state;
+    struct dice dice = dice_new("any_bytes_in_the_table_of_targets_make_an_answer");
+    const struct label label = {SLICE_LITERAL("zone"), SLICE_LITERAL("b")};
+    const struct target_view target = {.id = 5,
+                                       .interval_ms = 90000,
+                                       .timeout_ms = 1000,
+                                       .job = SLICE_LITERAL("app"),
+                                       .path = SLICE_LITERAL("/m?x=y"),
+                                       .url = SLICE_LITERAL("http://h:1/m?x=y"),
+                                       .label_count = 1,
+                                       .labels = &label};
+    const struct dropped_view dropped = {
+        .job = SLICE_LITERAL("app"), .label_count = 1, .labels = &label};
+    for (int round = 0; round < 300; round++) {
+        struct answer answer;
+        targets_writer_begin(&stage->targets);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
+        assert_int_equal(targets_writer_add_dropped(&stage->targets, &dropped), 0);
+        uint8_t *half = stage->targets.half;
+        uint64_t length = stage->targets.length;
+        targets_writer_commit(&stage->targets);
+        for (int i = 0; i < 1 + round / 10; i++)
+            half[dice_roll(&dice, (uint32_t)length)] = (uint8_t)dice_roll(&dice, 256);
+        page_find("/api/v1/targets")->write(&stage->view, &no_query, &answer);
+        assert_true(answer.status == 200 || answer.status == 503);
+        strbuf_fini(&answer.body);
+    }
 }
 
 static void what_is_no_target_has_a_page_of_its_own(void **state)
@@ -400,13 +497,13 @@ static void what_is_no_target_has_a_page_of_its_own(void **state)
                                              SLICE_LITERAL("no port & no hope")),
                      0);
     targets_writer_commit(&stage->targets);
-    page_find("/service-discovery")->write(&stage->view, &answer);
+    page_find("/service-discovery")->write(&stage->view, &no_query, &answer);
     assert_int_equal(answer.status, 200);
     assert_non_null(strstr(answer.body.text,
                            "<th>Why</th></tr>\n<tr><td>app</td><td>pod shop/&lt;web>"
                            "</td><td>no port &amp; no hope</td></tr>\n</table>"));
     strbuf_fini(&answer.body);
-    page_find("/targets")->write(&stage->view, &answer);
+    page_find("/targets")->write(&stage->view, &no_query, &answer);
     assert_non_null(strstr(answer.body.text, "http://h:1/m"));
     assert_null(strstr(answer.body.text, "no hope"));
     strbuf_fini(&answer.body);
@@ -416,7 +513,10 @@ static void without_a_list_there_is_no_page_of_targets(void **state)
 {
     struct stage *stage = *state;
     struct answer answer;
-    page_find("/targets")->write(&stage->view, &answer);
+    page_find("/targets")->write(&stage->view, &no_query, &answer);
+    assert_int_equal(answer.status, 503);
+    strbuf_fini(&answer.body);
+    page_find("/api/v1/targets")->write(&stage->view, &no_query, &answer);
     assert_int_equal(answer.status, 503);
     strbuf_fini(&answer.body);
 }
@@ -469,6 +569,8 @@ int main(void)
         STAGED(impossible_numbers_are_counted_and_survived),
         STAGED(any_bytes_in_shared_memory_make_a_valid_page),
         STAGED(targets_are_listed_with_what_is_wrong_with_them),
+        STAGED(programs_are_told_of_targets_as_prometheus_does),
+        STAGED(any_bytes_in_the_table_of_targets_make_an_answer),
         STAGED(what_is_no_target_has_a_page_of_its_own),
         STAGED(without_a_list_there_is_no_page_of_targets),
         STAGED(two_remotes_of_the_same_labels_are_shown_once),
