@@ -126,10 +126,10 @@ def test_reloads_with_more_and_fewer_scrapers_show_in_no_series(tmp_path, receiv
         wait_for_scrapes(receiver)
         assert limpet.reload(farm.settings(receiver, 3))
         # How many is a matter of what scrapes cost (tests/unit/discovery/test_balance.c).
-        wait_until(lambda: all(count >= 2 for _, count in shares(limpet)) and
+        wait_until(lambda: all(count >= 1 for _, count in shares(limpet)) and
                    len(shares(limpet)) == 3, 40, "a share for each scraper", 0.5)
         moved = limpet.metric("limpet_discovery_moves_total")
-        assert 4 <= moved <= TARGETS
+        assert 2 <= moved <= TARGETS
         wait_until(lambda: limpet.metric("limpet_scraper_takeovers_total") >= moved, 10, "takeovers")
         wait_for_scrapes(receiver)
         assert limpet.reload(farm.settings(receiver, 2))
@@ -222,7 +222,9 @@ def test_targets_that_go_together_with_their_scraper_are_marked(tmp_path, receiv
             stream = stream_of(receiver, case=case, job=case.replace("c", "j"),
                                instance=farm.targets[2 * i].address)
             last = stream.scrapes[-1].samples
-            assert last["n"] == STALE and set(last.values()) == {STALE}, (case, last)
+            marked = {} if stream.scrapes[-2].ran_out(TIME_OUT) else {STALE}
+            assert set(last.values()) == set(marked), (case, last)
+            assert "n" in last or not marked
             assert sum(scrape.report["up"] == STALE for scrape in stream.scrapes) == 1, case
             assert stream.repeated == [] and stream.own == {}, case
 
