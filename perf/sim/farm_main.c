@@ -155,7 +155,8 @@ static void on_request(void *ctx, struct serve_conn *conn, const struct serve_re
         serve_answer(conn, 404, "", "text/plain", slice_of("no such target or path\n"));
         return;
     }
-    conn->sequence = farm_targets_count_request(&farm->targets, conn->tag, request->arrival_ns);
+    conn->sequence =
+        farm_targets_count_request(&farm->targets, conn->tag, request->arrival_ns, conn->number);
     if (farm->latency_log != NULL)
         fprintf(farm->latency_log, "request %s %u %lld\n", farm->targets.targets[conn->tag].address,
                 conn->sequence, (long long)request->arrival_ns);
@@ -176,15 +177,20 @@ static void on_sent(void *ctx, struct serve_conn *conn)
     struct farm *farm = ctx;
     if (conn->sequence == 0)
         return;
-    farm_targets_count_complete(&farm->targets, conn->tag, conn->sequence);
+    int64_t now_ns = clock_wall_ns();
+    farm_targets_count_complete(&farm->targets, conn->tag, conn->sequence, now_ns);
     if (farm->latency_log != NULL)
         fprintf(farm->latency_log, "sent %s %u %lld\n", farm->targets.targets[conn->tag].address,
-                conn->sequence, (long long)clock_wall_ns());
+                conn->sequence, (long long)now_ns);
 }
 
 static int listen_by_address(struct farm *farm, struct errctx *errctx)
 {
-    struct serve_listen listen = {"0.0.0.0", farm->options.port, "lo", TAG_BY_ADDRESS};
+    struct serve_listen listen = {.address = "0.0.0.0",
+                                  .port = farm->options.port,
+                                  .device = "lo",
+                                  .tag = TAG_BY_ADDRESS,
+                                  .stamped = farm->options.ledger != NULL};
     uint16_t port = 0;
     int err = serve_listen(farm->serve, &listen, &port, errctx);
     if (err < 0)
@@ -202,7 +208,8 @@ static int listen_by_address(struct farm *farm, struct errctx *errctx)
 static int listen_by_port(struct farm *farm, struct errctx *errctx)
 {
     for (uint32_t i = 0; i < farm->targets.count; i++) {
-        struct serve_listen listen = {"127.0.0.1", 0, NULL, i};
+        struct serve_listen listen = {
+            .address = "127.0.0.1", .tag = i, .stamped = farm->options.ledger != NULL};
         uint16_t port = 0;
         int err = serve_listen(farm->serve, &listen, &port, errctx);
         if (err < 0)

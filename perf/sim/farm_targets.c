@@ -12,9 +12,9 @@
 
 #define NAMESPACES 10
 
-void farm_targets_init(struct farm_targets *ret_targets, uint32_t count, bool with_arrivals)
+void farm_targets_init(struct farm_targets *ret_targets, uint32_t count, bool with_log)
 {
-    *ret_targets = (struct farm_targets){.count = count, .with_arrivals = with_arrivals};
+    *ret_targets = (struct farm_targets){.count = count, .with_log = with_log};
     ret_targets->targets = calloc(count, sizeof(*ret_targets->targets));
     check(ret_targets->targets != NULL);
 }
@@ -23,35 +23,37 @@ void farm_targets_fini(struct farm_targets *targets)
 {
     for (uint32_t i = 0; i < targets->count; i++) {
         free(targets->targets[i].ranges);
-        free(targets->targets[i].arrivals_ns);
+        free(targets->targets[i].log);
     }
     free(targets->targets);
 }
 
 uint32_t farm_targets_count_request(struct farm_targets *targets, uint32_t index,
-                                    int64_t arrival_ns)
+                                    int64_t arrival_ns, uint32_t connection)
 {
     check(index < targets->count);
     struct farm_target *target = &targets->targets[index];
     uint32_t n = ++target->requests;
-    if (!targets->with_arrivals)
+    if (!targets->with_log)
         return n;
-    if (n > target->arrival_cap) {
-        target->arrival_cap = target->arrival_cap == 0 ? 16 : 2 * target->arrival_cap;
-        target->arrivals_ns =
-            realloc(target->arrivals_ns, target->arrival_cap * sizeof(*target->arrivals_ns));
-        check(target->arrivals_ns != NULL);
+    if (n > target->log_cap) {
+        target->log_cap = target->log_cap == 0 ? 16 : 2 * target->log_cap;
+        target->log = realloc(target->log, target->log_cap * sizeof(*target->log));
+        check(target->log != NULL);
     }
-    target->arrivals_ns[n - 1] = arrival_ns;
+    target->log[n - 1] = (struct farm_request){.arrival_ns = arrival_ns, .connection = connection};
     return n;
 }
 
-void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n)
+void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n,
+                                 int64_t now_ns)
 {
     check(index < targets->count);
     struct farm_target *target = &targets->targets[index];
     check(n >= 1 && n <= target->requests);
     target->complete++;
+    if (targets->with_log)
+        target->log[n - 1].sent_ns = now_ns;
     if (target->range_count > 0 && target->ranges[target->range_count - 1].last + 1 == n) {
         target->ranges[target->range_count - 1].last = n;
         return;
@@ -98,7 +100,27 @@ int farm_targets_write_file_sd(const struct farm_targets *targets, const char *p
     return err;
 }
 
-static void add_target(struct strbuf *text, const struct farm_target *target, bool with_arrivals)
+/* Microseconds, so that a long ledger stays short. */
+static void add_requests(struct strbuf *text, const struct farm_target *target)
+{
+    int64_t first_ns = target->log[0].arrival_ns;
+    strbuf_addf(text, ",\"first_arrival_ns\":%lld,\"log\":[", (long long)first_ns);
+    for (uint32_t i = 0; i < target->requests; i++) {
+        const struct farm_request *request = &target->log[i];
+        bool was_sent = request->sent_ns > 0;
+        int64_t sent_us = was_sent ? (request->sent_ns - first_ns) / NS_PER_US : 0;
+        strbuf_addf(text, "%s[%lld,", i == 0 ? "" : ",",
+                    (long long)((request->arrival_ns - first_ns) / NS_PER_US));
+        if (was_sent)
+            strbuf_addf(text, "%lld", (long long)sent_us);
+        else
+            strbuf_adds(text, "null");
+        strbuf_addf(text, ",%u]", request->connection);
+    }
+    strbuf_adds(text, "]");
+}
+
+static void add_target(struct strbuf *text, const struct farm_target *target, bool with_log)
 {
     strbuf_addf(text, "{\"instance\":\"%s\",\"requests\":%u,\"complete\":%u,\"numbers\":[",
                 target->address, target->requests, target->complete);
@@ -106,14 +128,8 @@ static void add_target(struct strbuf *text, const struct farm_target *target, bo
         strbuf_addf(text, "%s[%u,%u]", i == 0 ? "" : ",", target->ranges[i].first,
                     target->ranges[i].last);
     strbuf_adds(text, "]");
-    if (with_arrivals && target->requests > 0) {
-        int64_t first_ns = target->arrivals_ns[0];
-        strbuf_addf(text, ",\"first_arrival_ns\":%lld,\"arrivals_us\":[", (long long)first_ns);
-        for (uint32_t i = 0; i < target->requests; i++)
-            strbuf_addf(text, "%s%lld", i == 0 ? "" : ",",
-                        (long long)((target->arrivals_ns[i] - first_ns) / NS_PER_US));
-        strbuf_adds(text, "]");
-    }
+    if (with_log && target->requests > 0)
+        add_requests(text, target);
     strbuf_adds(text, "}");
 }
 
@@ -123,7 +139,7 @@ int farm_targets_write_ledger(const struct farm_targets *targets, const char *pa
     struct strbuf text = STRBUF_GROWING;
     for (uint32_t i = 0; i < targets->count; i++) {
         strbuf_adds(&text, i == 0 ? "{\"targets\":[\n" : ",\n");
-        add_target(&text, &targets->targets[i], targets->with_arrivals);
+        add_target(&text, &targets->targets[i], targets->with_log);
     }
     strbuf_adds(&text, "\n]}\n");
     int err = replace_file(path, &text, errctx);

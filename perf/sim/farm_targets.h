@@ -13,31 +13,38 @@ struct farm_range {
     uint32_t first, last;
 };
 
+struct farm_request {
+    int64_t arrival_ns;  /* wall clock */
+    int64_t sent_ns;     /* when its body was out, 0: never */
+    uint32_t connection; /* see serve_conn.number */
+};
+
 struct farm_target {
     char address[24]; /* 127.1.0.1:9100 */
     uint32_t requests;
     uint32_t complete; /* bodies written to the end */
     struct farm_range *ranges;
     uint32_t range_count, range_cap;
-    int64_t *arrivals_ns; /* of request n at n - 1; only with a ledger */
-    uint32_t arrival_cap;
+    struct farm_request *log; /* request n at n - 1; only with a ledger */
+    uint32_t log_cap;
 };
 
 struct farm_targets {
     struct farm_target *targets;
     uint32_t count;
-    bool with_arrivals;
+    bool with_log;
 };
 
-void farm_targets_init(struct farm_targets *ret_targets, uint32_t count, bool with_arrivals);
+void farm_targets_init(struct farm_targets *ret_targets, uint32_t count, bool with_log);
 void farm_targets_fini(struct farm_targets *targets);
 
 /* A request for the metrics has come: its scrape number, from 1. */
 uint32_t farm_targets_count_request(struct farm_targets *targets, uint32_t index,
-                                    int64_t arrival_ns);
+                                    int64_t arrival_ns, uint32_t connection);
 
 /* The whole body of scrape n was written. */
-void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n);
+void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n,
+                                 int64_t now_ns);
 
 /* The JSON of file_sd_configs, put in place by a rename. */
 int farm_targets_write_file_sd(const struct farm_targets *targets, const char *path,

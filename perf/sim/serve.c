@@ -27,6 +27,7 @@ struct listener {
     struct listener *next;
     int fd;
     uint32_t tag;
+    bool stamped;
 };
 
 struct serve {
@@ -36,6 +37,7 @@ struct serve {
     struct listener *listeners;
     struct serve_conn *delay_first, *delay_last; /* by due_ns */
     int64_t now_wall_ns;                         /* when the last epoll_wait returned */
+    uint32_t accepted;
     bool stop;
     char scratch[SCRATCH_SIZE]; /* what was read last; most requests never leave it */
 };
@@ -80,6 +82,8 @@ static int open_listener(const struct serve_listen *options, int *ret_fd, struct
     int one = 1;
     int err = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (options->stamped) /* accepted sockets inherit this, too */
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
     if (options->device != NULL && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options->device,
                                               (socklen_t)strlen(options->device)) < 0)
@@ -112,7 +116,7 @@ int serve_listen(struct serve *serve, const struct serve_listen *options, uint16
 
     struct listener *listener = malloc(sizeof(*listener));
     check(listener != NULL);
-    *listener = (struct listener){serve->listeners, fd, options->tag};
+    *listener = (struct listener){serve->listeners, fd, options->tag, options->stamped};
     serve->listeners = listener;
     struct epoll_event event = {.events = EPOLLIN};
     event.data.u64 = event_of_listener(listener);
@@ -191,29 +195,32 @@ static void watch(struct serve_conn *conn, uint32_t events)
     conn->events = events;
 }
 
-/* Also where the peer has only shut down its side: no client of ours does that. */
-static bool has_left(const struct serve_conn *conn)
+/* TCP_ESTABLISHED and so on; TCP_CLOSE after a reset. */
+static int state_of(const struct serve_conn *conn)
 {
     struct tcp_info info;
     socklen_t len = sizeof(info);
-    return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           info.tcpi_state != TCP_ESTABLISHED;
+    return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_state
+                                                                         : TCP_CLOSE;
 }
 
 static void finish_answer(struct serve_conn *conn)
 {
     conn->busy = false;
-    conn->peer_left |= has_left(conn);
-    if (conn->serve->handler.on_sent != NULL)
-        conn->serve->handler.on_sent(conn->serve->handler.ctx, conn);
+    /* One that closes with bytes unread resets; one that has read all of it just closes. */
+    conn->peer_left |= state_of(conn) == TCP_CLOSE;
     if (conn->close_after)
         close_conn(conn);
+    if (conn->serve->handler.on_sent != NULL)
+        conn->serve->handler.on_sent(conn->serve->handler.ctx, conn);
 }
 
 void serve_send(struct serve_conn *conn, struct slice head, struct slice body, bool close_after)
 {
     check(conn->busy && !conn->dead && conn->out.len == 0);
     conn->close_after |= close_after;
+    /* Also where the peer has only shut down its side: no client of ours does that. */
+    conn->peer_left |= state_of(conn) != TCP_ESTABLISHED;
     struct iovec parts[2];
     memcpy(&parts[0].iov_base, &head.ptr, sizeof(head.ptr));
     memcpy(&parts[1].iov_base, &body.ptr, sizeof(body.ptr));
@@ -307,13 +314,42 @@ static void take_buffered(struct serve_conn *conn)
         strbuf_fini(&conn->in);
 }
 
+/* Like recv into scratch. ret_arrival_ns: what the kernel says, else the time of this turn. */
+static ssize_t receive(const struct serve_conn *conn, int64_t *ret_arrival_ns)
+{
+    struct serve *serve = conn->serve;
+    *ret_arrival_ns = serve->now_wall_ns;
+    if (!conn->stamped)
+        return recv(conn->fd, serve->scratch, sizeof(serve->scratch), 0);
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct timespec))];
+    } control;
+    struct iovec part = {serve->scratch, sizeof(serve->scratch)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t got = recvmsg(conn->fd, &message, 0);
+    const struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header != NULL && header->cmsg_level == SOL_SOCKET &&
+        header->cmsg_type == SCM_TIMESTAMPNS) {
+        struct timespec stamp;
+        memcpy(&stamp, CMSG_DATA(header), sizeof(stamp));
+        *ret_arrival_ns = stamp.tv_sec * NS_PER_S + stamp.tv_nsec;
+    }
+    return got;
+}
+
 static void read_some(struct serve_conn *conn)
 {
     struct serve *serve = conn->serve;
-    ssize_t got = recv(conn->fd, serve->scratch, sizeof(serve->scratch), 0);
+    int64_t arrival_ns;
+    ssize_t got = receive(conn, &arrival_ns);
     if (got <= 0) {
         conn->peer_closed |= got == 0;
-        conn->peer_left |= got < 0 && errno == ECONNRESET; /* it had not read all */
+        /* It had not read all. */
+        conn->peer_left |= got < 0 && (errno == ECONNRESET || errno == EPIPE);
         if (got == 0 || errno != EAGAIN)
             close_conn(conn);
         return;
@@ -323,7 +359,7 @@ static void read_some(struct serve_conn *conn)
         take_buffered(conn);
         return;
     }
-    conn->arrival_ns = serve->now_wall_ns;
+    conn->arrival_ns = arrival_ns;
     size_t taken = conn->busy ? 0 : take_requests(conn, serve->scratch, (size_t)got);
     if (!conn->dead && taken < (size_t)got)
         strbuf_add(&conn->in, serve->scratch + taken, (size_t)got - taken);
@@ -338,6 +374,8 @@ static void accept_all(struct serve *serve, const struct listener *listener)
         struct serve_conn *conn = calloc(1, sizeof(*conn));
         check(conn != NULL);
         conn->fd = fd;
+        conn->number = ++serve->accepted;
+        conn->stamped = listener->stamped;
         conn->tag = listener->tag;
         conn->serve = serve;
         conn->events = EPOLLIN;

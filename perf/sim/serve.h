@@ -22,12 +22,13 @@ struct serve_request {
     struct slice query; /* after the '?' */
     struct slice head;  /* the header lines */
     struct slice body;
-    int64_t arrival_ns; /* wall clock, when its first byte was read */
+    int64_t arrival_ns; /* wall clock, when its first byte was read; see serve_listen.stamped */
 };
 
 /* One connection. The server owns it; a handler may keep the pointer until on_close. */
 struct serve_conn {
     int fd;
+    uint32_t number;   /* of the connection, from 1; those of one server all differ */
     uint32_t tag;      /* the handler's own; at first that of the listener */
     uint32_t sequence; /* of the request being answered; the handler's own */
     void *user;        /* the handler's own, at first NULL */
@@ -43,6 +44,7 @@ struct serve_conn {
     int64_t due_ns;
     struct serve_conn *delay_prev, *delay_next;
     uint32_t events;
+    bool stamped;
     bool busy; /* a request is with the handler, or its answer is not all out */
     bool delayed;
     bool close_after;
@@ -61,7 +63,8 @@ struct serve_handler {
     void (*on_request)(void *ctx, struct serve_conn *conn, const struct serve_request *request);
     /* The time asked for by serve_delay has come. May be NULL if that is never called. */
     void (*on_delay)(void *ctx, struct serve_conn *conn);
-    /* The answer has gone, all of it, to the kernel. May be NULL. */
+    /* The answer has gone, all of it, to the kernel, and so has the connection's end if it follows:
+     * there may be no descriptor any more. May be NULL. */
     void (*on_sent)(void *ctx, struct serve_conn *conn);
     /* The connection is about to be freed. May be NULL. */
     void (*on_close)(void *ctx, struct serve_conn *conn);
@@ -72,6 +75,9 @@ struct serve_listen {
     uint16_t port;       /* 0: any */
     const char *device;  /* SO_BINDTODEVICE, or NULL */
     uint32_t tag;
+    /* Requests arrive when the kernel gets them, however late they are read: on loopback that is
+     * when they are sent (SO_TIMESTAMPNS, socket(7)). */
+    bool stamped;
 };
 
 int serve_new(const struct serve_handler *handler, struct serve **ret_serve,

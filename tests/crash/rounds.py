@@ -158,7 +158,7 @@ class Round:
         """Lives a little without deaths, stops in order, and asserts that nothing went wrong."""
         self.show_guest(False)
         self.live(1)
-        self.limpet.stop()
+        self.load.finish(self.limpet)
         account = self.load.account()
         account.others = 6 * (len(self.guest.requests) + 1) * 2  # samples, and markers at most
         problems = account.problems()

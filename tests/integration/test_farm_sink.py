@@ -266,12 +266,36 @@ def test_file_sd_account_ledger_and_latency_log_agree(farm, tmp_path):
     before = time.time_ns()
     assert process.stop() == 0
     entry = json.loads((tmp_path / "ledger.json").read_text())["targets"][299]
-    assert entry["numbers"] == [[1, 2]] and len(entry["arrivals_us"]) == 2
+    assert entry["numbers"] == [[1, 2]]
     assert before - 60e9 < entry["first_arrival_ns"] < before
+    (arrival, sent, connection), (next_arrival, next_sent, next_connection) = entry["log"]
+    assert arrival == 0 < sent and 0 < next_arrival < next_sent
+    assert connection != next_connection
     log = [line.split() for line in (tmp_path / "latency").read_text().splitlines()]
     assert [(row[0], row[1], row[2]) for row in log] == [
         ("request", ready["last"], "1"), ("sent", ready["last"], "1"),
         ("request", ready["last"], "2"), ("sent", ready["last"], "2")]
+
+
+def test_a_request_arrives_when_it_is_sent_however_late_the_farm_reads_it(farm, tmp_path):
+    process, ready = farm("--ledger", str(tmp_path / "ledger.json"))
+    connection = http.client.HTTPConnection(ready["first"], timeout=20)
+    connection.connect()
+    process.send(signal.SIGSTOP)
+    before = time.time_ns()
+    connection.request("GET", "/metrics")
+    after = time.time_ns()
+    time.sleep(0.05)
+    going_on = time.time_ns()
+    process.send(signal.SIGCONT)
+    connection.getresponse().read()
+    connection.request("GET", "/metrics")
+    connection.getresponse().read()
+    assert process.stop() == 0
+    entry = json.loads((tmp_path / "ledger.json").read_text())["targets"][0]
+    assert before <= entry["first_arrival_ns"] <= after
+    (_, sent, first), (_, _, second) = entry["log"]
+    assert entry["first_arrival_ns"] + (sent + 1) * 1000 >= going_on and first == second
 
 
 def test_a_body_the_client_does_not_wait_for_is_not_complete(farm):

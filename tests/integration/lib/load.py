@@ -8,67 +8,19 @@
         account = load.account()
         assert account.problems() == []
 """
+import dataclasses
 import json
 import os
-import threading
-import time
 
-from .limpet import Limpet, Paths, config, file_job, remote, stat_of
+from .limpet import Limpet, Paths, config, file_job, remote
+from .lives import Watch, deaths_of
 from .proc import BUILD, Process, wait_until
 from .prom import http_get, http_post
 
 
-STEP = 0.01  # of the watch
-IN_FLIGHT = 0.25  # from a request to its commit, at most: what a killed scraper may lose
-
-
-def _living(pid):
-    stat = stat_of(pid)
-    return stat is not None and stat[1][0] not in "ZX"
-
-
-class Watch:
-    """Looks who dies, in a thread: .deaths is [(program, last seen alive, seen dead)]."""
-
-    def __init__(self):
-        self.deaths = []
-        self.parents = set()
-        self.known = {}
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def close(self):
-        self.done.set()
-        self.thread.join(5)
-
-    def add(self, limpet):
-        self.parents.add(limpet.pid)
-
-    def of(self, program):
-        return [death for death in self.deaths if death[0] == program]
-
-    def _run(self):
-        before = time.time()
-        while not self.done.wait(STEP):
-            now = time.time()
-            for parent in list(self.parents):
-                self._find(parent)
-            for pid in [pid for pid in self.known if not _living(pid)]:
-                self.deaths.append((self.known.pop(pid), before, time.time()))
-            before = now
-
-    def _find(self, parent):
-        try:
-            with open(f"/proc/{parent}/task/{parent}/children") as file:
-                pids = [int(word) for word in file.read().split()]
-        except OSError:
-            return
-        for pid in pids:
-            if self.known.get(pid, "limpet") == "limpet":
-                stat = stat_of(pid)
-                if stat and stat[1][0] not in "ZX":
-                    self.known[pid] = stat[0]
+# Of scrapes, each begun after the one before it was there: so far does nobody fall behind who has
+# come first.
+GENERATIONS = 3
 
 
 class Load:
@@ -117,7 +69,7 @@ class Load:
         limpet = Limpet(self.directory, self.config, f"limpet{len(self.limpets)}",
                         paths=self.paths, ready=False, **options)
         self.limpets.append(limpet)
-        self.watch.add(limpet)
+        self.watch.add(limpet.pid)
         if ready:
             limpet.wait_ready(limpet.is_ready, 30)
         return limpet
@@ -150,52 +102,106 @@ class Load:
         self.wait_for_scrapes(
             self.report()["scrapes"]["complete"] / self.farm_ready["targets"] + each, timeout)
 
+    def finish(self, limpet):
+        """Stops it when its receiver has what had to wait: what lies in the spool at a stop stays
+        there for the next start. While it stops, nothing new goes into the spool."""
+        own = self.config.get("limpet") or {}
+        self.config["limpet"] = {**own, "spool": {**own.get("spool", {}), "after": "60s"}}
+        assert limpet.reload(self.config)
+        wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 60, "an empty spool")
+        limpet.stop(60)
+
     def account(self):
         """After the last limpet has stopped: ends the farm."""
         report, arrived = self.report(), self.get("/scrapes")["targets"]
-        assert self.farm.stop() == 0
+        assert self.farm.stop(60) == 0
         with open(self.ledger_path) as file:
             ledger = json.load(file)["targets"]
-        return Account(ledger, arrived, report, self.watch.of("limpet-scraper"),
-                       len(self.watch.of("limpet-writer")) > 1)
+        wait_until(lambda: all(limpet.pid in self.watch.seen for limpet in self.limpets), 20,
+                   "the end of all limpets")
+        deaths = [death for limpet in self.limpets for death in deaths_of(limpet, self.watch)]
+        return Account(ledger, arrived, report, deaths)
 
 
-def numbers_of(entry):
-    """The scrape numbers of a ledger's entry: bodies that were sent to the end."""
-    return {n for first, last in entry["numbers"] for n in range(first, last + 1)}
+@dataclasses.dataclass
+class Scrape:
+    """One that was served to the end."""
+    instance: str
+    number: int
+    begin: float      # wall time at which its request was sent
+    end: float        # at which all of its body was with the scraper's kernel, or later
+    next: float       # at which the target's next request was sent; None: there was none
+    is_last: bool     # of its connection
+
+
+def scrapes_of(entry):
+    """{number: scrape} of a ledger's entry."""
+    begin = entry.get("first_arrival_ns", 0) / 1e9
+    log = [(begin + at / 1e6, sent and begin + sent / 1e6, connection)
+           for at, sent, connection in entry.get("log", [])]
+    following = log[1:] + [(None, None, None)]
+    return {n: Scrape(entry["instance"], n, log[n - 1][0], log[n - 1][1], following[n - 1][0],
+                      following[n - 1][2] != log[n - 1][2])
+            for first, last in entry["numbers"] for n in range(first, last + 1)}
 
 
 class Account:
-    """The ledger of the farm against what the sink has. deaths: of scrapers, orderly ones too.
-    writer_died: then it may repeat what had been answered or refused, or what never left it, and
-    the sink knows bytes only of what it refused (tests/crash/test_repeats.py looks closer)."""
+    """The ledger of the farm against what the sink has. A writer that died may repeat what had been
+    answered or refused, or what never left it, and the sink knows bytes only of what it refused
+    (tests/crash/test_repeats.py looks closer)."""
 
-    def __init__(self, ledger, arrived, report, deaths, writer_died):
-        self.report, self.deaths, self.writer_died = report, deaths, writer_died
+    def __init__(self, ledger, arrived, report, deaths):
+        self.report = report
+        self.deaths = [death for death in deaths
+                       if death.child.startswith("scraper") or not death.child]
+        self.writer_died = sum(death.child.startswith("writer") for death in deaths) > 1
         self.others = 0  # samples at most of targets that are not of the farm
-        self.served = {entry["instance"]: entry for entry in ledger}
+        self.served = {entry["instance"]: scrapes_of(entry) for entry in ledger}
         self.arrived = {row["instance"]: row["scrapes"] for row in arrived}
 
     def missing(self):
-        """[(instance, wall time of the request, that of the next or None)] of bodies that were
-        served to the end and have not arrived."""
+        """Scrapes that were served to the end and have not arrived."""
         found = []
-        for instance, entry in self.served.items():
+        for instance, scrapes in self.served.items():
             got = {row[1] for row in self.arrived.get(instance, [])}
-            times = [entry["first_arrival_ns"] / 1e9 + us / 1e6 for us in entry["arrivals_us"]]
-            for n in sorted(numbers_of(entry) - got):
-                found.append((instance, times[n - 1], times[n] if n < len(times) else None))
+            found += [scrapes[n] for n in sorted(scrapes.keys() - got)]
         return found
 
+    def delivered(self):
+        """Those that have, in the order of their requests."""
+        found = [self.served[instance][row[1]] for instance, rows in self.arrived.items()
+                 for row in rows if row[1] in self.served.get(instance, {})]
+        return sorted(found, key=lambda scrape: scrape.begin)
+
     def lost(self):
-        """Those that were not in flight when their scraper ended."""
+        """Missing ones that were not in flight when their scraper ended."""
+        missing = self.missing()
+        delivered = self.delivered() if missing else []
+        return [scrape for scrape in missing
+                if not any(self.was_in_flight(scrape, death, delivered) for death in self.deaths)]
 
-        def in_flight(arrival, following):
-            return any(
-                alive - IN_FLIGHT <= arrival <= dead and (following is None or following >= alive)
-                for _, alive, dead in self.deaths)
+    def was_in_flight(self, scrape, death, delivered):
+        """Nothing here depends on how fast anybody was. A scraper has one scrape of a target under
+        way, so only the last one it made of each can be lost. The connection tells which that is
+        (but for targets that close it each time), as do the bounds of the death."""
+        if not scrape.is_last or scrape.begin > death.dead:
+            return False
+        if scrape.next is not None and scrape.next < death.alive:
+            return False
+        return not self.was_overtaken(scrape, death, delivered)
 
-        return [row for row in self.missing() if not in_flight(*row[1:])]
+    def was_overtaken(self, scrape, death, delivered):
+        """Whether its scraper certainly went on to others before it died: one that was begun when
+        the body of this was there has arrived, and one that was begun when the body of that was
+        there, and a third. Known where a limpet has one scraper."""
+        scrapers = {other.child for other in self.deaths if other.limpet == death.limpet} - {""}
+        if len(scrapers) > 1:
+            return False
+        end, generations = scrape.end, 0
+        for other in delivered:
+            if end < other.begin < death.alive:
+                end, generations = other.end, generations + 1
+        return generations >= GENERATIONS
 
     def problems(self):
         """Everything that contradicts "each scrape once, whole, right and in order"."""
@@ -222,9 +228,9 @@ class Account:
         want(repeats["not_identical"] == 0 or self.writer_died, "repeats that differ", repeats)
         lost = self.lost()
         want(not lost, f"{len(lost)} scrapes lost",
-             [(instance, [round(at - alive, 3) for _, alive, _ in self.deaths])
-              for instance, at, _ in lost[:3]])
+             [dataclasses.astuple(scrape) for scrape in lost[:3]],
+             [dataclasses.astuple(death) for death in self.deaths])
         for instance, rows in self.arrived.items():
-            extra = {row[1] for row in rows} - numbers_of(self.served[instance])
+            extra = {row[1] for row in rows} - self.served[instance].keys()
             want(not extra, f"arrived, yet never served by {instance}", sorted(extra)[:3])
         return found
