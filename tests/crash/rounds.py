@@ -3,6 +3,7 @@
 
 Everything random comes from one seed, so a round can be had again: SEED=<seed>.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,8 @@ import time
 from lib.limpet import write_atomically
 from lib.load import Load
 from lib.proc import BUILD, wait_until
+from lib.remote_write import STALE_BITS
+from lib.stream import REPORT
 from lib.target import Target
 
 CRASH_BUILD = os.environ.get("LIMPET_CRASH_BUILD", BUILD)
@@ -51,7 +54,7 @@ class Round:
         self.load = Load(directory, targets, interval_ms, build=CRASH_BUILD, queue=queue,
                          limpet=limpet, farm=["--encoding", "mixed", "--vanish", "--churn", "2",
                                               "--seed", self.random.randrange(1000), *farm],
-                         sink=["--report", os.path.join(directory, "report.json")], **options)
+                         sink=["--keep", "--report", os.path.join(directory, "report.json")], **options)
         self.limpet = None
         self.next_loss = 0.0
         self.next_resize = 0.0
@@ -82,8 +85,9 @@ class Round:
             self.limpet.wait()
         else:
             pids = self.limpet.children().get(victim, [])
-            if pids:
-                os.kill(self.random.choice(pids), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # that died by itself
+                if pids:
+                    os.kill(self.random.choice(pids), signal.SIGKILL)
         if not self.limpet.running():
             self.limpet = self.load.start(ready=False)
 
@@ -159,11 +163,18 @@ class Round:
         self.show_guest(False)
         self.live(1)
         self.load.finish(self.limpet)
+        others = self.guest_samples()
         account = self.load.account()
-        account.others = 6 * (len(self.guest.requests) + 1) * 2  # samples, and markers at most
+        account.others = others
         problems = account.problems()
         assert not problems, "\n".join(problems)
         return account
+
+    def guest_samples(self):
+        """What the sink has of the guest, without markers."""
+        rows = [row for name in ("guest", *REPORT) for row in self.load.get(f"/series?match={name}")]
+        return sum(int(bits, 16) != STALE_BITS for row in rows for _, _, bits in row["samples"]
+                   if row["labels"]["instance"] == self.guest.address)
 
     def metric(self, name, **labels):
         return self.limpet.metric(name, **labels)
@@ -171,7 +182,7 @@ class Round:
 
 def assert_nothing_counted_lost(round_):
     """Counters live in shared memory, so they tell of the processes that died, too."""
-    wait_until(round_.limpet.is_ready, 20, "ready")
+    wait_until(round_.limpet.is_ready, 30, "ready")
     for name in ("prometheus_remote_storage_samples_failed_total",
                  "prometheus_remote_storage_samples_dropped_total",
                  "limpet_remote_corrupt_blocks_total"):

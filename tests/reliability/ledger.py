@@ -24,7 +24,7 @@ import traceback
 
 from lib.limpet import config, file_job, remote, write_atomically
 from lib.load import Load
-from lib.proc import Process, built, wait_until
+from lib.proc import PATIENCE, Process, built, wait_until
 from lib.prom import http_get, http_post
 
 LOSSES = [  # every counter that says that a sample will not arrive
@@ -131,7 +131,8 @@ class Ledger:
         pids = self.pids(victim)
         if pids:
             self.scrapers_died += victim == "limpet-scraper"
-            os.kill(self.random.choice(pids), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.random.choice(pids), signal.SIGKILL)
 
     def some_receivers(self):
         return self.random.sample(self.receivers, self.random.randint(1, len(self.receivers)))
@@ -298,15 +299,23 @@ class Ledger:
         least, most = max(low for low, _ in accounts), min(high for _, high in accounts)
         return [] if least <= most else [f"receivers do not agree: {accounts}"]
 
+    def has_no_target(self):
+        """Nothing is scraped any more."""
+        return all(value == 0 for name, _, value in self.limpet.metrics()
+                   if name in ("limpet_discovery_targets", "limpet_scraper_targets"))
+
     def settle(self, receiver):
-        """Waits until nothing moves any more."""
+        """Waits until nothing moves any more and everything is there, for which a busy machine takes
+        its time. What is still missing then will not come."""
+        wait_until(self.has_no_target, 30, "no target")
         before, since = None, time.monotonic()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 20 * PATIENCE
         while time.monotonic() < end:
             now = (self.balance(receiver), self.is_empty())
+            (committed, arrived, lost), is_empty = now
             if now != before:
                 before, since = now, time.monotonic()
-            elif time.monotonic() - since > 1.5 and now[1]:
+            elif time.monotonic() - since > 1.5 and is_empty and arrived + lost >= committed:
                 return
             time.sleep(0.2)
 

@@ -36,6 +36,10 @@ def pending(ledger, receiver):
     return ledger.sum_of(receiver, ["limpet_remote_spool_pending"])
 
 
+def committed(ledger):
+    return int(ledger.limpet.metric("limpet_samples_appended_total"))
+
+
 def arrived(receiver):
     return receiver.report()["samples"]["stored"]
 
@@ -43,6 +47,13 @@ def arrived(receiver):
 def wait_for_more(receiver, samples=2000, timeout=30):
     more = arrived(receiver) + samples
     wait_until(lambda: arrived(receiver) >= more, timeout, "more samples", 0.1)
+
+
+def is_left_alone(guest, receiver):
+    """While another one gets something."""
+    before = arrived(guest)
+    wait_for_more(receiver)
+    return arrived(guest) == before
 
 
 def test_requests_that_arrive_when_their_spool_is_gone(ledger):
@@ -65,16 +76,15 @@ def test_an_outage_of_ten_minutes(ledger):
     """Compressed: as many scrapes as ten minutes have at an interval of fifteen seconds."""
     receiver = ledger.receivers[0]
     ledger.live(1)
-    skipped = ledger.limpet.metric("limpet_scrapes_skipped_total")
     receiver.faults("status=503&percent=100")
-    time.sleep(40 * ledger.load.interval_ms / 1000)
-    waiting, begin = pending(ledger, receiver), time.monotonic()
-    assert waiting >= 38 * 20 * 73 and arrived(ledger.receivers[1]) >= waiting
+    wait_until(lambda: pending(ledger, receiver) >= 38 * 20 * 73, 60, "38 scrapes that wait", 0.1)
+    waiting, before = pending(ledger, receiver), committed(ledger)
     receiver.faults("clear=1")
     wait_until(lambda: pending(ledger, receiver) == 0, 60, "an empty spool", 0.02)
-    # At least twice as fast as it came in.
-    assert time.monotonic() - begin <= 20 * ledger.load.interval_ms / 1000
-    assert ledger.limpet.metric("limpet_scrapes_skipped_total") == skipped
+    # At least twice as fast as it came in meanwhile.
+    assert committed(ledger) - before <= waiting / 2
+    wait_until(lambda: arrived(ledger.receivers[1]) >= waiting, 20, "no outage at the other")
+    assert ledger.limpet.metric("limpet_scrapes_skipped_total", reason="ring_full") == 0
     repeats = receiver.report()["repeats"]
     assert repeats["identical"] > 10 and repeats["not_identical"] == 0
     assert ledger.end()["p"][2] == 0
@@ -96,7 +106,7 @@ def test_a_full_disk(ledger):
     lost = ["prometheus_remote_storage_samples_dropped_total"]
     wait_until(lambda: ledger.sum_of(receiver, lost) > 0, 120, "a ring that is half full", 0.1)
     # Repeats, which are many, do not keep it out of the log.
-    ledger.limpet.wait_for_line('samples are dropped" why="its spool cannot be written"', 1)
+    ledger.limpet.wait_for_line('samples are dropped" why="its spool cannot be written"')
     ledger.kill("limpet-writer")
     ledger.live(1)
     assert ledger.end()["v"][2] == 0
@@ -127,14 +137,13 @@ def test_reloads_that_add_remove_and_reorder_remotes(ledger):
     for is_there in True, True, False, False, True:
         ledger.guest_is_there = is_there
         ledger.write_config(ledger.random)
-        before = arrived(guest)
         assert ledger.limpet.reload(ledger.load.config)
         for receiver in ledger.receivers:
             wait_for_more(receiver)
         if is_there:
             wait_for_more(guest)
         else:
-            assert arrived(guest) <= before + 73 * 20
+            wait_until(lambda: is_left_alone(guest, ledger.receivers[0]), 30, "an end of sending")
     assert {lost for _, _, lost in ledger.end().values()} == {0}
     report = guest.report()
     assert report["errors"]["total"] == 0 and report["scrapes"]["number_regressions"] == 0

@@ -45,7 +45,7 @@ def test_an_outage_costs_no_memory(tmp_path, fault):
                    0.1)
         outage = peak.kib()
         assert limpet.child("limpet-writer") == writer
-        limpet.stop(30)
+        load.finish(limpet)
         print(f"normal {normal} KiB, in the outage and after it {outage} KiB")
         assert outage <= normal + LIMIT_KIB
         assert load.account().problems() == []

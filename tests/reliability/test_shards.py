@@ -23,5 +23,5 @@ def test_a_slow_receiver_gets_more_shards_and_everything_in_order(tmp_path):
         wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 60, "no lag", 0.2)
         assert limpet.metric(f"{SHARDS}_desired") > 1
         load.faults("clear=1")
-        limpet.stop(60)
+        load.finish(limpet)
         assert load.account().problems() == []

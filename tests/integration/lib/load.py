@@ -21,6 +21,7 @@ from .prom import http_get, http_post
 # Of scrapes, each begun after the one before it was there: so far does nobody fall behind who has
 # come first.
 GENERATIONS = 3
+TICK = 0.005  # a scrape may begin so long before its timestamp
 
 
 class Load:
@@ -120,7 +121,7 @@ class Load:
         wait_until(lambda: all(limpet.pid in self.watch.seen for limpet in self.limpets), 20,
                    "the end of all limpets")
         deaths = [death for limpet in self.limpets for death in deaths_of(limpet, self.watch)]
-        return Account(ledger, arrived, report, deaths)
+        return Account(ledger, arrived, report, deaths, self.interval_ms / 1000)
 
 
 @dataclasses.dataclass
@@ -148,13 +149,15 @@ def scrapes_of(entry):
 class Account:
     """The ledger of the farm against what the sink has. A writer that died may repeat what had been
     answered or refused, or what never left it, and the sink knows bytes only of what it refused
-    (tests/crash/test_repeats.py looks closer)."""
+    (tests/crash/test_repeats.py looks closer). timeout: of scrapes, in seconds."""
 
-    def __init__(self, ledger, arrived, report, deaths):
+    def __init__(self, ledger, arrived, report, deaths, timeout):
         self.report = report
         self.deaths = [death for death in deaths
                        if death.child.startswith("scraper") or not death.child]
         self.writer_died = sum(death.child.startswith("writer") for death in deaths) > 1
+        self.scrapers = len({death.child for death in self.deaths} - {""})
+        self.timeout = timeout
         self.others = 0  # samples at most of targets that are not of the farm
         self.served = {entry["instance"]: scrapes_of(entry) for entry in ledger}
         self.arrived = {row["instance"]: row["scrapes"] for row in arrived}
@@ -173,12 +176,35 @@ class Account:
                  for row in rows if row[1] in self.served.get(instance, {})]
         return sorted(found, key=lambda scrape: scrape.begin)
 
+    def failures(self):
+        """[(instance, timestamp, the scrape that was served all the same, or None)] of those that
+        the receiver was told have failed."""
+        found = []
+        missing = self.missing()
+        for instance, rows in self.arrived.items():
+            own = [scrape for scrape in missing if scrape.instance == instance]
+            for ts in [row[0] / 1000 for row in rows if row[5] and not row[1] and not row[4]]:
+                served = next((scrape for scrape in own
+                               if ts - TICK <= scrape.begin <= ts + self.timeout), None)
+                own = [scrape for scrape in own if scrape is not served]
+                found.append((instance, ts, served))
+        return found
+
+    def unexplained(self):
+        """Failures though the scraper had what it takes: its answer, or else a farm that answered,
+        and the time to look at it."""
+        failures = self.failures()
+        delivered = self.delivered() if failures else []
+        return [(instance, ts, served) for instance, ts, served in failures
+                if self.went_on(served.end if served else ts, ts + self.timeout, delivered)]
+
     def lost(self):
-        """Missing ones that were not in flight when their scraper ended."""
+        """Missing ones that were not in flight when their scraper ended, and have not failed."""
         missing = self.missing()
         delivered = self.delivered() if missing else []
-        return [scrape for scrape in missing
-                if not any(self.was_in_flight(scrape, death, delivered) for death in self.deaths)]
+        failed = [served for _, _, served in self.failures()]
+        return [scrape for scrape in missing if scrape not in failed and
+                not any(self.was_in_flight(scrape, death, delivered) for death in self.deaths)]
 
     def was_in_flight(self, scrape, death, delivered):
         """Nothing here depends on how fast anybody was. A scraper has one scrape of a target under
@@ -188,19 +214,18 @@ class Account:
             return False
         if scrape.next is not None and scrape.next < death.alive:
             return False
-        return not self.was_overtaken(scrape, death, delivered)
+        return not self.went_on(scrape.end, death.alive, delivered)
 
-    def was_overtaken(self, scrape, death, delivered):
-        """Whether its scraper certainly went on to others before it died: one that was begun when
-        the body of this was there has arrived, and one that was begun when the body of that was
-        there, and a third. Known where a limpet has one scraper."""
-        scrapers = {other.child for other in self.deaths if other.limpet == death.limpet} - {""}
-        if len(scrapers) > 1:
+    def went_on(self, since, until, delivered):
+        """Whether the scraper, if there was one, certainly looked at all that had come by then: it
+        began a scrape after that which has arrived, one when the body of that one was there, and a
+        third. Where several share the work nobody knows whose they were."""
+        if self.scrapers > 1:
             return False
-        end, generations = scrape.end, 0
+        generations = 0
         for other in delivered:
-            if end < other.begin < death.alive:
-                end, generations = other.end, generations + 1
+            if since < other.begin < until:
+                since, generations = other.end, generations + 1
         return generations >= GENERATIONS
 
     def problems(self):
@@ -218,7 +243,10 @@ class Account:
         want(scrapes["incomplete"] == 0, "incomplete", scrapes["incomplete"],
              scrapes["first_incomplete"][:3])
         want(scrapes["number_regressions"] == 0, "regressions", scrapes["first_gaps"][:3])
-        want(scrapes["failed"] == 0, "failed scrapes", scrapes["failed"])
+        failed = self.unexplained()
+        want(not failed, f"{len(failed)} scrapes failed",
+             [(instance, ts, served and dataclasses.astuple(served))
+              for instance, ts, served in failed[:3]])
         want(report["stale"]["mismatched_scrapes"] == 0, "stale markers", report["stale"])
         others = (report["samples"]["stored"] - scrapes["samples_expected"]
                   - report["stale"]["stored"])
@@ -231,6 +259,6 @@ class Account:
              [dataclasses.astuple(scrape) for scrape in lost[:3]],
              [dataclasses.astuple(death) for death in self.deaths])
         for instance, rows in self.arrived.items():
-            extra = {row[1] for row in rows} - self.served[instance].keys()
+            extra = {row[1] for row in rows if row[1]} - self.served[instance].keys()
             want(not extra, f"arrived, yet never served by {instance}", sorted(extra)[:3])
         return found
