@@ -97,14 +97,18 @@ void shard_store(struct shard *shard)
         shard_finish_stored(shard);
         return;
     }
-    shard->store_again_ns = clock_mono_ns() + AGAIN_MS * NS_PER_MS;
+    int64_t now_ns = clock_mono_ns();
+    shard->store_again_ns = now_ns + AGAIN_MS * NS_PER_MS;
     if (!shard_keeps_body(shard))
         shard->built.body.ptr = NULL; /* the builder's, which others use: it is made again */
     if (shard_holds_half(shard)) {
         give_up(shard);
-    } else if (shard->state == SHARD_COLLECTING) {
+    } else if (!is_sending) {
+        /* A back-off goes on; a timer that has just expired must not be the last one. */
+        bool has_timer = shard->state == SHARD_WAITING && shard->retry_at_ns > now_ns;
         shard->state = SHARD_WAITING;
-        shard_set_timer(shard, AGAIN_MS);
+        if (!has_timer)
+            shard_set_timer(shard, AGAIN_MS);
     }
 }
 

@@ -307,6 +307,35 @@ static void a_disk_that_takes_nothing_leaves_it_in_the_ring(void **state)
     rig_close(&rig);
 }
 
+/*
+ * A disk that has become read-only, say, in an outage: what could not be stored waits longer than
+ * for one more try, since the spool before it has to be delivered first. Then it is sent all the
+ * same.
+ */
+static void what_cannot_be_stored_is_sent_when_the_spool_before_it_is_empty(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    open_remotes(1, BIG);
+    set_mood(0, true);
+    rig_start(&rig);
+    int64_t ms = scrape_on(T0, 3);
+    rig_drain(&rig);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit none = {0, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    (void)scrape_on(ms, 3);
+    while (rig_count(&rig, 0, REMOTE_SPOOL_ERRORS) < 3)
+        rig_turn(&rig, 10);
+    set_mood(0, false);
+    rig_drain(&rig);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    rig_assert_complete(&rig, 0);
+    assert_int_equal(dropped(0), 0);
+    rig_close(&rig);
+}
+
 /* What was stored as 2.0 is delivered as 1.0 to a receiver that turns out not to know better. */
 static void what_was_stored_as_2_0_is_sent_as_1_0_where_need_be(void **state)
 {
@@ -533,6 +562,7 @@ int main(void)
         cmocka_unit_test(what_is_held_when_its_file_vanishes_still_comes_first),
         cmocka_unit_test(a_directory_that_vanishes_costs_what_was_in_it),
         cmocka_unit_test(a_disk_that_takes_nothing_leaves_it_in_the_ring),
+        cmocka_unit_test(what_cannot_be_stored_is_sent_when_the_spool_before_it_is_empty),
         cmocka_unit_test(a_disk_that_takes_no_marks_holds_up_nobody),
         cmocka_unit_test(what_was_stored_as_2_0_is_sent_as_1_0_where_need_be),
         cmocka_unit_test(what_has_become_too_old_is_left_out_of_a_record),
