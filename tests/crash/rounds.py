@@ -36,6 +36,13 @@ def new_seed():
     return int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 31))
 
 
+def crowd(request):
+    """Many series, half of them others than before: much space is free at once, some of it between
+    others."""
+    return b"".join(b'guest{n="%d",of="%d"} 1\n' % (n, of)
+                    for of in (request.number, request.number + 1) for n in range(1000))
+
+
 class Round:
     """A load whose shape follows from the seed: small batches, so that every step of delivery
     happens often; series that vanish and return; bodies in all encodings."""
@@ -125,10 +132,14 @@ class Round:
             self.change_scrapers(now)
         if point.startswith("writer.record_"):
             self.be_away(now % 2.5 < 0.5)
+        if point in self.SPACE:
+            self.guest.script = crowd
         self.show_guest(now % 3 < 1.5)
 
     MOVES = ["scraper.released", "scraper.takeover_copied", "scraper.taken_over",
              "scraper.released_dropped"]
+
+    SPACE = ["series.hole_split", "series.merged", "series.cut"]
 
     def resize(self, scrapers):
         """By a reload."""

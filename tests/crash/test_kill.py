@@ -62,7 +62,7 @@ def test_dies_at(tmp_path, point):
             round_.load.config["limpet"]["scrapers"] = 3
             round_.live(1)
             round_.limpet.stop()
-        died = round_.die_at(point, 1, tmp_path / "once", seconds=20)
+        died = round_.die_at(point, 1, tmp_path / "once", seconds=120)
         assert died, f"nothing passed {point}"
         round_.die_at(point, round_.random.randint(2, 30), deaths=3, seconds=1.0)
         round_.load.faults("clear=1")

@@ -300,9 +300,9 @@ class Ledger:
         return [] if least <= most else [f"receivers do not agree: {accounts}"]
 
     def has_no_target(self):
-        """Nothing is scraped any more."""
+        """Nothing is scraped any more, and all markers of what was are there."""
         return all(value == 0 for name, _, value in self.limpet.metrics()
-                   if name in ("limpet_discovery_targets", "limpet_scraper_targets"))
+                   if name in ("limpet_discovery_targets", "limpet_active_series"))
 
     def settle(self, receiver):
         """Waits until nothing moves any more and everything is there, for which a busy machine takes

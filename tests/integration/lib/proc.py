@@ -31,16 +31,23 @@ def wait_until(condition, timeout=10.0, what="the condition", step=0.02):
         time.sleep(step)
 
 
-# Below those that the kernel gives to connections and to whoever asks for any; suites that run
-# besides begin elsewhere.
-_PORTS = itertools.cycle(range(10300, 32700))
-_PORTS = itertools.islice(_PORTS, os.getpid() * 61 % 22400, None)
+# Below those that the kernel gives to connections and to whoever asks for any. Each process begins
+# elsewhere, one that was forked, too: suites run besides, and a suite may have several.
+_PORTS = range(10300, 32700)
+_ports_of = {}  # by process: of this one, and of those before it that it was forked from
+
+
+def _own_ports():
+    pid = os.getpid()
+    if pid not in _ports_of:
+        _ports_of[pid] = itertools.islice(itertools.cycle(_PORTS), pid * 61 % len(_PORTS), None)
+    return _ports_of[pid]
 
 
 def free_port():
     """A port of 127.0.0.1 that was free just now and that nobody gets by chance, for programs that
     cannot choose one."""
-    for port in _PORTS:
+    for port in _own_ports():
         with socket.socket() as sock:
             try:
                 sock.bind(("127.0.0.1", port))
