@@ -253,34 +253,57 @@ def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, recei
 PAGE = 4096
 
 
-def owner_of(segment, offset):
-    """Who writes this page of a segment, by src/shm/LAYOUT.md; None: nobody after its creation."""
+CHILDREN = ["limpet-discovery", "limpet-writer", "limpet-console"]
+
+# The parts of each segment and who writes them, by src/shm/layout.h and LAYOUT.md: first byte, what
+# is there, owner; the last one reaches to the end. None: nobody, once the supervisor has made it.
+SCRAPER = "limpet-scraper {}"
+PARTS = {
+    "control": [(0, "header", None), (PAGE, "supervisor", "limpet"),
+                *(((2 + i) * PAGE, "slot", who) for i, who in enumerate(CHILDREN)),
+                *(((5 + i) * PAGE, "slot", f"limpet-scraper {i}") for i in range(64))],
+    "targets": [(0, "header", None), (PAGE, "generation", "limpet-discovery"),
+                (2 * PAGE, "names", "limpet-discovery"), (1 << 20, "halves", "limpet-discovery")],
+    "ring": [(0, "header", None), (PAGE, "produced_pos", SCRAPER),
+             (2 * PAGE, "acked_pos, wake_pos", "limpet-writer"), (3 * PAGE, "nothing", None),
+             (16 << 10, "costs", SCRAPER), (512 << 10, "reasons", SCRAPER),
+             (1 << 20, "failures", SCRAPER), (2 << 20, "data", SCRAPER)],
+    "series": [(0, "header", None), (PAGE, "used, merges", SCRAPER), (2 * PAGE, "records", SCRAPER)],
+    "delivery": [(0, "header", None), (PAGE, "remotes", "limpet-writer")],
+}
+
+
+def parts_of(segment):
+    """[(first byte, end or None, what, owner)]"""
     kind, _, index = segment.partition("-")
-    if offset < PAGE:
-        return None
-    if kind == "control":
-        slot = offset // PAGE - 2
-        names = ["limpet", "limpet-discovery", "limpet-writer", "limpet-console"]
-        return names[slot + 1] if slot < 3 else f"limpet-scraper {slot - 3}"
-    if kind == "ring" and 2 * PAGE <= offset < 3 * PAGE:
-        return "limpet-writer"
-    if kind in ("ring", "series"):
-        return f"limpet-scraper {index}"
-    return {"targets": "limpet-discovery", "delivery": "limpet-writer"}[kind]
+    parts = PARTS[kind]
+    ends = [part[0] for part in parts[1:]] + [None]
+    return [(first, end, what, owner and owner.format(index))
+            for (first, what, owner), end in zip(parts, ends)]
+
+
+def owners_of(segment, first, end):
+    """[(what, owner)] of the parts in which these bytes lie."""
+    return [(what, owner) for start, stop, what, owner in parts_of(segment)
+            if start < end and (stop is None or first < stop)]
 
 
 def writable_ranges(pid, directory):
-    """[(segment, first byte, end)] that this process has mapped writable, and of which it says
-    that it shares them."""
+    """[(segment, first byte, end)] that this process has mapped writable and shared; there is no
+    other such memory than that of segments and what it has in common with the kernel."""
     found = []
     with open(f"/proc/{pid}/maps") as file:
         for line in file:
             words = line.split()
-            if len(words) < 6 or not words[5].startswith(directory) or words[1][1] != "w":
+            if words[1][1] != "w" or words[1][3] != "s":
                 continue
+            path = words[5] if len(words) > 5 else ""
+            if path == "anon_inode:[io_uring]":
+                continue
+            assert path.startswith(directory + "/"), line
             first, end = (int(word, 16) for word in words[0].split("-"))
             at = int(words[2], 16)
-            found.append((os.path.basename(words[5]), at, at + end - first))
+            found.append((os.path.basename(path), at, at + end - first))
     return found
 
 
@@ -292,23 +315,35 @@ def program_and_index(pid):
     return f"{name} {index[0]}" if name == "limpet-scraper" else name
 
 
+def check_owners(limpet, scrapers):
+    """Each process has mapped writable what is its own, nothing else, and everything of it that
+    counts; so no page, and no cache line, has two writers."""
+    pids = [limpet.pid, *(pid for pids in limpet.children().values() for pid in pids)]
+    written = set()
+    for pid in pids:
+        who = program_and_index(pid)
+        for segment, first, end in writable_ranges(pid, limpet.paths.runtime):
+            parts = owners_of(segment, first, end)
+            assert {owner for _, owner in parts} == {who}, (segment, first, end, who, parts)
+            written |= {(segment, what, who) for what, _ in parts}
+    segments = ["control", "targets", "delivery", *(f"ring-{i}" for i in range(scrapers)),
+                *(f"series-{i}" for i in range(scrapers))]
+    alive = {program_and_index(pid) for pid in pids}
+    expected = {(segment, what, owner) for segment in segments
+                for _, _, what, owner in parts_of(segment) if owner in alive}
+    # The writer goes on with the ring of a scraper that is gone until it has all of it.
+    assert expected <= written, expected - written
+    assert all(what == "acked_pos, wake_pos" for _, what, _ in written - expected), written - expected
+
+
 def test_no_byte_of_shared_memory_has_two_writers(tmp_path, receiver):
-    """What a process has mapped writable is its own, page by page, and everything has its owner."""
+    """Nor while one scraper takes over what another had, nor afterwards."""
     with Farm(6) as farm, Limpet(tmp_path, farm.settings(receiver, 3)) as limpet:
         receiver.wait_for(lambda r: len(r.samples("up")) >= 6, timeout=20)
-        pids = [limpet.pid, *(pid for pids in limpet.children().values() for pid in pids)]
-        seen = {}
-        for pid in pids:
-            who = program_and_index(pid)
-            for segment, first, end in writable_ranges(pid, limpet.paths.runtime):
-                seen.setdefault(segment, []).append((first, end, who))
-                # Owners change at pages that are few and at the start of a segment.
-                for page in range(first, min(end, first + 100 * PAGE), PAGE):
-                    assert owner_of(segment, page) == who, (segment, hex(page), who)
-        assert set(seen) == {"control", "targets", "delivery", *(f"ring-{i}" for i in range(3)),
-                             *(f"series-{i}" for i in range(3))}
-        for segment, ranges in seen.items():
-            for a in ranges:
-                others = [b for b in ranges if b[2] != a[2] and b[0] < a[1] and a[0] < b[1]]
-                assert others == [], (segment, a, others)
+        check_owners(limpet, 3)
+        assert limpet.reload(farm.settings(receiver, 2))
+        wait_until(lambda: len(limpet.children()["limpet-scraper"]) == 2, 60, "two scrapers", 0.2)
+        wait_until(lambda: sum(count for _, count in shares(limpet)[:2]) == 6, 40,
+                   "two scrapers with all targets", 0.2)
+        check_owners(limpet, 2)
         limpet.stop()
