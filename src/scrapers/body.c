@@ -74,12 +74,17 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     harvest_begin(&body->harvest, body->plan == NULL ? 0 : body->plan->count, source->limit);
 }
 
+bool body_finish_columns(struct body *body, uint32_t *budget)
+{
+    return harvest_finish_draft(&body->harvest, body->plan, budget);
+}
+
 bool body_release(struct body *body, uint32_t *budget)
 {
     struct harvest *harvest = &body->harvest;
     for (; harvest->owned_count > 0 && *budget > 0; --*budget)
         series_release(body->tools->store, harvest->owned[--harvest->owned_count]);
-    return harvest->owned_count == 0;
+    return harvest->owned_count == 0 && harvest_release(harvest, budget);
 }
 
 void body_end(struct body *body, struct plans *plans)

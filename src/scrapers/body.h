@@ -116,6 +116,9 @@ int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan) MU
 int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *maker,
                     struct plan **ret_plan) MUST_USE;
 
+/* Brings the columns of the harvest, some of them; true: all are there. *budget as below. */
+bool body_finish_columns(struct body *body, uint32_t *budget) MUST_USE;
+
 /* Gives back a part of what the harvest owns, before body_end. True: all of it. *budget: how many
    lines; becomes what is left of it. */
 bool body_release(struct body *body, uint32_t *budget) MUST_USE;

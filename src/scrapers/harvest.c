@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "scrapers/histogram_bytes.h"
+#include "scrapers/work.h"
 
-#define ROOM_MIN  128u
-#define ROOM_KEPT 4096u /* larger memory is not kept for the next use */
+#define ROOM_MIN      128u
+#define ROOM_KEPT     4096u /* larger memory is not kept for the next use */
+#define DRAFT_AT_ONCE 16384u
 
 static void *grown(void *array, uint32_t room, size_t size)
 {
@@ -153,9 +155,66 @@ void harvest_draft(struct harvest *harvest, const struct plan *plan)
     if (harvest->is_drafted)
         return;
     harvest->is_drafted = true;
+    harvest->drafted = 0;
+    harvest->undrafted = n > DRAFT_AT_ONCE ? n - 1 : 0;
     make_draft_room(harvest, n + 1);
     if (n > 0)
-        copy_entries(&harvest->draft, 0, &plan->columns, 0, n);
+        copy_entries(&harvest->draft, harvest->undrafted, &plan->columns, harvest->undrafted,
+                     n - harvest->undrafted);
+}
+
+bool harvest_finish_draft(struct harvest *harvest, const struct plan *plan, uint32_t *budget)
+{
+    uint32_t left = harvest->is_drafted ? harvest->undrafted - harvest->drafted : 0;
+    uint32_t part = left < *budget ? left : *budget;
+    if (part > 0)
+        copy_entries(&harvest->draft, harvest->drafted, &plan->columns, harvest->drafted, part);
+    harvest->drafted += part;
+    *budget -= part;
+    return part == left;
+}
+
+static bool free_part(void *memory, uint32_t room, uint32_t *budget)
+{
+    if (memory == NULL || room <= REFMAP_ROOM_KEPT)
+        return true;
+    if (*budget == 0)
+        return false;
+    free(memory);
+    work_charge_memory(budget, room * sizeof(uint64_t));
+    return true;
+}
+
+static bool release_draft(struct harvest *harvest, uint32_t *budget)
+{
+    struct plan_columns *draft = &harvest->draft;
+    if (harvest->draft_room <= REFMAP_ROOM_KEPT)
+        return true;
+    if (!free_part(draft->hashes, harvest->draft_room, budget))
+        return false;
+    draft->hashes = NULL;
+    if (*budget == 0)
+        return false;
+    work_charge_memory(budget, harvest->draft_room * sizeof(uint64_t));
+    free_draft(harvest);
+    return true;
+}
+
+bool harvest_release(struct harvest *harvest, uint32_t *budget)
+{
+    if (!free_part(harvest->bits, harvest->room, budget))
+        return false;
+    if (harvest->room > REFMAP_ROOM_KEPT) {
+        harvest->bits = NULL;
+        harvest->room = 0;
+    }
+    if (!free_part(harvest->owned, harvest->owned_room, budget))
+        return false;
+    if (harvest->owned_room > REFMAP_ROOM_KEPT) {
+        harvest->owned = NULL;
+        harvest->owned_room = 0;
+    }
+    return release_draft(harvest, budget);
 }
 
 static void start_times(struct harvest *harvest)

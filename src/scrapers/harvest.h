@@ -32,6 +32,8 @@ struct harvest {
     bool has_times;
     bool has_starts;
     bool is_drafted;
+    uint32_t undrafted; /* private: entries of the plan up to this one are still to be copied, */
+    uint32_t drafted;   /* private: but for so many, which are */
     /* private: how many entries there is memory for */
     uint32_t room;
     uint32_t times_room;
@@ -49,8 +51,20 @@ void harvest_begin(struct harvest *harvest, uint32_t expected, uint32_t limit);
 void harvest_end(struct harvest *harvest);
 void harvest_fini(struct harvest *harvest);
 
-/* Goes over to keeping columns; what is there so far are the first entries of the plan. */
+/*
+ * Goes over to keeping columns; what is there so far are the first entries of the plan. If these
+ * are very many, only the last one is there at once, and harvest_finish_draft brings the others.
+ */
 void harvest_draft(struct harvest *harvest, const struct plan *plan);
+
+/* Before the columns are used, with the same plan; true: all of them are there. */
+bool harvest_finish_draft(struct harvest *harvest, const struct plan *plan,
+                          uint32_t *budget) MUST_USE;
+
+/* Gives back very large memory, and what is in it, a part at a time, before harvest_end. True:
+ * done.
+ */
+bool harvest_release(struct harvest *harvest, uint32_t *budget) MUST_USE;
 
 /* Adds a sample that is the next one of the plan that is being followed. */
 void harvest_add(struct harvest *harvest, const struct plan_sample *sample);

@@ -27,6 +27,19 @@ void outcome_fini(struct outcome *outcome)
     refmap_fini(&outcome->seen);
 }
 
+bool outcome_release(struct outcome *outcome, uint32_t *budget)
+{
+    struct outcome_list *lists[] = {&outcome->tracked,    &outcome->extra,
+                                    &outcome->stale,      &outcome->stamped,
+                                    &outcome->histograms, &outcome->extra_histograms,
+                                    &outcome->exemplars};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (!outcome_list_release(lists[i], budget))
+            return false;
+    }
+    return refmap_release(&outcome->before, budget) && refmap_release(&outcome->seen, budget);
+}
+
 static void clear(struct outcome *outcome)
 {
     outcome->tracked.count = outcome->extra.count = 0;

@@ -107,6 +107,10 @@ bool outcome_step(struct outcome *outcome, uint32_t *budget) MUST_USE;
 /* Series that are tracked from now on. */
 uint32_t outcome_tracked_count(const struct outcome *outcome);
 
+/* Gives back memory for very many series, a part at a time; nothing of the outcome is valid any
+ * more. True: done. */
+bool outcome_release(struct outcome *outcome, uint32_t *budget) MUST_USE;
+
 void outcome_fini(struct outcome *outcome);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "scrapers/work.h"
+
 static void *grown(void *array, uint32_t room, size_t size)
 {
     void *larger = realloc(array, room * size);
@@ -31,6 +33,38 @@ void outcome_append(struct outcome_list *list, uint32_t line, uint64_t bits, int
     list->bits[list->count] = bits;
     list->times[list->count] = time_ms;
     list->count++;
+}
+
+/* The first of the columns that are there; false: none is. */
+static bool free_column(struct outcome_list *list)
+{
+    if (list->lines != NULL) {
+        free(list->lines);
+        list->lines = NULL;
+    } else if (list->bits != NULL) {
+        free(list->bits);
+        list->bits = NULL;
+    } else if (list->times != NULL) {
+        free(list->times);
+        list->times = NULL;
+    } else {
+        free(list->starts);
+        list->starts = NULL;
+        return false;
+    }
+    return true;
+}
+
+bool outcome_list_release(struct outcome_list *list, uint32_t *budget)
+{
+    while (list->room > REFMAP_ROOM_KEPT) {
+        if (*budget == 0)
+            return false;
+        work_charge_memory(budget, list->room * sizeof(uint64_t));
+        if (!free_column(list))
+            list->count = list->room = 0;
+    }
+    return true;
 }
 
 void outcome_list_fini(struct outcome_list *list)

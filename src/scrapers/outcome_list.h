@@ -13,4 +13,8 @@ void outcome_append(struct outcome_list *list, uint32_t line, uint64_t bits, int
 
 void outcome_list_fini(struct outcome_list *list);
 
+/* Gives back the memory of a list with room for very many, and what is in it, a part at a time.
+ * True: done. */
+bool outcome_list_release(struct outcome_list *list, uint32_t *budget) MUST_USE;
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exposition/number.h"
+#include "scrapers/work.h"
 
 #define BUCKETS_MIN 64u
 
@@ -265,6 +266,22 @@ void plans_give_up(struct plans *plans, struct plan_maker *maker)
         free_plan(plans, maker->plan);
     }
     maker->plan = NULL;
+}
+
+bool plan_maker_release(struct plan_maker *maker, uint32_t *budget)
+{
+    check(maker->plan == NULL);
+    if (!refmap_release(&maker->seen, budget))
+        return false;
+    if (maker->unique_room <= REFMAP_ROOM_KEPT)
+        return true;
+    if (*budget == 0)
+        return false;
+    work_charge_memory(budget, maker->unique_room * sizeof(*maker->unique));
+    free(maker->unique);
+    maker->unique = NULL;
+    maker->unique_room = 0;
+    return true;
 }
 
 void plan_maker_fini(struct plan_maker *maker)

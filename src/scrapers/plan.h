@@ -99,6 +99,9 @@ void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_cont
 bool plans_step(struct plans *plans, struct plan_maker *maker, uint32_t *budget, int *ret_error,
                 struct plan **ret_plan) MUST_USE;
 void plans_give_up(struct plans *plans, struct plan_maker *maker);
+/* Gives back memory for very many lines, a part at a time, when nothing is being made. True: done.
+ */
+bool plan_maker_release(struct plan_maker *maker, uint32_t *budget) MUST_USE;
 void plan_maker_fini(struct plan_maker *maker);
 
 /* A plan of the context whose first gap these bytes begin with, or NULL; no reference. */

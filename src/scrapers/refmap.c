@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "scrapers/work.h"
 
-#define ROOM_MIN  64u
-#define ROOM_KEPT 65536u
+#define ROOM_MIN 64u
 
 void refmap_reset(struct refmap *map, size_t count)
 {
@@ -17,7 +16,7 @@ void refmap_reset(struct refmap *map, size_t count)
     map->mask = (uint32_t)room - 1;
     /* Large maps are new each time: the kernel clears a page when it is touched, not all at once.
      */
-    if (map->room < room || map->room > ROOM_KEPT) {
+    if (map->room < room || map->room > REFMAP_ROOM_KEPT) {
         free(map->cells);
         map->cells = calloc(room, sizeof(*map->cells));
         check(map->cells != NULL);
@@ -49,6 +48,17 @@ uint32_t *refmap_find(const struct refmap *map, uint32_t ref)
 {
     struct refmap_cell *cell = cell_of(map, ref);
     return cell->ref != 0 ? &cell->value : NULL;
+}
+
+bool refmap_release(struct refmap *map, uint32_t *budget)
+{
+    if (map->room <= REFMAP_ROOM_KEPT)
+        return true;
+    if (*budget == 0)
+        return false;
+    work_charge_memory(budget, map->room * sizeof(*map->cells));
+    refmap_fini(map);
+    return true;
 }
 
 void refmap_fini(struct refmap *map)

@@ -3,8 +3,11 @@
 #ifndef SCRAPERS_REFMAP_H
 #define SCRAPERS_REFMAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/check.h"
 
 struct refmap_cell {
     uint32_t ref; /* 0 = empty */
@@ -26,6 +29,12 @@ uint32_t *refmap_at(struct refmap *map, uint32_t ref);
 
 /* The value of ref, or NULL. */
 uint32_t *refmap_find(const struct refmap *map, uint32_t ref);
+
+/* A map with room for more is new memory each time. */
+#define REFMAP_ROOM_KEPT 65536u
+
+/* Gives back the memory of such a map, and what is in it. False: not yet, the budget is used up. */
+bool refmap_release(struct refmap *map, uint32_t *budget) MUST_USE;
 
 void refmap_fini(struct refmap *map);
 

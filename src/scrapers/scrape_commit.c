@@ -311,6 +311,8 @@ static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
     struct series_store *store = &scrape->target->scraper->store;
     switch ((enum stage)ending->stage) {
     case BEGIN:
+        if (has_body(scrape) && !body_finish_columns(&scrape->body, budget))
+            return false;
         begin_outcome(scrape, &ending->outcome, ending->was_too_big);
         ending->stage = OUTCOME;
         return true;
@@ -345,6 +347,9 @@ static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
         return *budget > 0;
     case RELEASE:
         if (scrape->uses_body && !body_release(&scrape->body, budget))
+            return false;
+        if (!outcome_release(&ending->outcome, budget) ||
+            !plan_maker_release(&ending->maker, budget))
             return false;
         ending->stage = OVER;
         return true;

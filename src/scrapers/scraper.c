@@ -9,7 +9,8 @@
 #include "scrapers/scrape.h"
 #include "scrapers/target.h"
 
-#define TRIM_NS NS_PER_S /* so often the ring's memory is looked at */
+#define TRIM_NS      NS_PER_S        /* so often the ring's memory is looked at */
+#define NEXT_TURN_NS (2 * NS_PER_MS) /* until more of much that is free is reclaimed */
 
 static int attach(struct scraper *scraper, const struct scraper_segments *segments,
                   struct errctx *reterr)
@@ -65,6 +66,11 @@ static bool sends_metadata(const struct config *config)
     return any;
 }
 
+static void begin_turn(struct loop_timer *timer)
+{
+    (void)timer;
+}
+
 int scraper_init(struct scraper *scraper, const struct scraper_segments *segments,
                  struct errctx *reterr)
 {
@@ -84,6 +90,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
     schedule_init(&scraper->schedule, scraper->loop, scraper->config->limpet.tick_max * NS_PER_MS,
                   scrape_due);
     work_init(&scraper->work, scraper->loop);
+    scraper->next_turn.expired = begin_turn;
     ramp_init(&scraper->ramp, scraper->loop, scrape_begin);
     scraper->schedule.sharers = scraper->scrapers;
     target_set_init(&scraper->targets);
@@ -101,6 +108,7 @@ static void unschedule(struct target *target)
 void scraper_fini(struct scraper *scraper)
 {
     check(scraper->running == 0);
+    loop_timer_clear(scraper->loop, &scraper->next_turn);
     target_set_each(&scraper->targets, unschedule);
     schedule_fini(&scraper->schedule);
     takeover_fini(scraper);
@@ -147,17 +155,25 @@ static void show_state(struct scraper *scraper)
     slot_set(slot, COUNTER_SERIES_ACTIVE, scraper->active_series);
 }
 
-/* So many scrapes at once are a peak, after which there is much free memory between what is used.
+/*
+ * So many scrapes at once are a peak, after which there is much free memory between what is used;
+ * so are so many lines of which half is gone.
  */
-#define PEAK_MIN 512u
+#define PEAK_MIN       512u
+#define PEAK_LINES_MIN 20000u
 
 static void give_memory_back(struct scraper *scraper)
 {
+    uint32_t lines = series_usage(&scraper->store).lines;
+    bool scrapes_are_over = scraper->peak >= PEAK_MIN && scraper->running <= scraper->peak / 4;
+    bool lines_are_gone = scraper->peak_lines >= PEAK_LINES_MIN && lines <= scraper->peak_lines / 2;
     ring_trim(&scraper->ring);
-    if (scraper->peak < PEAK_MIN || scraper->running > scraper->peak / 4)
-        return;
-    (void)malloc_trim(0);
-    scraper->peak = 0;
+    if (scrapes_are_over || lines_are_gone)
+        (void)malloc_trim(0);
+    if (scrapes_are_over)
+        scraper->peak = 0;
+    if (lines_are_gone || lines > scraper->peak_lines)
+        scraper->peak_lines = lines;
 }
 
 bool scraper_turn(struct scraper *scraper)
@@ -167,7 +183,8 @@ bool scraper_turn(struct scraper *scraper)
     watch_clock(scraper);
     if (!scraper->stopping)
         target_set_refresh(scraper);
-    series_reclaim(&scraper->store);
+    if (series_reclaim(&scraper->store) && !scraper->stopping)
+        loop_timer_set(scraper->loop, &scraper->next_turn, now_ns + NEXT_TURN_NS);
     if (now_ns >= scraper->next_trim_ns) {
         give_memory_back(scraper);
         scraper->next_trim_ns = now_ns + TRIM_NS;
@@ -197,6 +214,7 @@ void scraper_prepare_to_leave(struct scraper *scraper)
 void scraper_stop(struct scraper *scraper)
 {
     scraper->stopping = true;
+    loop_timer_clear(scraper->loop, &scraper->next_turn);
     schedule_stop(&scraper->schedule);
 }
 

@@ -65,16 +65,18 @@ struct scraper {
     struct lookups lookups;    /* in them; its `ask` and `ask_tls` are given, too */
     struct scrape *spare_scrapes;
     uint32_t spare_count;
-    uint32_t running;  /* scrapes */
-    uint32_t peak;     /* the most that were running since memory went back */
-    uint32_t awaited;  /* of them, while it is leaving: those that ran when it was told so */
-    uint64_t promised; /* bytes of the ring that running scrapes are likely to need */
+    uint32_t running;    /* scrapes */
+    uint32_t peak;       /* the most that were running since memory went back */
+    uint32_t peak_lines; /* and the most lines there were since */
+    uint32_t awaited;    /* of them, while it is leaving: those that ran when it was told so */
+    uint64_t promised;   /* bytes of the ring that running scrapes are likely to need */
     uint64_t active_series;
     int64_t next_trim_ns;
-    bool leaving;         /* none starts that takes long */
-    bool stopping;        /* no scrape starts any more */
-    bool takes_exemplars; /* some remote is sent them */
-    bool takes_metadata;  /* the same */
+    struct loop_timer next_turn; /* which there is something to do in, though nothing happens */
+    bool leaving;                /* none starts that takes long */
+    bool stopping;               /* no scrape starts any more */
+    bool takes_exemplars;        /* some remote is sent them */
+    bool takes_metadata;         /* the same */
     bool warned_of_clock;
     bool warned_of_size;
 };

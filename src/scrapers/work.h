@@ -20,6 +20,18 @@ struct scrape;
 /* So much of a body is never put off. */
 #define WORK_SMALL (256u << 10)
 
+/*
+ * Memory that large scrapes used goes back to the system, which takes it page by page: so many
+ * bytes cost as much as to look at a line.
+ */
+#define WORK_BYTES_OF_A_LINE 2048u
+
+static inline void work_charge_memory(uint32_t *budget, size_t bytes)
+{
+    uint32_t cost = (uint32_t)(bytes / WORK_BYTES_OF_A_LINE);
+    *budget -= cost < *budget ? cost : *budget;
+}
+
 struct work {
     struct loop *loop;
     struct loop_timer timer;

@@ -165,8 +165,11 @@ void series_target_commit(struct series_store *store, uint32_t ref);
 /* Instead of ring_publish: the prepared state is void; its references are the caller's again. */
 void series_target_forget(struct series_store *store, uint32_t ref);
 
-/* Reuses what acked_pos allows, some of it if it is very much. Call it between scrapes. */
-void series_reclaim(struct series_store *store);
+/*
+ * Reuses what acked_pos allows and gives memory back, some of it if it is very much: true, then it
+ * wants to be called again soon. Call it between scrapes.
+ */
+bool series_reclaim(struct series_store *store);
 
 /* What a ref stands for, for the owner itself. The generation is what blocks carry. */
 uint32_t series_generation(const struct series_store *store, uint32_t ref);

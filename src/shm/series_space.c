@@ -14,12 +14,11 @@
 #include "shm/series_index.h"
 
 #define EXACT_UNITS 128u /* sizes up to here have a class each; above, eight for each doubling */
-#define PREPARE_MAX (512u << 10)    /* bytes a call of series_prepare_layout */
-#define RECLAIM_MAX 16384u          /* records, and lines of records, in one call */
-#define MAX_UNITS   (1u << 26)      /* half a GiB: the classes reach so far */
+#define PREPARE_MAX (512u << 10) /* bytes a call of series_prepare_layout */
+#define RECLAIM_MAX 4096u      /* records, and lines of records, in one call: about a millisecond */
+#define MAX_UNITS   (1u << 26) /* half a GiB: the classes reach so far */
 #define HOLE_MIN    (2u * SHM_PAGE) /* bytes: there is a whole page in it */
 #define HOLES_TRIED 16
-#define SWEEP_MAX   4096u /* records that a call of series_reclaim looks at for holes */
 #define CARVE_MAX   (SHM_PIECE / SHM_SERIES_UNIT) /* what is larger comes at the end */
 
 static uint32_t class_of(uint32_t units, uint32_t *ret_rounded)
@@ -473,7 +472,7 @@ static void end_waiting(struct series_store *store, uint32_t ref)
         let_go(store, ref);
 }
 
-void series_reclaim(struct series_store *store)
+bool series_reclaim(struct series_store *store)
 {
     uint64_t acked = ring_acked(store->ring);
     uint32_t budget = RECLAIM_MAX;
@@ -489,8 +488,7 @@ void series_reclaim(struct series_store *store)
             break;
         }
     }
-    if (store->sweep == 0 && store->free_bytes < store->sweep_at)
-        return;
-    budget = budget < SWEEP_MAX ? budget : SWEEP_MAX;
-    series_sweep(store, &budget);
+    if (store->sweep != 0 || store->free_bytes >= store->sweep_at)
+        series_sweep(store, &budget);
+    return budget == 0;
 }

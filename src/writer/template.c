@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "writer/template.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,11 @@
 enum { BUCKETS = 8192, SEGMENT_BUCKETS = 8192, SEEN_SETS = 4096, SEEN_WAYS = 8 };
 
 /* Templates that are not used for so long are forgotten; more bytes than that are not kept. */
-#define UNUSED_NS (300 * NS_PER_S)
-#define BYTES_MAX ((size_t)24 << 20)
-#define TAPES_MAX ((size_t)3 << 20)
-#define PARTS_MAX ((size_t)8 << 20) /* with parts of layouts that are too large for all to stay */
+#define UNUSED_NS  (300 * NS_PER_S)
+#define BYTES_MAX  ((size_t)24 << 20)
+#define TRIM_BYTES ((size_t)1 << 20) /* that were forgotten at once leave the process */
+#define TAPES_MAX  ((size_t)3 << 20)
+#define PARTS_MAX  ((size_t)8 << 20) /* with parts of layouts that are too large for all to stay */
 
 /* ---- Segments ---- */
 
@@ -292,9 +294,12 @@ const struct template *templates_get(struct templates *templates,
     struct template **bucket = &templates->buckets[request->key % BUCKETS];
     templates->now_ns = now_ns;
     if (now_ns - templates->swept_ns > UNUSED_NS / 4) {
+        size_t before = templates->bytes;
         templates->swept_ns = now_ns;
         forget(templates, now_ns - UNUSED_NS);
         forget_segments(templates, now_ns - UNUSED_NS);
+        if (before - templates->bytes > TRIM_BYTES)
+            (void)malloc_trim(0);
         if (templates->tape_bytes > TAPES_MAX / 4 * 3)
             forget_tapes(templates);
     }

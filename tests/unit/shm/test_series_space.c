@@ -105,6 +105,29 @@ static void a_successor_gives_back_what_is_free(void **state)
     stage_teardown(&stage);
 }
 
+static void much_is_reclaimed_in_parts(void **state)
+{
+    (void)state;
+    static uint32_t refs[MANY];
+    struct stage stage;
+    uint32_t calls = 0;
+    stage_setup(&stage, RING, ARENA);
+    learn(&stage, 0, MANY, refs);
+    forget(&stage, refs, MANY);
+    uint32_t before = series_usage(&stage.store).lines;
+    while (series_reclaim(&stage.store)) {
+        uint32_t now = series_usage(&stage.store).lines;
+        assert_in_range(before - now, 0, 4096);
+        before = now;
+        calls++;
+    }
+    /* Lines and names, each looked at when it is let go and when its space is joined. */
+    assert_in_range(calls, 4 * MANY / 4096 - 4, 4 * MANY / 4096 + 4);
+    assert_int_equal(series_usage(&stage.store).lines, 0);
+    assert_true(series_usage(&stage.store).bytes < 4 * SHM_PIECE);
+    stage_teardown(&stage);
+}
+
 static void a_sweep_stops_where_it_has_to(void **state)
 {
     (void)state;
@@ -260,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peak_leaves_no_memory_behind),
         cmocka_unit_test(a_successor_gives_back_what_is_free),
+        cmocka_unit_test(much_is_reclaimed_in_parts),
         cmocka_unit_test(a_sweep_stops_where_it_has_to),
         cmocka_unit_test(a_scraper_may_die_while_it_joins_free_space),
         cmocka_unit_test(the_index_moves_few_entries_at_once),
