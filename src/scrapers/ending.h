@@ -17,6 +17,7 @@ struct ending {
     struct plan *plan; /* a reference, once it is made */
     bool has_plan; /* the target will be expected to serve `plan`, or, if that is NULL, nothing */
     bool was_too_big;
+    uint64_t bytes; /* that the outcome takes in the ring, at most */
     uint8_t stage;
 };
 

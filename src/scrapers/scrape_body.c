@@ -132,6 +132,25 @@ static uint32_t bucket_limit(const struct target *target)
     return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
 }
 
+static int find_format(const struct scrape *scrape, enum exposition_format *ret_format,
+                       struct errctx *why)
+{
+    const char *fallback = scrape->target->fallback;
+    struct last_type *last = &scrape->target->scraper->last_type;
+    struct slice text = slice_of(scrape->content_type);
+    if (text.len > 0 && fallback == last->fallback && slice_equal(text, slice_of(last->text))) {
+        *ret_format = last->format;
+        return 0;
+    }
+    int err = exposition_format_of(text, fallback, ret_format, why);
+    if (err != 0 || text.len >= sizeof(last->text))
+        return err;
+    memcpy(last->text, text.ptr, text.len + 1);
+    last->fallback = fallback;
+    last->format = *ret_format;
+    return 0;
+}
+
 /* The first byte of a body: only now the Content-Type matters. */
 static void start_body(struct scrape *scrape)
 {
@@ -149,8 +168,7 @@ static void start_body(struct scrape *scrape)
         .limit = harvest_limit(scraper),
         .sample_limit = rough_sample_limit(scrape_sample_limit(target)),
     };
-    if (exposition_format_of(slice_of(scrape->content_type), target->fallback, &source.format,
-                             &why) != 0) {
+    if (find_format(scrape, &source.format, &why) != 0) {
         scrape_fail(scrape, COUNTER_SCRAPE_CONTENT_TYPE, why.text);
         return;
     }

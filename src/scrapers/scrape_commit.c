@@ -54,9 +54,9 @@ static uint64_t bytes_of(const struct outcome *outcome)
            commit_bytes(outcome->extra.count * 4, 0) + commit_bytes_of_items(outcome);
 }
 
-static bool is_too_big(const struct scraper *scraper, const struct outcome *outcome)
+static bool is_too_big(const struct scraper *scraper, uint64_t bytes)
 {
-    return bytes_of(outcome) > scraper->ring.size / 2;
+    return bytes > scraper->ring.size / 2;
 }
 
 /* Whether the transport and everything before the body's content was right. */
@@ -95,14 +95,14 @@ static void begin_outcome(const struct scrape *scrape, struct outcome *outcome, 
 }
 
 /* The outcome is there. False: it is to be made anew, as that of a scrape that has failed. */
-static bool accept_outcome(struct scrape *scrape, const struct outcome *outcome)
+static bool accept_outcome(struct scrape *scrape, const struct outcome *outcome, uint64_t bytes)
 {
     if (!has_body(scrape))
         return true;
     bool was_good = scrape->failure == SCRAPE_GOOD;
     if (outcome->exceeded)
         scrape_fail(scrape, COUNTER_SCRAPE_SAMPLE_LIMIT, "sample limit exceeded");
-    else if (was_good && is_too_big(scrape->target->scraper, outcome)) {
+    else if (was_good && is_too_big(scrape->target->scraper, bytes)) {
         scrape_fail(scrape, COUNTER_SCRAPE_TOO_BIG, "its samples take more than half of the ring");
         return false;
     }
@@ -296,8 +296,7 @@ static bool make_plan(struct scrape *scrape, struct ending *ending, uint32_t *bu
 static bool prepare_ring(const struct scrape *scrape, const struct ending *ending, uint32_t *budget)
 {
     struct ring_producer *ring = &scrape->target->scraper->ring;
-    uint64_t bytes = bytes_of(&ending->outcome);
-    while (!ring_prepare(ring, bytes)) {
+    while (!ring_prepare(ring, ending->bytes)) {
         *budget -= *budget < PREPARE_COST ? *budget : PREPARE_COST;
         if (*budget == 0)
             return false;
@@ -319,7 +318,8 @@ static bool step(struct scrape *scrape, struct ending *ending, uint32_t *budget)
     case OUTCOME:
         if (!outcome_step(&ending->outcome, budget))
             return false;
-        ending->was_too_big = !accept_outcome(scrape, &ending->outcome);
+        ending->bytes = bytes_of(&ending->outcome);
+        ending->was_too_big = !accept_outcome(scrape, &ending->outcome, ending->bytes);
         ending->stage = ending->was_too_big ? BEGIN : PLAN;
         return true;
     case PLAN:

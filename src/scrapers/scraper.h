@@ -34,6 +34,13 @@ struct scraper_peers {
     const struct shm_slot *(*slot)(void *context, uint32_t index);
 };
 
+/* What the last Content-Type said that said something: as a rule the next one is the same. */
+struct last_type {
+    char text[128]; /* empty: there was none */
+    const char *fallback;
+    enum exposition_format format;
+};
+
 struct scraper {
     struct loop *loop; /* these seven are given */
     struct shm_slot *slot;
@@ -63,6 +70,7 @@ struct scraper {
     struct jobs jobs;
     struct names_reader names; /* of proxies and redirects, in the segment of targets */
     struct lookups lookups;    /* in them; its `ask` and `ask_tls` are given, too */
+    struct last_type last_type;
     struct scrape *spare_scrapes;
     uint32_t spare_count;
     uint32_t running;    /* scrapes */
