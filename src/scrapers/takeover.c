@@ -15,14 +15,14 @@
 #define LOOK_LATE_NS (50 * NS_PER_MS)
 #define SOON_NS      NS_PER_S        /* at first */
 #define WORK_NS      (2 * NS_PER_MS) /* of copying in a turn */
-#define LABELS_MAX   256
 #define FORGET_NS    (300 * NS_PER_S)
 
 static void on_timer(struct loop_timer *timer);
 
 void takeover_init(struct scraper *scraper)
 {
-    scraper->takeover = (struct takeover){.scraper = scraper, .timer.expired = on_timer};
+    scraper->takeover = (struct takeover){
+        .scraper = scraper, .timer.expired = on_timer, .copies.store = &scraper->store};
 }
 
 /* ---- peers ---- */
@@ -105,35 +105,24 @@ struct series_peer *takeover_peer(struct scraper *scraper, uint32_t index)
     return NULL;
 }
 
-static void release_copies(struct takeover *takeover)
-{
-    const struct refmap *maps[] = {&takeover->lines, &takeover->layouts};
-    for (size_t i = 0; i < 2 && takeover->copied_from != NULL; i++) {
-        for (size_t j = 0; j <= maps[i]->mask; j++) {
-            if (maps[i]->cells[j].value != 0)
-                series_release(&takeover->scraper->store, maps[i]->cells[j].value);
-        }
-    }
-    takeover->copied_from = NULL;
-}
-
 static void detach_peers(struct takeover *takeover)
 {
-    release_copies(takeover);
+    copies_end(&takeover->copies);
     for (uint32_t i = 0; i < SHM_MAX_SCRAPERS; i++) {
         if (takeover->peers[i] != NULL)
             series_peer_detach(takeover->peers[i]);
         free(takeover->peers[i]);
         takeover->peers[i] = NULL;
     }
-    refmap_fini(&takeover->lines);
-    refmap_fini(&takeover->layouts);
     takeover->searched = 0;
 }
 
 void takeover_fini(struct scraper *scraper)
 {
+    uint32_t budget = UINT32_MAX;
     detach_peers(&scraper->takeover);
+    bool done = copies_release(&scraper->takeover.copies, &budget);
+    check(done);
     free(scraper->takeover.behind);
     loop_timer_clear(scraper->loop, &scraper->takeover.timer);
 }
@@ -193,132 +182,6 @@ static void search_peers(struct scraper *scraper, enum target_life life)
 
 /* ---- copying ---- */
 
-/* The maps are about the records of one peer; when they are full, they are begun anew. */
-static void begin_copies(struct takeover *takeover, struct series_peer *peer, uint32_t lines)
-{
-    enum { LAYOUTS = 1024, LINES = 1 << 16 };
-    if (takeover->copied_from == peer && takeover->lines_left >= lines &&
-        takeover->layouts_left > 0)
-        return;
-    release_copies(takeover);
-    takeover->lines_left = lines > LINES ? lines : LINES;
-    takeover->layouts_left = LAYOUTS;
-    refmap_reset(&takeover->lines, takeover->lines_left);
-    refmap_reset(&takeover->layouts, takeover->layouts_left);
-    takeover->copied_from = peer;
-}
-
-/* The store's line with the labels of the peer's; the map keeps a reference. */
-static int copy_line(struct takeover *takeover, uint32_t theirs, uint32_t *ret_line)
-{
-    struct label labels[LABELS_MAX];
-    struct series_record record;
-    struct series_label label;
-    uint32_t count = 0;
-    int more;
-    uint32_t *copy = refmap_at(&takeover->lines, theirs);
-    *ret_line = *copy;
-    if (*copy != 0)
-        return 0;
-    if (!series_reader_record(&takeover->copied_from->reader, theirs, SHM_RECORD_LINE, 0, &record))
-        return ERR_CORRUPT;
-    struct series_labels walk = series_reader_labels(&record);
-    while ((more = series_labels_next(&walk, &label)) == 1) {
-        if (count == LABELS_MAX ||
-            (count > 0 && slice_compare(labels[count - 1].name, label.name) >= 0) ||
-            (!label.hides && label.value.len == 0))
-            return ERR_CORRUPT;
-        struct slice value = label.hides ? slice_make(series_hides, 0) : label.value;
-        labels[count++] = (struct label){label.name, value};
-    }
-    if (more != 0)
-        return ERR_CORRUPT;
-    int err = series_line(&takeover->scraper->store, labels, count, copy);
-    if (err != 0)
-        *copy = 0;
-    else
-        takeover->lines_left--;
-    *ret_line = *copy;
-    return err;
-}
-
-static int copy_lines(struct takeover *takeover, struct series_peer *peer, const uint32_t *theirs,
-                      uint32_t count, uint32_t **ret_lines)
-{
-    uint32_t *lines = malloc(count * sizeof(*lines));
-    check(lines != NULL);
-    begin_copies(takeover, peer, count);
-    int err = 0;
-    for (uint32_t i = 0; err == 0 && i < count; i++)
-        err = copy_line(takeover, theirs[i], &lines[i]);
-    *ret_lines = lines;
-    if (err != 0) {
-        free(lines);
-        *ret_lines = NULL;
-    }
-    return err;
-}
-
-/* Replicas share layouts there, so they do here. */
-static int copy_layout(struct takeover *takeover, struct series_peer *peer,
-                       const struct series_peer_target *theirs, uint32_t *ret_layout)
-{
-    struct series_store *store = &takeover->scraper->store;
-    struct series_record record;
-    uint32_t count;
-    uint32_t *lines;
-    *ret_layout = 0;
-    if (theirs->layout_ref == 0)
-        return 0;
-    if (!series_reader_record(&peer->reader, theirs->layout_ref, SHM_RECORD_LAYOUT,
-                              theirs->layout_generation, &record))
-        return ERR_CORRUPT;
-    const uint32_t *their_lines = series_reader_lines(&record, &count);
-    if (their_lines == NULL || count == 0)
-        return ERR_CORRUPT;
-    begin_copies(takeover, peer, count);
-    uint32_t *copy = refmap_at(&takeover->layouts, theirs->layout_ref);
-    int err = 0;
-    if (*copy == 0) {
-        err = copy_lines(takeover, peer, their_lines, count, &lines);
-        if (err != 0)
-            return err;
-        err = series_layout(store, lines, count, copy);
-        free(lines);
-        takeover->layouts_left--;
-    }
-    if (err != 0) {
-        *copy = 0;
-        return err;
-    }
-    *ret_layout = *copy;
-    series_retain(store, *copy);
-    return 0;
-}
-
-static int copy_stamped(struct takeover *takeover, struct series_peer *peer,
-                        const struct series_peer_target *theirs, uint32_t *ret_stamped)
-{
-    struct series_record record;
-    const uint32_t *their_lines;
-    const int64_t *times_ms;
-    uint32_t count;
-    uint32_t *lines;
-    *ret_stamped = 0;
-    if (theirs->stamped_ref == 0)
-        return 0;
-    if (!series_reader_record(&peer->reader, theirs->stamped_ref, SHM_RECORD_STAMPED,
-                              theirs->stamped_generation, &record) ||
-        !series_reader_stamped(&record, &their_lines, &times_ms, &count) || count == 0)
-        return ERR_CORRUPT;
-    int err = copy_lines(takeover, peer, their_lines, count, &lines);
-    if (err != 0)
-        return err;
-    err = series_stamped(&takeover->scraper->store, lines, times_ms, count, ret_stamped);
-    free(lines);
-    return err;
-}
-
 /* The peer's state of the target becomes this scraper's. What is known of families is learnt anew.
  */
 static int adopt(struct target *target, const struct series_peer_target *theirs)
@@ -328,13 +191,16 @@ static int adopt(struct target *target, const struct series_peer_target *theirs)
     struct series_state state = {.timestamp_ms = theirs->timestamp_ms,
                                  .scrape_seq = theirs->scrape_seq + 1,
                                  .flags = theirs->flags};
-    int err = copy_stamped(takeover, target->from, theirs, &state.stamped);
+    int err = copies_layout(&takeover->copies, target->from, theirs->layout_ref,
+                            theirs->layout_generation, &takeover->budget, &state.layout);
+    takeover->under_way = err == COPIES_MORE ? target : NULL;
     if (err != 0)
         return err;
-    err = copy_layout(takeover, target->from, theirs, &state.layout);
+    err = copies_stamped(&takeover->copies, target->from, theirs->stamped_ref,
+                         theirs->stamped_generation, &state.stamped);
     if (err != 0) {
-        if (state.stamped != 0)
-            series_release(&scraper->store, state.stamped);
+        if (state.layout != 0)
+            series_release(&scraper->store, state.layout);
         return err;
     }
     err = commit_takeover(&scraper->commit, target->ref, &state, target->from->index, theirs->pos);
@@ -363,6 +229,10 @@ void takeover_forget(const struct target *target)
     struct takeover *takeover = &target->scraper->takeover;
     takeover->arriving -= target->life == TARGET_ARRIVING;
     takeover->released -= target->life == TARGET_RELEASED;
+    if (takeover->under_way != target)
+        return;
+    copies_give_up(&takeover->copies);
+    takeover->under_way = NULL;
 }
 
 static void arrive(struct target *target)
@@ -387,6 +257,8 @@ static void take_over(struct target *target)
     struct series_peer_target theirs;
     if (target->life != TARGET_ARRIVING || target->from != takeover->source || takeover->has_more)
         return;
+    if (takeover->under_way != NULL && takeover->under_way != target)
+        return;
     if (target->ref == 0) {
         target_set_retry(&scraper->targets);
         return;
@@ -399,6 +271,10 @@ static void take_over(struct target *target)
             return;
         if (theirs.scrape_seq > own_seq(target))
             err = adopt(target, &theirs);
+    }
+    if (err == COPIES_MORE) {
+        takeover->has_more = true;
+        return;
     }
     if (err == ERR_CORRUPT) {
         slot_add(scraper->slot, COUNTER_TABLE_DAMAGED, 1);
@@ -420,6 +296,7 @@ static void take_over_some(struct scraper *scraper)
         search_peers(scraper, TARGET_ARRIVING);
     takeover->searched = scraper->targets.generation;
     takeover->work_until_ns = clock_mono_ns() + WORK_NS;
+    takeover->budget = TAKEOVER_LINES;
     takeover->has_more = false;
     takeover->source = NULL; /* those that are nowhere else; then one source after another */
     target_set_each(&scraper->targets, take_over);
@@ -535,8 +412,10 @@ static void arm(struct scraper *scraper)
     int64_t now_ns = loop_now(scraper->loop);
     bool is_soon =
         takeover->arriving > 0 && (takeover->has_more || now_ns - takeover->began_ns < SOON_NS);
-    if (takeover->arriving + takeover->released == 0 && !takeover_is_due(scraper))
+    bool holds_copies = copies_are_held(&takeover->copies);
+    if (takeover->arriving + takeover->released == 0 && !takeover_is_due(scraper) && !holds_copies)
         return;
+    is_soon |= holds_copies;
     loop_timer_set(scraper->loop, &takeover->timer, now_ns + (is_soon ? LOOK_NS : LOOK_LATE_NS));
 }
 
@@ -554,6 +433,8 @@ static void on_timer(struct loop_timer *timer)
         drop_released(scraper);
     if (takeover->arriving == 0)
         detach_peers(takeover);
+    uint32_t budget = TAKEOVER_LINES;
+    copies_release(&takeover->copies, &budget);
     arm(scraper);
 }
 

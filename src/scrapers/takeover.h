@@ -25,11 +25,14 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-#include "scrapers/refmap.h"
+#include "scrapers/copies.h"
 #include "shm/series_peer.h"
 
 struct scraper;
 struct target;
+
+/* So many lines of a target with very many are copied in a turn, and let go. */
+#define TAKEOVER_LINES 4096u
 
 struct takeover {
     struct scraper *scraper;
@@ -47,11 +50,9 @@ struct takeover {
     bool has_more;                               /* there was no time left for all */
     uint64_t searched;                           /* the table for which peers were looked through */
     struct series_peer *peers[SHM_MAX_SCRAPERS]; /* attached to while something arrives */
-    struct series_peer *copied_from;             /* the maps are about this one's records */
-    struct refmap lines;                         /* from its refs to the store's */
-    struct refmap layouts;
-    uint32_t lines_left; /* room in the maps */
-    uint32_t layouts_left;
+    struct copies copies;
+    uint32_t budget;                /* lines that may be copied in this turn */
+    const struct target *under_way; /* some of its lines are copied */
 };
 
 void takeover_init(struct scraper *scraper);

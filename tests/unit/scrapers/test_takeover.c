@@ -6,9 +6,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "tests/unit/scrapers/rig.h"
 #include "tests/unit/shm/segments.h"
 
@@ -265,6 +267,52 @@ static void replicas_share_lines_and_layout_after_the_move(void **state)
     pair_free(&pair);
 }
 
+/* A body of this many series. */
+static struct rig_answer make_series(uint32_t count)
+{
+    struct strbuf text = STRBUF_GROWING;
+    for (uint32_t i = 0; i < count; i++)
+        strbuf_addf(&text, "series{n=\"%u\"} 1\n", i);
+    return (struct rig_answer){.bytes = text.text, .len = text.len};
+}
+
+static uint32_t lines_of(const struct pair *pair, uint32_t index)
+{
+    return series_usage(&pair->rigs[index]->scraper.store).lines;
+}
+
+/* Of a target with very many series so many are copied in a turn, and no more. */
+static void very_many_series_move_in_parts(void **state)
+{
+    enum { SERIES = 30000 };
+    (void)state;
+    struct rig *first = rig_new_sized(8 << 20, 64 << 20);
+    struct pair pair = {{first, rig_new_beside(first)}};
+    struct rig_answer answer = make_series(SERIES);
+    uint32_t turns = 0;
+    give_to(&pair, 0, false);
+    scrape(&pair, 0, &answer);
+    give_to(&pair, 1, true);
+    uint32_t before = lines_of(&pair, 1);
+    for (int i = 0; i < 10000 && lines_of(&pair, 1) < SERIES; i++) {
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(loop_run_once(pair.rigs[k]->loop, NS_PER_MS), 0);
+        for (int k = 0; k < 2; k++)
+            pair.rigs[k]->doorbells += scraper_turn(&pair.rigs[k]->scraper);
+        assert_in_range(lines_of(&pair, 1) - before, 0, TAKEOVER_LINES);
+        turns += lines_of(&pair, 1) != before;
+        before = lines_of(&pair, 1);
+    }
+    assert_true(turns >= SERIES / TAKEOVER_LINES);
+    settle(&pair);
+    (void)rig_take(pair.rigs[1]);
+    const char *text = scrape(&pair, 1, &answer);
+    assert_non_null(strstr(text, "up 1 scraped 30000 post 30000 added 0\n"));
+    assert_null(strstr(text, "stale"));
+    pair_free(&pair);
+    free((char *)(uintptr_t)answer.bytes);
+}
+
 /* ---- scrapers that go ---- */
 
 /* A reload leaves the first scraper alone with this table; the second has a process for now. */
@@ -379,6 +427,7 @@ int main(void)
         cmocka_unit_test(a_target_that_vanishes_before_the_takeover_is_marked_once),
         cmocka_unit_test(a_target_that_vanishes_after_the_takeover_is_the_new_owners_to_mark),
         cmocka_unit_test(replicas_share_lines_and_layout_after_the_move),
+        cmocka_unit_test(very_many_series_move_in_parts),
         cmocka_unit_test(a_target_that_goes_together_with_its_scraper_is_marked_once),
         cmocka_unit_test(whoever_dies_before_it_is_marked_has_a_successor_that_does),
         cmocka_unit_test(a_target_that_stays_or_was_done_with_is_not_marked),
