@@ -389,10 +389,12 @@ int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *m
 int body_plan(struct body *body, struct plans *plans, struct plan **ret_plan)
 {
     uint32_t budget = UINT32_MAX;
+    bool done = body_finish_columns(body, &budget);
+    check(done);
     int err = body_plan_begin(body, plans, &plans->maker, ret_plan);
     if (err != 0)
         return err < 0 ? err : 0;
-    bool done = plans_step(plans, &plans->maker, &budget, &err, ret_plan);
+    done = plans_step(plans, &plans->maker, &budget, &err, ret_plan);
     check(done);
     return err;
 }

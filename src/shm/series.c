@@ -174,7 +174,7 @@ int series_line(struct series_store *store, const struct label *labels, uint32_t
     is_new = false;
     err = intern(store, SHM_RECORD_LINE, store->scratch, len, count, ret_ref, &is_new);
     /* A new line has the reference. */
-    if (name != 0 && !is_new)
+    if (name != 0 && (err != 0 || !is_new))
         series_release(store, name);
     return err;
 }

@@ -39,6 +39,8 @@ static const struct shm_target_body *body_at(const struct series_peer *peer, uin
         (const struct shm_record *)(const void *)(peer->reader.arena + offset);
     if (record->kind != SHM_RECORD_TARGET || (record->flags & RECORD_DROPPED) != 0)
         return NULL;
+    /* acquire; pairs with series_complete: it is whole */
+    atomic_thread_fence(memory_order_acquire);
     return (const struct shm_target_body *)(const void *)(record + 1);
 }
 

@@ -21,12 +21,13 @@ static inline struct shm_record *record_at(const struct series_store *store, uin
 }
 
 /*
- * Keeps stores in the order they are written down. Who comes after a death sees what the process
- * has done so far, in the order in which it did it: only the compiler must be held back.
+ * Keeps stores in the order they are written down: for who comes after a death, and for another
+ * scraper, which may look at the same time (shm/series_peer.h).
  */
 static inline void series_in_order(void)
 {
-    atomic_signal_fence(memory_order_seq_cst);
+    /* release; pairs with body_at() there, and with the sizes by which it walks */
+    atomic_thread_fence(memory_order_release);
 }
 
 static inline void *record_body(struct shm_record *record)
@@ -63,6 +64,9 @@ uint32_t series_end_ref(const struct series_store *store);
  * was. *budget: records that may be looked at; becomes what is left of it.
  */
 void series_sweep(struct series_store *store, uint32_t *budget);
+
+/* Gives back what a predecessor had of holes, who may have died before it did. */
+void series_empty_holes(const struct series_store *store);
 
 /* ---- series.c ---- */
 

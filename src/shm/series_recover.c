@@ -324,5 +324,6 @@ void series_recover(struct series_store *store, const struct ring_consumer *ring
     each_record(&recovery, UINT32_MAX, keep_or_free);
     uint32_t budget = UINT32_MAX;
     series_sweep(store, &budget);
+    series_empty_holes(store);
     free(recovery.starts);
 }

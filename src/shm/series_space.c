@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Space of the series segment: a bump pointer, free lists by size class, and the queue of records
- * that wait for the ring to pass. Sizes are rounded up to their class when a record is made, so a
- * freed one fits the next of its class and nothing is ever split or merged.
+ * Space of the series segment: free lists by size class, holes, a bump pointer, and the queue of
+ * records that wait for the ring to pass. Sizes are rounded up to their class when a record is
+ * made, so a freed one fits the next of its class. When much is free, what lies together is joined
+ * to holes, whose memory goes back, and from which records are carved.
  */
 #include "shm/series_private.h"
 
@@ -256,6 +257,15 @@ static void merge(struct series_store *store, uint32_t first, uint32_t end)
     CRASHPOINT("series.merged");
     link_free(store, first);
     punch(store, from > least ? from : least, bytes_of(end - 1));
+}
+
+void series_empty_holes(const struct series_store *store)
+{
+    for (uint32_t ref = store->holes; ref != 0; ref = links_of(store, ref)->next) {
+        uint64_t start = bytes_of(ref - 1);
+        punch(store, start + sizeof(struct shm_record) + sizeof(struct links),
+              start + bytes_of(record_at(store, ref)->units));
+    }
 }
 
 void series_sweep(struct series_store *store, uint32_t *budget)

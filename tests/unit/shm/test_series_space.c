@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What becomes of space that is free: its memory goes back, and it is used again. */
+#include <errno.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,6 +126,50 @@ static void much_is_reclaimed_in_parts(void **state)
     assert_in_range(calls, 4 * MANY / 4096 - 4, 4 * MANY / 4096 + 4);
     assert_int_equal(series_usage(&stage.store).lines, 0);
     assert_true(series_usage(&stage.store).bytes < 4 * SHM_PIECE);
+    stage_teardown(&stage);
+}
+
+static void a_successor_gives_back_what_a_hole_has_still(void **state)
+{
+    (void)state;
+    static uint32_t refs[MANY];
+    static const uint32_t kept[] = {MANY, MANY + 1};
+    struct stage stage;
+    stage_setup(&stage, RING, ARENA);
+    learn(&stage, 0, MANY, refs);
+    assert_int_equal(stage_scrape(&stage, 1, kept, 2, true, 1), 0);
+    stage_commit(&stage, 1);
+    forget(&stage, refs, MANY);
+    reclaim(&stage);
+    uint64_t memory = memory_of(&stage);
+    /* As if it had died when the hole was joined and not punched out yet. */
+    assert_int_equal(
+        segment_reserve(stage.series_fd, SHM_SERIES_ARENA, SHM_SERIES_ARENA + stage.store.used), 0);
+    assert_true(memory_of(&stage) > memory + 16 * SHM_PIECE);
+    stage_restart(&stage);
+    assert_int_equal(stage.store.damaged, 0);
+    assert_in_range(memory_of(&stage), 0, memory + SHM_PIECE);
+    stage_assert_state(&stage, 1, 1, kept, 2);
+    stage_teardown(&stage);
+}
+
+static void a_line_without_room_leaves_no_name_behind(void **state)
+{
+    (void)state;
+    static char value[100000];
+    struct stage stage;
+    uint32_t ref;
+    stage_setup(&stage, RING, SHM_PIECE);
+    memset(value, 'v', sizeof(value));
+    const struct label labels[] = {{SLICE_LITERAL("__name__"), SLICE_LITERAL("large")},
+                                   {SLICE_LITERAL("a"), slice_make(value, sizeof(value))}};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(series_line(&stage.store, labels, 2, &ref), -ENOSPC);
+    reclaim(&stage);
+    uint32_t budget = UINT32_MAX;
+    series_sweep(&stage.store, &budget);
+    assert_int_equal(stage.store.names.count, 0);
+    assert_int_equal(stage.store.used, 0);
     stage_teardown(&stage);
 }
 
@@ -284,6 +329,8 @@ int main(void)
         cmocka_unit_test(a_peak_leaves_no_memory_behind),
         cmocka_unit_test(a_successor_gives_back_what_is_free),
         cmocka_unit_test(much_is_reclaimed_in_parts),
+        cmocka_unit_test(a_successor_gives_back_what_a_hole_has_still),
+        cmocka_unit_test(a_line_without_room_leaves_no_name_behind),
         cmocka_unit_test(a_sweep_stops_where_it_has_to),
         cmocka_unit_test(a_scraper_may_die_while_it_joins_free_space),
         cmocka_unit_test(the_index_moves_few_entries_at_once),
