@@ -178,7 +178,7 @@ static void on_sent(void *ctx, struct serve_conn *conn)
     if (conn->sequence == 0)
         return;
     int64_t now_ns = clock_wall_ns();
-    farm_targets_count_complete(&farm->targets, conn->tag, conn->sequence, now_ns);
+    farm_targets_count_complete(&farm->targets, conn->tag, conn->sequence, now_ns, conn->peer_left);
     if (farm->latency_log != NULL)
         fprintf(farm->latency_log, "sent %s %u %lld\n", farm->targets.targets[conn->tag].address,
                 conn->sequence, (long long)now_ns);

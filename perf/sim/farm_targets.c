@@ -46,14 +46,16 @@ uint32_t farm_targets_count_request(struct farm_targets *targets, uint32_t index
 }
 
 void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n,
-                                 int64_t now_ns)
+                                 int64_t now_ns, bool left)
 {
     check(index < targets->count);
     struct farm_target *target = &targets->targets[index];
     check(n >= 1 && n <= target->requests);
     target->complete++;
-    if (targets->with_log)
+    if (targets->with_log) {
         target->log[n - 1].sent_ns = now_ns;
+        target->log[n - 1].left = left;
+    }
     if (target->range_count > 0 && target->ranges[target->range_count - 1].last + 1 == n) {
         target->ranges[target->range_count - 1].last = n;
         return;
@@ -115,7 +117,7 @@ static void add_requests(struct strbuf *text, const struct farm_target *target)
             strbuf_addf(text, "%lld", (long long)sent_us);
         else
             strbuf_adds(text, "null");
-        strbuf_addf(text, ",%u]", request->connection);
+        strbuf_addf(text, ",%u,%d]", request->connection, request->left);
     }
     strbuf_adds(text, "]");
 }

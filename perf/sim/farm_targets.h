@@ -17,6 +17,7 @@ struct farm_request {
     int64_t arrival_ns;  /* wall clock */
     int64_t sent_ns;     /* when its body was out, 0: never */
     uint32_t connection; /* see serve_conn.number */
+    bool left;           /* who asked had gone before */
 };
 
 struct farm_target {
@@ -42,9 +43,9 @@ void farm_targets_fini(struct farm_targets *targets);
 uint32_t farm_targets_count_request(struct farm_targets *targets, uint32_t index,
                                     int64_t arrival_ns, uint32_t connection);
 
-/* The whole body of scrape n was written. */
+/* The whole body of scrape n was written; left: nobody was there any more to read it. */
 void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, uint32_t n,
-                                 int64_t now_ns);
+                                 int64_t now_ns, bool left);
 
 /* The JSON of file_sd_configs, put in place by a rename. */
 int farm_targets_write_file_sd(const struct farm_targets *targets, const char *path,

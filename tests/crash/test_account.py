@@ -15,7 +15,7 @@ def account(log, arrived, deaths, failed=(), more=()):
     targets = {"a": log, **{f"b{i}": [(at, at + 0.001, 100 + i)] for i, at in enumerate(more)}}
     ledger = [{"instance": instance, "numbers": [[1, len(rows)]],
                "first_arrival_ns": rows[0][0] * 1e9,
-               "log": [[(at - rows[0][0]) * 1e6, (end - rows[0][0]) * 1e6, connection]
+               "log": [[(at - rows[0][0]) * 1e6, (end - rows[0][0]) * 1e6, connection, 0]
                        for at, end, connection in rows]} for instance, rows in targets.items()]
     rows = [[log[n - 1][0] * 1000, n, 71, 71, 1, 31, 0] for n in arrived]
     rows += [[ts * 1000, 0, 0, 66, 0, 31, 66] for ts in failed]

@@ -268,7 +268,7 @@ def test_file_sd_account_ledger_and_latency_log_agree(farm, tmp_path):
     entry = json.loads((tmp_path / "ledger.json").read_text())["targets"][299]
     assert entry["numbers"] == [[1, 2]]
     assert before - 60e9 < entry["first_arrival_ns"] < before
-    (arrival, sent, connection), (next_arrival, next_sent, next_connection) = entry["log"]
+    (arrival, sent, connection, _), (next_arrival, next_sent, next_connection, _) = entry["log"]
     assert arrival == 0 < sent and 0 < next_arrival < next_sent
     assert connection != next_connection
     log = [line.split() for line in (tmp_path / "latency").read_text().splitlines()]
@@ -294,7 +294,8 @@ def test_a_request_arrives_when_it_is_sent_however_late_the_farm_reads_it(farm, 
     assert process.stop() == 0
     entry = json.loads((tmp_path / "ledger.json").read_text())["targets"][0]
     assert before <= entry["first_arrival_ns"] <= after
-    (_, sent, first), (_, _, second) = entry["log"]
+    (_, sent, first, left), (_, _, second, _) = entry["log"]
+    assert not left
     assert entry["first_arrival_ns"] + (sent + 1) * 1000 >= going_on and first == second
 
 

@@ -10,6 +10,7 @@
 """
 import dataclasses
 import json
+import math
 import os
 
 from .limpet import Limpet, Paths, config, file_job, remote
@@ -133,16 +134,17 @@ class Scrape:
     end: float        # at which all of its body was with the scraper's kernel, or later
     next: float       # at which the target's next request was sent; None: there was none
     is_last: bool     # of its connection
+    left: bool        # its scraper had closed that when the body came; at begin, perhaps
 
 
 def scrapes_of(entry):
     """{number: scrape} of a ledger's entry."""
     begin = entry.get("first_arrival_ns", 0) / 1e9
-    log = [(begin + at / 1e6, sent and begin + sent / 1e6, connection)
-           for at, sent, connection in entry.get("log", [])]
-    following = log[1:] + [(None, None, None)]
+    log = [(begin + at / 1e6, sent and begin + sent / 1e6, connection, left)
+           for at, sent, connection, left in entry.get("log", [])]
+    following = log[1:] + [(None, None, None, None)]
     return {n: Scrape(entry["instance"], n, log[n - 1][0], log[n - 1][1], following[n - 1][0],
-                      following[n - 1][2] != log[n - 1][2])
+                      following[n - 1][2] != log[n - 1][2], bool(log[n - 1][3]))
             for first, last in entry["numbers"] for n in range(first, last + 1)}
 
 
@@ -178,16 +180,25 @@ class Account:
 
     def failures(self):
         """[(instance, timestamp, the scrape that was served all the same, or None)] of those that
-        the receiver was told have failed."""
+        the receiver was told have failed. The scrapes that arrived before and after it say between
+        which numbers it was."""
         found = []
         missing = self.missing()
         for instance, rows in self.arrived.items():
             own = [scrape for scrape in missing if scrape.instance == instance]
-            for ts in [row[0] / 1000 for row in rows if row[5] and not row[1] and not row[4]]:
-                served = next((scrape for scrape in own
-                               if ts - TICK <= scrape.begin <= ts + self.timeout), None)
+            rows = sorted(rows)
+            after = [math.inf] * len(rows)
+            for i in range(len(rows) - 1, 0, -1):
+                after[i - 1] = rows[i][1] or after[i]
+            before = 0
+            for (ms, number, _, _, up, report, _), limit in zip(rows, after):
+                before = number or before
+                if number or up or not report:
+                    continue
+                served = next((scrape for scrape in own if before < scrape.number < limit and (
+                    scrape.left or -TICK <= scrape.begin - ms / 1000 <= self.timeout)), None)
                 own = [scrape for scrape in own if scrape is not served]
-                found.append((instance, ts, served))
+                found.append((instance, ms / 1000, served))
         return found
 
     def unexplained(self):
@@ -210,7 +221,7 @@ class Account:
         """Nothing here depends on how fast anybody was. A scraper has one scrape of a target under
         way, so only the last one it made of each can be lost. The connection tells which that is
         (but for targets that close it each time), as do the bounds of the death."""
-        if not scrape.is_last or scrape.begin > death.dead:
+        if not scrape.is_last or (scrape.begin > death.dead and not scrape.left):
             return False
         if scrape.next is not None and scrape.next < death.alive:
             return False
