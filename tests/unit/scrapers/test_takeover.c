@@ -392,6 +392,25 @@ static void whoever_dies_before_it_is_marked_has_a_successor_that_does(void **st
     pair_free(&pair);
 }
 
+static void whoever_dies_before_it_has_taken_over_has_a_successor_that_does(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct rig *first = pair.rigs[0];
+    const struct label labels[] = {{{"instance", 8}, {"i", 1}}, {{"job", 3}, {"j", 1}}};
+    uint32_t ref;
+    give_to(&pair, 1, false);
+    scrape(&pair, 1, &TWO);
+    atomic_store(&first->supervisor.scrapers, 1);
+    /* A record of which there is no state yet. */
+    assert_int_equal(series_target(&first->scraper.store, 1, labels, 2, &ref), 0);
+    remove_second(&pair, NULL, 0);
+    assert_true(has_settled(first));
+    assert_non_null(strstr(mark(first), "\na stale\nb stale\nreport stale\n"));
+    assert_int_equal(records(&pair, 0), 0);
+    pair_free(&pair);
+}
+
 static void a_target_that_stays_or_was_done_with_is_not_marked(void **state)
 {
     (void)state;
@@ -430,6 +449,7 @@ int main(void)
         cmocka_unit_test(very_many_series_move_in_parts),
         cmocka_unit_test(a_target_that_goes_together_with_its_scraper_is_marked_once),
         cmocka_unit_test(whoever_dies_before_it_is_marked_has_a_successor_that_does),
+        cmocka_unit_test(whoever_dies_before_it_has_taken_over_has_a_successor_that_does),
         cmocka_unit_test(a_target_that_stays_or_was_done_with_is_not_marked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
