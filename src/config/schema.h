@@ -99,6 +99,7 @@ extern const struct schema_block schema_file_sd;
 
 /* struct config_remote */
 extern const struct schema_block schema_remote;
+extern const struct schema_block schema_relabel; /* a rule */
 
 const struct schema_key *schema_find(const struct schema_block *block, const char *name);
 

@@ -73,6 +73,18 @@ static const struct schema_block namespaces_block = {
     .size = sizeof(struct config_kube_namespaces),
     .keys = namespaces_keys};
 
+/* Which API server, and which of its namespaces. */
+#define API_SERVER_ROWS                                                                            \
+    {MEMBER(api_server), .type = SCHEMA_STRING,                                                    \
+     .fallback_help = "that of the cluster limpet runs in, with its service account",              \
+     .help = "The URL of the API server."},                                                        \
+        {MEMBER(kubeconfig_file), .type = SCHEMA_STRING,                                           \
+         .help = "A kubeconfig file, instead of `api_server`; its current context counts."},       \
+    {                                                                                              \
+        MEMBER(namespaces), .type = SCHEMA_STRUCT, .block = &namespaces_block,                     \
+                            .help = "Which namespaces are looked at."                              \
+    }
+
 #define BLOCK struct config_kube_selector
 static const struct schema_key selector_keys[] = {
     {MEMBER(role), .type = SCHEMA_ENUM, .words = role_words, .required = true,
@@ -114,13 +126,7 @@ static const struct schema_block attach_block = {
 static const struct schema_key kubernetes_sd_keys[] = {
     {MEMBER(role), .type = SCHEMA_ENUM, .words = role_words, .required = true,
      .help = "The kind of objects that become targets."},
-    {MEMBER(api_server), .type = SCHEMA_STRING,
-     .fallback_help = "that of the cluster limpet runs in, with its service account",
-     .help = "The URL of the API server."},
-    {MEMBER(kubeconfig_file), .type = SCHEMA_STRING,
-     .help = "A kubeconfig file, instead of `api_server`; its current context counts."},
-    {MEMBER(namespaces), .type = SCHEMA_STRUCT, .block = &namespaces_block,
-     .help = "Which namespaces are looked at."},
+    API_SERVER_ROWS,
     {MEMBER(selectors), .type = SCHEMA_STRUCTS, .block = &selector_block,
      .help = "Which objects the API server is asked for; one selector a kind."},
     {MEMBER(attach_metadata), .type = SCHEMA_STRUCT, .block = &attach_block,
@@ -173,13 +179,7 @@ static const struct schema_key annotation_sd_keys[] = {
     {MEMBER(services), .type = SCHEMA_BOOL, .fallback = "true",
      .help = "Scrape the pods of services that are annotated; limpet matches their selectors "
              "itself."},
-    {MEMBER(api_server), .type = SCHEMA_STRING,
-     .fallback_help = "that of the cluster limpet runs in, with its service account",
-     .help = "The URL of the API server."},
-    {MEMBER(kubeconfig_file), .type = SCHEMA_STRING,
-     .help = "A kubeconfig file, instead of `api_server`; its current context counts."},
-    {MEMBER(namespaces), .type = SCHEMA_STRUCT, .block = &namespaces_block,
-     .help = "Which namespaces are looked at."},
+    API_SERVER_ROWS,
     {MEMBER(pod_labels), .type = SCHEMA_STRINGS,
      .help = "Labels of pods that their targets get, as `app.kubernetes.io/name`; characters that "
              "may not stand in a name become `_`."},

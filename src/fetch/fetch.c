@@ -11,14 +11,13 @@
  */
 #include "fetch/fetch.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "fetch/fetch_private.h"
 
 #define OWNER(member, field)                                                                       \
     ((struct fetch_connection *)(void *)((char *)(member)-offsetof(struct fetch_connection, field)))
@@ -28,8 +27,6 @@
 
 /* Go's Transport.TLSHandshakeTimeout. */
 #define MAX_HANDSHAKE_NS (10 * NS_PER_S)
-
-#define FAILURE_MAX 512
 
 enum state {
     IDLE,            /* the stream is closed or kept */
@@ -45,51 +42,6 @@ enum state {
 
 static void open_stream(struct fetch_connection *conn);
 
-static void clear_failure(struct fetch_connection *conn)
-{
-    conn->error = 0;
-    free(conn->failure);
-    conn->failure = NULL;
-}
-
-/* The first error is the one that is told. */
-static void PRINTF_LIKE(3, 4)
-    set_failure(struct fetch_connection *conn, int error, const char *format, ...)
-{
-    if (conn->error != 0)
-        return;
-    char text[FAILURE_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    conn->error = error;
-    conn->failure = strdup(text);
-    check(conn->failure != NULL);
-}
-
-/* "dial tcp 192.0.2.1:80: connection refused": Go's words for what the system refused. */
-static void set_system_failure(struct fetch_connection *conn, int error, const char *what)
-{
-    char address[NET_ADDRESS_TEXT];
-    const char *text = err_text(error);
-    const struct net_address *peer = &conn->request.addresses[conn->address];
-    set_failure(conn, error, "%s %s %s: %c%s", what, net_address_network(peer),
-                net_address_format(peer, address), tolower((unsigned char)text[0]), text + 1);
-}
-
-/* ERR_TLS, ERR_CLOSED with `text`, or -errno. */
-static void set_stream_failure(struct fetch_connection *conn, int error, const char *what,
-                               const char *text)
-{
-    if (error == ERR_TLS)
-        set_failure(conn, error, "%s", net_stream_failure(&conn->stream));
-    else if (error == ERR_CLOSED)
-        set_failure(conn, error, "%s", text);
-    else
-        set_system_failure(conn, error, what);
-}
-
 /* The last thing on every path that leads here: the owner may restart or free the connection. */
 static void tell_done(struct fetch_connection *conn)
 {
@@ -97,7 +49,7 @@ static void tell_done(struct fetch_connection *conn)
     if (conn->failure != NULL)
         snprintf(text, sizeof(text), "%s", conn->failure);
     int error = conn->error;
-    clear_failure(conn);
+    fetch_clear_failure(conn);
     loop_timer_clear(conn->stream.loop, &conn->timer);
     conn->state = IDLE;
     conn->handler->on_done(conn, error, text);
@@ -118,7 +70,7 @@ static bool may_retry(const struct fetch_connection *conn)
 static void end_closed(struct fetch_connection *conn)
 {
     if (may_retry(conn)) {
-        clear_failure(conn);
+        fetch_clear_failure(conn);
         conn->address = 0;
         open_stream(conn);
         return;
@@ -146,8 +98,8 @@ static void end(struct fetch_connection *conn)
 
 static void time_out(struct fetch_connection *conn)
 {
-    clear_failure(conn);
-    set_failure(conn, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT));
+    fetch_clear_failure(conn);
+    fetch_set_failure(conn, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT));
     end(conn);
 }
 
@@ -193,7 +145,7 @@ static void open_stream(struct fetch_connection *conn)
             set_attempt_timer(conn);
             return;
         }
-        set_system_failure(conn, err, "dial");
+        fetch_set_system_failure(conn, err, "dial");
         if (!has_next_address(conn))
             break;
         conn->address++;
@@ -243,22 +195,22 @@ static void on_connected(struct net_stream *stream, int result)
 {
     struct fetch_connection *conn = OWNER(stream, stream);
     if (result == 0 && conn->request.tunnel.len > 0 && !conn->tunnel_granted) {
-        clear_failure(conn);
+        fetch_clear_failure(conn);
         ask_for_tunnel(conn);
         return;
     }
     if (result == 0) {
-        clear_failure(conn);
+        fetch_clear_failure(conn);
         conn->counters.opened++;
         exchange(conn);
         return;
     }
     if (net_stream_is_securing(stream)) {
-        set_stream_failure(conn, result, "read", "EOF");
+        fetch_set_stream_failure(conn, result, "read", "EOF");
         end(conn);
         return;
     }
-    set_system_failure(conn, result, "dial");
+    fetch_set_system_failure(conn, result, "dial");
     if (!has_next_address(conn)) {
         end(conn);
         return;
@@ -272,7 +224,7 @@ static void on_connected(struct net_stream *stream, int result)
 static void on_securing(struct net_stream *stream)
 {
     struct fetch_connection *conn = OWNER(stream, stream);
-    clear_failure(conn);
+    fetch_clear_failure(conn);
     int64_t at_ns = loop_now(stream->loop) + MAX_HANDSHAKE_NS;
     if (at_ns > conn->request.deadline_ns)
         at_ns = conn->request.deadline_ns;
@@ -292,7 +244,7 @@ static void on_sent(struct net_stream *stream, int result)
     conn->send_error = result;
     if (result == 0 || result == -EPIPE || result == -ECONNRESET)
         return;
-    set_system_failure(conn, result, "write");
+    fetch_set_system_failure(conn, result, "write");
     end(conn);
 }
 
@@ -300,9 +252,9 @@ static void on_sent(struct net_stream *stream, int result)
 static void lose(struct fetch_connection *conn, int error, const char *text)
 {
     if (conn->send_error != 0 && error != ERR_TLS)
-        set_system_failure(conn, conn->send_error, "write");
+        fetch_set_system_failure(conn, conn->send_error, "write");
     else
-        set_stream_failure(conn, error, "read", text);
+        fetch_set_stream_failure(conn, error, "read", text);
     end(conn);
 }
 
@@ -330,7 +282,7 @@ static void on_end_of_stream(struct fetch_connection *conn)
 static void reject(struct fetch_connection *conn, const char *error)
 {
     const char *before = conn->got_head ? "" : "net/http: HTTP/1.x transport connection broken: ";
-    set_failure(conn, ERR_PROTOCOL, "%s%s", before, error);
+    fetch_set_failure(conn, ERR_PROTOCOL, "%s%s", before, error);
     end(conn);
 }
 
@@ -423,7 +375,7 @@ static void refuse_tunnel(struct fetch_connection *conn, struct slice status_tex
     struct slice reason = slice_make(status_text.ptr + skipped, status_text.len - skipped);
     if (reason.len == 0)
         reason = SLICE_LITERAL("unknown status code");
-    set_failure(conn, ERR_PROTOCOL, "%.*s", SLICE_ARG(reason));
+    fetch_set_failure(conn, ERR_PROTOCOL, "%.*s", SLICE_ARG(reason));
     end(conn);
 }
 
@@ -431,7 +383,8 @@ static void enter_tunnel(struct fetch_connection *conn, size_t left)
 {
     http_response_fini(&conn->response);
     if (left > 0 || net_stream_is_sending(&conn->stream)) {
-        set_failure(conn, ERR_PROTOCOL, "the proxy answered CONNECT in a way that is not HTTP");
+        fetch_set_failure(conn, ERR_PROTOCOL,
+                          "the proxy answered CONNECT in a way that is not HTTP");
         end(conn);
         return;
     }
@@ -439,7 +392,7 @@ static void enter_tunnel(struct fetch_connection *conn, size_t left)
     conn->state = OPENING;
     if (net_stream_secure(&conn->stream, conn->request.tls, conn->request.tls_host) == 0)
         return;
-    set_failure(conn, -ENOMEM, "%s", err_text(-ENOMEM));
+    fetch_set_failure(conn, -ENOMEM, "%s", err_text(-ENOMEM));
     end(conn);
 }
 
@@ -523,11 +476,11 @@ static void on_timer(struct loop_timer *timer)
         return;
     }
     if (net_stream_is_securing(&conn->stream)) {
-        set_failure(conn, ERR_TIMEOUT, "net/http: TLS handshake timeout");
+        fetch_set_failure(conn, ERR_TIMEOUT, "net/http: TLS handshake timeout");
         end(conn);
         return;
     }
-    set_system_failure(conn, -ETIMEDOUT, "dial");
+    fetch_set_system_failure(conn, -ETIMEDOUT, "dial");
     conn->state = CLOSING_ATTEMPT;
     loop_timer_set(conn->stream.loop, timer, conn->request.deadline_ns);
     if (net_stream_close(&conn->stream))
@@ -574,7 +527,7 @@ void fetch_abort(struct fetch_connection *conn)
     if (!fetch_is_running(conn))
         return;
     conn->exchange++;
-    clear_failure(conn);
+    fetch_clear_failure(conn);
     end_pause(conn);
     loop_timer_clear(conn->stream.loop, &conn->timer);
     conn->state = net_stream_close(&conn->stream) ? IDLE : ABORTING;

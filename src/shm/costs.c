@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "shm/costs.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define BYTES      (SHM_COSTS_COUNT * sizeof(struct shm_cost))
@@ -13,19 +11,15 @@
 int costs_attach(struct costs *costs, int ring_fd)
 {
     segment_release(ring_fd, SHM_COSTS, SHM_COSTS + BYTES);
-    void *table =
-        mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ring_fd, SHM_COSTS);
-    *costs = (struct costs){.fd = ring_fd};
-    if (table == MAP_FAILED)
-        return -errno;
-    costs->table = table;
-    return 0;
+    void *table;
+    int err = segment_map_part(ring_fd, SHM_COSTS, BYTES, &table);
+    *costs = (struct costs){.table = table, .fd = ring_fd};
+    return err;
 }
 
 void costs_detach(struct costs *costs)
 {
-    if (costs->table != NULL)
-        munmap(costs->table, BYTES);
+    segment_unmap_part(costs->table, BYTES);
     free(costs->free);
     *costs = (struct costs){0};
 }

@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "shm/failures.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "shm/words.h"
 
 int failures_attach(struct failures *failures, int ring_fd)
 {
-    void *shared = mmap(NULL, sizeof(struct shm_failures), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_NORESERVE, ring_fd, SHM_FAILURES);
-    *failures = (struct failures){.fd = ring_fd};
-    if (shared == MAP_FAILED)
-        return -errno;
-    failures->shared = shared;
-    return 0;
+    void *shared;
+    int err = segment_map_part(ring_fd, SHM_FAILURES, sizeof(struct shm_failures), &shared);
+    *failures = (struct failures){.shared = shared, .fd = ring_fd};
+    return err;
 }
 
 void failures_detach(struct failures *failures)
 {
-    if (failures->shared != NULL)
-        munmap(failures->shared, sizeof(struct shm_failures));
+    segment_unmap_part(failures->shared, sizeof(struct shm_failures));
     *failures = (struct failures){0};
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "shm/reasons.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* A target's reason stands in one of so many places that follow each other. */
@@ -13,19 +11,15 @@
 int reasons_attach(struct reasons *reasons, int ring_fd)
 {
     segment_release(ring_fd, SHM_REASONS, SHM_REASONS + BYTES);
-    void *table =
-        mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ring_fd, SHM_REASONS);
-    *reasons = (struct reasons){.fd = ring_fd};
-    if (table == MAP_FAILED)
-        return -errno;
-    reasons->table = table;
-    return 0;
+    void *table;
+    int err = segment_map_part(ring_fd, SHM_REASONS, BYTES, &table);
+    *reasons = (struct reasons){.table = table, .fd = ring_fd};
+    return err;
 }
 
 void reasons_detach(struct reasons *reasons)
 {
-    if (reasons->table != NULL)
-        munmap(reasons->table, BYTES);
+    segment_unmap_part(reasons->table, BYTES);
     *reasons = (struct reasons){0};
 }
 

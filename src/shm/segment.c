@@ -190,3 +190,18 @@ void segment_unmap(struct shm_segment *segment)
         munmap(segment->base, segment->size);
     *segment = (struct shm_segment){0};
 }
+
+int segment_map_part(int fd, uint64_t from, size_t size, void **ret_part)
+{
+    check(from % SHM_PAGE == 0);
+    void *part =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)from);
+    *ret_part = part == MAP_FAILED ? NULL : part;
+    return part == MAP_FAILED ? -errno : 0;
+}
+
+void segment_unmap_part(void *part, size_t size)
+{
+    if (part != NULL)
+        munmap(part, size);
+}

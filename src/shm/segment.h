@@ -41,6 +41,13 @@ void segment_unmap(struct shm_segment *segment);
 /* Makes the pages of [from, to) of a segment that is mapped read-only writable. */
 int segment_allow(const struct shm_segment *segment, uint64_t from, uint64_t to) MUST_USE;
 
+/*
+ * Maps a part of a segment's file, from a page on, writable: for a process that writes it alone and
+ * takes its memory page by page. -errno of mmap. NULL is no part.
+ */
+int segment_map_part(int fd, uint64_t from, size_t size, void **ret_part) MUST_USE;
+void segment_unmap_part(void *part, size_t size);
+
 /* Takes the memory of [from, to); 0 or -ENOSPC and the like. Again is harmless. */
 int segment_reserve(int fd, uint64_t from, uint64_t to) MUST_USE;
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Why an exchange failed, in words. */
+#ifndef FETCH_FETCH_PRIVATE_H
+#define FETCH_FETCH_PRIVATE_H
+
+#include "fetch/fetch.h"
+
+#define FAILURE_MAX 512 /* bytes of such a text */
+
+void fetch_clear_failure(struct fetch_connection *conn);
+
+/* The first error is the one that is told. */
+void fetch_set_failure(struct fetch_connection *conn, int error, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* "dial tcp 192.0.2.1:80: connection refused": Go's words for what the system refused. */
+void fetch_set_system_failure(struct fetch_connection *conn, int error, const char *what);
+
+/* ERR_TLS, ERR_CLOSED with `text`, or -errno. */
+void fetch_set_stream_failure(struct fetch_connection *conn, int error, const char *what,
+                              const char *text);
+
+#endif
