@@ -102,8 +102,10 @@ static int intern(struct series_store *store, uint16_t kind, const void *bytes, 
     *ret_new = ref == 0;
     if (ref == 0) {
         int err = series_allocate(store, len, count, &ref);
-        if (err != 0)
+        if (err != 0) {
+            *ret_new = false;
             return err;
+        }
         struct shm_record *record = record_at(store, ref);
         memcpy(record_body(record), bytes, len);
         record->hash = hash;
@@ -171,10 +173,9 @@ int series_line(struct series_store *store, const struct label *labels, uint32_t
     if (err != 0)
         return err;
     size_t len = put_line(store, labels, count, name);
-    is_new = false;
     err = intern(store, SHM_RECORD_LINE, store->scratch, len, count, ret_ref, &is_new);
     /* A new line has the reference. */
-    if (name != 0 && (err != 0 || !is_new))
+    if (name != 0 && !is_new)
         series_release(store, name);
     return err;
 }

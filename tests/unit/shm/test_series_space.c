@@ -173,6 +173,29 @@ static void a_line_without_room_leaves_no_name_behind(void **state)
     stage_teardown(&stage);
 }
 
+static void a_layout_without_room_takes_no_references(void **state)
+{
+    (void)state;
+    static uint32_t lines[SHM_PIECE / sizeof(uint32_t)];
+    const uint32_t count = sizeof(lines) / sizeof(lines[0]);
+    struct stage stage;
+    uint32_t ref;
+    bool is_new = true;
+    stage_setup(&stage, RING, SHM_PIECE);
+    uint32_t line = stage_line(&stage, 1);
+    for (uint32_t i = 0; i < count; i++) {
+        lines[i] = line;
+        series_retain(&stage.store, line);
+    }
+    assert_int_equal(series_layout_of_retained(&stage.store, lines, count, &ref, &is_new), -ENOSPC);
+    assert_false(is_new);
+    forget(&stage, lines, count);
+    forget(&stage, &line, 1);
+    reclaim(&stage);
+    assert_int_equal(stage.store.lines.count, 0);
+    stage_teardown(&stage);
+}
+
 static void a_sweep_stops_where_it_has_to(void **state)
 {
     (void)state;
@@ -331,6 +354,7 @@ int main(void)
         cmocka_unit_test(much_is_reclaimed_in_parts),
         cmocka_unit_test(a_successor_gives_back_what_a_hole_has_still),
         cmocka_unit_test(a_line_without_room_leaves_no_name_behind),
+        cmocka_unit_test(a_layout_without_room_takes_no_references),
         cmocka_unit_test(a_sweep_stops_where_it_has_to),
         cmocka_unit_test(a_scraper_may_die_while_it_joins_free_space),
         cmocka_unit_test(the_index_moves_few_entries_at_once),
