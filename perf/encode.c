@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
+#include "perf/stage.h"
 #include "shm/series.h"
 #include "writer/build.h"
 
@@ -25,29 +25,13 @@ struct bench {
     uint32_t layout;
 };
 
-static _Noreturn void die(const char *what)
-{
-    fprintf(stderr, "encode: %s\n", what);
-    exit(1);
-}
-
-static int make_segment(uint32_t kind, uint64_t size, uint64_t geometry)
-{
-    int fd = memfd_create("encode", MFD_CLOEXEC);
-    if (fd < 0 || segment_create(fd, kind, 0, size, geometry, NULL) != 0)
-        die("cannot make a segment");
-    return fd;
-}
-
 static void attach(struct bench *bench)
 {
-    int ring_fd = make_segment(SHM_KIND_RING, SHM_RING_DATA + RING_SIZE, RING_SIZE);
-    int series_fd = make_segment(SHM_KIND_SERIES, SHM_SERIES_ARENA + ARENA, 0);
-    if (ring_producer_attach(&bench->ring, ring_fd, 0, NULL) != 0 ||
-        series_store_attach(&bench->store, series_fd, 0, &bench->ring, NULL) != 0 ||
-        ring_consumer_attach(&bench->source.ring, ring_fd, 0, true, NULL) != 0 ||
-        series_reader_attach(&bench->source.series, series_fd, 0, NULL) != 0)
-        die("cannot attach");
+    const struct stage_segments segments =
+        stage_attach(RING_SIZE, ARENA, &bench->ring, &bench->store);
+    if (ring_consumer_attach(&bench->source.ring, segments.ring, 0, true, NULL) != 0 ||
+        series_reader_attach(&bench->source.series, segments.series, 0, NULL) != 0)
+        stage_die("cannot attach");
     (void)ring_consumer_wake_at(&bench->source.ring, UINT64_MAX);
 }
 
@@ -65,10 +49,10 @@ static void make_layout(struct bench *bench, uint32_t lines)
                                        {SLICE_LITERAL("code"), slice_of(codes[i % 4])},
                                        {SLICE_LITERAL("path"), slice_of(path)}};
         if (series_line(&bench->store, labels, 3, &refs[i]) != 0)
-            die("no room for a line");
+            stage_die("no room for a line");
     }
     if (series_layout(&bench->store, refs, lines, &bench->layout) != 0)
-        die("no room for a layout");
+        stage_die("no room for a layout");
 }
 
 static void publish_target(struct bench *bench, uint64_t target, uint32_t lines)
@@ -91,16 +75,16 @@ static void publish_target(struct bench *bench, uint64_t target, uint32_t lines)
                              .timestamp_ms = INT64_C(1700000000000)};
     struct block_columns columns;
     if (series_target(&bench->store, target, labels, 4, &head.target_ref) != 0)
-        die("no room for a target");
+        stage_die("no room for a target");
     head.target_generation = series_generation(&bench->store, head.target_ref);
     if (block_reserve(&bench->ring, &head, &columns) != 0)
-        die("no room in the ring");
+        stage_die("no room in the ring");
     for (uint32_t i = 0; i < lines; i++) {
         double value = (double)(target * i % 1000);
         memcpy(&columns.bits[i], &value, sizeof value);
     }
     if (ring_publish(&bench->ring))
-        die("nobody sleeps here who could be woken");
+        stage_die("nobody sleeps here who could be woken");
 }
 
 struct total {
@@ -137,7 +121,7 @@ static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise, uint3
 {
     unsigned long number = argc > i ? strtoul(argv[i], NULL, 10) : otherwise;
     if (number < 1 || number > most)
-        die("usage: encode [rounds] [targets] [lines] [version] [compression]");
+        stage_die("usage: encode [rounds] [targets] [lines] [version] [compression]");
     return (uint32_t)number;
 }
 
@@ -168,7 +152,7 @@ int main(int argc, char **argv)
     static const struct label external[] = {{SLICE_LITERAL("cluster"), SLICE_LITERAL("eu-1")}};
     struct builder builder;
     if (builder_init(&builder, BATCH, external, 1) != 0)
-        die("no memory");
+        stage_die("no memory");
     struct total total = {0};
     int64_t start_ns = clock_mono_ns();
     for (uint32_t round = 0; round < rounds; round++)

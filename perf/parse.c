@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "perf/stage.h"
 #include "scrapers/body.h"
 
 enum { RING_SIZE = 1 << 20, ARENA = 64 << 20, PIECE = 16384 };
@@ -32,30 +32,12 @@ struct bench {
     uint64_t bytes;
 };
 
-static _Noreturn void die(const char *what)
-{
-    fprintf(stderr, "parse: %s\n", what);
-    exit(1);
-}
-
-static int make_segment(uint32_t kind, uint64_t size, uint64_t geometry)
-{
-    int fd = memfd_create("parse", MFD_CLOEXEC);
-    if (fd < 0 || segment_create(fd, kind, 0, size, geometry, NULL) != 0)
-        die("cannot make a segment");
-    return fd;
-}
-
 static void attach(struct bench *bench)
 {
     static const struct label labels[] = {{SLICE_LITERAL("instance"), SLICE_LITERAL("i")},
                                           {SLICE_LITERAL("job"), SLICE_LITERAL("j")}};
     const struct line_rules rules = {.job = SLICE_LITERAL("j")};
-    int ring_fd = make_segment(SHM_KIND_RING, SHM_RING_DATA + RING_SIZE, RING_SIZE);
-    int series_fd = make_segment(SHM_KIND_SERIES, SHM_SERIES_ARENA + ARENA, 0);
-    if (ring_producer_attach(&bench->ring, ring_fd, 0, NULL) != 0 ||
-        series_store_attach(&bench->store, series_fd, 0, &bench->ring, NULL) != 0)
-        die("cannot attach");
+    (void)stage_attach(RING_SIZE, ARENA, &bench->ring, &bench->store);
     gap_key_make(&bench->tools.key, cpu_has_avx2());
     bench->tools.store = &bench->store;
     plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
@@ -69,7 +51,7 @@ static struct slice read_file(const char *path)
     char part[4096];
     size_t got;
     if (file == NULL)
-        die(path);
+        stage_die(path);
     while ((got = fread(part, 1, sizeof part, file)) > 0)
         strbuf_add(&text, part, got);
     fclose(file);
@@ -89,10 +71,10 @@ static void read_body(struct bench *bench, struct slice text)
         body_take(body, slice_make(text.ptr + at, text.len - at < PIECE ? text.len - at : PIECE));
     body_finish(body);
     if (body->state != BODY_COMPLETE)
-        die(body->error.text);
+        stage_die(body->error.text);
     struct plan *plan = NULL;
     if (body_plan(body, &bench->plans, &plan) != 0)
-        die("no room for a plan");
+        stage_die("no room for a plan");
     plan_release(&bench->plans, bench->plan);
     bench->plan = plan;
     bench->samples += body->scraped;
@@ -106,7 +88,7 @@ int main(int argc, char **argv)
     static struct bench bench;
     unsigned long rounds = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
     if (rounds == 0)
-        die("usage: parse ROUNDS FILE...");
+        stage_die("usage: parse ROUNDS FILE...");
     attach(&bench);
     int count = argc - 2;
     struct slice *bodies = calloc((size_t)count, sizeof *bodies);

@@ -108,10 +108,16 @@ static void add_refused_row(struct strbuf *page, const struct target_view *refus
     strbuf_adds(page, "</td></tr>\n");
 }
 
-/*
- * Targets, or what asks to be one and is none. 1: all of them; 0: the table was replaced meanwhile;
- * negative: it cannot be read.
- */
+/* After the last step. 1: that was all of them; 0: the table was replaced meanwhile; negative: it
+ * cannot be read. */
+static int end_of_walk(const struct view *view, const struct targets_cursor *cursor, int last_step)
+{
+    if (!targets_cursor_valid(&view->targets, cursor))
+        return 0;
+    return last_step == 0 ? 1 : last_step;
+}
+
+/* Targets, or what asks to be one and is none; the result is that of end_of_walk. */
 static int add_rows(struct view *view, struct strbuf *page, bool refused)
 {
     struct targets_cursor cursor;
@@ -127,9 +133,7 @@ static int add_rows(struct view *view, struct strbuf *page, bool refused)
         else if (target.flags & SHM_TARGET_NONE)
             add_refused_row(page, &target);
     }
-    if (!targets_cursor_valid(&view->targets, &cursor))
-        return 0;
-    return more == 0 ? 1 : more;
+    return end_of_walk(view, &cursor, more);
 }
 
 /* The same for what was dropped. */
@@ -143,9 +147,7 @@ static int add_dropped_rows(struct view *view, struct strbuf *page)
         return err;
     while ((more = targets_cursor_next_dropped(&cursor, &dropped)) == 1)
         add_dropped_row(page, &dropped);
-    if (!targets_cursor_valid(&view->targets, &cursor))
-        return 0;
-    return more == 0 ? 1 : more;
+    return end_of_walk(view, &cursor, more);
 }
 
 static int add_tables(struct view *view, struct strbuf *page)
