@@ -202,11 +202,13 @@ static void open_place(struct fast *fast, uint64_t key, uint32_t ring, uint32_t 
     fast->place = place;
     fast->old = (struct fast_place){0};
     fast->begun_at = fast->done = fast->shift = 0;
-    fast->leads_in = false;
+    fast->leads_in = fast->is_alike = false;
+    fast->last_tape = NULL;
     fast->classes[0] = fast->classes[1] = 0;
     if (place == NULL)
         return;
     fast->old = *place;
+    fast->is_alike = place->key == key && !place->has_gaps;
     if (place->shared.count == fast->shared.count && place->last > place->first)
         compare_old(fast);
     else
@@ -218,6 +220,7 @@ static void open_place(struct fast *fast, uint64_t key, uint32_t ring, uint32_t 
     place->group = group;
     place->begins_with = fast->lines[0];
     place->first = place->last = 0;
+    place->has_gaps = false;
 }
 
 /* A layout with more lines is looked at in pieces, or each request would cost all of it. */

@@ -52,6 +52,7 @@ struct fast_place {
     uint32_t begins_with;
     uint32_t first;
     uint32_t last;
+    bool has_gaps;           /* some of them have no place */
     struct fast_lines lines; /* [first, last) */
     int64_t ms;
     uint64_t stamp; /* when it was used */
@@ -99,11 +100,13 @@ struct fast {
     uint32_t first_line;
     struct fast_place *place; /* NULL: not remembered */
     struct fast_place old;    /* what the place was before the block */
+    bool is_alike;            /* lines from old.first to old.last are the same, all with a place */
     uint32_t shift;           /* line i was the old one's line i + shift (modulo 2^32) */
     bool leads_in;            /* what is before a line's labels is the same in the old place */
     struct fast_lines spare;
     struct fast_label labels[TEMPLATE_SHARED_MAX + 1]; /* the shared ones beside the old place's */
     uint64_t classes[2]; /* of the block's tapes: beside the old place, and without; 0: not known */
+    struct tape *last_tape; /* that was played, of those that are kept; NULL: none in this block */
     struct tape_writer tape_writer;
     uint32_t begun_at;
     uint32_t done;

@@ -135,7 +135,48 @@ static const struct tape *make_tape(struct fast *fast, enum play_mode mode,
     return tape_finish(&fast->tape_writer, key);
 }
 
-/* The tape with the line; count is 0 if there can be none. */
+/* Own bytes of the line before the segment's first one: the tape begins with a copy of these. */
+static uint32_t own_before(const struct fast *fast, const struct lengths *lengths, uint32_t first,
+                           uint32_t index)
+{
+    const struct fast_previous *previous = &fast->previous;
+    if (first == 0)
+        return UINT32_MAX;
+    if (first == index) /* its template would have to be fetched */
+        return (uint32_t)(previous->sample_at - previous->labels_at) - lengths->shared;
+    return template_line(fast->template, first - 1)->own_len;
+}
+
+/*
+ * The tape that was played after the last one the time before is most likely what is needed, and
+ * has been fetched meanwhile.
+ */
+static struct tape *find_tape(const struct fast *fast, const struct template_segment *segment,
+                              uint64_t key)
+{
+    struct tape *tape = segment->tapes;
+    const struct tape *last = fast->last_tape;
+    if (last != NULL && last->after != NULL && last->after_epoch == fast->templates.tapes_epoch &&
+        last->after->key == key && last->after->owner == segment)
+        return last->after;
+    while (tape != NULL && tape->key != key)
+        tape = tape->next;
+    return tape;
+}
+
+static void note_order(struct fast *fast, struct tape *tape)
+{
+    enum { CACHE_LINE = 64, LINES = 6 };
+    if (fast->last_tape != NULL) {
+        fast->last_tape->after = tape;
+        fast->last_tape->after_epoch = fast->templates.tapes_epoch;
+    }
+    fast->last_tape = tape;
+    for (uint32_t i = 0; i < LINES; i++)
+        __builtin_prefetch((const char *)tape->after + i * CACHE_LINE);
+}
+
+/* The tape with the line. */
 static const struct tape *tape_of(struct fast *fast, enum play_mode mode,
                                   const struct lengths *lengths, uint32_t index)
 {
@@ -144,18 +185,15 @@ static const struct tape *tape_of(struct fast *fast, enum play_mode mode,
     uint64_t *class = &fast->classes[mode];
     if (*class == 0)
         *class = class_of(fast, mode, lengths->tail - 1);
-    /* The line before belongs to another segment. */
-    uint64_t own_before =
-        first == 0 ? UINT32_MAX : template_line(fast->template, first - 1)->own_len;
-    uint64_t key = *class + own_before * UINT64_C(0x9e3779b97f4a7c15);
-    const struct tape *tape = segment->tapes;
-    while (tape != NULL && tape->key != key)
-        tape = tape->next;
-    if (tape == NULL) {
-        tape = make_tape(fast, mode, lengths, index, key);
-        template_keep_tape(&fast->templates, segment, tape);
+    uint64_t key = *class + own_before(fast, lengths, first, index) * UINT64_C(0x9e3779b97f4a7c15);
+    struct tape *tape = find_tape(fast, segment, key);
+    if (tape != NULL) {
+        note_order(fast, tape);
+        return tape;
     }
-    return tape;
+    const struct tape *made = make_tape(fast, mode, lengths, index, key);
+    template_keep_tape(&fast->templates, segment, made);
+    return made;
 }
 
 /* ---- Playing it ---- */
@@ -194,10 +232,13 @@ static uint32_t count_lines(const struct fast *fast, const struct tape *tape, en
 {
     uint32_t on_tape = index % TEMPLATE_SEGMENT;
     uint32_t count = 0;
-    if (tape->count > on_tape && tape->count - on_tape < most)
+    if (tape->count - on_tape < most)
         most = tape->count - on_tape;
-    if (tape->count == 0)
-        return 0;
+    bool is_alike = fast->is_alike && fast->shift == 0;
+    if (mode == PLAY_OLD && is_alike && fast->old.last - index < most)
+        most = fast->old.last - index;
+    if (on_tape >= tape->whole_from && (mode == PLAY_NEXT || is_alike))
+        return most;
     while (count < most && tape->lines[on_tape + count].total > 0 &&
            (mode == PLAY_NEXT ||
             fast_is_at(&fast->old, index + count + fast->shift, fast->lines[index + count])))
@@ -256,6 +297,7 @@ uint32_t fast_play(struct fast *fast, struct elements *elements, uint32_t at, ui
         .ret_starts = fast->place != NULL ? fast->place->lines.starts + index : NULL,
         .at = previous->sample_at + lengths.sample,
         .sample = lengths.sample,
+        .total_before = (uint32_t)previous->total,
         .value_end = previous->tail_len - lengths.tail,
         .whole_values = fast->leads_in};
     uint32_t count = count_lines(fast, tape, mode, index, to - at);

@@ -364,8 +364,10 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
             break;
         at++;
     }
-    for (uint32_t i = fast->done; fast->place != NULL && i < fast->first_line + from; i++)
+    for (uint32_t i = fast->done; fast->place != NULL && i < fast->first_line + from; i++) {
         fast->place->lines.starts[i] = FAST_NO_START; /* others were written in between */
+        fast->place->has_gaps = true;
+    }
     fast->done = fast->first_line + at;
     return at;
 }

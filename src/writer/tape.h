@@ -9,8 +9,9 @@
  *
  *     line:  first copy, finished elements, last copy | value
  *
- * First and last copy stand by themselves since they may be part of longer ones: the end of the
- * value before, the start of this one.
+ * First and last copy stand by themselves since they may be part of longer ones. The first one goes
+ * on where the sample before ended, the series before it, and so may begin with that value; the
+ * last one, the series before this one, goes on with the start of this value.
  */
 #ifndef WRITER_TAPE_H
 #define WRITER_TAPE_H
@@ -21,27 +22,27 @@
 
 #include "writer/elements.h"
 
-enum { TAPE_PATCHES = 4 };
-
 struct tape_line {
-    uint32_t bytes_at; /* of its finished elements, from the start of the tape */
-    uint16_t bytes;
-    uint16_t first_len;
-    uint16_t first_distance;
-    uint16_t last_len;
-    uint16_t total;              /* bytes of the series, with its head */
-    uint8_t head;                /* of them, before the labels */
-    bool first_is_old;           /* the distance to the target before is to be added */
-    uint8_t patch_count;         /* and to so many others, */
-    uint8_t patch[TAPE_PATCHES]; /* which stand there among the bytes */
+    uint32_t bytes_at;   /* of its finished elements, from the start of the tape */
+    uint16_t bytes;      /* 0 to 65535 */
+    uint16_t total;      /* bytes of the series, with its head; 0: the line is not on the tape */
+    uint8_t head;        /* of them, before the labels */
+    uint8_t first_len;   /* 1 to 64; 0: it is none of its own, and one of the finished elements */
+    uint8_t last_len;    /* 0 to 63 */
+    uint8_t patch_count; /* so many distances are to be added to; the bytes before bytes_at say
+                            where they stand among the bytes */
 };
 
 struct tape {
     struct tape *next;
+    const void *owner;    /* the segment */
+    struct tape *after;   /* what was played after it, which is still there if nothing has gone */
+    uint64_t after_epoch; /* since: see templates.tapes_epoch */
     uint64_t key;
-    size_t size;    /* of all of it */
-    uint32_t count; /* of lines; 0: they do not fit on a tape */
-    uint32_t total; /* bytes of their series */
+    size_t size;         /* of all of it */
+    uint32_t count;      /* of lines */
+    uint32_t whole_from; /* all lines from this one on can be played */
+    uint32_t total;      /* bytes of their series */
     struct tape_line lines[];
 };
 
@@ -56,26 +57,36 @@ struct tape_copy {
     uint32_t len;      /* 0: there is none */
 };
 
+enum { TAPE_PATCHES = 16 };
+
 /* Grows, and is used again. */
 struct tape_writer {
     /* All private. */
     struct tape *tape;
     size_t room;
-    size_t len;     /* bytes, lines and all */
-    uint32_t line;  /* at hand */
+    size_t len; /* bytes, lines and all */
+    /* The line at hand: */
+    uint32_t line;
+    size_t start;   /* of its bytes */
     size_t literal; /* where an open literal's bytes start; 0: none is open */
-    bool has_first; /* of the line at hand */
-    bool fits;      /* all lines so far can be on a tape */
+    bool has_first;
+    bool fits; /* it can be on a tape */
     struct tape_copy copy;
+    uint8_t patch_count;
+    uint8_t patches[TAPE_PATCHES];
 };
 
 void tape_writer_fini(struct tape_writer *writer);
 
-/* For so many lines; those that are not written have a total of 0 and cannot be played. */
+/* For so many lines; those that are not written, and those that do not fit, cannot be played. */
 void tape_start(struct tape_writer *writer, uint32_t lines);
 
-/* What a line is made of, from the end of the series before to the end of the labels. It begins
- * with a copy. `total`: bytes of the series, `head`: of them, before the labels. */
+/*
+ * What a line is made of, from the end of the series before to the end of the labels. It begins
+ * with a copy: out of the target before, or of as many bytes back as the series before it has. The
+ * lines of a tape all begin in the same way. `total`: bytes of the series, `head`: of them, before
+ * the labels.
+ */
 void tape_line(struct tape_writer *writer, uint32_t line, uint32_t head, uint32_t total);
 void tape_copy(struct tape_writer *writer, uint32_t distance, bool is_old, uint32_t len);
 /* Whether the same has just been copied from: more of it costs nothing. */
@@ -94,7 +105,9 @@ struct tape_run {
     uint32_t *ret_starts;       /* where their labels start; may be NULL */
     size_t at;                  /* where the first series starts */
     uint32_t sample;            /* bytes of a sample's message */
-    uint32_t value_end;         /* bytes of the value before that are still to be written */
+    uint32_t total_before;      /* of the series before */
+    uint32_t value_end;         /* bytes of the value before that are still to be written; 0 if the
+                                   lines begin with copies out of the target before */
     bool whole_values;          /* the ends of values are not copied */
 };
 

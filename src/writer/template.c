@@ -110,6 +110,7 @@ static void forget_tapes_of(struct templates *templates, struct template_segment
         templates->bytes -= tape->size;
         templates->tape_bytes -= tape->size;
     }
+    templates->tapes_epoch += segment->tapes != NULL;
     tapes_free(segment->tapes);
     segment->tapes = NULL;
 }
@@ -168,6 +169,7 @@ void template_keep_tape(struct templates *templates, struct template_segment *se
     struct tape *kept = malloc(tape->size);
     check(kept != NULL);
     memcpy(kept, tape, tape->size);
+    kept->owner = segment;
     kept->next = segment->tapes;
     segment->tapes = kept;
     templates->bytes += tape->size;

@@ -117,6 +117,7 @@ struct templates {
     struct template_segment **by_lines; /* by lines_key */
     size_t bytes;                       /* of all of it */
     size_t tape_bytes;                  /* of these, of tapes */
+    uint64_t tapes_epoch;               /* moves when any of them goes */
     int64_t now_ns;
     int64_t swept_ns;
     struct template_maker *maker;
