@@ -37,6 +37,7 @@ HEARD = [  # that it has arrived
     "limpet_remote_samples_already_delivered_total",
 ]
 FOUND = ["limpet_remote_spool_found_total"]  # in the spool, though no counter knew of it
+SETTLED = 2.5  # s without a change, longer than a busy machine leaves anybody alone
 OUTAGES = ["status=503&percent=100", "status=503&percent=70", "hang=1&percent=100",
            "hang=1&percent=30", "reset=after-head&percent=50", "reset=after-body&percent=50",
            "reset=after-body&percent=100", "lose-answer=20", "delay_ms=400&percent=50",
@@ -302,7 +303,8 @@ class Ledger:
     def has_no_target(self):
         """Nothing is scraped any more, and all markers of what was are there."""
         return all(value == 0 for name, _, value in self.limpet.metrics()
-                   if name in ("limpet_discovery_targets", "limpet_active_series"))
+                   if name in ("limpet_discovery_targets", "limpet_scraper_targets",
+                               "limpet_active_series"))
 
     def settle(self, receiver):
         """Waits until nothing moves any more and everything is there, for which a busy machine takes
@@ -315,7 +317,8 @@ class Ledger:
             (committed, arrived, lost), is_empty = now
             if now != before:
                 before, since = now, time.monotonic()
-            elif time.monotonic() - since > 1.5 and is_empty and arrived + lost >= committed:
+            elif (time.monotonic() - since > SETTLED and is_empty
+                  and arrived + lost >= committed):
                 return
             time.sleep(0.2)
 

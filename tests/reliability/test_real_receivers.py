@@ -120,6 +120,7 @@ def test_real_receivers_have_all_of_it(tmp_path, reals):
         load.wait_for_more_scrapes(2)
         write_atomically(load.sd_path, "[]")
         wait_until(lambda: limpet.metric("limpet_discovery_targets") == 0
+                   and limpet.metric("limpet_scraper_targets") == 0
                    and limpet.metric("limpet_active_series") == 0, 20, "no target")
         committed = limpet.metric("limpet_samples_appended_total")
         wait_until(lambda: all(real.sum_of(limpet, HEARD) >= committed for real in reals)
