@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Markers, tracking, duplicates, order, timestamps (reference 2.5, 4.5, 4.6, 4.7)."""
-from common import A, ABC, CLOSE, NOW, RESET, Pieces, Reply, bad, differs, good, lines, same
+from common import A, ABC, AHEAD, CLOSE, NOW, RESET, Pieces, Reply, bad, differs, good, lines, same
 
 DOWN = Reply(A, "503 Down")
 MANY = [f"s{i:03}" for i in range(500)]
@@ -111,7 +111,7 @@ CASES = {
     "track_timestamps_staleness": differs(
         "older: came with 2.48",
         [good({"b": 1}, 2, 2), good({"a": "stale", "b": 2}, 0, 1), good({"b": 3}, 0, 1)],
-        at(("a", 1, -241000)) + b"b 1\n", b"b 2\n", b"b 3\n", own={"a": [(NOW - 241000, 1)]},
+        at(("a", 1, -AHEAD - 1000)) + b"b 1\n", b"b 2\n", b"b 3\n", own={"a": [(NOW - AHEAD - 1000, 1)]},
         mine={"track_timestamps_staleness": True}),
     # --------------------------------------------------------------------- series_added, caches
     "series added one by one": same(b"a 1\n", b"a 1\nb 1\n", b"a 1\nb 1\nc 1\n", b"a 1\nd 1\n", scrapes=5),

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integratio
 
 @pytest.fixture(scope="session")
 def outcomes(tmp_path_factory):
-    """{case: {agent: Outcome}}, of one run of both agents over all cases."""
+    """{case: {agent: Outcome}}, of runs of both agents over all cases."""
     from cases import CASES
     from harness import run_both
 

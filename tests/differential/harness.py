@@ -36,6 +36,9 @@ AGENTS = ("prometheus", "limpet")
 # so much longer than an answer takes that it does not happen on a busy machine either.
 INTERVAL = "5s"
 
+# And where it happens all the same (run_both).
+RUNS, AT_A_TIME = 6, 250
+
 
 @dataclass
 class Want:
@@ -263,8 +266,8 @@ class Side:
                 for request in self.targets[name].requests]
 
 
-def run_both(cases, tmp_path_factory):
-    """{case: {agent: Outcome}}"""
+def run(cases, tmp_path_factory):
+    """{case: {agent: Outcome}}, of one run of both agents over all these cases."""
     threading.stack_size(256 << 10)
     with contextlib.ExitStack() as stack:
         hub = Hub()
@@ -278,6 +281,31 @@ def run_both(cases, tmp_path_factory):
             wait_until(lambda: not side.missing(), 180, Missing(agent, side), 0.3)
         found = {agent: side.outcomes() for agent, side in sides.items()}
     return {name: {agent: found[agent][name] for agent in AGENTS} for name in cases}
+
+
+def run_both(cases, tmp_path_factory):
+    """The same, where nothing differs only since scrapes ran into their time-out on a busy machine: such
+    cases are run again, some at a time, which is less to do for everybody."""
+    found = run(cases, tmp_path_factory)
+    for _ in range(RUNS):
+        again = [name for name, case in cases.items() if is_disturbed(case, **found[name])]
+        if not again:
+            break
+        print(f"{len(again)} cases ran into time-outs")
+        found |= run({name: cases[name] for name in again[:AT_A_TIME]}, tmp_path_factory)
+    return found
+
+
+def is_disturbed(case, limpet, prometheus):
+    if not cut(limpet) and not cut(prometheus):
+        return False
+    return (difference_of(case, limpet, prometheus) != "" or
+            case.asks is None and kinds(case, limpet.requests) != kinds(case, prometheus.requests))
+
+
+def kinds(case, requests):
+    """What is compared of its requests."""
+    return list(dict.fromkeys(requests)) if case.every else requests[:1]
 
 
 # ------------------------------------------------------------------------------------- comparing

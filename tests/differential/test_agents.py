@@ -3,7 +3,7 @@
 import pytest
 
 from cases import CASES
-from harness import SAME, difference
+from harness import SAME, difference, kinds
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -13,15 +13,11 @@ def test_limpet_sends_what_prometheus_sends(outcomes, name):
     assert case.want is SAME or case.why.startswith(("older: ", "deviation: "))
 
 
-def kinds(requests, case):
-    return list(dict.fromkeys(requests)) if case.every else requests[:1]
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_limpet_asks_what_prometheus_asks(outcomes, name):
     mine, theirs = outcomes[name]["limpet"], outcomes[name]["prometheus"]
     if CASES[name].asks is None:
-        assert kinds(mine.requests, CASES[name]) == kinds(theirs.requests, CASES[name])
+        assert kinds(CASES[name], mine.requests) == kinds(CASES[name], theirs.requests)
     else:
         assert mine.requests[0][0] == CASES[name].asks != theirs.requests[0][0]
 
