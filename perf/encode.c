@@ -4,7 +4,7 @@
  * and encoded again and again, as the writer does it. One JSON line with the figures; under
  * callgrind, instructions of build_request / samples.
  *
- *     perf/encode [rounds] [targets] [lines] [version] [fast | small | zstd]
+ *     perf/encode [rounds] [targets] [lines] [version] [fast | small | zstd] [samples a request]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "shm/series.h"
 #include "writer/build.h"
 
-enum { RING_SIZE = 64 << 20, ARENA = 64 << 20, LINES_MAX = 4096, BATCH = 2000 };
+enum { RING_SIZE = 64 << 20, ARENA = 64 << 20, LINES_MAX = 4096, BATCH = 2000, BATCH_MAX = 100000 };
 
 struct bench {
     struct ring_producer ring;
@@ -94,7 +94,8 @@ struct total {
 };
 
 static void encode_all(struct bench *bench, struct builder *builder, uint32_t version,
-                       enum config_compression compression, struct total *total)
+                       enum config_compression compression, uint32_t batch_samples,
+                       struct total *total)
 {
     const struct scan_filter filter = {
         UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])bench->lanes};
@@ -102,12 +103,12 @@ static void encode_all(struct bench *bench, struct builder *builder, uint32_t ve
                                         .compression = compression,
                                         .oldest_ms = INT64_MIN,
                                         .may_end_early = true,
-                                        .samples_max = BATCH};
+                                        .samples_max = batch_samples};
     struct shm_batch batch = {.rings = 1};
     for (bool more = true; more; total->requests++) {
         batch.start[0] = batch.end[0];
         batch.samples = 0;
-        more = scan_collect(&bench->source, 1, filter, BATCH, &batch);
+        more = scan_collect(&bench->source, 1, filter, batch_samples, &batch);
         struct scan scan;
         struct build_result result;
         scan_start(&scan, &bench->source, 1, filter, batch.start, batch.end);
@@ -121,7 +122,7 @@ static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise, uint3
 {
     unsigned long number = argc > i ? strtoul(argv[i], NULL, 10) : otherwise;
     if (number < 1 || number > most)
-        stage_die("usage: encode [rounds] [targets] [lines] [version] [compression]");
+        stage_die("usage: encode [rounds] [targets] [lines] [version] [compression] [batch]");
     return (uint32_t)number;
 }
 
@@ -145,18 +146,19 @@ int main(int argc, char **argv)
     uint32_t lines = argument(argc, argv, 3, 71, LINES_MAX);
     uint32_t version = argument(argc, argv, 4, 1, 2);
     enum config_compression compression = compression_argument(argc, argv, 5);
+    uint32_t batch_samples = argument(argc, argv, 6, BATCH, BATCH_MAX);
     attach(&bench);
     make_layout(&bench, lines);
     for (uint32_t target = 1; target <= targets; target++)
         publish_target(&bench, target, lines);
     static const struct label external[] = {{SLICE_LITERAL("cluster"), SLICE_LITERAL("eu-1")}};
     struct builder builder;
-    if (builder_init(&builder, BATCH, external, 1) != 0)
+    if (builder_init(&builder, batch_samples, external, 1) != 0)
         stage_die("no memory");
     struct total total = {0};
     int64_t start_ns = clock_mono_ns();
     for (uint32_t round = 0; round < rounds; round++)
-        encode_all(&bench, &builder, version, compression, &total);
+        encode_all(&bench, &builder, version, compression, batch_samples, &total);
     double seconds = (double)(clock_mono_ns() - start_ns) / (double)NS_PER_S;
     printf("{\"samples\": %llu, \"requests\": %llu, \"ns_per_sample\": %.1f, "
            "\"samples_per_s\": %.0f, \"bytes_per_sample\": %.2f}\n",

@@ -289,7 +289,7 @@ static int add_item(struct builder *builder, const struct block_context *context
 static size_t message_bytes(const struct builder *builder, const struct build_limits *limits)
 {
     return limits->message == 2 ? encoder_v2_plain_bytes(&builder->encoder_v2)
-                                : encoder_bytes(&builder->encoder);
+                                : encoder_bytes(&builder->encoder) + fast_unwritten(&builder->fast);
 }
 
 /* ---- Pieces ---- */
@@ -397,6 +397,90 @@ static uint32_t add_items(struct builder *builder, const struct block_context *c
     return i;
 }
 
+/* ---- Replicas, in 2.0 ---- */
+
+static bool may_be_replica(const struct block_context *context, const struct block_view *block)
+{
+    const struct build_limits *limits = &context->limits;
+    return limits->message == 2 && limits->compression == CONFIG_COMPRESSION_FAST &&
+           limits->relabel == NULL && kind_of(&block->head) == DELIVERY_SAMPLES &&
+           (block->head.flags & SHM_BLOCK_HAS_LAYOUT) != 0 && block->timestamps == NULL &&
+           block->starts == NULL && block->head.timestamp_ms >= limits->oldest_ms;
+}
+
+/* Of a line of the block at hand; see key_of. */
+struct line_keys {
+    const struct block_context *context;
+    const struct block_view *block;
+};
+
+static uint64_t key_of_line(const void *context, uint32_t sample)
+{
+    const struct line_keys *keys = context;
+    return key_of(keys->context, keys->block, sample);
+}
+
+static struct replicas_block replicas_of(const struct block_context *context,
+                                         const struct block_view *view)
+{
+    const struct shm_block *head = &view->head;
+    bool has_metadata = context->has_metadata;
+    return (struct replicas_block){
+        .layout = {.series = context->series,
+                   .layout = head->layout_ref,
+                   .layout_generation = head->layout_generation,
+                   .metadata = has_metadata ? head->metadata_ref : 0,
+                   .metadata_generation = has_metadata ? head->metadata_generation : 0,
+                   .first_line = head->first_line},
+        .ms = head->timestamp_ms,
+        .bits = view->bits};
+}
+
+/* Adds samples [from, to) of the piece one by one; returns where that ends. */
+static uint32_t add_some(struct builder *builder, const struct block_context *context,
+                         const struct scan_piece *piece, uint32_t from, uint32_t to,
+                         struct build_result *result)
+{
+    struct scan_piece part = *piece;
+    part.first = from;
+    part.last = to;
+    return from < to ? add_items(builder, context, &part, false, result) : from;
+}
+
+/*
+ * As add_items: one by one what the target before has not in the request, beside its series what it
+ * has. Whether it goes so is decided by what is in the request, so that a repeat is the same.
+ */
+static uint32_t add_replica(struct builder *builder, const struct block_context *context,
+                            const struct scan_piece *piece, struct build_result *result)
+{
+    struct encoder_v2 *encoder = &builder->encoder_v2;
+    const struct build_limits *limits = &context->limits;
+    const struct line_keys keys = {context, piece->block};
+    struct replicas_block block = replicas_of(context, piece->block);
+    uint32_t last = piece->last;
+    uint32_t wanted = limits->samples_max > result->sent ? limits->samples_max - result->sent : 0;
+    if (limits->may_end_early && last - piece->first > wanted)
+        last = piece->first + wanted;
+    prepare_slow(builder, limits);
+    size_t start = encoder_v2_series_bytes(encoder);
+    uint32_t sent = result->sent;
+    encoder_v2_find_replica(encoder, &block, piece->first, last);
+    uint32_t at = add_some(builder, context, piece, piece->first, block.first, result);
+    bool is_beside = at == block.first && block.first < block.last &&
+                     encoder_v2_replay(encoder, &block, key_of_line, &keys, builder->batch_bytes);
+    if (is_beside) {
+        note_sent(result, DELIVERY_SAMPLES, block.ms, block.last - block.first);
+        at = block.last;
+    }
+    at = add_some(builder, context, piece, at, piece->last, result);
+    block.first = piece->first;
+    block.last = at;
+    if (at > piece->first && result->sent - sent == at - piece->first)
+        encoder_v2_note(encoder, &block, start);
+    return at;
+}
+
 /* How many items of the piece are dealt with: less than all when the request is full. */
 static uint32_t add_piece(struct builder *builder, const struct scan *scan,
                           const struct scan_piece *piece, struct build_limits limits,
@@ -408,6 +492,8 @@ static uint32_t add_piece(struct builder *builder, const struct scan *scan,
         return piece->last - piece->first;
     }
     result->contested |= (piece->block->head.flags & SHM_BLOCK_CONTESTED) != 0;
+    if (may_be_replica(&context, piece->block))
+        return add_replica(builder, &context, piece, result) - piece->first;
     bool is_fast = goes_fast(builder, &context, piece->block);
     if (is_fast)
         fast_begin(&builder->fast, context.series, piece->ring, piece->block, context.layout,
@@ -448,7 +534,9 @@ static struct slice finish_body(struct builder *builder, const struct build_limi
 
 size_t builder_body_room(const struct builder *builder)
 {
-    return encoder_body_room(&builder->encoder);
+    size_t room = encoder_body_room(&builder->encoder);
+    size_t room_v2 = encoder_v2_body_room(&builder->encoder_v2);
+    return room > room_v2 ? room : room_v2;
 }
 
 void build_request(struct builder *builder, struct scan *scan, struct build_limits limits,

@@ -53,17 +53,31 @@ void elements_append(struct elements *elements, struct slice block, size_t raw)
     elements->raw += raw;
 }
 
-struct slice elements_finish(struct elements *elements)
+/* The block whose elements begin there. */
+static struct slice put_head(const struct elements *elements, uint8_t *first, size_t raw)
 {
-    elements_settle(elements);
     uint8_t head[ELEMENTS_HEAD];
     size_t len = 0;
-    size_t raw = elements->raw;
     check(raw <= UINT32_MAX);
     for (; raw >= 0x80; raw >>= 7)
         head[len++] = (uint8_t)(raw | 0x80);
     head[len++] = (uint8_t)raw;
-    uint8_t *start = elements->start + ELEMENTS_HEAD - len;
+    uint8_t *start = first - len;
     memcpy(start, head, len);
     return slice_make(start, (size_t)(elements->at - start));
+}
+
+struct slice elements_finish(struct elements *elements)
+{
+    elements_settle(elements);
+    return put_head(elements, elements->start + ELEMENTS_HEAD, elements->raw);
+}
+
+struct slice elements_finish_behind(struct elements *elements, struct slice block, size_t raw)
+{
+    size_t head = length_of_head(block);
+    elements_settle(elements);
+    uint8_t *first = elements->start + ELEMENTS_HEAD - (block.len - head);
+    memcpy(first, block.ptr + head, block.len - head);
+    return put_head(elements, first, raw + elements->raw);
 }

@@ -131,4 +131,7 @@ void elements_append(struct elements *elements, struct slice block, size_t raw);
 /* The finished block. */
 struct slice elements_finish(struct elements *elements);
 
+/* The same behind the elements of a finished block, for which there is room before `bytes`. */
+struct slice elements_finish_behind(struct elements *elements, struct slice block, size_t raw);
+
 #endif

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "writer/encode_v2.h"
+#include "writer/encode_v2_private.h"
 
 #include <stdlib.h>
 
-#include <snappy-c.h>
-
 #include "base/hash.h"
+#include "writer/compress.h"
 #include "writer/pages.h"
 #include "writer/wire.h"
 
 enum {
     TABLE_MIN = 1024,
-    REF_MAX = 5, /* bytes of a ref */
-    /* Tags and lengths around the refs and the item of a series; metadata; numbers of an item. */
-    SERIES_EXTRA_MAX = 128,
+    REF_MAX = 5,             /* bytes of a ref */
+    PIECES_EXTRA = 4096,     /* what the compressor may add to what it gets in pieces */
     SYMBOL_EXTRA_MAX = 1 + 5 /* tag and length */
 };
 
@@ -21,9 +19,10 @@ enum {
 
 int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes)
 {
-    *encoder = (struct encoder_v2){.room = max_bytes,
-                                   .packed_room = snappy_max_compressed_length(max_bytes)};
-    int err = pages_reserve(&encoder->message, max_bytes);
+    size_t piece = compress_room(max_bytes);
+    *encoder = (struct encoder_v2){
+        .room = max_bytes, .piece_room = piece, .packed_room = 3 * piece /* encode_v2_pack.c */};
+    int err = pages_reserve(&encoder->message, piece);
     if (err == 0)
         err = pages_reserve(&encoder->symbols, max_bytes);
     if (err == 0)
@@ -35,7 +34,7 @@ int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes)
 
 void encoder_v2_fini(struct encoder_v2 *encoder)
 {
-    pages_release(encoder->message, encoder->room);
+    pages_release(encoder->message, encoder->piece_room);
     pages_release(encoder->symbols, encoder->room);
     pages_release(encoder->packed, encoder->packed_room);
     free(encoder->table);
@@ -43,7 +42,13 @@ void encoder_v2_fini(struct encoder_v2 *encoder)
     free(encoder->lines);
     free(encoder->line_labels);
     free(encoder->refs);
+    replicas_fini(&encoder->replicas);
     *encoder = (struct encoder_v2){0};
+}
+
+size_t encoder_v2_body_room(const struct encoder_v2 *encoder)
+{
+    return encoder->packed_room;
 }
 
 /* Out of memory ends the process: the supervisor starts another, which goes on where this was. */
@@ -73,6 +78,9 @@ void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out)
     }
     memset(encoder->table, 0, (encoder->table_mask + 1) * sizeof *encoder->table);
     start_lines(encoder);
+    elements_start(&encoder->elements, encoder->out + encoder->piece_room);
+    replicas_start(&encoder->replicas);
+    encoder->replay_room = encoder->piece_room - PIECES_EXTRA;
     encoder->series_len = 0;
     encoder->shared_count = 0;
     encoder->shared_size_max = 0;
@@ -86,7 +94,7 @@ void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out)
 
 size_t encoder_v2_bytes(const struct encoder_v2 *encoder)
 {
-    return encoder->symbols_len + encoder->series_len;
+    return encoder->symbols_len + encoder_v2_series_bytes(encoder);
 }
 
 size_t encoder_v2_plain_bytes(const struct encoder_v2 *encoder)
@@ -141,6 +149,11 @@ static uint32_t symbol(struct encoder_v2 *encoder, struct slice text)
     if (encoder->symbol_count > encoder->table_mask / 2)
         grow_table(encoder);
     return ref;
+}
+
+uint32_t encoder_v2_symbol(struct encoder_v2 *encoder, struct slice text)
+{
+    return symbol(encoder, text);
 }
 
 static size_t symbol_size_max(struct slice text)
@@ -342,7 +355,7 @@ static uint8_t *put_metadata(uint8_t *at, uint32_t type, uint32_t help_ref, uint
 static size_t item_size_max(const struct encoder_v2 *encoder, const struct item *item,
                             const struct family *family)
 {
-    size_t size = SERIES_EXTRA_MAX + encoder->shared_size_max + item->histogram.len;
+    size_t size = ENCODE_V2_SERIES_EXTRA_MAX + encoder->shared_size_max + item->histogram.len;
     for (size_t i = 0; i < item->label_count; i++)
         size += label_size_max(&item->labels[i]);
     for (size_t i = 0; i < item->exemplar_count; i++)
@@ -417,10 +430,15 @@ static struct encode_line *line_place(const struct encoder_v2 *encoder, uint64_t
     return &encoder->lines[at];
 }
 
-bool encoder_v2_knows(const struct encoder_v2 *encoder, uint64_t key)
+const struct encode_line *encoder_v2_line(const struct encoder_v2 *encoder, uint64_t key)
 {
     const struct encode_line *line = line_place(encoder, key);
-    return line->key == key && line->shared_names == encoder->shared_names;
+    return line->key == key && line->shared_names == encoder->shared_names ? line : NULL;
+}
+
+bool encoder_v2_knows(const struct encoder_v2 *encoder, uint64_t key)
+{
+    return encoder_v2_line(encoder, key) != NULL;
 }
 
 static void grow_lines(struct encoder_v2 *encoder)
@@ -529,15 +547,4 @@ int encoder_v2_add_known(struct encoder_v2 *encoder, uint64_t key, const struct 
                (struct metadata_refs){line->type, line->help_ref, line->unit_ref});
     encoder->plain_bytes += size_max;
     return 0;
-}
-
-struct slice encoder_v2_finish(struct encoder_v2 *encoder)
-{
-    size_t len = encoder->packed_room;
-    memmove(encoder->message + encoder->symbols_len, encoder->message, encoder->series_len);
-    memcpy(encoder->message, encoder->symbols, encoder->symbols_len);
-    snappy_status status = snappy_compress((const char *)encoder->message,
-                                           encoder_v2_bytes(encoder), (char *)encoder->out, &len);
-    check(status == SNAPPY_OK);
-    return slice_make(encoder->out, len);
 }

@@ -13,7 +13,9 @@
 #define WRITER_ENCODE_V2_H
 
 #include "shm/family.h"
+#include "writer/elements.h"
 #include "writer/item.h"
+#include "writer/replicas.h"
 
 /* A text of the request; the table of them is open addressing. */
 struct encode_symbol {
@@ -59,14 +61,18 @@ struct encode_line {
 
 struct encoder_v2 {
     /* private */
-    uint8_t *message; /* TimeSeries, with room for the symbols */
+    uint8_t *message; /* TimeSeries that are not in `elements` yet, with room for the symbols */
     size_t series_len;
     uint8_t *symbols; /* the fields of the symbols but the first, which is empty */
     size_t symbols_len;
     size_t room;     /* for both together */
     uint8_t *packed; /* the body, if nobody else has a place for it */
     size_t packed_room;
-    uint8_t *out; /* where it is written */
+    uint8_t *out;             /* where it is written */
+    size_t piece_room;        /* a third of what may be written there */
+    struct elements elements; /* of series, behind the first */
+    size_t replay_room;       /* that is left for elements of replicas */
+    struct replicas replicas;
     struct encode_symbol *table;
     uint32_t table_mask;
     uint32_t symbol_count; /* with the empty one */
@@ -90,8 +96,11 @@ struct encoder_v2 {
 int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes) MUST_USE;
 void encoder_v2_fini(struct encoder_v2 *encoder);
 
-/* Begins an empty request, whose body is written to `out`, where as much can be written as to that
-   of an encoder of the same size, or somewhere in the encoder if that is NULL. */
+/* Bytes that a body has at most, with what may be left free before it. */
+size_t encoder_v2_body_room(const struct encoder_v2 *encoder);
+
+/* Begins an empty request, whose body is written into out[encoder_v2_body_room()], or somewhere in
+   the encoder if that is NULL. */
 void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out);
 
 /* The labels that the following series have besides their own, as encoder_set_target says it; the
@@ -117,6 +126,22 @@ void encoder_v2_learn(struct encoder_v2 *encoder, uint64_t key, const struct ite
 bool encoder_v2_knows(const struct encoder_v2 *encoder, uint64_t key);
 int encoder_v2_add_known(struct encoder_v2 *encoder, uint64_t key,
                          const struct item *item) MUST_USE;
+
+/*
+ * Blocks of targets that have one layout. One whose samples were all added after there were `start`
+ * bytes of series is noted; the next one may then be written beside it, if the series are in step.
+ * False: it has to be added sample by sample. plain_max: encoder_v2_plain_bytes are less with it.
+ */
+typedef uint64_t encoder_v2_key_fn(const void *context, uint32_t sample);
+size_t encoder_v2_series_bytes(const struct encoder_v2 *encoder);
+void encoder_v2_note(struct encoder_v2 *encoder, const struct replicas_block *block, size_t start);
+bool encoder_v2_replay(struct encoder_v2 *encoder, const struct replicas_block *block,
+                       encoder_v2_key_fn *key_of, const void *context, size_t plain_max);
+
+/* Of samples [first, last), what may be written beside those of another target, in *block; none:
+   both its ends are `last`. */
+void encoder_v2_find_replica(struct encoder_v2 *encoder, struct replicas_block *block,
+                             uint32_t first, uint32_t last);
 
 /* Bytes (before compression) of the request so far; and at most so many the same items would have
    in remote write 1.0, which must have room for them when the receiver turns out not to know 2.0.

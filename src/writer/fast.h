@@ -145,6 +145,12 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
 
 void fast_end(struct fast *fast);
 
+/* Bytes of the series before that are still to be written. */
+static inline size_t fast_unwritten(const struct fast *fast)
+{
+    return fast->previous.tail_len;
+}
+
 /* Finishes the series before: others write next, or the message ends. */
 void fast_pause(struct fast *fast, struct elements *elements);
 

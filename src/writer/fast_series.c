@@ -359,7 +359,7 @@ uint32_t fast_add(struct fast *fast, struct elements *elements, uint32_t from, u
         struct series series = series_of(fast, &fast->previous, at);
         /* What is still to be written of the series before, and all of this one. */
         size_t most = fast->previous.tail_len + series.head + series.len;
-        if (series.line->part_count == 0 || elements->raw >= raw_max ||
+        if (series.line->part_count == 0 || elements->raw + fast_unwritten(fast) >= raw_max ||
             elements->raw + most > raw_room || !add_series(fast, elements, &series))
             break;
         at++;

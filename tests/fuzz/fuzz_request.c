@@ -168,11 +168,12 @@ static void make_world(struct world *world, struct input *input)
 }
 
 /* What a builder makes of the ring; borrowed from it. */
-static struct slice encode(struct world *world, struct builder *builder, bool fast)
+static struct slice encode(struct world *world, struct builder *builder, uint32_t message,
+                           bool fast)
 {
     const struct scan_filter filter = {
         UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
-    const struct build_limits limits = {.message = 1,
+    const struct build_limits limits = {.message = message,
                                         .compression = fast ? CONFIG_COMPRESSION_FAST
                                                             : CONFIG_COMPRESSION_SMALL,
                                         .oldest_ms = INT64_MIN};
@@ -201,6 +202,20 @@ static struct slice copy_of(struct slice text)
     return slice_make(copy, text.len);
 }
 
+/* Without a compressor and with it, and again: the same message, and the same body. */
+static void check_request(struct world *world, struct builder *builder, uint32_t message)
+{
+    struct slice slow = unpack(encode(world, builder, message, false));
+    struct slice first = copy_of(encode(world, builder, message, true));
+    struct slice fast = unpack(first);
+    check(slice_equal(slow, fast));
+    for (int i = 0; i < 3; i++)
+        check(slice_equal(first, encode(world, builder, message, true)));
+    free((void *)(uintptr_t)slow.ptr);
+    free((void *)(uintptr_t)first.ptr);
+    free((void *)(uintptr_t)fast.ptr);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct world world;
@@ -210,16 +225,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world = (struct world){0};
     make_world(&world, &input);
     check(builder_init(&builder, 1000, external, 1) == 0);
-    struct slice slow = unpack(encode(&world, &builder, false));
-    struct slice first = copy_of(encode(&world, &builder, true));
-    struct slice fast = unpack(first);
-    check(slice_equal(slow, fast));
-    for (int i = 0; i < 3; i++)
-        check(slice_equal(first, encode(&world, &builder, true)));
+    check_request(&world, &builder, 1);
+    check_request(&world, &builder, 2);
     builder_fini(&builder);
     detach(&world);
-    free((void *)(uintptr_t)slow.ptr);
-    free((void *)(uintptr_t)first.ptr);
-    free((void *)(uintptr_t)fast.ptr);
     return 0;
 }
