@@ -173,7 +173,7 @@ static void note_order(struct fast *fast, struct tape *tape)
     }
     fast->last_tape = tape;
     for (uint32_t i = 0; i < LINES; i++)
-        __builtin_prefetch((const char *)tape->after + i * CACHE_LINE);
+        __builtin_prefetch((const void *)((uintptr_t)tape->after + i * CACHE_LINE)); /* or NULL */
 }
 
 /* The tape with the line. */
