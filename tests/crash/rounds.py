@@ -37,9 +37,9 @@ def new_seed():
 
 
 def crowd(request):
-    """Many series, half of them others than before: much space is free at once, some of it between
-    others."""
-    return b"".join(b'guest{n="%d",of="%d"} 1\n' % (n, of)
+    """Many series, half of them others than before and of another size: much space is free at once,
+    some of it between others, and what comes next does not just fit in."""
+    return b"".join(b'guest{n="%d",of="%d-%s"} 1\n' % (n, of, b"x" * (of * 37 % 200))
                     for of in (request.number, request.number + 1) for n in range(1000))
 
 
