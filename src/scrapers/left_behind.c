@@ -30,6 +30,13 @@ struct search {
 
 /* ---- Who it could be ---- */
 
+/* After a scrape that failed that is only the report. Once markers are written, nothing is. */
+static bool has_series(const struct series_peer_target *state)
+{
+    return state->layout_ref != 0 || state->stamped_ref != 0 ||
+           (state->flags & SHM_STATE_REPORTED) != 0;
+}
+
 /* Its markers may have been written since. */
 static bool was_taken(const struct takeover *takeover, uint64_t id)
 {
@@ -46,8 +53,7 @@ static void note(void *context, uint64_t target_id, uint32_t ref)
     struct series_peer_target state;
     if (target_set_find(&scraper->targets, target_id) != NULL ||
         was_taken(&scraper->takeover, target_id) ||
-        !series_peer_target(search->peer, ref, target_id, &state) ||
-        (state.layout_ref == 0 && state.stamped_ref == 0) ||
+        !series_peer_target(search->peer, ref, target_id, &state) || !has_series(&state) ||
         takeover_is_forgotten(scraper, state.timestamp_ms,
                               scraper->config->global.scrape_interval * NS_PER_MS))
         return;

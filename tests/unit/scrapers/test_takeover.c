@@ -374,6 +374,22 @@ static void a_target_that_goes_together_with_its_scraper_is_marked_once(void **s
     pair_free(&pair);
 }
 
+/* Its last scrape has failed: all is marked but what reported that. */
+static void a_target_that_goes_with_nothing_but_its_report_is_marked(void **state)
+{
+    static const struct rig_answer none = {.bytes = NULL};
+    (void)state;
+    struct pair pair = pair_new();
+    give_to(&pair, 1, false);
+    scrape(&pair, 1, &TWO);
+    assert_string_equal(scrape(&pair, 1, &none),
+                        "a stale\nb stale\nup 0 scraped 0 post 0 added 0\n");
+    atomic_store(&pair.rigs[0]->supervisor.scrapers, 1);
+    remove_second(&pair, NULL, 0);
+    assert_non_null(strstr(mark(pair.rigs[0]), "\nreport stale\n"));
+    pair_free(&pair);
+}
+
 static void whoever_dies_before_it_is_marked_has_a_successor_that_does(void **state)
 {
     (void)state;
@@ -448,6 +464,7 @@ int main(void)
         cmocka_unit_test(replicas_share_lines_and_layout_after_the_move),
         cmocka_unit_test(very_many_series_move_in_parts),
         cmocka_unit_test(a_target_that_goes_together_with_its_scraper_is_marked_once),
+        cmocka_unit_test(a_target_that_goes_with_nothing_but_its_report_is_marked),
         cmocka_unit_test(whoever_dies_before_it_is_marked_has_a_successor_that_does),
         cmocka_unit_test(whoever_dies_before_it_has_taken_over_has_a_successor_that_does),
         cmocka_unit_test(a_target_that_stays_or_was_done_with_is_not_marked),
