@@ -190,12 +190,22 @@ static uint32_t kept(const struct scraper *scraper)
     return count < SHM_MAX_SCRAPERS ? (uint32_t)count : SHM_MAX_SCRAPERS;
 }
 
+static bool is_asked_for(const struct scraper *scraper)
+{
+    return scraper->index == 0 && scraper->peers != NULL && scraper->supervisor != NULL &&
+           kept(scraper) > scraper->scrapers;
+}
+
+void left_behind_begin(struct scraper *scraper)
+{
+    if (is_asked_for(scraper))
+        atomic_store_explicit(&scraper->slot->settled_generation, 0, memory_order_release);
+}
+
 bool left_behind_take(struct scraper *scraper)
 {
     struct takeover *takeover = &scraper->takeover;
-    if (scraper->index != 0 || scraper->peers == NULL || scraper->supervisor == NULL ||
-        takeover->looked_behind == scraper->targets.generation ||
-        kept(scraper) <= scraper->scrapers)
+    if (!is_asked_for(scraper) || takeover->looked_behind == scraper->targets.generation)
         return true;
     if (takeover_living(scraper) > scraper->scrapers || takeover->released > 0)
         return false;

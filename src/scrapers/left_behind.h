@@ -12,6 +12,12 @@
 struct scraper;
 
 /*
+ * At the start of a scraper. A predecessor that had been told of more scrapers may have settled
+ * with a table of fewer, without having looked: that does not count.
+ */
+void left_behind_begin(struct scraper *scraper);
+
+/*
  * Looks for them once a table, in what former scrapers have left that the supervisor keeps; what
  * there is then arrives (takeover.h). False: it could not be done yet, as a scraper that is not
  * wanted any more has not ended, or something is in the way; ask again soon.

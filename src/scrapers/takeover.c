@@ -23,6 +23,7 @@ void takeover_init(struct scraper *scraper)
 {
     scraper->takeover = (struct takeover){
         .scraper = scraper, .timer.expired = on_timer, .copies.store = &scraper->store};
+    left_behind_begin(scraper);
 }
 
 /* ---- peers ---- */

@@ -188,6 +188,8 @@ static void start(struct children *children, struct child_process *child, int64_
     child->generation = children->generation;
     child->progress_at = now;
     restart_started(&child->restart, now);
+    if (child->slot == SHM_SLOT_DISCOVERY)
+        scale_await_table(children);
     if (start_process(children, child, &why) == 0) {
         log_started(children, child);
         return;

@@ -57,8 +57,8 @@ struct children {
     uint64_t generation; /* of the configuration in force */
     int64_t watched_at;
     bool rolling;
-    uint64_t table_before; /* the table when the number of scrapers was set */
-    uint64_t table_after;  /* the first one seen after it; 0: none yet */
+    uint64_t table_before; /* the table when discovery started */
+    uint64_t table_after;  /* the first one of that discovery that was seen; 0: none yet */
 
     /* What the supervisor has to do something about; it resets them. */
     bool reload_requested;

@@ -56,11 +56,15 @@ static uint64_t table_generation(const struct children *children)
 
 void scale_keep(struct children *children)
 {
-    children->table_before = table_generation(children);
-    children->table_after = 0;
     uint64_t kept = atomic_load(&children->page->kept_scrapers);
     uint64_t living = atomic_load(&children->page->scrapers);
     atomic_store(&children->page->kept_scrapers, living > kept ? living : kept);
+}
+
+void scale_await_table(struct children *children)
+{
+    children->table_before = table_generation(children);
+    children->table_after = 0;
 }
 
 static bool have_settled(const struct children *children)

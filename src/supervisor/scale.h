@@ -25,6 +25,12 @@ void scale_show(struct children *children);
  */
 void scale_keep(struct children *children);
 
+/*
+ * Discovery starts, and its predecessor writes no more tables: it takes one of this process, which
+ * knows the number, before what is kept can have been taken over. It may be long in coming.
+ */
+void scale_await_table(struct children *children);
+
 /* Whether that has been taken over meanwhile; looked at now and then. */
 void scale_look(struct children *children);
 

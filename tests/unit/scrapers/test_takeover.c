@@ -374,6 +374,30 @@ static void a_target_that_goes_together_with_its_scraper_is_marked_once(void **s
     pair_free(&pair);
 }
 
+/* It has settled with the table that comes with the reload, and does not know of the reload. */
+static void what_a_predecessor_among_more_scrapers_said_is_not_taken_for_done(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct rig *first = pair.rigs[0];
+    give_to(&pair, 1, false);
+    scrape(&pair, 1, &TWO);
+    atomic_store(&first->supervisor.kept_scrapers, 2);
+    first->now_ms = pair.rigs[1]->now_ms;
+    rig_table(first, NULL, 0);
+    rig_settle(pair.rigs, 1);
+    assert_true(has_settled(first));
+    first->scrapers = 1;
+    rig_restart(first);
+    rig_settle(pair.rigs, 1);
+    assert_false(has_settled(first)); /* the second one has a process still */
+    atomic_store(&first->supervisor.scrapers, 1);
+    rig_settle(pair.rigs, 1);
+    assert_true(has_settled(first));
+    assert_non_null(strstr(mark(first), "\na stale\nb stale\nreport stale\n"));
+    pair_free(&pair);
+}
+
 /* Its last scrape has failed: all is marked but what reported that. */
 static void a_target_that_goes_with_nothing_but_its_report_is_marked(void **state)
 {
@@ -464,6 +488,7 @@ int main(void)
         cmocka_unit_test(replicas_share_lines_and_layout_after_the_move),
         cmocka_unit_test(very_many_series_move_in_parts),
         cmocka_unit_test(a_target_that_goes_together_with_its_scraper_is_marked_once),
+        cmocka_unit_test(what_a_predecessor_among_more_scrapers_said_is_not_taken_for_done),
         cmocka_unit_test(a_target_that_goes_with_nothing_but_its_report_is_marked),
         cmocka_unit_test(whoever_dies_before_it_is_marked_has_a_successor_that_does),
         cmocka_unit_test(whoever_dies_before_it_has_taken_over_has_a_successor_that_does),
