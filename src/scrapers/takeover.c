@@ -429,9 +429,11 @@ static void on_timer(struct loop_timer *timer)
         return;
     if (takeover->arriving > 0)
         take_over_some(scraper);
-    tell_settled(scraper);
-    if (takeover->released > 0)
-        drop_released(scraper);
+    if (!scraper->targets.is_torn) {
+        tell_settled(scraper);
+        if (takeover->released > 0)
+            drop_released(scraper);
+    }
     if (takeover->arriving == 0)
         detach_peers(takeover);
     uint32_t budget = TAKEOVER_LINES;

@@ -443,7 +443,8 @@ static void take_table(struct scraper *scraper, struct targets_cursor *cursor)
     struct target_set *set = &scraper->targets;
     set->generation = cursor->generation;
     int err = walk_table(scraper, cursor);
-    if (err == ERR_NOT_READY) {
+    set->is_torn = err == ERR_NOT_READY;
+    if (set->is_torn) {
         schedule_settle(&scraper->schedule);
         return; /* again next time; nobody departs */
     }

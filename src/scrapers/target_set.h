@@ -25,6 +25,7 @@ struct target_set {
     uint32_t active;
     uint64_t generation; /* of the table that was looked at last; 0: none yet */
     bool has_taken;      /* a whole table has been taken in */
+    bool is_torn;        /* that one was replaced meanwhile: nobody knows the rest of it */
     bool wants_retry;    /* a target found no memory for its record */
     int64_t retry_at_ns; /* monotonic; private */
     uint64_t *foreign;   /* label keys of other scrapers' targets, sorted; private */

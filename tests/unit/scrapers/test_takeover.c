@@ -180,6 +180,45 @@ static void a_former_owner_that_died_is_followed_by_one_that_gives_it_away(void 
     pair_free(&pair);
 }
 
+/* The table is replaced, twice, in the middle of its being taken in. */
+static struct pair *to_be_torn;
+
+static int64_t tear(void)
+{
+    const struct pair *pair = to_be_torn;
+    const struct rig_target targets[] = {{.id = 2, .owner = 1}, {.owner = 1, .moved = true}};
+    to_be_torn = NULL;
+    for (int i = 0; pair != NULL && i < 2; i++)
+        rig_table(pair->rigs[0], targets, 2);
+    return RIG_START_MS * NS_PER_MS;
+}
+
+static void nobody_settles_with_a_table_that_is_half_known(void **state)
+{
+    const struct rig_target targets[] = {{.id = 2, .owner = 1}, {.owner = 1, .moved = true}};
+    (void)state;
+    struct pair pair = pair_new();
+    struct scraper *second = &pair.rigs[1]->scraper;
+    give_to(&pair, 0, false);
+    scrape(&pair, 0, &TWO);
+    rig_table(pair.rigs[0], targets, 2);
+    int64_t (*wall_now)(void) = second->schedule.wall_now;
+    second->schedule.wall_now = tear; /* it is asked when the first target is added */
+    to_be_torn = &pair;
+    rig_refresh(pair.rigs[1]);
+    second->schedule.wall_now = wall_now;
+    assert_null(to_be_torn);
+    assert_null(rig_target(pair.rigs[1], 1));
+    loop_timer_set(pair.rigs[1]->loop, &second->takeover.timer, loop_now(pair.rigs[1]->loop));
+    assert_int_equal(loop_run_once(pair.rigs[1]->loop, 0), 0);
+    assert_true(atomic_load(&pair.rigs[1]->slot->settled_generation) < second->targets.generation);
+    settle(&pair);
+    (void)rig_take(pair.rigs[1]);
+    assert_string_equal(scrape(&pair, 1, &TWO), "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+    assert_int_equal(records(&pair, 0), 0);
+    pair_free(&pair);
+}
+
 static void what_a_scraper_without_a_process_has_left_needs_no_release(void **state)
 {
     (void)state;
@@ -481,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_target_that_comes_back_before_anybody_took_it_over_is_as_before),
         cmocka_unit_test(a_scrape_that_is_running_ends_where_it_began),
         cmocka_unit_test(a_former_owner_that_died_is_followed_by_one_that_gives_it_away),
+        cmocka_unit_test(nobody_settles_with_a_table_that_is_half_known),
         cmocka_unit_test(what_a_scraper_without_a_process_has_left_needs_no_release),
         cmocka_unit_test(a_new_owner_that_dies_after_the_takeover_takes_nothing_over_again),
         cmocka_unit_test(a_target_that_vanishes_before_the_takeover_is_marked_once),
