@@ -96,6 +96,17 @@ def test_receiver_records_requests_and_follows_its_script():
         assert receiver.problems() == ["[('job', 'x')]: no __name__"]
 
 
+def test_receiver_knows_a_request_that_repeats_another():
+    labels = (("__name__", "up"), ("job", "x"))
+    with Receiver() as receiver:
+        first, second = [(dict(labels), [(1000, 1.0)])], [(dict(labels), [(2000, 1.0)])]
+        for series, headers in ((first, {}), (first, {"Retry-Attempt": "1"}), (second, {}), (second, {})):
+            assert post(receiver.url, series, **headers)[0] == 204
+        receiver.wait_for(lambda r: len(r.accepted()) == 4)
+        assert [r.number for r in receiver.accepted_once()] == [1, 3, 4]
+        assert [ts for ts, _ in receiver.series(once=True)[labels]] == [1000, 2000, 2000]
+
+
 def test_receiver_resets_hangs_and_waits_for_events():
     with Receiver() as receiver:
         go = threading.Event()

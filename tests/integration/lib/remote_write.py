@@ -474,11 +474,24 @@ class Receiver:
         with self.changed:
             return [r for r in self.requests if r.status is not None and r.status // 100 == 2]
 
-    def series(self, name=None, accepted=False):
-        """{labels as sorted tuple of pairs: [(ts_ms, bits), ...] in order of arrival}."""
+    def accepted_once(self):
+        """Those without what repeats another one: on a busy machine an answer may come when its
+        sender has given it up, or was told to leave, and asks again with the same bytes."""
+        accepted = self.accepted()
+        repeats = {r.body for r in accepted if r.header("Retry-Attempt") is not None}
+        seen = set()
+        return [r for r in accepted
+                if r.body not in repeats or not (r.body in seen or seen.add(r.body))]
+
+    def series(self, name=None, accepted=False, once=False):
+        """{labels as sorted tuple of pairs: [(ts_ms, bits), ...] in order of arrival}. `once`: of
+        what was accepted, and no repeats."""
         found = {}
         with self.changed:
-            for request in self.accepted() if accepted else list(self.requests):
+            requests = list(self.requests)
+            if accepted or once:
+                requests = self.accepted_once() if once else self.accepted()
+            for request in requests:
                 for series in request.series:
                     if name is None or series.name == name:
                         found.setdefault(series.key(), []).extend(series.samples)

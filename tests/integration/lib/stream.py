@@ -72,9 +72,9 @@ def text_of(labels, target):
 
 
 def rows_by_case(receiver):
-    """{case: [(labels, ts, bits), ...]} of all that was accepted."""
+    """{case: [(labels, ts, bits), ...]} of all that was accepted, without repeats of requests."""
     found = {}
-    for key, samples in receiver.series(accepted=True).items():
+    for key, samples in receiver.series(once=True).items():
         labels = dict(key)
         rows = found.setdefault(labels.get("case"), [])
         rows += [(labels, ts, bits) for ts, bits in samples]
