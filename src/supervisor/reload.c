@@ -10,7 +10,8 @@
 
 static void show_outcome(struct shm_supervisor *page, bool good, const char *why)
 {
-    snprintf(page->reload_error, sizeof(page->reload_error), "%s", why);
+    snprintf(page->reload_error, sizeof(page->reload_error), "%.*s",
+             (int)sizeof(page->reload_error) - 1, why);
     if (good)
         atomic_store(&page->reload_at_ns, (uint64_t)clock_wall_ns());
     atomic_store(&page->reload_ok, good ? 1 : 0);
