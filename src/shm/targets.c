@@ -304,7 +304,8 @@ static int open_half(const struct targets_reader *reader, uint64_t generation, b
     const uint8_t *start = reader->segment.base + half_offset(reader->half_size, generation);
     words_load(&half, start, sizeof(half));
     if (half.generation != generation || half.length < sizeof(half) ||
-        half.length > reader->half_size || half.dropped_at > half.length)
+        half.length > reader->half_size || half.dropped_at > half.length ||
+        half.dropped_at % SHM_WORD != 0)
         return ERR_CORRUPT;
     *ret_cursor =
         (struct targets_cursor){.next = start + (dropped ? half.dropped_at : sizeof(half)),

@@ -170,8 +170,10 @@ static void damage_does_not_lead_beyond_the_segment(void **state)
     assert_int_equal(series_target(&stage.store, 9, labels, 2, &target), 0);
     assert_int_equal(series_line(&stage.store, labels, 2, &line), 0);
     assert_int_equal(series_layout(&stage.store, &line, 1, &layout), 0);
-    const uint8_t *end = stage.reader.arena + series_usage(&stage.store).bytes;
-    for (uint8_t *byte = stage.store.arena; byte < end; byte++) {
+    uint64_t used = series_usage(&stage.store).bytes;
+    const uint8_t *end = stage.reader.arena + used; /* its mapping; what is changed is in another */
+    for (uint64_t at_byte = 0; at_byte < used; at_byte++) {
+        uint8_t *byte = stage.store.arena + at_byte;
         for (size_t i = 0; i < sizeof(changes); i++) {
             struct series_record records[3];
             struct series_label merged[8];
