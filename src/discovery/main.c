@@ -180,9 +180,19 @@ static void supply_tls(void *context, uint32_t role, uint64_t entry)
     send_supplies(discovery, set, role);
 }
 
+/* What comes after a table is due soon, though nothing else may be. */
+static void tick_soon(struct discovery *discovery)
+{
+    int64_t soon = discovery->written_at + TICK_NS;
+    if (discovery->tick.at_ns > soon)
+        loop_timer_set(discovery->loop, &discovery->tick, soon);
+}
+
 static void write_table(struct discovery *discovery)
 {
     int64_t began_ns = clock_mono_ns();
+    discovery->sync.expects_jobs =
+        discovery->allocator != NULL && !allocator_is_synced(discovery->allocator);
     int err = sync_write(&discovery->sync);
     discovery->table_took_ns = clock_mono_ns() - began_ns;
     if (err != 0) {
@@ -195,7 +205,7 @@ static void write_table(struct discovery *discovery)
     discovery->trim_wanted = true;
     discovery->written_at = loop_now(discovery->loop);
     supply_tls_to_jobs(discovery);
-    loop_timer_set(discovery->loop, &discovery->tick, discovery->written_at + TICK_NS);
+    tick_soon(discovery);
     wake_scrapers(discovery);
     log_info(MSG("target table written"),
              INT("targets", slot_get(discovery->child.slot, COUNTER_TARGETS)),
@@ -342,7 +352,7 @@ static void on_jobs(void *context)
     discovery->changed = true;
 }
 
-/* What holds for the allocator and its jobs from moment to moment. */
+/* What holds for the allocator's jobs from moment to moment. */
 static void tend_allocator(struct discovery *discovery, int64_t now)
 {
     if (discovery->allocator == NULL)
@@ -350,7 +360,6 @@ static void tend_allocator(struct discovery *discovery, int64_t now)
     struct supplied_list jobs = allocator_list(discovery->allocator);
     for (size_t i = 0; i < jobs.len; i++)
         remotes_ask_proxies(&discovery->remotes, &jobs.items[i].job->http.proxy, now);
-    discovery->sync.expects_jobs = !allocator_is_synced(discovery->allocator);
 }
 
 /* Nothing is due that could not wait for the next sign of life. */
@@ -495,7 +504,6 @@ static int start_allocator(struct discovery *discovery, struct errctx *reterr)
     struct supplied_list jobs = allocator_list(discovery->allocator);
     provision_take_jobs(discovery->provision, jobs);
     sync_take_jobs(&discovery->sync, jobs);
-    discovery->sync.expects_jobs = true;
     return 0;
 }
 
