@@ -184,7 +184,11 @@ static void a_full_spool_drops_its_oldest_and_counts_it(void **state)
     set_mood(0, false);
     rig_empty_spools(&rig);
     assert_true(rig_count(&rig, 0, REMOTE_SPOOL_LOST_FULL) > 0);
-    assert_int_equal(receiver_sample_count(rig.receivers[0]) + dropped(0), rig.scrapers.samples);
+    /* The request that was given up for the spool may be read late and taken; nobody hears of it.
+     */
+    uint64_t unheard = (uint64_t)rig.remotes[0].queue_config.max_samples_per_send;
+    assert_in_range(receiver_sample_count(rig.receivers[0]) + dropped(0), rig.scrapers.samples,
+                    rig.scrapers.samples + unheard);
     assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED) + dropped(0), rig.scrapers.samples);
     rig_close(&rig);
 }
