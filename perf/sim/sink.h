@@ -35,6 +35,7 @@ struct sink_options {
     bool like_victoria;  /* keep every copy, refuse nothing */
     bool keep;           /* all samples, not only the last of each series */
     bool any_agent;      /* do not insist on limpet's User-Agent */
+    int refuse_zstd;     /* the status that answers it; 0: zstd is taken */
     int64_t interval_ms; /* between scrapes; 0: the most frequent distance */
 };
 

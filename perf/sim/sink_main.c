@@ -19,8 +19,9 @@
 #include "sim/sink_report.h"
 #include "sim/sink_take.h"
 
-static const char usage[] = "usage: sink [--port P] [--like prometheus|victoria] [--keep]\n"
-                            "            [--interval MS] [--any-agent] [--report FILE]\n";
+static const char usage[] =
+    "usage: sink [--port P] [--like prometheus|victoria] [--keep] [--no-zstd STATUS]\n"
+    "            [--interval MS] [--any-agent] [--report FILE]\n";
 
 /* A connection's last request, until the next one or its end. */
 struct last_request {
@@ -297,6 +298,9 @@ static void take_option(struct sink_options *options, struct arguments *argument
     case 'a':
         options->any_agent = true;
         break;
+    case 'z':
+        options->refuse_zstd = (int)parse_number("no-zstd", value, SINK_STATUS_MAX - 1);
+        break;
     case 'r':
         arguments->report = value;
         break;
@@ -309,13 +313,11 @@ static void take_option(struct sink_options *options, struct arguments *argument
 static void parse_options(int argc, char **argv, struct sink_options *options,
                           struct arguments *ret_arguments)
 {
-    static const struct option known[] = {{"port", required_argument, 0, 'p'},
-                                          {"like", required_argument, 0, 'l'},
-                                          {"keep", no_argument, 0, 'k'},
-                                          {"interval", required_argument, 0, 'i'},
-                                          {"any-agent", no_argument, 0, 'a'},
-                                          {"report", required_argument, 0, 'r'},
-                                          {0, 0, 0, 0}};
+    static const struct option known[] = {
+        {"port", required_argument, 0, 'p'},   {"like", required_argument, 0, 'l'},
+        {"keep", no_argument, 0, 'k'},         {"interval", required_argument, 0, 'i'},
+        {"any-agent", no_argument, 0, 'a'},    {"no-zstd", required_argument, 0, 'z'},
+        {"report", required_argument, 0, 'r'}, {0, 0, 0, 0}};
     *ret_arguments = (struct arguments){0};
     for (;;) {
         int letter = getopt_long(argc, argv, "", known, NULL);

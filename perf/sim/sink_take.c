@@ -314,6 +314,10 @@ void sink_take(struct sink *sink, const struct serve_request *request, bool stor
     struct slice message;
     *ret_outcome = (struct sink_outcome){204, "", {0}};
     check_headers(sink, request);
+    if (sink->options.refuse_zstd != 0 && is_zstd(request)) {
+        *ret_outcome = (struct sink_outcome){sink->options.refuse_zstd, "no zstd here\n", {0}};
+        return;
+    }
     if (!unpack(request, &message)) {
         sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not what Content-Encoding says",
                        request->body.len);

@@ -42,19 +42,24 @@ OUTAGES = ["status=503&percent=100", "status=503&percent=70", "hang=1&percent=10
            "hang=1&percent=30", "reset=after-head&percent=50", "reset=after-body&percent=50",
            "reset=after-body&percent=100", "lose-answer=20", "delay_ms=400&percent=50",
            "status=429&percent=50&retry_after=1", "status=500&percent=30&store=1"]
+# Settings of a remote: what is sent to it, and what changes with a reload while something waits.
+FORMS = [{"limpet": {"compression": compression}} for compression in ("fast", "small", "zstd")]
+REFUSALS_OF_ZSTD = [0, 0, 400, 415, 422]  # 0: it is taken
 
 
 class Receiver:
     """A sink; `name` is that of its remote, if the configuration says one."""
 
-    def __init__(self, load, name, like):
+    def __init__(self, load, name, like, refuse_zstd=0):
         self.name = name
         self.like = like
         self.is_nameless = name == "v"  # limpet makes up a name, which changes with each reload
-        argv = [built("perf/sink"), "--like", like, "--interval", load.interval_ms]
+        argv = [built("perf/sink"), "--like", like, "--interval", load.interval_ms,
+                "--no-zstd", refuse_zstd]
         self.process = Process(argv, load.directory, f"sink-{name}")
         ready = self.process.ready_json()
         self.url = ready["url"]
+        self.form = {}  # one of FORMS
         self.settings = {}  # more of its remote
         self.base = f"http://127.0.0.1:{ready['port']}"
 
@@ -69,16 +74,18 @@ class Receiver:
 
 
 class Ledger:
-    def __init__(self, directory, seed, targets=20, interval_ms=500):
+    def __init__(self, directory, seed, targets=20, interval_ms=500, has_forms=False):
+        """has_forms: the seed chooses among FORMS, too; else all is sent as limpet does by itself."""
         print(f"SEED={seed}")
         self.random = random.Random(seed)
+        # Of their own, so that a seed's faults do not depend on what there is to choose from.
+        self.forms = random.Random(f"forms of {seed}") if has_forms else None
         choose = self.random.choice
         self.targets = targets
         self.load = Load(directory, targets, interval_ms,
                          farm=["--churn", "1", "--seed", self.random.randrange(1000)])
-        self.receivers = [Receiver(self.load, "p", "prometheus"),
-                          Receiver(self.load, "v", "victoria")]
-        self.guest = Receiver(self.load, "guest", choose(["prometheus", "victoria"]))
+        self.receivers = [self.new_receiver("p", "prometheus"), self.new_receiver("v", "victoria")]
+        self.guest = self.new_receiver("guest", choose(["prometheus", "victoria"]))
         self.guest_is_there = False
         self.queue = {"max_samples_per_send": choose([200, 2000]),
                       "batch_send_deadline": "100ms", "max_backoff": "200ms",
@@ -89,6 +96,7 @@ class Ledger:
         self.scrapers_died = 0
         self.may_lose = False
         self.limpet = None
+        self.choose_forms(1)
         self.write_config()
 
     def __enter__(self):
@@ -101,6 +109,18 @@ class Ledger:
 
     # ------------------------------------------------------------------------------ what happens
 
+    def new_receiver(self, name, like):
+        refusal = self.forms.choice(REFUSALS_OF_ZSTD) if self.forms else 0
+        print(f"{name}: {f'zstd is answered by {refusal}' if refusal else 'zstd is taken'}")
+        return Receiver(self.load, name, like, refusal)
+
+    def choose_forms(self, share):
+        """For so many of the receivers."""
+        for receiver in [*self.receivers, self.guest] if self.forms else []:
+            if self.forms.random() < share:
+                receiver.form = self.forms.choice(FORMS)
+                print(f"{receiver.name}: {receiver.form}", flush=True)
+
     def write_config(self, order=None):
         remotes = [*self.receivers, *([self.guest] if self.guest_is_there else [])]
         if order:
@@ -108,7 +128,7 @@ class Ledger:
         self.load.config = config(
             file_job("farm", self.load.sd_path),
             *[remote(r.url, queue_config=self.queue, remote_timeout="1s",
-                     **({} if r.is_nameless else {"name": r.name}), **r.settings)
+                     **({} if r.is_nameless else {"name": r.name}), **r.form, **r.settings)
               for r in remotes],
             interval=f"{self.load.interval_ms}ms", limpet=self.options)
 
@@ -199,9 +219,10 @@ class Ledger:
             receiver.process.send(signal.SIGCONT)
 
     def reload(self):
-        """Remotes come, go and change places; so do shards."""
+        """Remotes come, go and change places; so do shards and the forms of requests."""
         self.guest_is_there = self.random.choice([True, False])
         self.queue["min_shards"] = self.random.choice([1, 2, 4])
+        self.choose_forms(0.5)
         self.write_config(self.random)
         if self.limpet.running():
             assert self.limpet.reload(self.load.config)
@@ -383,7 +404,7 @@ def run_seed(seed, steps):
     output, begin, problem = io.StringIO(), time.monotonic(), ""
     with contextlib.redirect_stdout(output):
         try:
-            with Ledger(directory, seed) as ledger:
+            with Ledger(directory, seed, has_forms=True) as ledger:
                 ledger.sequence(steps, damages=seed % 3 == 0)
                 ledger.end()
         except Exception:
