@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/search.h"
 #include "shm/failures.h"
 
 /* Lines are made of so many failures at a time: one walk over the targets for all of them. */
@@ -156,18 +157,16 @@ static int compare_targets(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static bool is_before(const void *entry, uint64_t target_id)
+{
+    return (*(struct entry *const *)entry)->failure.target_id < target_id;
+}
+
 /* The first of the sorted entries that is not before this target. */
 static size_t lower_bound(const struct failure_log *log, uint64_t target_id)
 {
-    size_t low = 0, high = log->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (log->by_target[middle]->failure.target_id < target_id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return search_lower_bound(log->by_target, log->count, sizeof(*log->by_target), is_before,
+                              target_id);
 }
 
 /*

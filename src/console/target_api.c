@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/grow.h"
+#include "base/search.h"
 #include "config/duration.h"
 #include "shm/reasons.h"
 #include "shm/series_peer.h"
@@ -70,19 +71,18 @@ static void note_all_scraped(struct writing *writing)
         qsort(writing->scraped, writing->scraped_len, sizeof(*writing->scraped), compare_scraped);
 }
 
+static bool is_before(const void *scraped, uint64_t id)
+{
+    return ((const struct scraped *)scraped)->id < id;
+}
+
 /* 0: never. */
 static int64_t last_scrape_of(const struct writing *writing, uint64_t id)
 {
-    size_t low = 0, high = writing->scraped_len;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (writing->scraped[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    bool found = low < writing->scraped_len && writing->scraped[low].id == id;
-    return found ? writing->scraped[low].at_ms : 0;
+    size_t place = search_lower_bound(writing->scraped, writing->scraped_len,
+                                      sizeof(*writing->scraped), is_before, id);
+    bool found = place < writing->scraped_len && writing->scraped[place].id == id;
+    return found ? writing->scraped[place].at_ms : 0;
 }
 
 /* ---- Pieces ---- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/search.h"
 
 #define BEGIN_SHARE 4                /* above the mean by a fourth: it begins */
 #define END_SHARE   20               /* above the mean by a twentieth: it ends */
@@ -98,6 +99,11 @@ static bool is_movable(const struct balance_target *target, uint32_t from)
     return target->owner == from && target->moved == 0;
 }
 
+static bool has_more_load(const void *target, uint64_t load)
+{
+    return ((const struct balance_target *)target)->load > load;
+}
+
 /*
  * The largest target of `from` that does not make `to` the busier one of the two, else the smallest
  * that at least takes a fourth off the gap between them; NULL: none.
@@ -105,15 +111,8 @@ static bool is_movable(const struct balance_target *target, uint32_t from)
 static struct balance_target *find_fitting(const struct plan *plan, uint32_t from, uint32_t to)
 {
     uint64_t gap = plan->loads.load[from] - plan->loads.load[to];
-    size_t low = 0;
-    size_t high = plan->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (plan->targets[middle].load > gap / 2)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = search_lower_bound(plan->targets, plan->count, sizeof(*plan->targets),
+                                    has_more_load, gap / 2);
     for (size_t i = low; i < plan->count; i++) {
         if (is_movable(&plan->targets[i], from))
             return &plan->targets[i];

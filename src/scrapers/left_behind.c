@@ -2,17 +2,19 @@
 #include "scrapers/left_behind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/grow.h"
 #include "base/log.h"
+#include "base/search.h"
 #include "scrapers/scraper.h"
 #include "scrapers/target.h"
 
 #define LABELS_MAX 256
 
 /* A target of a scraper that has no process. */
-struct candidate {
+struct left_behind_candidate {
     uint64_t id;
     const struct series_peer *peer;
     uint32_t ref;
@@ -20,13 +22,16 @@ struct candidate {
     bool is_known; /* it is in the table, or somebody else knows as much of it */
 };
 
-struct search {
+/* What a walk over a peer's records is for. */
+struct look {
     struct scraper *scraper;
-    const struct series_peer *peer; /* that is looked through */
-    struct candidate *items;        /* sorted by id, and the one that knows most first */
-    size_t len;
-    size_t room;
+    const struct series_peer *peer;
 };
+
+static struct left_behind *left_behind_of(struct scraper *scraper)
+{
+    return &scraper->takeover.left_behind;
+}
 
 /* ---- Who it could be ---- */
 
@@ -37,76 +42,82 @@ static bool has_series(const struct series_peer_target *state)
            (state->flags & SHM_STATE_REPORTED) != 0;
 }
 
-/* Its markers may have been written since. */
-static bool was_taken(const struct takeover *takeover, uint64_t id)
+static bool is_lesser_id(const void *id, uint64_t than)
 {
-    size_t i = 0;
-    while (i < takeover->behind_len && takeover->behind[i] != id)
-        i++;
-    return i < takeover->behind_len;
+    return *(const uint64_t *)id < than;
+}
+
+static size_t taken_place(const struct left_behind *left, uint64_t id)
+{
+    return search_lower_bound(left->taken, left->taken_len, sizeof(*left->taken), is_lesser_id, id);
+}
+
+static bool was_taken(const struct left_behind *left, uint64_t id)
+{
+    size_t place = taken_place(left, id);
+    return place < left->taken_len && left->taken[place] == id;
 }
 
 static void note(void *context, uint64_t target_id, uint32_t ref)
 {
-    struct search *search = context;
-    const struct scraper *scraper = search->scraper;
+    const struct look *look = context;
+    const struct scraper *scraper = look->scraper;
+    struct left_behind *left = left_behind_of(look->scraper);
     struct series_peer_target state;
-    if (target_set_find(&scraper->targets, target_id) != NULL ||
-        was_taken(&scraper->takeover, target_id) ||
-        !series_peer_target(search->peer, ref, target_id, &state) || !has_series(&state) ||
+    if (target_set_find(&scraper->targets, target_id) != NULL || was_taken(left, target_id) ||
+        !series_peer_target(look->peer, ref, target_id, &state) || !has_series(&state) ||
         takeover_is_forgotten(scraper, state.timestamp_ms,
                               scraper->config->global.scrape_interval * NS_PER_MS))
         return;
-    search->items = grow_for_one(search->items, search->len, &search->room, sizeof(*search->items));
-    search->items[search->len++] =
-        (struct candidate){target_id, search->peer, ref, state.scrape_seq, false};
+    left->items = grow_for_one(left->items, left->len, &left->room, sizeof(*left->items));
+    left->items[left->len++] =
+        (struct left_behind_candidate){target_id, look->peer, ref, state.scrape_seq, false};
 }
 
+/* By id, and the one that knows most first. */
 static int compare(const void *a, const void *b)
 {
-    const struct candidate *left = a, *right = b;
+    const struct left_behind_candidate *left = a, *right = b;
     if (left->id != right->id)
         return left->id < right->id ? -1 : 1;
     return left->scrape_seq > right->scrape_seq ? -1 : left->scrape_seq < right->scrape_seq;
 }
 
-static struct candidate *find(const struct search *search, uint64_t id)
+static bool is_before(const void *candidate, uint64_t id)
 {
-    size_t low = 0, high = search->len;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (search->items[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < search->len && search->items[low].id == id ? &search->items[low] : NULL;
+    return ((const struct left_behind_candidate *)candidate)->id < id;
+}
+
+static struct left_behind_candidate *find(const struct left_behind *left, uint64_t id)
+{
+    size_t place = search_lower_bound(left->items, left->len, sizeof(*left->items), is_before, id);
+    return place < left->len && left->items[place].id == id ? &left->items[place] : NULL;
 }
 
 /* ---- Who it is not ---- */
 
 static void leave_to_another(void *context, uint64_t target_id, uint32_t ref)
 {
-    const struct search *search = context;
-    struct candidate *candidate = find(search, target_id);
+    const struct look *look = context;
+    struct left_behind_candidate *candidate = find(left_behind_of(look->scraper), target_id);
     struct series_peer_target state;
-    if (candidate != NULL && series_peer_target(search->peer, ref, target_id, &state) &&
+    if (candidate != NULL && series_peer_target(look->peer, ref, target_id, &state) &&
         state.scrape_seq >= candidate->scrape_seq)
         candidate->is_known = true;
 }
 
 /* False: the table was replaced meanwhile, or cannot be read. */
-static bool leave_to_table(const struct search *search)
+static bool leave_to_table(struct scraper *scraper)
 {
     struct targets_cursor cursor;
     struct target_view view;
     int more;
-    const struct targets_reader *table = &search->scraper->table;
+    const struct targets_reader *table = &scraper->table;
     if (targets_reader_open(table, &cursor) != 0 ||
-        cursor.generation != search->scraper->targets.generation)
+        cursor.generation != scraper->targets.generation)
         return false;
     while ((more = targets_cursor_next(&cursor, &view)) == 1) {
-        struct candidate *candidate = find(search, view.id);
+        struct left_behind_candidate *candidate = find(left_behind_of(scraper), view.id);
         if (candidate != NULL)
             candidate->is_known = true;
     }
@@ -116,7 +127,8 @@ static bool leave_to_table(const struct search *search)
 /* ---- Taking over ---- */
 
 /* The number of labels of a TARGET record; 0: they are not what they should be. */
-static uint32_t read_labels(const struct candidate *candidate, struct label labels[LABELS_MAX])
+static uint32_t read_labels(const struct left_behind_candidate *candidate,
+                            struct label labels[LABELS_MAX])
 {
     struct series_record record;
     struct series_label label;
@@ -135,52 +147,53 @@ static uint32_t read_labels(const struct candidate *candidate, struct label labe
     return more == 0 ? count : 0;
 }
 
-/* False: there is no memory for it now. */
-static bool take(struct scraper *scraper, const struct candidate *candidate)
+static void note_taken(struct left_behind *left, uint64_t id)
 {
+    size_t place = taken_place(left, id);
+    left->taken =
+        grow_for_one(left->taken, left->taken_len, &left->taken_room, sizeof(*left->taken));
+    memmove(&left->taken[place + 1], &left->taken[place],
+            (left->taken_len - place) * sizeof(*left->taken));
+    left->taken[place] = id;
+    left->taken_len++;
+    left->found++;
+}
+
+static void take(struct scraper *scraper, const struct left_behind_candidate *candidate)
+{
+    struct left_behind *left = left_behind_of(scraper);
     struct label labels[LABELS_MAX];
     uint32_t ref;
     uint32_t count = read_labels(candidate, labels);
     if (count == 0) {
         slot_add(scraper->slot, COUNTER_TABLE_DAMAGED, 1);
-        return true;
+        return;
     }
-    if (series_target(&scraper->store, candidate->id, labels, count, &ref) != 0)
-        return false;
+    if (series_target(&scraper->store, candidate->id, labels, count, &ref) != 0) {
+        left->lacks_memory = true;
+        return;
+    }
     takeover_expect(target_set_add_left_behind(scraper, ref));
-    struct takeover *takeover = &scraper->takeover;
-    takeover->behind = grow_for_one(takeover->behind, takeover->behind_len, &takeover->behind_room,
-                                    sizeof(*takeover->behind));
-    takeover->behind[takeover->behind_len++] = candidate->id;
-    return true;
+    note_taken(left, candidate->id);
 }
 
-static bool take_all(struct search *search)
+static void take_next(struct scraper *scraper)
 {
-    struct scraper *scraper = search->scraper;
-    bool all = true;
-    size_t taken = 0;
-    for (size_t i = 0; i < search->len; i++) {
-        const struct candidate *candidate = &search->items[i];
-        if (candidate->is_known || (i > 0 && candidate->id == search->items[i - 1].id))
-            continue;
-        all = take(scraper, candidate) && all;
-        taken++;
-    }
-    if (taken > 0)
-        log_info(MSG("targets have gone together with their scraper: marking their series"),
-                 INT("targets", taken));
-    return all;
+    struct left_behind *left = left_behind_of(scraper);
+    size_t i = left->next++;
+    const struct left_behind_candidate *candidate = &left->items[i];
+    if (!candidate->is_known && (i == 0 || candidate->id != left->items[i - 1].id))
+        take(scraper, candidate);
 }
 
-static void look_through(struct search *search, uint32_t from, uint32_t to,
+/* ---- Step by step ---- */
+
+static void look_through(struct scraper *scraper, uint32_t index,
                          void (*visit)(void *context, uint64_t target_id, uint32_t ref))
 {
-    for (uint32_t i = from; i < to; i++) {
-        search->peer = takeover_peer(search->scraper, i);
-        if (search->peer != NULL)
-            series_peer_each(search->peer, visit, search);
-    }
+    struct look look = {scraper, takeover_peer(scraper, index)};
+    if (look.peer != NULL)
+        series_peer_each(look.peer, visit, &look);
 }
 
 static uint32_t kept(const struct scraper *scraper)
@@ -202,23 +215,109 @@ void left_behind_begin(struct scraper *scraper)
         atomic_store_explicit(&scraper->slot->settled_generation, 0, memory_order_release);
 }
 
-bool left_behind_take(struct scraper *scraper)
+void left_behind_end(struct scraper *scraper)
 {
-    struct takeover *takeover = &scraper->takeover;
-    if (!is_asked_for(scraper) || takeover->looked_behind == scraper->targets.generation)
-        return true;
-    if (takeover_living(scraper) > scraper->scrapers || takeover->released > 0)
-        return false;
-    struct search search = {.scraper = scraper};
-    look_through(&search, scraper->scrapers, kept(scraper), note);
-    bool done = true;
-    if (search.len > 0) {
-        qsort(search.items, search.len, sizeof(*search.items), compare);
-        look_through(&search, 0, scraper->scrapers, leave_to_another);
-        done = leave_to_table(&search) && take_all(&search);
+    free(left_behind_of(scraper)->items);
+    free(left_behind_of(scraper)->taken);
+}
+
+bool left_behind_is_under_way(const struct scraper *scraper)
+{
+    return scraper->takeover.left_behind.generation != 0;
+}
+
+/* Generation 0: none begins. What was found so far is forgotten. */
+static void begin_search(struct scraper *scraper, uint64_t generation)
+{
+    struct left_behind *left = left_behind_of(scraper);
+    free(left->items);
+    left->items = NULL;
+    left->len = left->room = left->next = left->found = 0;
+    left->generation = generation;
+    left->step = LEFT_BEHIND_NOTE;
+    left->peer = scraper->scrapers;
+    left->lacks_memory = false;
+}
+
+static void note_next(struct scraper *scraper)
+{
+    struct left_behind *left = left_behind_of(scraper);
+    if (left->peer < kept(scraper)) {
+        look_through(scraper, left->peer++, note);
+        return;
     }
-    free(search.items);
+    if (left->len > 0)
+        qsort(left->items, left->len, sizeof(*left->items), compare);
+    left->step = left->len > 0 ? LEFT_BEHIND_TO_OTHERS : LEFT_BEHIND_TAKE;
+    left->peer = 0;
+}
+
+static void leave_to_next(struct scraper *scraper)
+{
+    struct left_behind *left = left_behind_of(scraper);
+    if (left->peer < scraper->scrapers)
+        look_through(scraper, left->peer++, leave_to_another);
+    else
+        left->step = LEFT_BEHIND_TO_TABLE;
+}
+
+/* False: it is of no use to go on. */
+static bool make_step(struct scraper *scraper)
+{
+    struct left_behind *left = left_behind_of(scraper);
+    switch (left->step) {
+    case LEFT_BEHIND_NOTE:
+        note_next(scraper);
+        return true;
+    case LEFT_BEHIND_TO_OTHERS:
+        leave_to_next(scraper);
+        return true;
+    case LEFT_BEHIND_TO_TABLE:
+        left->step = LEFT_BEHIND_TAKE;
+        return leave_to_table(scraper);
+    case LEFT_BEHIND_TAKE:
+        take_next(scraper);
+        return true;
+    }
+    return false;
+}
+
+static bool has_all(const struct left_behind *left)
+{
+    return left->step == LEFT_BEHIND_TAKE && left->next == left->len;
+}
+
+/* False: there was not enough memory for all. */
+static bool end_search(struct scraper *scraper)
+{
+    struct left_behind *left = left_behind_of(scraper);
+    bool done = !left->lacks_memory;
+    if (left->found > 0)
+        log_info(MSG("targets have gone together with their scraper: marking their series"),
+                 INT("targets", left->found));
     if (done)
-        takeover->looked_behind = scraper->targets.generation;
+        left->looked = left->generation;
+    begin_search(scraper, 0);
     return done;
+}
+
+bool left_behind_take(struct scraper *scraper, int64_t until_ns)
+{
+    struct left_behind *left = left_behind_of(scraper);
+    bool is_done = !is_asked_for(scraper) || left->looked == scraper->targets.generation;
+    if (is_done || takeover_living(scraper) > scraper->scrapers || scraper->takeover.released > 0) {
+        begin_search(scraper, 0);
+        return is_done;
+    }
+    if (left->generation != scraper->targets.generation)
+        begin_search(scraper, scraper->targets.generation);
+    do {
+        if (has_all(left))
+            return end_search(scraper);
+        if (!make_step(scraper)) {
+            begin_search(scraper, 0);
+            return false;
+        }
+    } while (has_all(left) || clock_mono_ns() < until_ns);
+    return false;
 }

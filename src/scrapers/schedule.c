@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/search.h"
 
 /* The clock is slewed by a tenth at most, and looked at every BEAT_APART_NS (child/beat.h) at
    least; what moves it more in that time is a step. */
@@ -59,19 +60,16 @@ void schedule_init(struct schedule *schedule, struct loop *loop, int64_t tick_ma
 
 /* ---- groups ---- */
 
+static bool is_before(const void *group, uint64_t slot)
+{
+    return ((const struct tick_group *)group)->slot < slot;
+}
+
 /* The place of the slot's group, or where it belongs. */
 static uint32_t group_place(const struct rhythm *rhythm, uint32_t slot)
 {
-    uint32_t low = 0;
-    uint32_t high = rhythm->group_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (rhythm->groups[middle].slot < slot)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return (uint32_t)search_lower_bound(rhythm->groups, rhythm->group_count,
+                                        sizeof(*rhythm->groups), is_before, slot);
 }
 
 static void insert_group(struct rhythm *rhythm, uint32_t place, uint32_t slot)

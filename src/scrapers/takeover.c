@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/log.h"
-#include "scrapers/left_behind.h"
 #include "scrapers/scraper.h"
 #include "scrapers/target.h"
 
@@ -118,13 +117,19 @@ static void detach_peers(struct takeover *takeover)
     takeover->searched = 0;
 }
 
+static void detach_unused_peers(struct takeover *takeover)
+{
+    if (takeover->arriving == 0 && !left_behind_is_under_way(takeover->scraper))
+        detach_peers(takeover);
+}
+
 void takeover_fini(struct scraper *scraper)
 {
     uint32_t budget = UINT32_MAX;
     detach_peers(&scraper->takeover);
     bool done = copies_release(&scraper->takeover.copies, &budget);
     check(done);
-    free(scraper->takeover.behind);
+    left_behind_end(scraper);
     loop_timer_clear(scraper->loop, &scraper->takeover.timer);
 }
 
@@ -296,7 +301,6 @@ static void take_over_some(struct scraper *scraper)
     if (takeover->searched != scraper->targets.generation)
         search_peers(scraper, TARGET_ARRIVING);
     takeover->searched = scraper->targets.generation;
-    takeover->work_until_ns = clock_mono_ns() + WORK_NS;
     takeover->budget = TAKEOVER_LINES;
     takeover->has_more = false;
     takeover->source = NULL; /* those that are nowhere else; then one source after another */
@@ -314,7 +318,8 @@ static void take_over_some(struct scraper *scraper)
 static void tell_settled(struct scraper *scraper)
 {
     struct takeover *takeover = &scraper->takeover;
-    if (takeover->arriving > 0 || !left_behind_take(scraper) || takeover->arriving > 0)
+    if (takeover->arriving > 0 || !left_behind_take(scraper, takeover->work_until_ns) ||
+        takeover->arriving > 0)
         return;
     /* release; pairs with settled_by: all takeovers are published */
     atomic_store_explicit(&scraper->slot->settled_generation, scraper->targets.generation,
@@ -413,10 +418,10 @@ static void arm(struct scraper *scraper)
     int64_t now_ns = loop_now(scraper->loop);
     bool is_soon =
         takeover->arriving > 0 && (takeover->has_more || now_ns - takeover->began_ns < SOON_NS);
-    bool holds_copies = copies_are_held(&takeover->copies);
-    if (takeover->arriving + takeover->released == 0 && !takeover_is_due(scraper) && !holds_copies)
+    bool has_work = copies_are_held(&takeover->copies) || left_behind_is_under_way(scraper);
+    if (takeover->arriving + takeover->released == 0 && !takeover_is_due(scraper) && !has_work)
         return;
-    is_soon |= holds_copies;
+    is_soon |= has_work;
     loop_timer_set(scraper->loop, &takeover->timer, now_ns + (is_soon ? LOOK_NS : LOOK_LATE_NS));
 }
 
@@ -427,6 +432,7 @@ static void on_timer(struct loop_timer *timer)
     struct scraper *scraper = takeover->scraper;
     if (scraper->stopping)
         return;
+    takeover->work_until_ns = clock_mono_ns() + WORK_NS;
     if (takeover->arriving > 0)
         take_over_some(scraper);
     if (!scraper->targets.is_torn) {
@@ -434,8 +440,7 @@ static void on_timer(struct loop_timer *timer)
         if (takeover->released > 0)
             drop_released(scraper);
     }
-    if (takeover->arriving == 0)
-        detach_peers(takeover);
+    detach_unused_peers(takeover);
     uint32_t budget = TAKEOVER_LINES;
     copies_release(&takeover->copies, &budget);
     arm(scraper);
@@ -445,8 +450,8 @@ void takeover_table_taken(struct scraper *scraper)
 {
     struct takeover *takeover = &scraper->takeover;
     takeover->began_ns = loop_now(scraper->loop);
+    takeover->work_until_ns = clock_mono_ns() + WORK_NS;
     tell_settled(scraper);
-    if (takeover->arriving == 0)
-        detach_peers(takeover);
+    detach_unused_peers(takeover);
     arm(scraper);
 }

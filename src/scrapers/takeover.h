@@ -26,6 +26,7 @@
 
 #include "loop/loop.h"
 #include "scrapers/copies.h"
+#include "scrapers/left_behind.h"
 #include "shm/series_peer.h"
 
 struct scraper;
@@ -38,11 +39,8 @@ struct takeover {
     struct scraper *scraper;
     uint32_t arriving; /* targets in this state */
     uint32_t released;
-    uint64_t looked_behind; /* the table for which left_behind.h has looked */
-    uint64_t *behind;       /* targets that it has found so far */
-    size_t behind_len;
-    size_t behind_room;
     /* private */
+    struct left_behind left_behind;
     struct loop_timer timer;
     int64_t began_ns;                            /* when there was something to do */
     int64_t work_until_ns;                       /* of this turn: others' scrapes wait meanwhile */

@@ -13,6 +13,7 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/search.h"
 #include "base/strbuf.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
@@ -209,6 +210,29 @@ static void milliseconds_round_down(void **state)
     assert_int_equal(clock_ms_of_ns(-1000000), -1);
 }
 
+static bool is_lesser(const void *item, uint64_t key)
+{
+    return *(const uint32_t *)item < key;
+}
+
+static size_t find(const uint32_t *items, size_t count, uint64_t key)
+{
+    return search_lower_bound(items, count, sizeof(*items), is_lesser, key);
+}
+
+static void a_search_finds_the_first_item_that_is_not_before_the_key(void **state)
+{
+    (void)state;
+    static const uint32_t items[] = {2, 4, 4, 4, 7, 9, 9};
+    static const size_t places[] = {0, 0, 0, 1, 1, 4, 4, 4, 5, 5, 7, 7};
+    for (size_t key = 0; key < sizeof(places) / sizeof(places[0]); key++)
+        assert_int_equal(find(items, 7, key), places[key]);
+    /* of any number of items */
+    for (size_t count = 0; count <= 7; count++)
+        assert_int_equal(find(items, count, 8), count < 5 ? count : 5);
+    assert_int_equal(find(NULL, 0, 1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +248,7 @@ int main(void)
         cmocka_unit_test(unicode_knows_letters_digits_and_cases),
         cmocka_unit_test(base64_is_read_as_it_is_written),
         cmocka_unit_test(milliseconds_round_down),
+        cmocka_unit_test(a_search_finds_the_first_item_that_is_not_before_the_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
