@@ -258,33 +258,43 @@ def test_a_watch_whose_version_is_refused_leads_to_a_list(tmp_path, server, rece
         assert limpet.metric("limpet_discovery_kubernetes_failures_total") == failures
 
 
-def huge(name, event=None):
+def huge(name):
     """The pieces of a pod of 100 MB, half of it in one annotation."""
     begin = ('{"metadata":{"name":"%s","namespace":"default","resourceVersion":"1",'
              '"annotations":{"a":"' % name).encode()
-    pieces = [begin, *[b"x" * 65536] * 800, b'"',
-              *[b"".join(b',"k%05d":"v"' % i for i in range(5000))] * 800, b'}}}']
-    return [b'{"type":"%s","object":' % event, *pieces, b"}\n"] if event else pieces
+    return [begin, *[b"x" * 65536] * 800, b'"',
+            *[b"".join(b',"k%05d":"v"' % i for i in range(5000))] * 800, b'}}}']
+
+
+def strange_pods(server, receiver, listed, watched):
+    """The next list has a pod in these pieces between two others, the next watch one before a
+    third. The configuration, by which each of the three is a target of two jobs."""
+    asks = {"prometheus.io/scrape": "true"}
+    first, second, third = (
+        json.dumps(pod(name, port=9, ip=f"127.0.0.{i}", annotations=asks)).encode()
+        for i, name in enumerate(("first", "second", "third"), 1))
+    version = b'"metadata":{"resourceVersion":"%d"}' % server.version
+    server.faults = [
+        Fault("pods", watch=False, body=[b"{" + version + b',"items":[' + first + b",",
+                                         *listed, b"," + second + b"]}"]),
+        Fault("pods", watch=True, body=[b'{"type":"ADDED","object":', *watched, b"}\n",
+                                        b'{"type":"ADDED","object":', third, b"}\n"], stall=600)]
+    annotated = {"job_name": "a", "limpet": {"annotation_discovery": [{"api_server": server.url}]}}
+    return config(kube_job(server), annotated, remote(receiver.url))
+
+
+def assert_left_out(limpet, reason, seconds):
+    """Both strange pods are, for this reason, and nothing else."""
+    wait_for_targets(limpet, 6, seconds)
+    assert limpet.metric(f"limpet_discovery_kubernetes_objects_{reason}_total") == 2
+    wait_until(lambda: limpet.metric("limpet_discovery_annotation_problems", reason=reason) == 2,
+               10, "both reasons")
+    assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
 
 
 def test_an_object_of_100_megabytes_harms_nobody_else(tmp_path, server, receiver):
-    asks = {"prometheus.io/scrape": "true"}
-    small = [pod(name, port=9, ip=f"127.0.0.{i}", annotations=asks)
-             for i, name in enumerate(("first", "second", "third"), 1)]
-    texts = [json.dumps(it).encode() for it in small]
-    version = b'"metadata":{"resourceVersion":"%d"}' % server.version
-    server.faults = [
-        Fault("pods", watch=False, body=[b"{" + version + b',"items":[' + texts[0] + b",",
-                                         *huge("huge"), b"," + texts[1] + b"]}"]),
-        Fault("pods", watch=True, body=[*huge("later", b"ADDED"), b'{"type":"ADDED","object":',
-                                        texts[2], b"}\n"], stall=600)]
-    annotated = {"job_name": "a", "limpet": {"annotation_discovery": [{"api_server": server.url}]}}
-    with Limpet(tmp_path, config(kube_job(server), annotated, remote(receiver.url))) as limpet:
-        wait_for_targets(limpet, 6, 60)
-        assert limpet.metric("limpet_discovery_kubernetes_objects_too_large_total") == 2
-        wait_until(lambda: limpet.metric("limpet_discovery_annotation_problems",
-                                         reason="too_large") == 2, 10, "both reasons")
-        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
+    with Limpet(tmp_path, strange_pods(server, receiver, huge("huge"), huge("later"))) as limpet:
+        assert_left_out(limpet, "too_large", 60)
         assert "default/huge" in limpet.stderr() and "default/later" in limpet.stderr()
         size = pss_kib(limpet.child("limpet-discovery"))
         print(f"discovery after two pods of 100 MB: {size} KiB (PSS)")
@@ -354,23 +364,10 @@ def test_a_namespace_that_is_forbidden_keeps_no_other_waiting(tmp_path, server, 
 
 def test_a_malformed_object_is_left_out_and_named(tmp_path, server, receiver):
     """Of a list and of a watch: others come, and are not asked for again."""
-    asks = {"prometheus.io/scrape": "true"}
-    first, second, third = (json.dumps(pod(name, port=9, ip=f"127.0.0.{i}", annotations=asks)).encode()
-                            for i, name in enumerate(("first", "second", "third"), 1))
     bad = b'{"metadata":{"name":"%s","namespace":"default"},"spec":{"containers":"none"}}'
-    version = b'"metadata":{"resourceVersion":"%d"}' % server.version
-    server.faults = [
-        Fault("pods", watch=False, body=[b"{" + version + b',"items":[' + b",".join(
-            [first, bad % b"bad", second]) + b"]}"]),
-        Fault("pods", watch=True, body=[b'{"type":"ADDED","object":', bad % b"worse", b"}\n",
-                                        b'{"type":"ADDED","object":', third, b"}\n"], stall=600)]
-    annotated = {"job_name": "a", "limpet": {"annotation_discovery": [{"api_server": server.url}]}}
-    with Limpet(tmp_path, config(kube_job(server), annotated, remote(receiver.url))) as limpet:
-        wait_for_targets(limpet, 6, 30)
-        assert limpet.metric("limpet_discovery_kubernetes_objects_malformed_total") == 2
-        wait_until(lambda: limpet.metric("limpet_discovery_annotation_problems",
-                                         reason="malformed") == 2, 10, "both reasons")
-        assert limpet.metric("limpet_discovery_kubernetes_failures_total") == 0
+    made = strange_pods(server, receiver, [bad % b"bad"], [bad % b"worse"])
+    with Limpet(tmp_path, made) as limpet:
+        assert_left_out(limpet, "malformed", 30)
         log = limpet.stderr()
         assert "default/bad" in log and "default/worse" in log
         assert "items[].spec.containers: must be a list, not a string" in log

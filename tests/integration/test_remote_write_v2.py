@@ -201,14 +201,9 @@ def test_real_receivers_of_1_0_lose_nothing_with_auto(tmp_path, kind):
             limpet.stop()
             served = len(target.requests)
 
-        def stored(name):
-            if kind is prom.VictoriaMetrics:
-                return len(server.export(name)[0][1])
-            return len(server.raw(name, 600)[0][1])
-
         # A scrape that ran into its time-out has no b.
-        wait_until(lambda: stored("up") >= served - 1, 10, f"{served} samples", 0.2)
-        assert 1 <= stored("b") <= served
+        wait_until(lambda: server.stored("up") >= served - 1, 10, f"{served} samples", 0.2)
+        assert 1 <= server.stored("b") <= served
 
 
 def test_a_real_prometheus_keeps_native_histograms(tmp_path):

@@ -78,14 +78,9 @@ def test_real_receivers_of_snappy_miss_nothing(tmp_path, kind):
             limpet.stop()
             served = len(target.requests)
 
-        def stored(name):
-            if kind is prom.VictoriaMetrics:
-                return len(server.export(name)[0][1])
-            return len(server.raw(name, 600)[0][1])
-
         # A scrape that ran into its time-out has no n.
-        wait_until(lambda: stored("up") >= served - 1, 20, f"{served} samples", 0.2)
-        assert 1 <= stored("n") <= served
+        wait_until(lambda: server.stored("up") >= served - 1, 20, f"{served} samples", 0.2)
+        assert 1 <= server.stored("n") <= served
 
 
 def test_what_waits_goes_on_when_the_compression_changes(tmp_path):

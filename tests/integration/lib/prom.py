@@ -73,6 +73,10 @@ class _Queried:
             for row in self.api("query", **params)
         ]
 
+    def stored(self, selector):
+        """The number of samples of the last ten minutes that are stored."""
+        return sum(len(samples) for _, samples in self.raw(selector, 600))
+
 
 class Prometheus(_Queried, Process):
     """Debian's Prometheus as a remote-write receiver. `config` may add scrape_configs to it,
@@ -133,6 +137,10 @@ class VictoriaMetrics(_Queried, Process):
         self.wait_ready(
             lambda: port_is_open(self.port) and http_get(f"{self.base}/health")[0] == 200, 30
         )
+
+    def stored(self, selector):
+        """The number of samples that are stored, copies included."""
+        return sum(len(samples) for _, samples in self.export(selector))
 
     def flush(self):
         http_get(f"{self.base}/internal/force_flush")

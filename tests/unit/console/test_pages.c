@@ -341,33 +341,51 @@ static void any_bytes_in_shared_memory_make_a_valid_page(void **state)
     }
 }
 
+/* Target 5 of job app, with one label. */
+static struct target_view app_target(const char *path, const char *url, const struct label *label)
+{
+    return (struct target_view){.id = 5,
+                                .interval_ms = 90000,
+                                .timeout_ms = 1000,
+                                .job = SLICE_LITERAL("app"),
+                                .host = SLICE_LITERAL("h:1"),
+                                .path = slice_of(path),
+                                .url = slice_of(url),
+                                .label_count = 1,
+                                .labels = label};
+}
+
+/* What was asked to be a target of job app, and is none. */
+static struct dropped_view app_dropped(const struct label *label)
+{
+    return (struct dropped_view){.job = SLICE_LITERAL("app"), .label_count = 1, .labels = label};
+}
+
+/* A table of these targets of job app, which has dropped three of which one is known. */
+static void make_table(struct stage *stage, const struct target_view *targets, int count)
+{
+    const struct dropped_view total = {.job = SLICE_LITERAL("app"), .total = 3};
+    const struct dropped_view dropped = app_dropped(targets[0].labels);
+    targets_writer_begin(&stage->targets);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(targets_writer_add(&stage->targets, &targets[i]), 0);
+    assert_int_equal(targets_writer_add_dropped(&stage->targets, &total), 0);
+    assert_int_equal(targets_writer_add_dropped(&stage->targets, &dropped), 0);
+    targets_writer_commit(&stage->targets);
+}
+
 static void targets_are_listed_with_what_is_wrong_with_them(void **state)
 {
     struct stage *stage = *state;
     struct reasons reasons;
     struct answer answer;
     const struct label label = {SLICE_LITERAL("zone"), SLICE_LITERAL("<b>&")};
-    struct target_view target = {.id = 5,
-                                 .owner = 1,
-                                 .interval_ms = 1000,
-                                 .timeout_ms = 1000,
-                                 .job = SLICE_LITERAL("app"),
-                                 .host = SLICE_LITERAL("h:1"),
-                                 .path = SLICE_LITERAL("/m"),
-                                 .url = SLICE_LITERAL("http://h:1/m"),
-                                 .label_count = 1,
-                                 .labels = &label};
-    targets_writer_begin(&stage->targets);
-    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
-    target.id = 6;
-    target.error = SLICE_LITERAL("lookup nowhere: no such host");
-    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
-    const struct dropped_view total = {.job = SLICE_LITERAL("app"), .total = 3};
-    const struct dropped_view dropped = {
-        .job = SLICE_LITERAL("app"), .label_count = 1, .labels = &label};
-    assert_int_equal(targets_writer_add_dropped(&stage->targets, &total), 0);
-    assert_int_equal(targets_writer_add_dropped(&stage->targets, &dropped), 0);
-    targets_writer_commit(&stage->targets);
+    struct target_view targets[2];
+    targets[0] = targets[1] = app_target("/m", "http://h:1/m", &label);
+    targets[0].owner = targets[1].owner = 1;
+    targets[1].id = 6;
+    targets[1].error = SLICE_LITERAL("lookup nowhere: no such host");
+    make_table(stage, targets, 2);
     assert_int_equal(reasons_attach(&reasons, stage->fds.ring[1]), 0);
     reasons_set(&reasons, 5, 1700000000000, SLICE_LITERAL("sample limit\nexceeded"));
     page_find("/targets")->write(&stage->view, &no_query, &answer);
@@ -402,23 +420,8 @@ static void programs_are_told_of_targets_as_prometheus_does(void **state)
     struct stage *stage = *state;
     struct reasons reasons;
     const struct label label = {SLICE_LITERAL("zone"), SLICE_LITERAL("\"b\"\n")};
-    const struct target_view target = {.id = 5,
-                                       .interval_ms = 90000,
-                                       .timeout_ms = 1000,
-                                       .job = SLICE_LITERAL("app"),
-                                       .host = SLICE_LITERAL("h:1"),
-                                       .path = SLICE_LITERAL("/m?x=y"),
-                                       .url = SLICE_LITERAL("http://h:1/m?x=y"),
-                                       .label_count = 1,
-                                       .labels = &label};
-    targets_writer_begin(&stage->targets);
-    assert_int_equal(targets_writer_add(&stage->targets, &target), 0);
-    const struct dropped_view total = {.job = SLICE_LITERAL("app"), .total = 3};
-    const struct dropped_view dropped = {
-        .job = SLICE_LITERAL("app"), .label_count = 1, .labels = &label};
-    assert_int_equal(targets_writer_add_dropped(&stage->targets, &total), 0);
-    assert_int_equal(targets_writer_add_dropped(&stage->targets, &dropped), 0);
-    targets_writer_commit(&stage->targets);
+    const struct target_view target = app_target("/m?x=y", "http://h:1/m?x=y", &label);
+    make_table(stage, &target, 1);
     assert_int_equal(reasons_attach(&reasons, stage->fds.ring[0]), 0);
 #define BEFORE_ERROR                                                                               \
     "{\"discoveredLabels\":{\"__address__\":\"h:1\",\"__metrics_path__\":\"/m\","                  \
@@ -454,16 +457,8 @@ static void any_bytes_in_the_table_of_targets_make_an_answer(void **state)
     struct stage *stage = *state;
     struct dice dice = dice_new("any_bytes_in_the_table_of_targets_make_an_answer");
     const struct label label = {SLICE_LITERAL("zone"), SLICE_LITERAL("b")};
-    const struct target_view target = {.id = 5,
-                                       .interval_ms = 90000,
-                                       .timeout_ms = 1000,
-                                       .job = SLICE_LITERAL("app"),
-                                       .path = SLICE_LITERAL("/m?x=y"),
-                                       .url = SLICE_LITERAL("http://h:1/m?x=y"),
-                                       .label_count = 1,
-                                       .labels = &label};
-    const struct dropped_view dropped = {
-        .job = SLICE_LITERAL("app"), .label_count = 1, .labels = &label};
+    const struct target_view target = app_target("/m?x=y", "http://h:1/m?x=y", &label);
+    const struct dropped_view dropped = app_dropped(&label);
     for (int round = 0; round < 300; round++) {
         struct answer answer;
         targets_writer_begin(&stage->targets);
