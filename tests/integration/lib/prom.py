@@ -112,17 +112,17 @@ class Prometheus(_Queried, Process):
 
 
 class VictoriaMetrics(_Queried, Process):
-    """Debian's victoria-metrics. It makes new samples visible after a while: flush() first.
-    `port`: that of one before, whose data it takes up."""
+    """Debian's victoria-metrics, or another `program`. It makes new samples visible after a while:
+    flush() first. `port`: that of one before, whose data it takes up."""
 
-    def __init__(self, directory, name="victoria-metrics", port=None):
+    def __init__(self, directory, name="victoria-metrics", port=None, program="victoria-metrics"):
         self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.write_url = f"{self.base}/api/v1/write"
         Process.__init__(
             self,
             [
-                "victoria-metrics",
+                program,
                 f"-httpListenAddr=127.0.0.1:{self.port}",
                 f"-storageDataPath={directory}/{name}",
                 "-retentionPeriod=1000y",
