@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "exposition/exposition.h"
+#include "exposition/number_scale.h"
 
 _Static_assert(FLT_EVAL_METHOD == 0, "the fast path needs double arithmetic without extra bits");
 _Static_assert(DBL_MANT_DIG == 53, "doubles are IEEE-754 binary64");
@@ -104,86 +105,16 @@ static bool read_decimal(struct slice text, struct decimal *ret_number)
     return at == end;
 }
 
-__extension__ typedef unsigned __int128 wide;
-
-/* The double nearest to n * 2^exponent, ties to even; rest says that the true n is a little
- * larger, which only decides what looks like a tie. The result must be a normal number, and n
- * must have more than 53 bits if there is a rest. */
-static double round_wide(wide n, bool rest, int exponent)
-{
-    while (n >> 64 != 0) {
-        rest |= (n & 0x7ff) != 0;
-        n >>= 11;
-        exponent += 11;
-    }
-    uint64_t top = (uint64_t)n;
-    int shift = 64 - DBL_MANT_DIG - __builtin_clzll(top);
-    if (shift > 0) {
-        uint64_t dropped = top & ((UINT64_C(1) << shift) - 1);
-        uint64_t half = UINT64_C(1) << (shift - 1);
-        top >>= shift;
-        top += dropped > half || (dropped == half && (rest || (top & 1) != 0));
-        exponent += shift;
-    }
-    return ldexp((double)top, exponent);
-}
-
-/* Powers of five that fit 63 bits; a power of ten is one of them times a power of two. */
-#define EXACT_EXPONENT 27
-static const uint64_t POWERS_OF_5[EXACT_EXPONENT + 1] = {
-    UINT64_C(1),
-    UINT64_C(5),
-    UINT64_C(25),
-    UINT64_C(125),
-    UINT64_C(625),
-    UINT64_C(3125),
-    UINT64_C(15625),
-    UINT64_C(78125),
-    UINT64_C(390625),
-    UINT64_C(1953125),
-    UINT64_C(9765625),
-    UINT64_C(48828125),
-    UINT64_C(244140625),
-    UINT64_C(1220703125),
-    UINT64_C(6103515625),
-    UINT64_C(30517578125),
-    UINT64_C(152587890625),
-    UINT64_C(762939453125),
-    UINT64_C(3814697265625),
-    UINT64_C(19073486328125),
-    UINT64_C(95367431640625),
-    UINT64_C(476837158203125),
-    UINT64_C(2384185791015625),
-    UINT64_C(11920928955078125),
-    UINT64_C(59604644775390625),
-    UINT64_C(298023223876953125),
-    UINT64_C(1490116119384765625),
-    UINT64_C(7450580596923828125),
-};
-
-/* mantissa * 10^exponent for |exponent| <= EXACT_EXPONENT: one exact 128-bit operation. */
-static double scale_exactly(uint64_t mantissa, int exponent)
-{
-    if (exponent >= 0)
-        return round_wide((wide)mantissa * POWERS_OF_5[exponent], false, exponent);
-    /* Both operands with the top bits set: the quotient has at least 64 bits, enough to round. */
-    int spare = __builtin_clzll(mantissa);
-    wide numerator = (wide)(mantissa << spare) << 64;
-    uint64_t divisor = POWERS_OF_5[-exponent];
-    return round_wide(numerator / divisor, numerator % divisor != 0, exponent - spare - 64);
-}
-
-/* Clinger's fast path: both operands exact, so one rounding, by the processor. */
-static bool scale_quickly(uint64_t mantissa, int64_t exponent, double *ret_value)
+static double scale_any(uint64_t mantissa, int64_t exponent)
 {
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    /* Clinger's fast path: both operands exact, so one rounding, by the processor. */
     if (mantissa > UINT64_C(1) << DBL_MANT_DIG || exponent < -22 || exponent > 22)
-        return false;
-    *ret_value =
-        exponent < 0 ? (double)mantissa / powers[-exponent] : (double)mantissa * powers[exponent];
-    return true;
+        return number_scale(mantissa, exponent);
+    return exponent < 0 ? (double)mantissa / powers[-exponent]
+                        : (double)mantissa * powers[exponent];
 }
 
 /* strtod() in the C locale, on text that is known to be a plain number. */
@@ -247,16 +178,11 @@ static enum number_outcome parse_word(struct slice text, double *ret_value)
 
 static double scale(struct slice text, const struct decimal *number)
 {
-    double value;
-    if (number->mantissa == 0)
-        return 0;
-    if (number->cut)
+    double value = scale_any(number->mantissa, number->exponent);
+    /* Digits that were left out count where not all numbers from here to the next are alike. */
+    if (number->cut && scale_any(number->mantissa + 1, number->exponent) != value)
         return scale_slowly(text, number);
-    if (scale_quickly(number->mantissa, number->exponent, &value))
-        return value;
-    if (number->exponent >= -EXACT_EXPONENT && number->exponent <= EXACT_EXPONENT)
-        return scale_exactly(number->mantissa, (int)number->exponent);
-    return scale_slowly(text, number);
+    return value;
 }
 
 enum number_outcome number_parse(struct slice text, double *ret_value)
@@ -329,6 +255,15 @@ static bool quick_exponent(const char **at, const char *end, int64_t *exponent)
     return digits >= 1 && digits <= 3;
 }
 
+/* How many digits stand before the first one that is not 0. */
+static int64_t leading_zeros(const char *at, const char *end)
+{
+    int64_t count = 0;
+    for (; at < end && (*at == '0' || *at == '.'); at++)
+        count += *at == '0';
+    return count;
+}
+
 bool number_quick(const char **at, const char *end, double *ret_value)
 {
     const char *p = *at;
@@ -336,24 +271,22 @@ bool number_quick(const char **at, const char *end, double *ret_value)
     int64_t exponent = 0;
     bool negative = p < end && *p == '-';
     p += negative;
+    const char *first = p;
     int64_t digits = quick_digits(&p, end, &mantissa);
     if (p < end && *p == '.') {
         p++;
         exponent = -quick_fraction(&p, end, &mantissa);
         digits -= exponent;
     }
+    if (digits > MANTISSA_DIGITS)
+        digits -= leading_zeros(first, p);
     if (digits == 0 || digits > MANTISSA_DIGITS)
         return false;
     if (p < end && (*p == 'e' || *p == 'E') && !quick_exponent(&p, end, &exponent))
         return false;
-    double value;
-    if (p == end)
+    double value = scale_any(mantissa, exponent);
+    if (p == end || value > DBL_MAX)
         return false;
-    if (!scale_quickly(mantissa, exponent, &value)) {
-        if (mantissa == 0 || exponent < -EXACT_EXPONENT || exponent > EXACT_EXPONENT)
-            return false;
-        value = scale_exactly(mantissa, (int)exponent);
-    }
     *at = p;
     *ret_value = negative ? -value : value;
     return true;

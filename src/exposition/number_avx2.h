@@ -15,10 +15,10 @@
 #include <string.h>
 
 /* Bytes from *at on that are looked at, at most. */
-#define NUMBER_AVX2_REACH 32
+#define NUMBER_AVX2_REACH 40
 
 /* So many digits are exact, and powers of ten up to this: what is made of them is rounded once. */
-#define NUMBER_AVX2_DIGITS   14
+#define NUMBER_AVX2_DIGITS   15
 #define NUMBER_AVX2_EXPONENT 22
 
 /* A factor and a divisor for each exponent from -22 on, of which one is 1. */
@@ -62,11 +62,12 @@ static inline CPU_AVX2 uint64_t number_avx2_sum(__m128i digits)
 
 /*
  * The number at *at and the newline right behind it, which *at moves behind. False: something else,
- * or of another form than nearly all, and nothing has moved: at most 14 digits, a point, e+ and two
+ * or of another form than nearly all, and nothing has moved: at most 15 digits, a point, e+ and two
  * digits. Where the newline is does not wait for the number, so that the processor can go on with
  * the next line meanwhile. NUMBER_AVX2_REACH bytes may be read.
  */
-static inline CPU_AVX2 bool number_line_avx2(const char **at, double *ret_value)
+static inline __attribute__((always_inline)) CPU_AVX2 bool number_line_avx2(const char **at,
+                                                                            double *ret_value)
 {
     const char *p = *at;
     __m256i line = _mm256_loadu_si256((const __m256i *)(const void *)p);
@@ -101,6 +102,18 @@ static inline CPU_AVX2 bool number_line_avx2(const char **at, double *ret_value)
     *ret_value = value * scale[0] / scale[1];
     *at = p + __builtin_ctz(newlines) + 1;
     return true;
+}
+
+/*
+ * The same for what is left: at most 19 digits besides leading zeros, with an exponent of two or
+ * three digits and either sign; and NaN.
+ */
+bool number_long_line_avx2(const char **at, double *ret_value);
+
+/* Either. */
+static inline CPU_AVX2 bool number_any_line_avx2(const char **at, double *ret_value)
+{
+    return number_line_avx2(at, ret_value) || number_long_line_avx2(at, ret_value);
 }
 
 #endif

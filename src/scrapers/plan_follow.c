@@ -35,13 +35,14 @@ static uint32_t follow_plainly(const struct plan *plan, uint32_t at, uint32_t mo
 #ifdef CPU_MAY_HAVE_AVX2
 
 /* Behind a gap so many bytes are looked at, whatever they are. */
-#define REACH 32u
+#define REACH 40u
 _Static_assert(REACH >= NUMBER_AVX2_REACH && REACH >= GAP_HASH_BLOCK, "both look no further");
 
-/* The same for entries of the usual kind, as far as they come one after another. */
-static CPU_AVX2 uint32_t follow_usual(const struct plan *plan, uint32_t at, uint32_t most,
-                                      const struct gap_key *key, struct slice *bytes,
-                                      uint64_t *bits)
+/* The same for entries of a usual length and values that read_line knows. Inlined, so that the
+ * loop over the most usual ones calls nothing, and keeps its constants in registers. */
+static inline __attribute__((always_inline)) CPU_AVX2 uint32_t follow_lines(
+    const struct plan *plan, uint32_t at, uint32_t most, const struct gap_key *key,
+    bool (*read_line)(const char **at, double *ret_value), struct slice *bytes, uint64_t *bits)
 {
     const struct plan_columns *columns = &plan->columns;
     const char *start = bytes->ptr;
@@ -53,7 +54,7 @@ static CPU_AVX2 uint32_t follow_usual(const struct plan *plan, uint32_t at, uint
         double value;
         if (length - 1 >= GAP_HASH_MAX || (size_t)(end - start) < length + REACH ||
             gap_hash_avx2(start, length, key) != columns->hashes[at + taken] ||
-            !number_line_avx2(&value_at, &value))
+            !read_line(&value_at, &value))
             break;
         put(&bits[taken], value);
         start = value_at;
@@ -62,17 +63,35 @@ static CPU_AVX2 uint32_t follow_usual(const struct plan *plan, uint32_t at, uint
     return taken;
 }
 
+static CPU_AVX2 uint32_t follow_usual(const struct plan *plan, uint32_t at, uint32_t most,
+                                      const struct gap_key *key, struct slice *bytes,
+                                      uint64_t *bits)
+{
+    return follow_lines(plan, at, most, key, number_line_avx2, bytes, bits);
+}
+
+static CPU_AVX2 uint32_t follow_any(const struct plan *plan, uint32_t at, uint32_t most,
+                                    const struct gap_key *key, struct slice *bytes, uint64_t *bits)
+{
+    return follow_lines(plan, at, most, key, number_any_line_avx2, bytes, bits);
+}
+
+/* Where a value is long, others often are: so many lines are read in the way of any. */
+#define LONG_RUN 8u
+
 static uint32_t follow_widely(const struct plan *plan, uint32_t at, uint32_t most,
                               const struct gap_key *key, struct slice *bytes, uint64_t *bits)
 {
     uint32_t taken = 0;
-    uint32_t one;
+    uint32_t more;
     do {
         taken += follow_usual(plan, at + taken, most - taken, key, bytes, bits + taken);
-        one = taken < most ? 1 : 0;
-        one = follow_plainly(plan, at + taken, one, key, bytes, bits + taken);
-        taken += one;
-    } while (one > 0);
+        uint32_t run = most - taken < LONG_RUN ? most - taken : LONG_RUN;
+        more = follow_any(plan, at + taken, run, key, bytes, bits + taken);
+        if (more == 0)
+            more = follow_plainly(plan, at + taken, run > 0 ? 1 : 0, key, bytes, bits + taken);
+        taken += more;
+    } while (more > 0);
     return taken;
 }
 #endif

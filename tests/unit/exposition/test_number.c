@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,6 +13,7 @@
 #include "exposition/exposition.h"
 #include "exposition/number.h"
 #include "exposition/number_avx2.h"
+#include "exposition/number_scale.h"
 
 static uint64_t seed;
 
@@ -169,6 +173,54 @@ static void agrees_with_libc_on_random_decimals(void **state)
     }
 }
 
+/* Any 64-bit integer times any power of ten, beyond both ends of what doubles hold, too. */
+static void agrees_with_libc_on_integers_times_powers_of_ten(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        char text[64];
+        uint64_t mantissa = next_random() >> next_random() % 64;
+        int exponent = (int)(next_random() % 700) - 370;
+        snprintf(text, sizeof(text), "%" PRIu64 "e%d", mantissa, exponent);
+        double expected = strtod(text, NULL);
+        double value = number_scale(mantissa, exponent);
+        if (bits_of(value) != bits_of(expected))
+            fail_msg("%s: %a instead of %a", text, value, expected);
+        if (isfinite(expected))
+            assert_number(text, expected);
+        else
+            assert_outcome(text, NUMBER_RANGE);
+    }
+}
+
+/* What lies in the middle of two neighbouring doubles, of any size or near some size, subnormal
+ * ones included; written with few digits or many, as it is or one unit of the last digit beside. */
+static void agrees_with_libc_close_to_ties(void **state)
+{
+    (void)state;
+    _Static_assert(LDBL_MANT_DIG >= DBL_MANT_DIG + 1, "holds what is between doubles");
+    for (int i = 0; i < 150000; i++) {
+        static const int most_digits[] = {15, 16, 17, 18, 19, 20, 21, 25, 40, 780};
+        char text[1024];
+        double lower = fabs(random_double());
+        if (next_random() % 2 == 0) /* where ties have few digits */
+            lower = ldexp((double)(next_random() >> 11), (int)(next_random() % 90) - 20);
+        else if (next_random() % 8 == 0)
+            lower = ldexp((double)(next_random() >> (11 + next_random() % 52)), -1074);
+        long double tie = ((long double)lower + (long double)nextafter(lower, HUGE_VAL)) / 2;
+        if (!isfinite(nextafter(lower, HUGE_VAL)))
+            continue;
+        size_t kind = next_random() % (i % 64 == 0 ? 10 : 9);
+        int len = snprintf(text, sizeof(text), "%.*Le", most_digits[kind] - 1, tie);
+        char *last = strchr(text, 'e') - 1;
+        int step = (int)(next_random() % 3) - 1;
+        if (*last + step >= '0' && *last + step <= '9')
+            *last = (char)(*last + step);
+        assert_true(len < (int)sizeof(text));
+        assert_like_libc(text);
+    }
+}
+
 /* Exactly between two doubles, and a hair beside it, with more digits than anything keeps. */
 static void rounds_ties_to_even_whatever_the_number_of_digits(void **state)
 {
@@ -311,59 +363,117 @@ static void the_quick_way_never_differs(void **state)
 
 #ifdef CPU_MAY_HAVE_AVX2
 /* A text that is a number more often than not, and what may stand behind it. */
-static size_t random_line(char *text)
+static void random_line(char *text)
 {
-    static const char *const ends[] = {"\n",      "\n",    "\n",     " \n",    "e+09\n",
-                                       "e+10\n",  "e+9\n", "e-05\n", "e+0:\n", "e+99\n",
-                                       "e+100\n", "x\n",   ".5\n",   "e+05",   ""};
+    static const char *const ends[] = {
+        "\n",      "\n",       "\n",     "\n",     "\n",     " \n",    "e+09\n",
+        "e+10\n",  "e+9\n",    "e-05\n", "e-15\n", "e+0:\n", "e+99\n", "e+100\n",
+        "e-310\n", "e+1000\n", "e\n",    "x\n",    ".5\n",   "e+05",   ""};
     size_t len = 0;
-    size_t digits = next_random() % 17;
-    size_t point = next_random() % 20;
+    size_t digits = next_random() % 24;
+    size_t zeros = next_random() % 4 == 0 ? next_random() % 8 : 0;
+    size_t point = next_random() % 24;
     if (next_random() % 8 == 0)
         text[len++] = '-';
     for (size_t i = 0; i < digits; i++) {
         if (i == point)
             text[len++] = '.';
-        text[len++] = (char)('0' + (next_random() % 3 == 0 ? 0 : next_random() % 10));
+        text[len++] = (char)('0' + (i < zeros || next_random() % 3 == 0 ? 0 : next_random() % 10));
     }
     if (next_random() % 16 == 0)
         text[next_random() % (len + 1)] = (char)next_random();
     const char *end = ends[next_random() % (sizeof(ends) / sizeof(ends[0]))];
     memcpy(text + len, end, strlen(end));
-    return len + strlen(end);
+}
+
+/* Whether the way takes the line; if so it must be what the careful way makes of it. */
+static bool takes(bool (*way)(const char **at, double *ret_value), const char *text,
+                  const char *newline)
+{
+    const char *at = text;
+    double value, careful;
+    if (!way(&at, &value)) {
+        assert_ptr_equal(at, text);
+        return false;
+    }
+    if (newline == NULL || at != newline + 1 ||
+        number_parse(slice_make(text, (size_t)(newline - text)), &careful) != NUMBER_OK ||
+        bits_of(value) != bits_of(careful))
+        fail_msg("%.32s", text);
+    return true;
 }
 #endif
 
 /* Lines that are taken at once are taken as numbers one after another are; the others not at all.
  */
-static void nor_does_the_way_of_wide_registers(void **state)
+static void nor_do_the_ways_of_wide_registers(void **state)
 {
     (void)state;
 #ifdef CPU_MAY_HAVE_AVX2
-    size_t taken = 0;
+    size_t usual = 0;
+    size_t longer = 0;
     size_t left = 0;
     if (!cpu_has_avx2())
         skip();
     for (int round = 0; round < 2000000; round++) {
-        char text[64];
+        char text[80];
         for (size_t i = 0; i < sizeof(text); i++)
             text[i] = "0123456789.e+-\n "[next_random() % 16];
-        (void)random_line(text);
+        random_line(text);
         const char *at = text;
-        const char *line_at = text;
-        double quick, value;
-        bool is_line = number_quick(&at, text + sizeof(text), &quick) && *at == '\n';
-        if (!number_line_avx2(&line_at, &value)) {
-            assert_ptr_equal(line_at, text);
-            left += is_line;
-            continue;
-        }
-        taken++;
-        if (!is_line || line_at != at + 1 || bits_of(value) != bits_of(quick))
-            fail_msg("%.*s", (int)sizeof(text), text);
+        double quick;
+        const char *newline = memchr(text, '\n', sizeof(text));
+        bool is_usual = takes(number_line_avx2, text, newline);
+        bool is_long = takes(number_long_line_avx2, text, newline);
+        usual += is_usual;
+        longer += is_long && !is_usual;
+        left +=
+            !is_usual && !is_long && number_quick(&at, text + sizeof(text), &quick) && *at == '\n';
     }
-    assert_true(taken > 400000);
-    assert_true(left < taken);
+    print_message("%zu usual, %zu long, %zu left\n", usual, longer, left);
+    assert_true(usual > 300000);
+    assert_true(longer > 300000);
+    assert_true(left < longer / 4);
+#else
+    skip();
+#endif
+}
+
+static void long_values_of_real_programs_are_taken_at_once(void **state)
+{
+    (void)state;
+#ifdef CPU_MAY_HAVE_AVX2
+    static const char *const taken[] = {
+        "0.123456789012345678",
+        "1.7976931348623157e+308",
+        "12345.678901234567",
+        "NaN",
+        "-0.00012345678901234567",
+        "1.6865802863761244e+09",
+        "6.2497e-05",
+        "-1",
+        "1234567890123456789",
+        "1.2345678901234567e-10",
+        "5e-324",
+        "1e-400",
+        "9007199254740993",
+        "-0",
+        "123456789012345.6",
+    };
+    static const char *const left[] = {"",        "-",    ".",     "1e400",  "nan", "NaN ",
+                                       "1e+5",    "1e05", "+Inf",  "+1",     "1e+", "1e+0000",
+                                       "-1e+309", "--1",  "1.2.3", "0x1p+1", "1 2"};
+    if (!cpu_has_avx2())
+        skip();
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]) + sizeof(left) / sizeof(left[0]); i++) {
+        bool is_taken = i < sizeof(taken) / sizeof(taken[0]);
+        char text[80];
+        memset(text, '7', sizeof(text));
+        snprintf(text, sizeof(text), "%s\n",
+                 is_taken ? taken[i] : left[i - sizeof(taken) / sizeof(taken[0])]);
+        if (takes(number_long_line_avx2, text, strchr(text, '\n')) != is_taken)
+            fail_msg("%s", text);
+    }
 #else
     skip();
 #endif
@@ -380,9 +490,12 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_number),
         cmocka_unit_test(reads_back_random_doubles_written_with_17_digits),
         cmocka_unit_test(agrees_with_libc_on_random_decimals),
+        cmocka_unit_test(agrees_with_libc_on_integers_times_powers_of_ten),
+        cmocka_unit_test(agrees_with_libc_close_to_ties),
         cmocka_unit_test(rounds_ties_to_even_whatever_the_number_of_digits),
         cmocka_unit_test(the_quick_way_never_differs),
-        cmocka_unit_test(nor_does_the_way_of_wide_registers),
+        cmocka_unit_test(nor_do_the_ways_of_wide_registers),
+        cmocka_unit_test(long_values_of_real_programs_are_taken_at_once),
         cmocka_unit_test(writes_floats_as_openmetrics_wants_them),
         cmocka_unit_test(what_is_written_reads_back_and_is_as_short_as_can_be),
         cmocka_unit_test(labels_take_more_forms_than_values),
