@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "scrapers/plan_change.h"
 
 #define KEPT_MIN 4096u
 #define KEPT_MAX (64u << 10) /* larger memory is not kept for the next use */
@@ -57,6 +58,7 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
         (body->plan->format != source->format || body->plan->flags != source->flags))
         body->plan = NULL;
     plan_retain(body->plan);
+    body->left = NULL;
     body->state = BODY_OPEN;
     body->scraped = body->accepted = body->predicted = body->learnt = 0;
     body->dropped = body->left_out = body->repeated = 0;
@@ -96,7 +98,8 @@ void body_end(struct body *body, struct plans *plans)
     put_protobuf_back(body->tools, body->protobuf);
     body->protobuf = NULL;
     plan_release(plans, body->plan);
-    body->plan = NULL;
+    plan_release(plans, body->left);
+    body->plan = body->left = NULL;
     if (body->kept_room > KEPT_MAX) {
         free(body->kept);
         body->kept = NULL;
@@ -163,28 +166,70 @@ static void guess(struct body *body, struct slice rest)
 }
 
 /* Takes entries from the start of a gap on while they are the expected ones. */
+static enum plan_step follow_plan(struct body *body, struct slice *rest)
+{
+    struct plan_sample sample = {0};
+    while (body_has_expected(body) && !body_is_full(body)) {
+        body_take_run(body, rest);
+        if (!body_has_expected(body) || body_is_full(body))
+            break;
+        enum plan_step step =
+            plan_step(body->plan, body->cursor, &body->tools->key, rest, &sample, &body->wanted);
+        if (step != PLAN_EXPECTED)
+            return step;
+        body_take_expected(body, &sample);
+    }
+    return PLAN_OTHER;
+}
+
+/* Up to now everything was as in either plan. */
+static void change_plan(struct body *body, struct plan *to)
+{
+    plan_retain(to);
+    body->left = body->plan;
+    body->plan = to;
+}
+
+static bool may_change(const struct body *body)
+{
+    return body->plan != NULL && body->left == NULL && !body->harvest.is_drafted;
+}
+
+/*
+ * What comes is not what the plan says, or not all of that is there: it may be what a plan says
+ * that other targets have changed to.
+ */
+static enum plan_step try_other_plan(struct body *body, struct slice rest, enum plan_step step)
+{
+    size_t wanted = 0;
+    struct plan *to = NULL;
+    if (may_change(body) && !body_is_full(body))
+        to = plan_change_find(body->plan, body->cursor, &body->tools->key, rest, &wanted);
+    if (to != NULL) {
+        change_plan(body, to);
+        return PLAN_EXPECTED;
+    }
+    if (step == PLAN_MORE || wanted == 0)
+        return step;
+    body->wanted = wanted;
+    return PLAN_MORE;
+}
+
 static enum plan_step follow(struct body *body)
 {
     struct slice rest = exposition_rest(&body->parser);
     const char *start = rest.ptr;
     uint32_t first = body->cursor;
-    enum plan_step step = PLAN_OTHER;
-    struct plan_sample sample = {0};
+    enum plan_step step;
     if (body->may_guess)
         guess(body, rest);
-    if (body_has_expected(body) &&
+    if (body->plan == NULL ||
         exposition_type_in_force(&body->parser) != plan_type_before(body->plan, body->cursor))
         return PLAN_OTHER;
-    while (body_has_expected(body) && !body_is_full(body)) {
-        body_take_run(body, &rest);
-        if (!body_has_expected(body) || body_is_full(body))
-            break;
-        step =
-            plan_step(body->plan, body->cursor, &body->tools->key, &rest, &sample, &body->wanted);
-        if (step != PLAN_EXPECTED)
-            break;
-        body_take_expected(body, &sample);
-    }
+    do {
+        step = follow_plan(body, &rest);
+        step = try_other_plan(body, rest, step);
+    } while (step == PLAN_EXPECTED);
     if (body->cursor > first)
         exposition_skip(&body->parser, (size_t)(rest.ptr - start),
                         (enum exposition_type)body->plan->columns.types[body->cursor - 1]);
@@ -336,7 +381,14 @@ void body_take(struct body *body, struct slice bytes)
 /* The last entries of the plan have not come. */
 static void end_plan(struct body *body)
 {
-    if (body->plan != NULL && body->harvest.count < body->plan->count)
+    if (body->plan == NULL || body->harvest.count >= body->plan->count)
+        return;
+    struct plan *to = body->state == BODY_COMPLETE && may_change(body)
+                          ? plan_change_end(body->plan, body->cursor)
+                          : NULL;
+    if (to != NULL)
+        change_plan(body, to);
+    else
         harvest_draft(&body->harvest, body->plan);
 }
 

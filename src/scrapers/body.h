@@ -64,7 +64,7 @@ struct body_mark {
 struct body {
     enum body_state state;
     struct harvest harvest;
-    struct plan *plan; /* that is followed: the source's, or one that was guessed and retained */
+    struct plan *plan; /* that is followed: the source's, or one that was guessed or changed to */
     uint32_t scraped;  /* samples seen, the one that was refused included */
     uint32_t accepted; /* of these, the ones without the refused one */
     uint32_t dropped;  /* of these, the ones that metric_relabel_configs drop */
@@ -79,6 +79,7 @@ struct body {
     /* private */
     struct body_tools *tools;
     struct body_source source;
+    struct plan *left; /* that was followed up to there; NULL: the plan has not changed */
     struct exposition_parser parser;
     struct protobuf *protobuf; /* while a body of that format is read */
     struct classic classic;    /* of a text format, if classic histograms are converted */

@@ -132,6 +132,7 @@ void line_context_release(struct line_contexts *contexts, struct line_context *c
     while (*link != context)
         link = &(*link)->next;
     *link = context->next;
+    free(context->changes);
     free(context);
     if (--contexts->count > 0)
         return;

@@ -19,6 +19,7 @@
 #include "shm/series.h"
 
 struct plan;
+struct plan_changes;
 
 #define LINE_CONTEXT_RECENT 8u
 
@@ -60,6 +61,7 @@ struct line_context {
     uint32_t label_count;
     struct label *labels; /* the target's, sorted; values that nothing depends on are just some */
     struct plan *recent[LINE_CONTEXT_RECENT]; /* plans that were made last (scrapers/plan.h) */
+    struct plan_changes *changes; /* what they became (scrapers/plan_change.h); NULL: none yet */
 };
 
 /*

@@ -51,7 +51,7 @@ static void clear(struct outcome *outcome)
     outcome->repeated_exemplars = 0;
     outcome->plan = NULL;
     outcome->plan_bits = NULL;
-    outcome->tracked_have_times = outcome->exceeded = false;
+    outcome->tracked_have_times = outcome->exceeded = outcome->is_difference = false;
     outcome->counted = 0;
     outcome->layout = 0;
     outcome->added = outcome->duplicate = outcome->respelled = 0;
@@ -339,11 +339,13 @@ static void keep_remembering(struct outcome *outcome, const struct outcome_input
     }
 }
 
-static bool is_as_always(const struct outcome_input *input, const struct harvest *harvest,
-                         const struct plan *plan, bool followed)
+/* Whether the samples are those of the plan and can only be taken, each with the scrape's time. */
+static bool is_plain(const struct outcome_input *input, const struct harvest *harvest,
+                     const struct plan *plan, bool followed)
 {
-    return followed && plan->plain && !plan->has_histograms && plan == input->known &&
-           !harvest->has_times && input->before.layout == plan->layout &&
+    const struct plan *known = input->known;
+    return followed && plan->plain && !plan->has_histograms && known != NULL &&
+           !harvest->has_times && input->before.layout == known->layout &&
            input->before.stamped == 0 &&
            (input->sample_limit == 0 || plan->count - plan->dropped <= input->sample_limit);
 }
@@ -526,11 +528,12 @@ void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
     outcome->source = plan;
     outcome->at = 0;
     outcome->have_starts = harvest != NULL && harvest->has_starts;
-    if (harvest != NULL && is_as_always(input, harvest, plan, followed)) {
+    if (harvest != NULL && is_plain(input, harvest, plan, followed) &&
+        (plan == input->known || outcome_by_change(outcome, input, plan))) {
         outcome->plan = plan;
         outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
         outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
-    } else if (harvest != NULL && outcome_by_difference(outcome, input, harvest, plan)) {
+    } else if (harvest != NULL && outcome_by_difference(outcome, input, harvest)) {
         refmap_reset(&outcome->seen, 0); /* nothing was refused */
     } else {
         begin_comparison(outcome, harvest == NULL ? &no_harvest : harvest);

@@ -48,6 +48,7 @@ struct outcome {
     bool tracked_have_times;       /* tracked.times has a meaning, or histograms.times */
     bool have_starts;              /* the starts of the lists have a meaning */
     bool exceeded;                 /* more samples than the limit: nothing may be sent */
+    bool is_difference;            /* added and stale are what two plans differ in, no more */
     uint32_t added;                /* series that were not known before: scrape_series_added */
     uint32_t duplicate;
     uint32_t respelled;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "scrapers/outcome_list.h"
+#include "scrapers/plan_change.h"
 
 /* More new lines are looked up in tables. */
 #define FRESH_MAX 32u
@@ -22,13 +23,13 @@ struct difference {
  * Everything tracked is what the plan says, each line once, and whatever comes is newer. What
  * remains to be asked of the lines between is in compare_between.
  */
-static bool is_simple(const struct outcome_input *input, const struct harvest *harvest,
-                      const struct plan *plan)
+static bool is_simple(const struct outcome_input *input, const struct harvest *harvest)
 {
-    return harvest->is_drafted && plan != NULL && plan == input->known && plan->plain &&
-           !plan->has_histograms && input->before.layout == plan->layout &&
-           input->before.stamped == 0 && !harvest->has_times && !input->failed &&
-           harvest->count <= COUNT_MAX && plan->count <= COUNT_MAX &&
+    const struct plan *plan = input->known;
+    return harvest->is_drafted && plan != NULL && plan->plain && !plan->has_histograms &&
+           input->before.layout == plan->layout && input->before.stamped == 0 &&
+           !harvest->has_times && !input->failed && harvest->count <= COUNT_MAX &&
+           plan->count <= COUNT_MAX &&
            (input->sample_limit == 0 || harvest->count <= input->sample_limit);
 }
 
@@ -124,9 +125,10 @@ static void leave_dropped_out(struct outcome_list *tracked)
 }
 
 bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *input,
-                           const struct harvest *harvest, const struct plan *plan)
+                           const struct harvest *harvest)
 {
-    if (!is_simple(input, harvest, plan))
+    const struct plan *plan = input->known;
+    if (!is_simple(input, harvest))
         return false;
     const struct plan_columns *old = &plan->columns;
     const struct plan_columns *new = &harvest->draft;
@@ -135,10 +137,23 @@ bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *
     if (!compare_between(input, &between, plan, new, &added))
         return false;
     outcome->added = added;
+    outcome->is_difference = true;
     mark_vanished(outcome, input, &between, old, new);
     if (harvest->count > 0)
         take_all(&outcome->tracked, harvest);
     if (plan->dropped > 0 || has_line(new->lines, between.start, between.new_end, LINE_DROPPED))
         leave_dropped_out(&outcome->tracked);
+    return true;
+}
+
+bool outcome_by_change(struct outcome *outcome, const struct outcome_input *input,
+                       const struct plan *plan)
+{
+    const struct plan_change *change = plan_change_between(input->known, plan);
+    if (change == NULL || input->failed)
+        return false;
+    outcome->added = change->added;
+    for (uint32_t i = 0; i < change->gone; i++)
+        outcome_append(&outcome->stale, change->lines[i], 0, input->timestamp_ms);
     return true;
 }

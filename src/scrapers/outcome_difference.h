@@ -9,10 +9,18 @@
 #include "scrapers/outcome.h"
 
 /*
- * The outcome of a body that began with `plan` and left it: the same as line by line. False: it is
- * no simple case, nothing has been done.
+ * The outcome of a body that left its plan: the same as line by line. False: it is no simple case,
+ * nothing has been done.
  */
 bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *input,
-                           const struct harvest *harvest, const struct plan *plan);
+                           const struct harvest *harvest);
+
+/*
+ * What has vanished and what has come where a target that served input->known serves all of `plan`
+ * now and nothing else, and another one has done so before it. Its samples are not looked at.
+ * False: nothing is known of that, nothing has been done.
+ */
+bool outcome_by_change(struct outcome *outcome, const struct outcome_input *input,
+                       const struct plan *plan);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exposition/number.h"
+#include "scrapers/plan_change.h"
 #include "scrapers/work.h"
 
 #define BUCKETS_MIN 64u
@@ -335,6 +336,7 @@ void plan_release(struct plans *plans, struct plan *plan)
     *link = plan->next;
     plans->count--;
     forget_recent(plan);
+    plan_change_forget(plan);
     free_plan(plans, plan);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "scrapers/plan_change.h"
 
 const struct config_limits *scrape_limits_of(const struct target *target)
 {
@@ -167,6 +168,18 @@ static void set_plan(struct target *target, struct plan *plan)
     target->plan = plan;
 }
 
+/* The plan is followed by others, too: what it has become here may help them. */
+static void note_change(const struct target *target, const struct ending *ending)
+{
+    const struct outcome *outcome = &ending->outcome;
+    const struct plan *from = target->plan;
+    struct plan *to = ending->plan;
+    uint32_t own = 2; /* references: the target's and its body's */
+    if (outcome->is_difference && from != NULL && to != NULL && from->references > own &&
+        from->context == to->context && from != to)
+        plan_change_note(from, to, outcome->added, outcome->stale.lines, outcome->stale.count);
+}
+
 /* So many scrapes more metadata of a family is known after it was exposed last. */
 #define METADATA_SCRAPES 10u
 
@@ -235,6 +248,7 @@ static void put(struct scrape *scrape, struct ending *ending)
     set_series(target, outcome_tracked_count(outcome));
     if (!ending->has_plan)
         return;
+    note_change(target, ending);
     set_plan(target, ending->plan);
     ending->plan = NULL;
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/strbuf.h"
+#include "scrapers/plan_change.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
 
@@ -281,6 +282,67 @@ static void nor_does_it_where_rules_drop_lines(void **state)
     relabel_free(relabel);
 }
 
+/* ---- what others have shown ---- */
+
+/* A target with the plan `before` reads a page like that of another one, which serves `after` now,
+   or one that differs from it again. Returns whether it has gone over to that plan. */
+static bool follow_change(struct bench *bench, struct page *page, struct plan *before,
+                          struct plan *after, struct dice *dice)
+{
+    static struct body with, without;
+    struct strbuf text = STRBUF_GROWING;
+    plan_change_note(before, after, 0, NULL, 0);
+    if (dice_roll(dice, 3) == 0)
+        mutate(page, dice);
+    write_page(&text, page, dice);
+    with = without = (struct body){0};
+    read_body(bench, &without, NULL, &text, NULL);
+    read_body(bench, &with, before, &text, dice);
+    assert_same(&with, &without);
+    assert_int_equal(with.dropped, without.dropped);
+    bool changed = with.left != NULL;
+    body_end(&with, &bench->plans);
+    body_end(&without, &bench->plans);
+    body_fini(&with);
+    body_fini(&without);
+    strbuf_fini(&text);
+    return changed;
+}
+
+static void nor_does_what_another_target_has_shown(void **state)
+{
+    (void)state;
+    struct dice dice = dice_new(__func__);
+    struct bench *bench = bench_new(NULL);
+    static struct body body;
+    struct strbuf text = STRBUF_GROWING;
+    uint32_t changed = 0;
+    for (int story = 0; story < 200; story++) {
+        struct page page = {.count = (int)dice_roll(&dice, LINES_MAX)};
+        struct plan *plan = NULL;
+        for (int i = 0; i < page.count; i++)
+            page.lines[i] = random_line(&dice);
+        for (int scrape = 0; scrape < 20; scrape++) {
+            struct plan *before = plan;
+            plan_retain(before);
+            write_page(&text, &page, &dice);
+            read_body(bench, &body, plan, &text, &dice);
+            learn_plan(bench, &body, &plan);
+            body_end(&body, &bench->plans);
+            if (before != NULL && before != plan)
+                changed += follow_change(bench, &page, before, plan, &dice);
+            plan_release(&bench->plans, before);
+            series_reclaim(&bench->store);
+            mutate(&page, &dice);
+        }
+        plan_release(&bench->plans, plan);
+    }
+    assert_in_range(changed, 1000, 4000);
+    strbuf_fini(&text);
+    body_fini(&body);
+    bench_free(bench);
+}
+
 /* ---- single cases ---- */
 
 static void read_text(struct bench *bench, struct body *body, struct plan **plan, const char *bytes)
@@ -343,6 +405,45 @@ static void replicas_share_one_plan_and_follow_it_from_the_first_time_on(void **
     }
     assert_int_equal(plans[0]->references, 3);
     assert_int_equal(bench->plans.count, 1);
+    for (int i = 0; i < 3; i++)
+        plan_release(&bench->plans, plans[i]);
+    body_fini(&body);
+    bench_free(bench);
+}
+
+static void what_one_replica_has_learnt_the_others_follow(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "a 1\nb 2\nc 3\n",
+        "a 1\nnew{n=\"1\"} 2\nb 2\nc 3\n",           /* one comes */
+        "a 1\nnew{n=\"2\"} 2\nb 2\nc 3\n",           /* another one in its place */
+        "a 1\nnew{n=\"2\"} 2\nb 2\n",                /* the last one goes */
+        "a 1\nnew{n=\"2\"} 2\nb 2\n# HELP z\nz 1\n", /* one comes behind all others */
+        "a 1\nz 1\n",
+    };
+    struct bench *bench = bench_new(NULL);
+    static struct body body;
+    struct plan *plans[3] = {NULL};
+    for (size_t step = 0; step < sizeof(bodies) / sizeof(bodies[0]); step++) {
+        struct plan *before = plans[0];
+        plan_retain(before);
+        for (int i = 0; i < 3; i++) {
+            struct plan *own = plans[i];
+            read_text(bench, &body, &plans[i], bodies[step]);
+            if (i == 0 && step > 0)
+                plan_change_note(before, plans[0], 0, NULL, 0);
+            assert_ptr_equal(plans[i], plans[0]);
+            if (step == 0 || i == 0)
+                continue;
+            assert_ptr_equal(own, before);
+            assert_int_equal(body.learnt, 0);
+            assert_int_equal(body.predicted, plans[0]->count);
+        }
+        plan_release(&bench->plans, before);
+        assert_int_equal(bench->plans.count, 1);
+        assert_int_equal(bench->context->changes == NULL ? 0 : bench->context->changes->count, 0);
+    }
     for (int i = 0; i < 3; i++)
         plan_release(&bench->plans, plans[i]);
     body_fini(&body);
@@ -439,8 +540,10 @@ int main(void)
         cmocka_unit_test(a_plan_changes_nothing_but_the_effort),
         cmocka_unit_test(nor_does_it_on_a_plain_processor),
         cmocka_unit_test(nor_does_it_where_rules_drop_lines),
+        cmocka_unit_test(nor_does_what_another_target_has_shown),
         cmocka_unit_test(a_surprise_costs_itself_and_not_the_rest),
         cmocka_unit_test(replicas_share_one_plan_and_follow_it_from_the_first_time_on),
+        cmocka_unit_test(what_one_replica_has_learnt_the_others_follow),
         cmocka_unit_test(a_line_without_end_is_refused_in_bounded_memory),
         cmocka_unit_test(a_long_line_in_tiny_pieces_is_looked_at_seldom),
         cmocka_unit_test(long_comments_are_read_and_not_kept),

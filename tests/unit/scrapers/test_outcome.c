@@ -13,6 +13,7 @@
 
 #include "base/strbuf.h"
 #include "scrapers/outcome_difference.h"
+#include "scrapers/plan_change.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
 
@@ -250,11 +251,132 @@ static void nor_where_rules_drop_lines(void **state)
     relabel_free(relabel);
 }
 
+/* ---- what another target has shown ---- */
+
+/* The lists as they would be without a plan that says them. */
+static void assert_same_as_plan(const struct outcome *quick, const struct outcome *slow)
+{
+    const struct plan *plan = quick->plan;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (plan->columns.lines[i] != LINE_DROPPED)
+            assert_int_equal(plan->columns.lines[i], slow->tracked.lines[at++]);
+    }
+    assert_int_equal(at, slow->tracked.count);
+    if (at > 0)
+        assert_memory_equal(quick->plan_bits, slow->tracked.bits, at * sizeof(uint64_t));
+    assert_same_list(&quick->stale, &slow->stale);
+    assert_int_equal(quick->added, slow->added);
+    assert_int_equal(slow->respelled + slow->duplicate + slow->out_of_order, 0);
+}
+
+/* The leader's scrape. Returns whether what it showed is known now. */
+static bool lead(struct bench *bench, const struct strbuf *text, struct plan **plan)
+{
+    static struct body body;
+    struct outcome outcome = {0};
+    struct outcome_input input = input_of(bench, *plan);
+    body = (struct body){0};
+    read_body(bench, &body, *plan, text);
+    outcome_of_body(&outcome, &input, &body.harvest, body.plan, body_followed_plan(&body));
+    struct plan *next = plan_of(bench, &body);
+    bool is_known = outcome.is_difference && next != *plan;
+    if (is_known)
+        plan_change_note(*plan, next, outcome.added, outcome.stale.lines, outcome.stale.count);
+    body_end(&body, &bench->plans);
+    body_fini(&body);
+    outcome_fini(&outcome);
+    *plan = next;
+    return is_known;
+}
+
+/* Another target, with the plan that the leader had. Returns whether it was spared the work. */
+static bool follow(struct bench *bench, const struct strbuf *text, struct plan *before)
+{
+    static struct body body;
+    struct outcome quick = {0};
+    struct outcome slow = {0};
+    struct outcome_input input = input_of(bench, before);
+    body = (struct body){0};
+    read_body(bench, &body, before, text);
+    bool followed = body_followed_plan(&body);
+    outcome_of_body(&quick, &input, &body.harvest, body.plan, followed);
+    bool was_spared = quick.plan != NULL && quick.plan != before;
+    input.known = NULL; /* what is tracked is known all the same */
+    outcome_of_body(&slow, &input, &body.harvest, body.plan, followed);
+    if (quick.plan != NULL)
+        assert_same_as_plan(&quick, &slow);
+    else
+        assert_same(&quick, &slow);
+    body_end(&body, &bench->plans);
+    body_fini(&body);
+    outcome_fini(&quick);
+    outcome_fini(&slow);
+    return was_spared;
+}
+
+static void follow_stories(struct dice dice, const struct relabel *relabel)
+{
+    struct bench *bench = bench_new(relabel);
+    struct strbuf text = STRBUF_GROWING;
+    uint32_t known = 0;
+    uint32_t spared = 0;
+    for (int story = 0; story < 100; story++) {
+        struct page page = {.count = 8 + (int)dice_roll(&dice, LINES_MAX - 8)};
+        struct plan *plan = NULL;
+        for (int i = 0; i < page.count; i++)
+            page.lines[i] = (struct line){(uint32_t)i, dice_roll(&dice, 2)};
+        write_page(&text, &page, &dice);
+        (void)scrape(bench, &text, &plan);
+        for (int i = 0; i < 20; i++) {
+            struct plan *before = plan;
+            mutate(&page, &dice);
+            write_page(&text, &page, &dice);
+            bool is_known = lead(bench, &text, &plan);
+            known += is_known;
+            write_page(&text, &page, &dice);
+            bool was_spared = follow(bench, &text, before);
+            assert_true(is_known || !was_spared);
+            spared += was_spared;
+            mutate(&page, &dice);
+            write_page(&text, &page, &dice);
+            (void)follow(bench, &text, before); /* it shows something else again */
+            plan_release(&bench->plans, before);
+            series_reclaim(&bench->store);
+        }
+        plan_release(&bench->plans, plan);
+    }
+    assert_in_range(known, 300, 1900);
+    assert_in_range(spared, known / 2, known);
+    strbuf_fini(&text);
+    bench_free(bench);
+}
+
+static void what_another_target_has_shown_means_the_same(void **state)
+{
+    (void)state;
+    follow_stories(dice_new(__func__), NULL);
+}
+
+static void also_where_rules_drop_lines(void **state)
+{
+    (void)state;
+    const struct relabel_config rules[] = {
+        RULE(.action = RELABEL_DROP, .source_labels = SOURCES("__name__"), .regex = "f10|f11|f12"),
+    };
+    struct relabel *relabel;
+    assert_int_equal(relabel_compile(rules, 1, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
+    follow_stories(dice_new(__func__), relabel);
+    relabel_free(relabel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_outcome_does_not_depend_on_how_it_was_found),
         cmocka_unit_test(nor_where_rules_drop_lines),
+        cmocka_unit_test(what_another_target_has_shown_means_the_same),
+        cmocka_unit_test(also_where_rules_drop_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
