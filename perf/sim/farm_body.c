@@ -11,13 +11,26 @@
 #include "base/check.h"
 #include "sim/farm_proto.h"
 
-#define CHURN_LINE_MAX  128
-#define PARAMS_LINE_MAX 256
-#define LABELS_MAX      64
-#define TIMESTAMP_MAX   24
-#define PROTO_SPARE     4096 /* native buckets take no more than the text of classic ones */
-#define CHUNK_MIN       1000
-#define CHUNK_HEAD_MAX  16
+#define CHURN_LINE_MAX 128
+#define LABELS_MAX     64
+#define TIMESTAMP_MAX  24
+#define PROTO_SPARE    4096 /* native buckets take no more than the text of classic ones */
+#define CHUNK_MIN      1000
+#define CHUNK_HEAD_MAX 16
+
+/* The same for all targets. */
+static void print_params(struct farm_body *body)
+{
+    const struct value_params *params = &body->params;
+    int len =
+        snprintf(body->params_text, sizeof(body->params_text),
+                 "{change=\"%u\",churn=\"%u\",copies=\"%u\",kind=\"%s\",seed=\"%llu\","
+                 "vanish=\"%d\"} ",
+                 params->change, params->churn, params->copies, plan_kind_name(body->plan.kind),
+                 (unsigned long long)params->seed, (int)params->vanish);
+    check(len > 0 && (size_t)len < sizeof(body->params_text));
+    body->params_len = (size_t)len;
+}
 
 void farm_body_init(struct farm_body *ret_body, enum plan_kind kind,
                     const struct value_params *params, const struct farm_style *style)
@@ -25,9 +38,10 @@ void farm_body_init(struct farm_body *ret_body, enum plan_kind kind,
     *ret_body = (struct farm_body){.params = *params, .style = *style};
     plan_init(&ret_body->plan, kind);
     value_table_init(&ret_body->table, params->seed);
+    print_params(ret_body);
     size_t line = VALUE_TEXT_MAX + 1 + LABELS_MAX + TIMESTAMP_MAX;
     size_t once = ret_body->plan.text.len + (size_t)ret_body->plan.count * line;
-    ret_body->cap = PARAMS_LINE_MAX + once * params->copies + PROTO_SPARE * style->native +
+    ret_body->cap = FARM_PARAMS_MAX + once * params->copies + PROTO_SPARE * style->native +
                     (size_t)(params->churn + 1) * CHURN_LINE_MAX + LABELS_MAX;
     size_t chunks = ret_body->cap / CHUNK_MIN + 2;
     ret_body->text = malloc(ret_body->cap);
@@ -60,19 +74,6 @@ static char *add_text(char *at, const char *text, size_t len)
 {
     memcpy(at, text, len);
     return at + len;
-}
-
-size_t farm_body_print_params(const struct farm_body *body, char *to, size_t size)
-{
-    const struct value_params *params = &body->params;
-    int len =
-        snprintf(to, size,
-                 "{change=\"%u\",churn=\"%u\",copies=\"%u\",kind=\"%s\",seed=\"%llu\","
-                 "vanish=\"%d\"} ",
-                 params->change, params->churn, params->copies, plan_kind_name(body->plan.kind),
-                 (unsigned long long)params->seed, (int)params->vanish);
-    check(len > 0 && (size_t)len < size);
-    return (size_t)len;
 }
 
 static char *add_churn(const struct farm_body *body, uint32_t target, uint64_t n, char *at)
@@ -140,9 +141,21 @@ static char *add_line(const struct farm_body *body, uint32_t i, uint32_t target,
         int len = is_own ? 0 : print_labels(body, target, copy, labels);
         at = add_series(body, line, labels, len, at);
         if (i == PLAN_LINE_PARAMS)
-            at += farm_body_print_params(body, at, PARAMS_LINE_MAX);
+            at = add_text(at, body->params_text, body->params_len);
         at = end_line(body, &value, time, at);
     }
+    return at;
+}
+
+/* A line whose text is that of the plan, up to its value. */
+static char *add_plain_line(const struct farm_body *body, uint32_t i, uint32_t target, uint64_t n,
+                            char *at)
+{
+    const struct plan_line *line = &body->plan.lines[i];
+    struct value value = value_at(&line->rule, &body->params, target, n);
+    at = add_text(at, body->plan.text.text + line->start, line->end - line->start);
+    at += value_print(&value, &body->table, at);
+    *at++ = '\n';
     return at;
 }
 
@@ -154,8 +167,13 @@ static char *render_text(const struct farm_body *body, uint32_t target, uint64_t
     char time[TIMESTAMP_MAX] = "";
     if (body->style.timestamps)
         snprintf(time, sizeof(time), " %lld", (long long)now_ms);
+    bool is_plain = body->params.copies == 1 && !body->style.different && !body->style.timestamps;
     for (uint32_t i = 0; i < plan->count; i++) {
-        if (value_present(&plan->lines[i].rule, &body->params, target, n))
+        if (!value_present(&plan->lines[i].rule, &body->params, target, n))
+            continue;
+        if (is_plain && i != PLAN_LINE_PARAMS)
+            at = add_plain_line(body, i, target, n, at);
+        else
             at = add_line(body, i, target, n, time, at);
     }
     if (body->params.churn > 0) {

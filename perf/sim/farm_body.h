@@ -7,6 +7,8 @@
 #include "sim/plan.h"
 #include "sim/value.h"
 
+#define FARM_PARAMS_MAX 256
+
 enum farm_format { FARM_TEXT, FARM_OPENMETRICS, FARM_PROTOBUF };
 
 struct farm_style {
@@ -21,6 +23,8 @@ struct farm_body {
     struct value_params params;
     struct farm_style style;
     struct value_table table;
+    char params_text[FARM_PARAMS_MAX]; /* the labels of farm_plan, and a blank */
+    size_t params_len;
     char *text; /* the body rendered last */
     char *chunks;
     char *packed;
@@ -38,9 +42,6 @@ const char *farm_body_type(const struct farm_body *body);
 
 /* The body of scrape n of a target, at this time. Valid until the next call. */
 struct slice farm_body_render(struct farm_body *body, uint32_t target, uint64_t n, int64_t now_ms);
-
-/* The labels of farm_plan, the same for all targets, and a blank; returns how many bytes. */
-size_t farm_body_print_params(const struct farm_body *body, char *to, size_t size);
 
 /* The body rendered last in chunks of several sizes, with the final chunk, or compressed with
  * gzip. Each valid until its next call. */

@@ -47,6 +47,7 @@ struct farm {
     struct farm_targets targets;
     struct serve *serve;
     FILE *latency_log;
+    struct strbuf head; /* of every answer, without what says how long it is */
 };
 
 /* `user` of a connection whose answer is to be compressed. */
@@ -99,8 +100,8 @@ static void answer_metrics(struct farm *farm, struct serve_conn *conn)
 {
     char storage[512];
     struct strbuf head = STRBUF_FIXED(storage);
-    strbuf_addf(&head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", farm_body_type(&farm->body));
-    int64_t now_ms = clock_ms_of_ns(clock_wall_ns());
+    strbuf_add(&head, farm->head.text, farm->head.len);
+    int64_t now_ms = farm->options.style.timestamps ? clock_ms_of_ns(clock_wall_ns()) : 0;
     struct slice body = farm_body_render(&farm->body, conn->tag, conn->sequence, now_ms);
     enum encoding encoding = encoding_of(farm, conn->tag);
     if (conn->user == gzip_wanted) {
@@ -109,7 +110,10 @@ static void answer_metrics(struct farm *farm, struct serve_conn *conn)
         encoding = ENCODING_LENGTH;
     }
     if (encoding == ENCODING_LENGTH) {
-        strbuf_addf(&head, "Content-Length: %zu\r\n\r\n", body.len);
+        char digits[VALUE_TEXT_MAX];
+        strbuf_adds(&head, "Content-Length: ");
+        strbuf_add(&head, digits, value_print_integer(body.len, digits));
+        strbuf_adds(&head, "\r\n\r\n");
     } else if (encoding == ENCODING_CHUNKED) {
         strbuf_adds(&head, "Transfer-Encoding: chunked\r\n\r\n");
         body = farm_body_chunk(&farm->body, body);
@@ -143,12 +147,30 @@ static void answer_account(struct farm *farm, struct serve_conn *conn)
     strbuf_fini(&text);
 }
 
+static void answer_totals(const struct farm *farm, struct serve_conn *conn)
+{
+    const struct farm_targets *targets = &farm->targets;
+    char storage[512];
+    struct strbuf text = STRBUF_FIXED(storage);
+    strbuf_addf(&text,
+                "{\"series\":%u,\"targets\":%u,\"requests\":%llu,\"complete\":%llu,\"seen\":%u,"
+                "\"first_arrival_ns\":%lld,\"all_seen_ns\":%lld}\n",
+                series_of(farm), targets->count, (unsigned long long)targets->requests,
+                (unsigned long long)targets->complete, targets->seen, (long long)targets->first_ns,
+                (long long)targets->all_seen_ns);
+    serve_answer(conn, 200, "", "application/json", slice_make(text.text, text.len));
+}
+
 static void on_request(void *ctx, struct serve_conn *conn, const struct serve_request *request)
 {
     struct farm *farm = ctx;
     conn->sequence = 0;
     if (slice_is(request->path, "/farm")) {
         answer_account(farm, conn);
+        return;
+    }
+    if (slice_is(request->path, "/totals")) {
+        answer_totals(farm, conn);
         return;
     }
     if (!slice_is(request->path, "/metrics") || conn->tag >= farm->targets.count) {
@@ -177,7 +199,9 @@ static void on_sent(void *ctx, struct serve_conn *conn)
     struct farm *farm = ctx;
     if (conn->sequence == 0)
         return;
-    int64_t now_ns = clock_wall_ns();
+    bool is_timed =
+        farm->targets.all_seen_ns == 0 || farm->options.ledger != NULL || farm->latency_log != NULL;
+    int64_t now_ns = is_timed ? clock_wall_ns() : 0;
     farm_targets_count_complete(&farm->targets, conn->tag, conn->sequence, now_ns, conn->peer_left);
     if (farm->latency_log != NULL)
         fprintf(farm->latency_log, "sent %s %u %lld\n", farm->targets.targets[conn->tag].address,
@@ -190,7 +214,8 @@ static int listen_by_address(struct farm *farm, struct errctx *errctx)
                                   .port = farm->options.port,
                                   .device = "lo",
                                   .tag = TAG_BY_ADDRESS,
-                                  .stamped = farm->options.ledger != NULL};
+                                  .stamped = farm->options.ledger != NULL,
+                                  .followed = farm->options.ledger != NULL};
     uint16_t port = 0;
     int err = serve_listen(farm->serve, &listen, &port, errctx);
     if (err < 0)
@@ -208,8 +233,10 @@ static int listen_by_address(struct farm *farm, struct errctx *errctx)
 static int listen_by_port(struct farm *farm, struct errctx *errctx)
 {
     for (uint32_t i = 0; i < farm->targets.count; i++) {
-        struct serve_listen listen = {
-            .address = "127.0.0.1", .tag = i, .stamped = farm->options.ledger != NULL};
+        struct serve_listen listen = {.address = "127.0.0.1",
+                                      .tag = i,
+                                      .stamped = farm->options.ledger != NULL,
+                                      .followed = farm->options.ledger != NULL};
         uint16_t port = 0;
         int err = serve_listen(farm->serve, &listen, &port, errctx);
         if (err < 0)
@@ -238,6 +265,8 @@ static int set_up(struct farm *farm, struct errctx *errctx)
                                           on_delay, on_sent,   NULL};
     const struct options *options = &farm->options;
     farm_body_init(&farm->body, options->kind, &options->params, &options->style);
+    strbuf_addf(&farm->head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n",
+                farm_body_type(&farm->body));
     farm_targets_init(&farm->targets, options->targets, options->ledger != NULL);
     if (options->latency_log != NULL) {
         farm->latency_log = fopen(options->latency_log, "w");
@@ -439,5 +468,6 @@ int main(int argc, char **argv)
     serve_free(farm.serve);
     farm_targets_fini(&farm.targets);
     farm_body_fini(&farm.body);
+    strbuf_fini(&farm.head);
     return status;
 }

@@ -119,10 +119,8 @@ static char *put_labels(const struct rendering *r, uint32_t line, bool but_last,
 /* The parameters stand in no plan: they are in the text that the other formats have. */
 static char *put_params(const struct rendering *r, char *at)
 {
-    char text[256];
-    size_t len = farm_body_print_params(r->body, text, sizeof(text));
-    const char *p = text;
-    const char *end = text + len;
+    const char *p = r->body->params_text;
+    const char *end = p + r->body->params_len;
     while (*p != '}' && p < end) {
         const char *equals = strchr(++p, '=');
         const char *close = strchr(equals + 2, '"');

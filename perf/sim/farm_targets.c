@@ -34,6 +34,9 @@ uint32_t farm_targets_count_request(struct farm_targets *targets, uint32_t index
     check(index < targets->count);
     struct farm_target *target = &targets->targets[index];
     uint32_t n = ++target->requests;
+    targets->requests++;
+    if (targets->first_ns == 0)
+        targets->first_ns = arrival_ns;
     if (!targets->with_log)
         return n;
     if (n > target->log_cap) {
@@ -52,10 +55,14 @@ void farm_targets_count_complete(struct farm_targets *targets, uint32_t index, u
     struct farm_target *target = &targets->targets[index];
     check(n >= 1 && n <= target->requests);
     target->complete++;
-    if (targets->with_log) {
-        target->log[n - 1].sent_ns = now_ns;
-        target->log[n - 1].left = left;
-    }
+    targets->complete++;
+    targets->seen += target->complete == 1;
+    if (targets->all_seen_ns == 0 && targets->seen == targets->count)
+        targets->all_seen_ns = now_ns;
+    if (!targets->with_log)
+        return;
+    target->log[n - 1].sent_ns = now_ns;
+    target->log[n - 1].left = left;
     if (target->range_count > 0 && target->ranges[target->range_count - 1].last + 1 == n) {
         target->ranges[target->range_count - 1].last = n;
         return;

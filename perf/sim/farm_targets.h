@@ -23,10 +23,10 @@ struct farm_request {
 struct farm_target {
     char address[24]; /* 127.1.0.1:9100 */
     uint32_t requests;
-    uint32_t complete; /* bodies written to the end */
-    struct farm_range *ranges;
+    uint32_t complete;         /* bodies written to the end */
+    struct farm_range *ranges; /* of complete bodies; like the log only with a ledger */
     uint32_t range_count, range_cap;
-    struct farm_request *log; /* request n at n - 1; only with a ledger */
+    struct farm_request *log; /* request n at n - 1 */
     uint32_t log_cap;
 };
 
@@ -34,6 +34,10 @@ struct farm_targets {
     struct farm_target *targets;
     uint32_t count;
     bool with_log;
+    uint64_t requests, complete; /* of all targets */
+    uint32_t seen;               /* targets with a complete body */
+    int64_t first_ns;            /* when the first request of all came, 0: none has */
+    int64_t all_seen_ns;         /* when `seen` became `count`, 0: it has not */
 };
 
 void farm_targets_init(struct farm_targets *ret_targets, uint32_t count, bool with_log);

@@ -18,16 +18,20 @@
 #include "base/clock.h"
 #include "sim/serve_request.h"
 
-#define SCRATCH_SIZE ((size_t)256 * 1024)
+#define SCRATCH_SIZE ((size_t)64 * 1024)
 #define EVENTS_MAX   256
 #define BACKLOG      65535
-#define KEEP_BUFFER  ((size_t)64 * 1024) /* a larger one is given back once it is empty */
+#define KEEP_BUFFER  ((size_t)1024 * 1024) /* a larger one is given back once it is empty */
+
+/* Edge-triggered: a socket that was read until it had no more is not looked at again. */
+#define EVENTS_READ (EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define EVENTS_BOTH (EVENTS_READ | EPOLLOUT)
 
 struct listener {
     struct listener *next;
     int fd;
     uint32_t tag;
-    bool stamped;
+    bool stamped, followed;
 };
 
 struct serve {
@@ -39,7 +43,7 @@ struct serve {
     int64_t now_wall_ns;                         /* when the last epoll_wait returned */
     uint32_t accepted;
     bool stop;
-    char scratch[SCRATCH_SIZE]; /* what was read last; most requests never leave it */
+    char scratch[SCRATCH_SIZE]; /* what was read last; small requests never leave it */
 };
 
 /* In epoll_event.data: 0 is the signal descriptor, an odd pointer a listener, else a connection. */
@@ -116,7 +120,8 @@ int serve_listen(struct serve *serve, const struct serve_listen *options, uint16
 
     struct listener *listener = malloc(sizeof(*listener));
     check(listener != NULL);
-    *listener = (struct listener){serve->listeners, fd, options->tag, options->stamped};
+    *listener =
+        (struct listener){serve->listeners, fd, options->tag, options->stamped, options->followed};
     serve->listeners = listener;
     struct epoll_event event = {.events = EPOLLIN};
     event.data.u64 = event_of_listener(listener);
@@ -181,7 +186,7 @@ static void free_if_dead(struct serve_conn *conn)
     struct serve *serve = conn->serve;
     if (serve->handler.on_close != NULL)
         serve->handler.on_close(serve->handler.ctx, conn);
-    strbuf_fini(&conn->in);
+    free(conn->in);
     strbuf_fini(&conn->out);
     free(conn);
 }
@@ -208,7 +213,7 @@ static void finish_answer(struct serve_conn *conn)
 {
     conn->busy = false;
     /* One that closes with bytes unread resets; one that has read all of it just closes. */
-    conn->peer_left |= state_of(conn) == TCP_CLOSE;
+    conn->peer_left |= conn->followed && state_of(conn) == TCP_CLOSE;
     if (conn->close_after)
         close_conn(conn);
     if (conn->serve->handler.on_sent != NULL)
@@ -220,7 +225,7 @@ void serve_send(struct serve_conn *conn, struct slice head, struct slice body, b
     check(conn->busy && !conn->dead && conn->out.len == 0);
     conn->close_after |= close_after;
     /* Also where the peer has only shut down its side: no client of ours does that. */
-    conn->peer_left |= state_of(conn) != TCP_ESTABLISHED;
+    conn->peer_left |= conn->followed && state_of(conn) != TCP_ESTABLISHED;
     struct iovec parts[2];
     memcpy(&parts[0].iov_base, &head.ptr, sizeof(head.ptr));
     memcpy(&parts[1].iov_base, &body.ptr, sizeof(body.ptr));
@@ -243,26 +248,26 @@ void serve_send(struct serve_conn *conn, struct slice head, struct slice body, b
     size_t skip = done > head.len ? done - head.len : 0;
     strbuf_add(&conn->out, body.ptr + skip, body.len - skip);
     conn->out_sent = 0;
-    watch(conn, EPOLLIN | EPOLLOUT);
+    watch(conn, EVENTS_BOTH);
 }
 
 static void send_rest(struct serve_conn *conn)
 {
-    size_t left = conn->out.len - conn->out_sent;
-    ssize_t sent = send(conn->fd, conn->out.text + conn->out_sent, left, MSG_NOSIGNAL);
-    if (sent < 0) {
-        conn->peer_left |= errno != EAGAIN;
-        if (errno != EAGAIN)
-            close_conn(conn);
-        return;
+    while (conn->out_sent < conn->out.len) {
+        ssize_t sent = send(conn->fd, conn->out.text + conn->out_sent,
+                            conn->out.len - conn->out_sent, MSG_NOSIGNAL);
+        if (sent < 0) {
+            conn->peer_left |= errno != EAGAIN;
+            if (errno != EAGAIN)
+                close_conn(conn);
+            return;
+        }
+        conn->out_sent += (size_t)sent;
     }
-    conn->out_sent += (size_t)sent;
-    if (conn->out_sent < conn->out.len)
-        return;
     conn->out.len = 0;
     if (conn->out.cap > KEEP_BUFFER)
         strbuf_fini(&conn->out);
-    watch(conn, EPOLLIN);
+    watch(conn, EVENTS_READ);
     finish_answer(conn);
 }
 
@@ -291,6 +296,7 @@ static size_t take_requests(struct serve_conn *conn, const char *data, size_t le
             if (!handler->on_head(handler->ctx, conn, &request))
                 return len;
         }
+        conn->in_missing = parsed.missing;
         if (parsed.total == 0)
             break;
         conn->head_seen = false;
@@ -302,31 +308,45 @@ static size_t take_requests(struct serve_conn *conn, const char *data, size_t le
     return taken;
 }
 
-/* Requests that were waiting in the buffer for the answer before them. */
+/* Requests that were waiting in the buffer for the rest of them, or the answer before. */
 static void take_buffered(struct serve_conn *conn)
 {
-    if (conn->dead || conn->busy || conn->in.len == 0)
+    if (conn->dead || conn->busy || conn->in_len == 0)
         return;
-    size_t taken = take_requests(conn, conn->in.text, conn->in.len);
-    memmove(conn->in.text, conn->in.text + taken, conn->in.len - taken);
-    conn->in.len -= taken;
-    if (conn->in.len == 0 && conn->in.cap > KEEP_BUFFER)
-        strbuf_fini(&conn->in);
+    size_t taken = take_requests(conn, conn->in, conn->in_len);
+    conn->in_len -= taken;
+    memmove(conn->in, conn->in + taken, conn->in_len);
+    if (conn->in_len == 0 && conn->in_cap > KEEP_BUFFER) {
+        free(conn->in);
+        conn->in = NULL;
+        conn->in_cap = 0;
+    }
 }
 
-/* Like recv into scratch. ret_arrival_ns: what the kernel says, else the time of this turn. */
-static ssize_t receive(const struct serve_conn *conn, int64_t *ret_arrival_ns)
+/* Room behind what is buffered, for the rest of the request if that is known. */
+static struct iovec room_in(struct serve_conn *conn)
 {
-    struct serve *serve = conn->serve;
-    *ret_arrival_ns = serve->now_wall_ns;
+    size_t want =
+        conn->in_len + (conn->in_missing > SCRATCH_SIZE ? conn->in_missing : SCRATCH_SIZE);
+    if (want > conn->in_cap) {
+        conn->in_cap = want;
+        conn->in = realloc(conn->in, conn->in_cap);
+        check(conn->in != NULL);
+    }
+    return (struct iovec){conn->in + conn->in_len, conn->in_cap - conn->in_len};
+}
+
+/* Like recv. ret_arrival_ns: what the kernel says, else the time of this turn. */
+static ssize_t receive(const struct serve_conn *conn, struct iovec room, int64_t *ret_arrival_ns)
+{
+    *ret_arrival_ns = conn->serve->now_wall_ns;
     if (!conn->stamped)
-        return recv(conn->fd, serve->scratch, sizeof(serve->scratch), 0);
+        return recv(conn->fd, room.iov_base, room.iov_len, 0);
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct timespec))];
     } control;
-    struct iovec part = {serve->scratch, sizeof(serve->scratch)};
-    struct msghdr message = {.msg_iov = &part,
+    struct msghdr message = {.msg_iov = &room,
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof(control)};
@@ -341,28 +361,46 @@ static ssize_t receive(const struct serve_conn *conn, int64_t *ret_arrival_ns)
     return got;
 }
 
-static void read_some(struct serve_conn *conn)
+/* Takes what has been received, which is in the scratch or behind what is buffered. */
+static void take_received(struct serve_conn *conn, bool is_in_scratch, size_t got)
+{
+    if (!is_in_scratch) {
+        conn->in_len += got;
+        take_buffered(conn);
+        return;
+    }
+    const char *bytes = conn->serve->scratch;
+    size_t taken = conn->busy ? 0 : take_requests(conn, bytes, got);
+    if (conn->dead || taken == got)
+        return;
+    struct iovec room = room_in(conn);
+    memcpy(room.iov_base, bytes + taken, got - taken);
+    conn->in_len += got - taken;
+}
+
+/* Reads once; returns whether there is more to read: the end, too, which is not told of again.
+ * What has a buffer is read into that. */
+static bool read_some(struct serve_conn *conn, bool is_ended)
 {
     struct serve *serve = conn->serve;
+    bool is_in_scratch = conn->in_cap == 0;
+    struct iovec room = {serve->scratch, sizeof(serve->scratch)};
+    if (!is_in_scratch)
+        room = room_in(conn);
     int64_t arrival_ns;
-    ssize_t got = receive(conn, &arrival_ns);
+    ssize_t got = receive(conn, room, &arrival_ns);
     if (got <= 0) {
         conn->peer_closed |= got == 0;
         /* It had not read all. */
         conn->peer_left |= got < 0 && (errno == ECONNRESET || errno == EPIPE);
         if (got == 0 || errno != EAGAIN)
             close_conn(conn);
-        return;
+        return false;
     }
-    if (conn->in.len > 0) {
-        strbuf_add(&conn->in, serve->scratch, (size_t)got);
-        take_buffered(conn);
-        return;
-    }
-    conn->arrival_ns = arrival_ns;
-    size_t taken = conn->busy ? 0 : take_requests(conn, serve->scratch, (size_t)got);
-    if (!conn->dead && taken < (size_t)got)
-        strbuf_add(&conn->in, serve->scratch + taken, (size_t)got - taken);
+    if (conn->in_len == 0)
+        conn->arrival_ns = arrival_ns;
+    take_received(conn, is_in_scratch, (size_t)got);
+    return is_ended || (size_t)got == room.iov_len;
 }
 
 static void accept_all(struct serve *serve, const struct listener *listener)
@@ -376,10 +414,11 @@ static void accept_all(struct serve *serve, const struct listener *listener)
         conn->fd = fd;
         conn->number = ++serve->accepted;
         conn->stamped = listener->stamped;
+        conn->followed = listener->followed;
         conn->tag = listener->tag;
         conn->serve = serve;
-        conn->events = EPOLLIN;
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+        conn->events = EVENTS_READ;
+        struct epoll_event event = {.events = EVENTS_READ, .data.ptr = conn};
         const struct serve_handler *handler = &serve->handler;
         if ((handler->on_accept != NULL && !handler->on_accept(handler->ctx, conn)) ||
             epoll_ctl(serve->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
@@ -404,8 +443,10 @@ static void handle_event(struct serve *serve, const struct epoll_event *event)
         send_rest(conn);
         take_buffered(conn);
     }
-    if (!conn->dead && (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-        read_some(conn);
+    bool is_ended = (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    bool is_more = is_ended || (event->events & EPOLLIN) != 0;
+    while (!conn->dead && is_more)
+        is_more = read_some(conn, is_ended);
     free_if_dead(conn);
 }
 

@@ -33,18 +33,21 @@ struct serve_conn {
     uint32_t sequence; /* of the request being answered; the handler's own */
     void *user;        /* the handler's own, at first NULL */
     bool peer_closed;  /* it was the peer who closed it */
-    bool peer_left;    /* the peer closed it and cannot have read all that it was sent */
+    bool peer_left;    /* the peer closed it and cannot have read all that it was sent; see
+                          serve_listen.followed */
 
     /* private */
     struct serve *serve;
-    struct strbuf in;
+    char *in; /* what was read and not taken yet */
+    size_t in_len, in_cap;
+    size_t in_missing; /* of the request in it, as far as is known */
     struct strbuf out;
     size_t out_sent;
     int64_t arrival_ns;
     int64_t due_ns;
     struct serve_conn *delay_prev, *delay_next;
     uint32_t events;
-    bool stamped;
+    bool stamped, followed;
     bool busy; /* a request is with the handler, or its answer is not all out */
     bool delayed;
     bool close_after;
@@ -78,6 +81,8 @@ struct serve_listen {
     /* Requests arrive when the kernel gets them, however late they are read: on loopback that is
      * when they are sent (SO_TIMESTAMPNS, socket(7)). */
     bool stamped;
+    /* Each answer finds out whether its peer is still there, which takes two system calls. */
+    bool followed;
 };
 
 int serve_new(const struct serve_handler *handler, struct serve **ret_serve,

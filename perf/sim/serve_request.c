@@ -125,10 +125,12 @@ void serve_request_parse(const char *data, size_t len, struct serve_request *req
         ret_parsed->close_after = true;
     ret_parsed->head_complete = true;
     size_t total = head_len + 2 + body_len;
-    if (len >= total) {
-        request->body = slice_make(data + head_len + 2, body_len);
-        ret_parsed->total = total;
+    if (len < total) {
+        ret_parsed->missing = total - len;
+        return;
     }
+    request->body = slice_make(data + head_len + 2, body_len);
+    ret_parsed->total = total;
 }
 
 static const char *reason_of(int status)

@@ -10,6 +10,7 @@ struct serve_parsed {
     bool head_complete; /* request is filled in, but for the body */
     bool close_after;   /* the client wants no other request on this connection */
     size_t total;       /* bytes of the whole request, 0 while some are missing */
+    size_t missing;     /* so many, once the head is complete */
 };
 
 /* Parses the request at the start of the bytes; its slices point into them. */

@@ -84,7 +84,7 @@ static void forget_last(struct serve_conn *conn)
 {
     struct last_request *last = conn->user;
     if (last != NULL)
-        free(last->samples.items);
+        sink_take_back(&last->samples);
     free(last);
     conn->user = NULL;
 }
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     sink_targets_init(&sink.targets);
-    struct serve_listen listen = {.address = "127.0.0.1", .port = arguments.port};
+    struct serve_listen listen = {.address = "127.0.0.1", .port = arguments.port, .followed = true};
     if (serve_new(&handler, &serve, &errctx) < 0 ||
         serve_listen(serve, &listen, &arguments.port, &errctx) < 0) {
         fprintf(stderr, "sink: %s\n", errctx.text);

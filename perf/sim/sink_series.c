@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sim/sink_series.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "sim/sink_wire.h"
 
-#define CHUNK      4096 /* entries */
 #define LABELS_MAX 128
+#define CACHE_LINE 64
 
-struct sink_entry *sink_series_at(const struct sink_series *series, uint32_t i)
-{
-    check(i < series->count);
-    return &series->chunks[i / CHUNK][i % CHUNK];
-}
+static_assert(sizeof(struct sink_entry) == CACHE_LINE, "one entry a cache line");
 
 static uint32_t *slot_of(struct sink_series *series, uint64_t key)
 {
@@ -28,31 +25,31 @@ static void grow(struct sink_series *series)
 {
     if (2 * series->count < series->cap)
         return;
-    series->cap = series->cap == 0 ? 2 * CHUNK : 2 * series->cap;
+    series->cap = series->cap == 0 ? 2 * SINK_CHUNK : 2 * series->cap;
     free(series->slots);
     series->slots = calloc(series->cap, sizeof(*series->slots));
-    series->chunks = realloc(series->chunks, series->cap / CHUNK * sizeof(*series->chunks));
+    series->chunks = realloc(series->chunks, series->cap / SINK_CHUNK * sizeof(*series->chunks));
     check(series->slots != NULL && series->chunks != NULL);
     for (uint32_t i = 0; i < series->count; i++)
         *slot_of(series, sink_series_at(series, i)->key) = i + 1;
 }
 
-struct sink_entry *sink_series_get(struct sink_series *series, uint64_t key, bool *ret_new)
+uint32_t sink_series_find(struct sink_series *series, uint64_t key, bool *ret_new)
 {
     grow(series);
     uint32_t *slot = slot_of(series, key);
     *ret_new = *slot == 0;
     if (*slot != 0)
-        return sink_series_at(series, *slot - 1);
+        return *slot - 1;
     uint32_t i = series->count++;
-    if (i % CHUNK == 0) {
-        series->chunks[i / CHUNK] = calloc(CHUNK, sizeof(struct sink_entry));
-        check(series->chunks[i / CHUNK] != NULL);
+    struct sink_entry **chunk = &series->chunks[i / SINK_CHUNK];
+    if (i % SINK_CHUNK == 0) {
+        *chunk = aligned_alloc(CACHE_LINE, SINK_CHUNK * sizeof(struct sink_entry));
+        check(*chunk != NULL);
     }
     *slot = i + 1;
-    struct sink_entry *entry = sink_series_at(series, i);
-    entry->key = key;
-    return entry;
+    *sink_series_at(series, i) = (struct sink_entry){.key = key};
+    return i;
 }
 
 void sink_series_keep_labels(struct sink_entry *entry, struct slice labels)
@@ -116,7 +113,7 @@ void sink_series_fini(struct sink_series *series)
         free(kept->samples);
         free(kept);
     }
-    for (uint32_t i = 0; i * CHUNK < series->count; i++)
+    for (uint32_t i = 0; i * SINK_CHUNK < series->count; i++)
         free(series->chunks[i]);
     free(series->chunks);
     free(series->slots);

@@ -12,11 +12,14 @@
 struct sink_outcome {
     int status;
     const char *text;            /* of a refusal; static */
-    struct sink_samples samples; /* the caller frees the items */
+    struct sink_samples samples; /* the caller's, until sink_take_back */
 };
 
 /* Takes the request; `store` false checks its form only. Single-threaded, not re-entrant. */
 void sink_take(struct sink *sink, const struct serve_request *request, bool store,
                struct sink_outcome *ret_outcome);
+
+/* The room for samples of an outcome may be used again. */
+void sink_take_back(struct sink_samples *samples);
 
 #endif

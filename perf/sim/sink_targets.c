@@ -187,8 +187,8 @@ static bool verify(struct sink *sink, const struct sink_target *target, struct s
                    const struct sink_role *role, uint64_t bits)
 {
     struct value value;
-    struct slice name = name_of(sink, target, role);
     if (!expected_value(sink, target, scrape->n, role, &value)) {
+        struct slice name = name_of(sink, target, role);
         sink_add_error(sink, SINK_ERROR_SERIES,
                        "%.*s (index %u, generation %u) of %s at %lld is not in scrape %u",
                        SLICE_ARG(name), role->index, role->generation, target->instance,
@@ -196,12 +196,14 @@ static bool verify(struct sink *sink, const struct sink_target *target, struct s
         return false;
     }
     uint64_t want = value_to_bits(&value, target->table);
-    if (want == bits)
+    if (want == bits) {
         sink->targets.verified++;
-    else
+    } else {
+        struct slice name = name_of(sink, target, role);
         sink_add_error(sink, SINK_ERROR_VALUE, "%.*s of %s at %lld, scrape %u: is %.17g, not %.17g",
                        SLICE_ARG(name), target->instance, (long long)scrape->ts, scrape->n,
                        double_of(bits), double_of(want));
+    }
     uint32_t copy = role->type == SINK_ROLE_CHURN ? target->params.copies : role->generation;
     return mark_seen(scrape, plan_of(sink, target)->count * copy + role->index);
 }
@@ -302,9 +304,9 @@ bool sink_targets_take(struct sink *sink, uint32_t target_id, const struct sink_
         take_number(sink, target, scrape, bits);
     if (role->type == SINK_ROLE_PLAN && role->index == PLAN_LINE_PARAMS)
         take_target(sink, target, bits);
+    sink->counts.duplicates += resolve(sink, target, scrape);
     if (scrape->resolved)
         return verify(sink, target, scrape, role, bits);
     wait_for_number(scrape, role, bits);
-    sink->counts.duplicates += resolve(sink, target, scrape);
     return false;
 }

@@ -6,9 +6,10 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-uint64_t sink_sample_key(uint64_t series, int64_t ts)
+/* Never 0. */
+static uint64_t key_of(const struct sink_received *sample)
 {
-    const uint64_t parts[2] = {series, (uint64_t)ts};
+    const uint64_t parts[2] = {sample->entry->key, (uint64_t)sample->ts};
     uint64_t key = hash64(parts, sizeof(parts), 0);
     return key != 0 ? key : 1;
 }
@@ -66,7 +67,7 @@ static void take_out(struct sink_unheard *unheard, uint64_t key)
 void sink_unheard_drop(struct sink_unheard *unheard, const struct sink_samples *samples)
 {
     for (uint32_t i = 0; i < samples->count && unheard->count > 0; i++)
-        take_out(unheard, samples->items[i].key);
+        take_out(unheard, key_of(&samples->items[i]));
 }
 
 void sink_unheard_add(struct sink_unheard *unheard, const struct sink_samples *samples, bool all)
@@ -75,7 +76,7 @@ void sink_unheard_add(struct sink_unheard *unheard, const struct sink_samples *s
         if (!samples->items[i].is_new && !all)
             continue;
         grow(unheard);
-        insert(unheard, samples->items[i].key);
+        insert(unheard, key_of(&samples->items[i]));
     }
 }
 

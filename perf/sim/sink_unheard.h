@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim/sink_series.h"
+
 struct sink_unheard {
     uint64_t *keys; /* open addressing; 0: free */
     uint32_t cap;   /* a power of two */
@@ -17,15 +19,17 @@ struct sink_unheard {
 
 /* The samples of one request. */
 struct sink_samples {
-    struct sink_sample_key {
-        uint64_t key; /* never 0 */
-        bool is_new;  /* it was not there before */
+    struct sink_received {
+        struct sink_entry *entry; /* its series */
+        int64_t ts;
+        uint64_t bits;
+        bool unchanged; /* the imitated Prometheus has it already */
+        bool is_new;    /* it was stored, and not there before */
     } * items;
-    uint32_t count;
+    uint32_t count, cap;
     bool is_one_scrape; /* all have the same timestamp */
+    enum sink_flaw { SINK_IN_ORDER, SINK_OUT_OF_ORDER, SINK_DUPLICATE } flaw;
 };
-
-uint64_t sink_sample_key(uint64_t series, int64_t ts);
 
 /* The sender has read that these are there. */
 void sink_unheard_drop(struct sink_unheard *unheard, const struct sink_samples *samples);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sim/sink_wire.h"
 
-static bool take_varint(struct slice *message, uint64_t *ret_number)
+#include <endian.h>
+#include <string.h>
+
+static bool take_long_varint(struct slice *message, uint64_t *ret_number)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < message->len && i < 10; i++) {
@@ -16,7 +19,16 @@ static bool take_varint(struct slice *message, uint64_t *ret_number)
     return false;
 }
 
-static bool take_bytes(struct slice *message, uint64_t len, struct slice *ret_bytes)
+static inline bool take_varint(struct slice *message, uint64_t *ret_number)
+{
+    if (message->len == 0 || (message->ptr[0] & 0x80) != 0)
+        return take_long_varint(message, ret_number);
+    *ret_number = (uint8_t)message->ptr[0];
+    *message = slice_make(message->ptr + 1, message->len - 1);
+    return true;
+}
+
+static inline bool take_bytes(struct slice *message, uint64_t len, struct slice *ret_bytes)
 {
     if (len > message->len)
         return false;
@@ -25,15 +37,24 @@ static bool take_bytes(struct slice *message, uint64_t len, struct slice *ret_by
     return true;
 }
 
-/* Little-endian, 4 or 8 bytes. */
-static bool take_fixed(struct slice *message, size_t size, uint64_t *ret_bits)
+static bool take_u64(struct slice *message, uint64_t *ret_bits)
 {
     struct slice bytes;
-    if (!take_bytes(message, size, &bytes))
+    if (!take_bytes(message, sizeof(*ret_bits), &bytes))
         return false;
-    *ret_bits = 0;
-    for (size_t i = 0; i < size; i++)
-        *ret_bits |= (uint64_t)(uint8_t)bytes.ptr[i] << (8 * i);
+    memcpy(ret_bits, bytes.ptr, sizeof(*ret_bits));
+    *ret_bits = le64toh(*ret_bits);
+    return true;
+}
+
+static bool take_u32(struct slice *message, uint64_t *ret_bits)
+{
+    struct slice bytes;
+    uint32_t bits;
+    if (!take_bytes(message, sizeof(bits), &bytes))
+        return false;
+    memcpy(&bits, bytes.ptr, sizeof(bits));
+    *ret_bits = le32toh(bits);
     return true;
 }
 
@@ -51,9 +72,9 @@ int sink_wire_next(struct slice *message, struct sink_field *ret_field)
     case SINK_WIRE_VARINT:
         return take_varint(message, &ret_field->bits) ? 1 : -1;
     case SINK_WIRE_I64:
-        return take_fixed(message, 8, &ret_field->bits) ? 1 : -1;
+        return take_u64(message, &ret_field->bits) ? 1 : -1;
     case SINK_WIRE_I32:
-        return take_fixed(message, 4, &ret_field->bits) ? 1 : -1;
+        return take_u32(message, &ret_field->bits) ? 1 : -1;
     case SINK_WIRE_LEN:
         return take_varint(message, &len) && take_bytes(message, len, &ret_field->bytes) ? 1 : -1;
     default:

@@ -28,7 +28,8 @@ double value_to_double(const struct value *value, const struct value_table *tabl
 {
     if (value->form == VALUE_DOUBLE)
         return table->number[value->digits];
-    return (double)value->digits / powers_of_ten[value->decimals];
+    double number = (double)value->digits;
+    return value->decimals == 0 ? number : number / powers_of_ten[value->decimals];
 }
 
 uint64_t value_to_bits(const struct value *value, const struct value_table *table)
@@ -39,16 +40,51 @@ uint64_t value_to_bits(const struct value *value, const struct value_table *tabl
     return bits;
 }
 
+/* How many decimal digits a number has. */
+static size_t count_digits(uint64_t number)
+{
+    static const uint64_t powers[] = {UINT64_C(1),
+                                      UINT64_C(10),
+                                      UINT64_C(100),
+                                      UINT64_C(1000),
+                                      UINT64_C(10000),
+                                      UINT64_C(100000),
+                                      UINT64_C(1000000),
+                                      UINT64_C(10000000),
+                                      UINT64_C(100000000),
+                                      UINT64_C(1000000000),
+                                      UINT64_C(10000000000),
+                                      UINT64_C(100000000000),
+                                      UINT64_C(1000000000000),
+                                      UINT64_C(10000000000000),
+                                      UINT64_C(100000000000000),
+                                      UINT64_C(1000000000000000),
+                                      UINT64_C(10000000000000000),
+                                      UINT64_C(100000000000000000),
+                                      UINT64_C(1000000000000000000),
+                                      UINT64_C(10000000000000000000)};
+    size_t bits = 64 - (size_t)__builtin_clzll(number | 1);
+    size_t least = bits * 1233 >> 12; /* log10(2) is nearly 1233 / 4096 */
+    return least + ((number | 1) >= powers[least]);
+}
+
+/* Two digits at a time, from behind. */
 size_t value_print_integer(uint64_t number, char *ret_text)
 {
-    char reversed[20];
-    size_t len = 0;
-    do {
-        reversed[len++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    for (size_t i = 0; i < len; i++)
-        ret_text[i] = reversed[len - 1 - i];
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233"
+        "34353637383940414243444546474849505152535455565758596061626364656667"
+        "6869707172737475767778798081828384858687888990919293949596979899";
+    size_t len = count_digits(number);
+    char *at = ret_text + len;
+    for (; number >= 100; number /= 100) {
+        at -= 2;
+        memcpy(at, pairs + 2 * (number % 100), 2);
+    }
+    if (number >= 10)
+        memcpy(ret_text, pairs + 2 * number, 2);
+    else
+        ret_text[0] = (char)('0' + number);
     return len;
 }
 
@@ -85,19 +121,21 @@ static size_t print_decimal(uint64_t number, unsigned decimals, char *ret_text)
         number /= 10;
         decimals--;
     }
-    uint64_t unit = 1;
-    for (unsigned i = 0; i < decimals; i++)
-        unit *= 10;
-    size_t len = value_print_integer(number / unit, ret_text);
-    if (decimals == 0)
-        return len;
-    ret_text[len] = '.';
-    uint64_t fraction = number % unit;
-    for (unsigned i = decimals; i > 0; i--) {
-        ret_text[len + i] = (char)('0' + fraction % 10);
-        fraction /= 10;
+    char digits[20];
+    size_t count = value_print_integer(number, digits);
+    if (decimals == 0) {
+        memcpy(ret_text, digits, count);
+        return count;
     }
-    return len + 1 + decimals;
+    size_t zeros = count > decimals ? 0 : decimals + 1 - count; /* in front, one before the point */
+    size_t whole = count + zeros - decimals;
+    char padded[2 * sizeof(digits)];
+    memset(padded, '0', zeros);
+    memcpy(padded + zeros, digits, count);
+    memcpy(ret_text, padded, whole);
+    ret_text[whole] = '.';
+    memcpy(ret_text + whole + 1, padded + whole, decimals);
+    return whole + 1 + decimals;
 }
 
 size_t value_print(const struct value *value, const struct value_table *table, char *ret_text)

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reads a WriteRequest: which series its samples are of, and whether a Prometheus would take them.
+ *
+ * Senders repeat series in the same order, so the entry that came after the one at hand the last
+ * time is looked at first: if its label bytes have the hash of those that are here, they are taken
+ * for the same (as they are by the table of all series), and no label is looked at.
+ */
+#ifndef SIM_SINK_READ_H
+#define SIM_SINK_READ_H
+
+#include <stdbool.h>
+
+#include "base/slice.h"
+#include "sim/sink.h"
+
+/*
+ * Appends the samples of the message to those given, and meets its series. Returns false if it is
+ * malformed; what was read before that is there all the same.
+ */
+bool sink_read(struct sink *sink, struct slice message, struct sink_samples *samples);
+
+#endif
