@@ -98,7 +98,8 @@ static void encode_all(struct bench *bench, struct builder *builder, uint32_t ve
                        struct total *total)
 {
     const struct scan_filter filter = {
-        UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])bench->lanes};
+        .lanes = UINT64_MAX,
+        .delivered = (const struct shm_position(*)[SHM_MAX_SCRAPERS])bench->lanes};
     const struct build_limits limits = {.message = version,
                                         .compression = compression,
                                         .oldest_ms = INT64_MIN,

@@ -110,15 +110,21 @@ static void take_supplies(struct children *children, uint32_t role, int fd)
 
 /* ---- starting ---- */
 
+/* Of how many it is told. */
+static uint32_t scrapers_of(const struct children *children, const struct child_process *child)
+{
+    uint32_t role = slot_role(child->slot);
+    bool reads_rings = role == ROLE_WRITER || role == ROLE_CONSOLE;
+    return reads_rings ? children->estate->segments.rings : children->estate->scrapers;
+}
+
 static struct child_arguments arguments_of(const struct children *children,
                                            const struct child_process *child)
 {
     struct child_arguments arguments = children->arguments;
     uint32_t role = slot_role(child->slot);
-    bool reads_rings = role == ROLE_WRITER || role == ROLE_CONSOLE;
     arguments.index = child_is_scraper(child) ? (uint32_t)child_scraper_index(child) : 0;
-    arguments.scrapers =
-        reads_rings ? children->estate->segments.rings : children->estate->scrapers;
+    arguments.scrapers = child->scrapers;
     arguments.listeners = role == ROLE_CONSOLE ? children->estate->listener_count : 0;
     return arguments;
 }
@@ -186,6 +192,7 @@ static void start(struct children *children, struct child_process *child, int64_
 {
     struct errctx why;
     child->generation = children->generation;
+    child->scrapers = scrapers_of(children, child);
     child->progress_at = now;
     restart_started(&child->restart, now);
     if (child->slot == SHM_SLOT_DISCOVERY)
@@ -338,6 +345,13 @@ static void watch(struct children *children, int64_t now)
 
 /* ---- rolling ---- */
 
+/* When a configuration is taken back, scrapers that came with it may have left rings. */
+static bool is_new_process(const struct children *children, const struct child_process *child)
+{
+    return child->generation == children->generation &&
+           child->scrapers == scrapers_of(children, child);
+}
+
 /* The next one follows only when its predecessor works with the new configuration. */
 static void roll_next(struct children *children, int64_t now)
 {
@@ -352,7 +366,7 @@ static void roll_next(struct children *children, int64_t now)
                 happens(children, child, LIFE_ON_STOP, ROLL_LIMIT_MS, now);
             return;
         }
-        bool is_new = child->generation == children->generation;
+        bool is_new = is_new_process(children, child);
         if (is_new && child->state == LIFE_RUNNING)
             continue;
         if (!is_new && (child->state == LIFE_RUNNING || child->state == LIFE_STARTING))

@@ -41,6 +41,7 @@ struct child_process {
     uint64_t progress; /* of its slot, when it moved last */
     int64_t progress_at;
     uint64_t generation; /* of the configuration it got */
+    uint32_t scrapers;   /* of which it was told; for writer and console: rings */
 };
 
 struct children {

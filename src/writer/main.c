@@ -178,6 +178,7 @@ static int start(struct errctx *reterr)
     if (err != 0)
         return err;
     life.writer.slot = life.child.slot;
+    life.writer.supervisor = life.child.supervisor;
     life.writer.config = life.config;
     life.writer.lookups.ask = ask;
     life.writer.lookups.ask_tls = ask_tls;

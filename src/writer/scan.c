@@ -100,15 +100,20 @@ static void wanted_samples(const struct scan *scan, uint32_t ring, uint32_t *ret
  * While a batch is collected, the other ring may have grown beyond its `end` meanwhile, and the
  * block waits for the next time; in a batch whose boundaries stand, whatever it lets pass has been
  * passed before.
+ *
+ * A ring that this process does not know is either gone, as it was empty when limpet started, or of
+ * a scraper that a reload has just added: then a writer that knows it is about to follow.
  */
 static bool is_held(const struct scan *scan, uint32_t ring)
 {
     const struct block_view *block = &scan->block[ring];
     uint32_t lane = delivery_lane(block->head.target_id);
     uint32_t from = block->head.first_line;
-    if (block->head.kind != SHM_BLOCK_TAKEOVER || from == ring || from >= scan->count ||
+    if (block->head.kind != SHM_BLOCK_TAKEOVER || from == ring ||
         (scan->filter.lanes >> lane & 1) == 0)
         return false;
+    if (from >= scan->count)
+        return scan->is_collecting && from < scan->filter.rings;
     uint64_t pos = block->bits[0];
     uint64_t most = scan->is_collecting ? ring_consumer_produced(&scan->sources[from].ring)
                                         : scan->end[from].pos;

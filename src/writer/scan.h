@@ -34,6 +34,7 @@ struct source {
 struct scan_filter {
     uint64_t lanes;                                           /* bit l: lane l */
     const struct shm_position (*delivered)[SHM_MAX_SCRAPERS]; /* [lane][ring] */
+    uint64_t rings; /* so many have a scraper, or had one lately; may be more than sources */
 };
 
 /* Samples [first, last) of a block. */

@@ -23,8 +23,10 @@ uint64_t shard_lanes(uint32_t index, uint32_t shard_count)
 struct scan_filter shard_filter(const struct shard *shard)
 {
     return (struct scan_filter){
-        shard->batch.lanes,
-        (const struct shm_position(*)[SHM_MAX_SCRAPERS])shard->remote->place->lanes};
+        .lanes = shard->batch.lanes,
+        .delivered = (const struct shm_position(*)[SHM_MAX_SCRAPERS])shard->remote->place->lanes,
+        .rings =
+            atomic_load_explicit(&shard->writer->supervisor->kept_scrapers, memory_order_acquire)};
 }
 
 uint32_t shard_samples_wanted(const struct shard *shard)

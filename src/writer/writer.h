@@ -21,9 +21,10 @@
 #include "writer/shard.h"
 
 struct writer {
-    struct loop *loop;           /* borrowed; set before writer_init */
-    struct shm_slot *slot;       /* borrowed; set before writer_init */
-    const struct config *config; /* borrowed; set before writer_init */
+    struct loop *loop;                       /* borrowed; set before writer_init */
+    struct shm_slot *slot;                   /* borrowed; set before writer_init */
+    const struct shm_supervisor *supervisor; /* borrowed; set before writer_init */
+    const struct config *config;             /* borrowed; set before writer_init */
     struct source *sources;
     uint32_t source_count;
     struct delivery delivery;

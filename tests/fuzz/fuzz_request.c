@@ -206,7 +206,8 @@ static struct slice encode(struct world *world, struct builder *builder, const s
                            struct shm_position *at)
 {
     const struct scan_filter filter = {
-        UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
+        .lanes = UINT64_MAX,
+        .delivered = (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
     const struct build_limits limits = {.message = form->message,
                                         .compression = compression,
                                         .oldest_ms = form->oldest_ms,

@@ -153,7 +153,10 @@ void rig_start(struct rig *rig)
         .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 4, .buffer_size = 4096};
     if (loop_new(&options, &rig->loop, &why) != 0)
         fail_msg("%s", why.text);
-    rig->writer = (struct writer){.loop = rig->loop, .slot = &rig->slot, .config = &rig->config};
+    rig->writer = (struct writer){.loop = rig->loop,
+                                  .slot = &rig->slot,
+                                  .supervisor = &rig->supervisor,
+                                  .config = &rig->config};
     if (writer_init(&rig->writer, rig->scrapers.count, &why) != 0)
         fail_msg("%s", why.text);
 }

@@ -23,6 +23,7 @@ struct rig {
     char urls[RIG_REMOTES_MAX][64];
     char names[RIG_REMOTES_MAX][16];
     struct shm_slot slot;
+    struct shm_supervisor supervisor;
     struct loop *loop;
     struct writer writer;
     char storage[64]; /* a directory; empty: no spool */

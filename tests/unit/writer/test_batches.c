@@ -194,8 +194,8 @@ static void a_takeover_that_is_newer_than_the_look_at_the_other_ring_waits(void 
     struct scan_piece piece;
     struct shm_position zero[2] = {{0}};
     struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS] = {{{0}}};
-    const struct scan_filter filter = {UINT64_MAX,
-                                       (const struct shm_position(*)[SHM_MAX_SCRAPERS])lanes};
+    const struct scan_filter filter = {
+        .lanes = UINT64_MAX, .delivered = (const struct shm_position(*)[SHM_MAX_SCRAPERS])lanes};
     open_one(2, 30, 20);
     rig_start(&rig);
     scan_start(&scan, rig.writer.sources, 2, filter, zero, NULL);
@@ -233,6 +233,34 @@ static void a_takeover_from_what_is_not_there_holds_nothing_up(void **state)
     scrape(1, 1, T0, 10);
     rig_drain(&rig);
     rig_assert_complete(&rig, 0);
+    rig_close(&rig);
+}
+
+/*
+ * A reload to two scrapers: the new one has the target for a while before the writer, which knows
+ * one ring, is rolled.
+ */
+static void a_takeover_from_a_ring_that_is_new_waits_for_the_writer_that_knows_it(void **state)
+{
+    (void)state;
+    open_one(2, 30, 20);
+    rig.scrapers.count = 1;
+    rig_start(&rig);
+    rig.scrapers.count = 2;
+    atomic_store(&rig.supervisor.kept_scrapers, 2);
+    scrape(0, 1, T0, 10);
+    scrapers_take_over(&rig.scrapers, 1, 1, 0);
+    scrape(1, 1, T0 + 1000, 10);
+    scrapers_take_over(&rig.scrapers, 0, 1, 1);
+    scrape(0, 1, T0 + 2000, 30);
+    rig_run_until_requests(&rig, 1);
+    for (int64_t end_ns = clock_mono_ns() + 100 * NS_PER_MS; clock_mono_ns() < end_ns;)
+        rig_turn(&rig, 10);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 10);
+    rig_crash(&rig);
+    rig_drain(&rig);
+    rig_assert_complete(&rig, 0);
+    assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 50);
     rig_close(&rig);
 }
 
@@ -435,6 +463,7 @@ int main(void)
         cmocka_unit_test(what_a_target_had_before_it_moved_comes_first_whatever_the_times_say),
         cmocka_unit_test(a_takeover_that_is_newer_than_the_look_at_the_other_ring_waits),
         cmocka_unit_test(a_takeover_from_what_is_not_there_holds_nothing_up),
+        cmocka_unit_test(a_takeover_from_a_ring_that_is_new_waits_for_the_writer_that_knows_it),
         cmocka_unit_test(external_labels_are_added_and_yield_and_a_batch_has_a_limit_of_bytes),
         cmocka_unit_test(samples_beyond_the_age_limit_are_dropped_and_counted),
         cmocka_unit_test(without_a_remote_everything_is_counted_and_given_back),

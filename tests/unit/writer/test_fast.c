@@ -334,7 +334,8 @@ static struct slice encode(struct world *world, struct builder *builder,
                            struct build_limits limits, struct build_result *result)
 {
     const struct scan_filter filter = {
-        UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
+        .lanes = UINT64_MAX,
+        .delivered = (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
     struct scan scan;
     scan_start(&scan, world->sources, RINGS, filter, start, end);
     build_request(builder, &scan, limits, NULL, result);
@@ -409,7 +410,8 @@ static void requests_decode_to_the_same_bytes(uint64_t seed, uint32_t *others)
     struct builder warm;
     assert_int_equal(builder_init(&warm, 2000, external, externals), 0);
     const struct scan_filter filter = {
-        UINT64_MAX, (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
+        .lanes = UINT64_MAX,
+        .delivered = (const struct shm_position(*)[SHM_MAX_SCRAPERS])world->lanes};
     struct shm_batch batch = {.rings = RINGS};
     for (bool more = true; more;) {
         memcpy(batch.start, batch.end, sizeof batch.start);
