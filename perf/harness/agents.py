@@ -5,11 +5,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 
 from lib.limpet import session_members
-from lib.proc import Process, free_port, wait_until
+from lib.proc import Process, free_port
 from lib.prom import http_get
 
 from . import measure, tls
@@ -39,11 +38,11 @@ class Farm:
             keys |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
         return keys | (load.job if own_keys else {})
 
-    def complete(self):
-        """Bodies sent to the end, of each target."""
-        status, text = http_get(f"{self.base}/farm", 60)
+    def totals(self):
+        """Of all its targets; see perf/README.md."""
+        status, text = http_get(f"{self.base}/totals", 60)
         assert status == 200
-        return [target["complete"] for target in json.loads(text)["targets"]]
+        return json.loads(text)
 
     def stop(self):
         for process in self.processes:
@@ -96,6 +95,13 @@ class Agent:
     def pids(self):
         return list(session_members(self.process.pid))
 
+    def helpers(self):
+        """Processes of its farms and its sink."""
+        started = [process for farm in self.farms for process in farm.processes]
+        if self.has_sink:
+            started.append(self.sink)
+        return [pid for process in started for pid in session_members(process.pid)]
+
     def config(self):
         jobs = [farm.job(f"farm{i}", self.takes_own_keys) for i, farm in enumerate(self.farms)]
         native = any(job.get("scrape_native_histograms") for job in jobs)
@@ -113,9 +119,18 @@ class Agent:
 
     def served(self):
         """(bodies sent to the end, targets that have had one, series in these bodies)"""
-        complete = [farm.complete() for farm in self.farms]
-        return (sum(map(sum, complete)), sum(n > 0 for numbers in complete for n in numbers),
-                sum(farm.series * sum(numbers) for farm, numbers in zip(self.farms, complete)))
+        totals = [farm.totals() for farm in self.farms]
+        return (sum(farm["complete"] for farm in totals), sum(farm["seen"] for farm in totals),
+                sum(farm["series"] * farm["complete"] for farm in totals))
+
+    def seen(self):
+        """When its first request came to a farm, and when the last target had been seen, in
+        seconds of the wall clock; None while one has not."""
+        totals = [farm.totals() for farm in self.farms]
+        if any(farm["all_seen_ns"] == 0 for farm in totals):
+            return None
+        return (min(farm["first_arrival_ns"] for farm in totals) / 1e9,
+                max(farm["all_seen_ns"] for farm in totals) / 1e9)
 
     def lateness(self, before, after):
         """What the agent says of it itself: None where it does not."""
@@ -276,11 +291,3 @@ def version(name, program):
         return package.stdout
     found = subprocess.run([path, *words], capture_output=True, text=True, check=False)
     return (found.stdout + found.stderr).splitlines()[0]
-
-
-def wait_until_all_seen(agent, timeout):
-    """Until every target has been fetched once."""
-    try:
-        wait_until(lambda: agent.served()[1] >= agent.targets, timeout, "all targets", 0.25)
-    except AssertionError:
-        print(f"{agent.name}: not all targets were scraped within {timeout} s", file=sys.stderr)

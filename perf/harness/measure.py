@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 
+from lib.proc import words_of
+
 
 @dataclasses.dataclass
 class Snapshot:
@@ -135,13 +137,30 @@ def memory(pids, runtime=None):
             "files_kib": sum(fields.get("Pss_File", 0) for fields in rollups)}
 
 
-def system_calls(pids, seconds):
-    """Calls in so many seconds, counted by perf(1) without slowing anybody down; None without."""
-    words = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter",
-             "-p", ",".join(map(str, pids)), "--", "sleep", str(seconds)]
-    try:
-        found = subprocess.run(words, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    rows = [line.split(",") for line in found.stderr.splitlines() if "raw_syscalls" in line]
-    return int(rows[0][0]) if rows and rows[0][0].isdigit() else None
+class SystemCalls:
+    """Calls of these processes for so many seconds from now on, counted by perf(1) without slowing
+    anybody down."""
+
+    def __init__(self, pids, seconds):
+        words = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter",
+                 "-p", ",".join(map(str, pids)), "--", "sleep", str(seconds)]
+        try:
+            self.process = subprocess.Popen(words_of(words), stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.PIPE, text=True)
+        except OSError:
+            self.process = None
+
+    def wait(self):
+        """How many; None without perf(1)."""
+        if self.process is None:
+            return None
+        _, text = self.process.communicate()
+        rows = [line.split(",") for line in text.splitlines() if "raw_syscalls" in line]
+        return int(rows[0][0]) if rows and rows[0][0].isdigit() else None
+
+
+def machine_cpu_seconds():
+    """Of all CPUs, that somebody used, this machine's host included."""
+    with open("/proc/stat") as file:
+        user, nice, system, _, _, irq, soft, steal = map(int, file.readline().split()[1:9])
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")

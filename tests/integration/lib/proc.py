@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 BUILD = os.environ.get("LIMPET_BUILD", os.getcwd())
@@ -73,6 +74,31 @@ def port_is_open(port, host="127.0.0.1"):
         return False
 
 
+_last_words = ()  # what becomes a program that ends with this process
+
+
+def end_together():
+    """For programs that start others from their main thread: SIGTERM, SIGINT and SIGHUP end this process
+    as an exception does, so that what is to be stopped at the end of a block is; and however it
+    ends, those started from now on get SIGTERM (PR_SET_PDEATHSIG, prctl(2))."""
+    global _last_words
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def end(number, _):
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)  # the end is under way
+        sys.exit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, end)
+    _last_words = ("setpriv", "--pdeathsig", "TERM")
+
+
+def words_of(argv):
+    """What to start as argv, also where nothing else of Process is wanted."""
+    return [*_last_words, *map(str, argv)]
+
+
 class Process:
     """A program with stdout and stderr in files of `directory`. Use as a context manager: it is
     stopped at the end, killed if it does not stop. It leads a process group of its own."""
@@ -84,7 +110,7 @@ class Process:
         self.stderr_path = os.path.join(directory, f"{self.name}.stderr")
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self.popen = subprocess.Popen(
-                self.argv,
+                words_of(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

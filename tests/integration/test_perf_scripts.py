@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The scripts in perf/ that run limpet and its peers leave nothing behind, however they end."""
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+import pytest
+
+from lib.limpet import stat_of
+from lib.proc import BUILD, Process, children_of, wait_until
+
+PERF = pathlib.Path(__file__).resolve().parents[2] / "perf"
+SCRIPTS = {
+    "run": ["run", "idle", "--agents", "limpet,null", "--targets", "3", "--interval", "1000",
+            "--seconds", "600"],
+    "run-steady": ["run-steady", "--targets", "3", "--interval", "1s", "--seconds", "600"],
+    "run-cluster": ["run-cluster", "--nodes", "2", "--pods", "40", "--interval", "600"],
+    "report": ["report", "--loads", "idle", "--seconds", "600"],
+}
+
+
+def descendants(pid):
+    """{(pid, when it was started): name}"""
+    found = {}
+    for child, name in children_of(pid).items():
+        stat = stat_of(child)
+        if stat:
+            found[child, stat[1][19]] = name
+        found |= descendants(child)
+    return found
+
+
+def living(processes):
+    """Those of them that are there still."""
+    def is_there(pid, start):
+        stat = stat_of(pid)
+        return stat and stat[1][19] == start and stat[1][0] not in "ZX"
+    return {key: name for key, name in processes.items() if is_there(*key)}
+
+
+def runtimes(processes):
+    """The runtime directories of limpets among them."""
+    found = set()
+    for pid, _ in processes:
+        try:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        found |= {word.split("=", 1)[1] for word in words if word.startswith("--runtime.path=")}
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_that_is_ended_ends_all_it_has_started(tmp_path, script, number):
+    program, *words = SCRIPTS[script]
+    with Process([sys.executable, PERF / program, *words], str(tmp_path), "script",
+                 env={"TMPDIR": str(tmp_path), "LIMPET_BUILD": os.path.abspath(BUILD)}) as process:
+        process.wait_ready(lambda: "limpet-writer" in descendants(process.pid).values(), 60,
+                           "with a limpet")
+        started = descendants(process.pid)
+        directories = runtimes(started)
+        assert directories
+        process.send(number)
+        status = process.wait(60)
+        assert status == (-number if number == signal.SIGKILL else 128 + number)
+        wait_until(lambda: not living(started), 30, "the end of all")
+    left = [path for path in directories if os.path.exists(path)]
+    for path in left:
+        shutil.rmtree(path)
+    if number != signal.SIGKILL:
+        assert not left
+        assert all(name.startswith("script.") for name in os.listdir(tmp_path))
