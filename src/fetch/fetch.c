@@ -168,6 +168,7 @@ static void exchange(struct fetch_connection *conn)
     conn->send_error = 0;
     conn->got_head = false;
     http_response_start(&conn->response, request->is_head);
+    http_response_remember(&conn->response, request->memo);
     loop_timer_set(conn->stream.loop, &conn->timer, request->deadline_ns);
     struct iovec pieces[2] = {
         {(char *)(uintptr_t)request->head.ptr, request->head.len},

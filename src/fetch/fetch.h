@@ -56,6 +56,7 @@ struct fetch_request {
     bool is_head;                        /* HEAD: the answer has no body */
     struct slice head;                   /* from http_request_write */
     struct slice body;                   /* may be empty */
+    struct http_memo *memo;              /* what heads of answers are compared with, or NULL */
     struct net_tls_context *tls;         /* NULL: plain text; a reference is held meanwhile */
     struct slice tls_host;               /* with tls: the host of the URL, without brackets */
     /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Parses the head of an answer that is there as a whole. For http/response.c only. */
+/* Parses the head of an answer that is there as a whole. For this folder only. */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "http/head.h"
+#include "http/memo.h"
 
 #define MAX_INFORMATIONAL 5
 #define MAX_CHUNK_LINE    4096u
@@ -138,13 +139,32 @@ static enum http_event_kind end_head(struct http_response *response, struct slic
             return fail(response, event, "net/http: too many 1xx informational responses");
         return HTTP_MORE;
     }
+    if (response->memo != NULL)
+        http_memo_keep(response->memo, text, &event->head, &framing);
     start_body(response, status, &framing);
     return HTTP_HEAD;
+}
+
+/* Takes a head that is like an earlier one. */
+static bool recall_head(struct http_response *response, struct slice *input,
+                        struct http_event *event)
+{
+    struct http_framing framing;
+    if (response->memo == NULL || response->head_len > 0)
+        return false;
+    size_t len = http_memo_find(response->memo, *input, &event->head, &framing);
+    if (len == 0)
+        return false;
+    skip(input, len);
+    start_body(response, event->head.status, &framing);
+    return true;
 }
 
 static enum http_event_kind read_head(struct http_response *response, struct slice *input,
                                       struct http_event *event)
 {
+    if (recall_head(response, input, event))
+        return HTTP_HEAD;
     size_t end = find_head_end(response, *input);
     size_t taken = end == 0 ? input->len : end;
     if (response->head_len + taken > HTTP_HEAD_MAX)
@@ -316,6 +336,11 @@ void http_response_start(struct http_response *response, bool to_head_request)
 {
     drop_head(response);
     *response = (struct http_response){.state = HEAD, .to_head_request = to_head_request};
+}
+
+void http_response_remember(struct http_response *response, struct http_memo *memo)
+{
+    response->memo = memo;
 }
 
 enum http_event_kind http_response_next(struct http_response *response, struct slice *input,

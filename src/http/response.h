@@ -51,8 +51,11 @@ struct http_event {
     char error[192]; /* a sentence, untrusted bytes in it quoted */
 };
 
+struct http_memo;
+
 struct http_response {
     /* All private. */
+    struct http_memo *memo; /* or NULL */
     char *head;          /* the part of the head that is there, if it was cut */
     uint64_t left;       /* body bytes to come, of the message or the chunk */
     int64_t overhead;    /* bytes of chunk framing beyond what the data excuses */
@@ -70,6 +73,10 @@ struct http_response {
 
 /* Expects an answer, to_head_request one without a body. The struct is zeroed or was started. */
 void http_response_start(struct http_response *response, bool to_head_request);
+
+/* After start, before bytes come: heads that are like earlier ones are not parsed again
+ * (http/memo.h). Slices of a head are then valid only until the next head of the same memo. */
+void http_response_remember(struct http_response *response, struct http_memo *memo);
 
 /* The next event; moves the start of *input. After HTTP_END or HTTP_ERROR: start, or fini. */
 enum http_event_kind http_response_next(struct http_response *response, struct slice *input,

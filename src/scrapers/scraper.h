@@ -8,6 +8,7 @@
 
 #include "client/lookup.h"
 #include "config/config.h"
+#include "http/memo.h"
 #include "scrapers/body.h"
 #include "scrapers/commit.h"
 #include "scrapers/ending.h"
@@ -70,6 +71,7 @@ struct scraper {
     struct jobs jobs;
     struct names_reader names; /* of proxies and redirects, in the segment of targets */
     struct lookups lookups;    /* in them; its `ask` and `ask_tls` are given, too */
+    struct http_memo heads; /* of answers */
     struct last_type last_type;
     struct scrape *spare_scrapes;
     uint32_t spare_count;

@@ -200,6 +200,7 @@ int way_request(struct target *target, int64_t deadline_ns, struct fetch_request
         .n_addresses = target->address_count,
         .idempotent = true,
         .head = slice_make(target->head, target->head_len),
+        .memo = &target->scraper->heads,
         .deadline_ns = deadline_ns,
     };
     if (target->way == NULL)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whatever the bytes and wherever they are cut, the parser says the same. The first byte of the
- * input says how to cut the rest.
+ * Whatever the bytes and wherever they are cut, the parser says the same, and so it does if it
+ * remembers earlier heads: of earlier inputs and of this one. The first byte of the input says how
+ * to cut the rest.
  */
 #include <stdint.h>
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "http/memo.h"
 #include "tests/unit/http/transcript.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,8 +29,15 @@ static void feed_in_pieces(struct transcript *transcript, const char *bytes, siz
     }
 }
 
+static void check_equal(const struct transcript *a, const struct transcript *b)
+{
+    check(a->used == b->used);
+    check(slice_equal(slice_make(a->text.text, a->text.len), slice_make(b->text.text, b->text.len)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct http_memo memo;
     if (size == 0)
         return 0;
     bool to_head_request = data[0] >= 0x80;
@@ -41,10 +50,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     feed_in_pieces(&cut, bytes, size - 1, longest);
     transcript_eof(&whole);
     transcript_eof(&cut);
-    check(whole.used == cut.used);
-    check(slice_equal(slice_make(whole.text.text, whole.text.len),
-                      slice_make(cut.text.text, cut.text.len)));
-    transcript_fini(&whole);
+    check_equal(&whole, &cut);
     transcript_fini(&cut);
+    for (int again = 0; again < 2; again++) {
+        struct transcript recalled = {0};
+        http_response_start(&recalled.response, to_head_request);
+        http_response_remember(&recalled.response, &memo);
+        transcript_feed(&recalled, bytes, size - 1);
+        transcript_eof(&recalled);
+        check_equal(&whole, &recalled);
+        transcript_fini(&recalled);
+    }
+    transcript_fini(&whole);
     return 0;
 }
