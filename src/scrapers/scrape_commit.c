@@ -233,6 +233,7 @@ static void put(struct scrape *scrape, struct ending *ending)
                                       .send_samples = scrape->failure == SCRAPE_GOOD,
                                       .metadata = make_metadata(scrape, ending->plan)};
     fill_report(scrape, outcome, committed.report);
+    ring_begin(&scraper->ring, ending->bytes);
     int64_t samples = commit_scrape(&scraper->commit, &committed, outcome);
     if (committed.metadata != 0)
         series_release(&scraper->store, committed.metadata);

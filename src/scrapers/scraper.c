@@ -162,12 +162,12 @@ static void show_state(struct scraper *scraper)
 #define PEAK_MIN       512u
 #define PEAK_LINES_MIN 20000u
 
-static void give_memory_back(struct scraper *scraper)
+static void give_memory_back(struct scraper *scraper, int64_t now_ns)
 {
     uint32_t lines = series_usage(&scraper->store).lines;
     bool scrapes_are_over = scraper->peak >= PEAK_MIN && scraper->running <= scraper->peak / 4;
     bool lines_are_gone = scraper->peak_lines >= PEAK_LINES_MIN && lines <= scraper->peak_lines / 2;
-    ring_trim(&scraper->ring);
+    ring_trim(&scraper->ring, now_ns);
     if (scrapes_are_over || lines_are_gone)
         (void)malloc_trim(0);
     if (scrapes_are_over)
@@ -186,7 +186,7 @@ bool scraper_turn(struct scraper *scraper)
     if (series_reclaim(&scraper->store) && !scraper->stopping)
         loop_timer_set(scraper->loop, &scraper->next_turn, now_ns + NEXT_TURN_NS);
     if (now_ns >= scraper->next_trim_ns) {
-        give_memory_back(scraper);
+        give_memory_back(scraper, now_ns);
         scraper->next_trim_ns = now_ns + TRIM_NS;
     }
     show_state(scraper);

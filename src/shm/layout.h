@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 11u
+#define SHM_LAYOUT_MAJOR 12u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -112,9 +112,22 @@ _Static_assert(offsetof(struct shm_slot, counters) == 192, "layout");
 
 /* ---- ring --------------------------------------------------------------------------------- */
 
+/*
+ * From which place in the data on the bytes of the stream lie, from this position to that of the
+ * next lap. SHM_NO_LAP: none.
+ */
+#define SHM_RING_LAPS 8u
+#define SHM_NO_LAP    UINT64_MAX
+struct shm_ring_lap {
+    _Atomic uint64_t from; /* a position; released last */
+    _Atomic uint64_t place;
+};
+
 /* Page 1: written by the scraper only. */
 struct shm_ring_producer {
     _Atomic uint64_t produced_pos;
+    uint64_t reserved[7];
+    struct shm_ring_lap laps[SHM_RING_LAPS]; /* in no order; all zero is one lap from the start */
 };
 
 /* Page 2: written by the writer only. */

@@ -286,7 +286,7 @@ PARTS = {
                 *(((5 + i) * PAGE, "slot", f"limpet-scraper {i}") for i in range(64))],
     "targets": [(0, "header", None), (PAGE, "generation", "limpet-discovery"),
                 (2 * PAGE, "names", "limpet-discovery"), (1 << 20, "halves", "limpet-discovery")],
-    "ring": [(0, "header", None), (PAGE, "produced_pos", SCRAPER),
+    "ring": [(0, "header", None), (PAGE, "produced_pos, laps", SCRAPER),
              (2 * PAGE, "acked_pos, wake_pos", "limpet-writer"), (3 * PAGE, "nothing", None),
              (16 << 10, "costs", SCRAPER), (512 << 10, "reasons", SCRAPER),
              (1 << 20, "failures", SCRAPER), (2 << 20, "data", SCRAPER)],

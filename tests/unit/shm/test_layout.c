@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 11u
-#define FINGERPRINT         UINT64_C(0xeac68f892c39d6d4)
+#define FINGERPRINT_VERSION 12u
+#define FINGERPRINT         UINT64_C(0x806863cfed9003d6)
 
 struct number {
     const char *what;
@@ -144,7 +144,12 @@ static const struct number numbers[] = {
     AT(shm_failure, text),
     AT(shm_failures, places),
     SIZE(shm_ring_producer),
+    VALUE(SHM_RING_LAPS),
     AT(shm_ring_producer, produced_pos),
+    AT(shm_ring_producer, laps),
+    SIZE(shm_ring_lap),
+    AT(shm_ring_lap, from),
+    AT(shm_ring_lap, place),
     SIZE(shm_ring_consumer),
     AT(shm_ring_consumer, acked_pos),
     AT(shm_ring_consumer, wake_pos),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "tests/unit/shm/segments.h"
 
 #define DATA (4 * SHM_PIECE)
@@ -17,6 +18,7 @@ struct pair {
     int fd;
     struct ring_producer in;
     struct ring_consumer out;
+    int64_t now_ns;
 };
 
 static void attach(struct pair *pair)
@@ -29,7 +31,7 @@ static void attach(struct pair *pair)
 
 static void setup(struct pair *pair)
 {
-    pair->fd = segments_ring(DATA);
+    *pair = (struct pair){.fd = segments_ring(DATA)};
     attach(pair);
 }
 
@@ -184,58 +186,272 @@ static void the_doorbell_is_rung_only_when_it_was_asked_for(void **state)
     teardown(&pair);
 }
 
-static void memory_is_taken_as_needed_and_given_back_by_trimming(void **state)
+/* So much later. */
+static void trim(struct pair *pair, int64_t seconds)
+{
+    pair->now_ns += seconds * NS_PER_S;
+    ring_trim(&pair->in, pair->now_ns);
+}
+
+static void acknowledge_all(struct pair *pair)
+{
+    ring_consumer_ack(&pair->out, ring_consumer_produced(&pair->out));
+}
+
+static void memory_is_taken_as_needed_and_goes_back_when_it_is_not_used(void **state)
 {
     (void)state;
     struct pair pair;
     setup(&pair);
     uint64_t idle = segments_memory(pair.fd);
+    trim(&pair, 1);
     put(&pair, 64, 1);
     assert_int_equal(segments_memory(pair.fd), idle + SHM_PIECE);
     put(&pair, DATA - 64, 2);
     assert_int_equal(segments_memory(pair.fd), idle + DATA);
+    trim(&pair, 1000);
+    assert_int_equal(segments_memory(pair.fd), idle + DATA); /* it waits to be read */
     ring_consumer_ack(&pair.out, DATA - 64);
-    ring_trim(&pair.in);
+    trim(&pair, RING_KEEP_S - 1);
+    assert_int_equal(segments_memory(pair.fd), idle + DATA);
+    trim(&pair, 1);
     assert_int_equal(segments_memory(pair.fd), idle + SHM_PIECE);
     assert_bytes(&pair, DATA - 64, 64, 2);
-    /* The lap after takes the same pieces again; those that it has are not given back. */
+    /* Taken again, what is in use stays. */
     put(&pair, SHM_PIECE, 3);
-    ring_trim(&pair.in);
+    trim(&pair, 1);
     assert_int_equal(segments_memory(pair.fd), idle + 2 * SHM_PIECE);
     assert_bytes(&pair, DATA, SHM_PIECE, 3);
+    acknowledge_all(&pair);
+    trim(&pair, RING_KEEP_S);
+    assert_int_equal(segments_memory(pair.fd), idle);
     teardown(&pair);
 }
 
-static void trimming_after_more_than_a_lap_takes_nothing_that_is_in_use(void **state)
+static void an_empty_ring_goes_on_at_its_start(void **state)
 {
     (void)state;
     struct pair pair;
     setup(&pair);
-    struct dice dice = dice_new("trimming");
-    uint64_t acked = 0;
-    for (int i = 0; i < 2000; i++) {
-        size_t bytes = 64 * (1 + dice_roll(&dice, 1500));
-        while (bytes > ring_room(&pair.in)) {
-            /* Every 64 bytes say where they lie. */
-            uint64_t seen;
-            memcpy(&seen, ring_consumer_at(&pair.out, acked), sizeof(seen));
-            assert_int_equal(seen, acked);
-            acked += 64;
-            ring_consumer_ack(&pair.out, acked);
+    uint64_t idle = segments_memory(pair.fd);
+    for (int i = 0; i < 100; i++) {
+        uint64_t pos = ring_written(&pair.in);
+        put(&pair, SHM_PIECE - 64, i);
+        assert_ptr_equal(ring_consumer_at(&pair.out, pos), pair.out.data);
+        assert_bytes(&pair, pos, SHM_PIECE - 64, i);
+        acknowledge_all(&pair);
+        assert_int_equal(ring_room(&pair.in), DATA);
+    }
+    assert_int_equal(segments_memory(pair.fd), idle + SHM_PIECE);
+    teardown(&pair);
+}
+
+#define LARGE (64 * SHM_PIECE)
+
+static void setup_large(struct pair *pair)
+{
+    *pair = (struct pair){.fd = segments_ring(LARGE)};
+    attach(pair);
+}
+
+/* Each 64 bytes say where they lie. */
+static void put_marked(struct pair *pair, size_t bytes)
+{
+    void *room;
+    uint64_t pos = ring_written(&pair->in);
+    assert_int_equal(ring_reserve(&pair->in, bytes, &room), 0);
+    for (uint64_t at = 0; at < bytes; at += 64) {
+        uint64_t here = pos + at;
+        memcpy((uint8_t *)room + at, &here, sizeof(here));
+    }
+    segments_publish(&pair->in);
+}
+
+static void assert_marked(const struct pair *pair)
+{
+    uint64_t end = ring_consumer_produced(&pair->out);
+    for (uint64_t pos = ring_consumer_acked(&pair->out); pos < end; pos += 64) {
+        uint64_t seen;
+        memcpy(&seen, ring_consumer_at(&pair->out, pos), sizeof(seen));
+        assert_int_equal(seen, pos);
+    }
+}
+
+/* What is written and acknowledged in turn, with up to `lag` bytes on their way. */
+static void stream(struct pair *pair, uint64_t bytes, uint64_t lag)
+{
+    for (uint64_t end = ring_written(&pair->in) + bytes; ring_written(&pair->in) < end;) {
+        put_marked(pair, 64 * 101);
+        uint64_t produced = ring_consumer_produced(&pair->out);
+        if (produced - ring_consumer_acked(&pair->out) > lag) {
+            assert_marked(pair);
+            ring_consumer_ack(&pair->out, produced - lag / 4);
         }
-        void *room;
-        assert_int_equal(ring_reserve(&pair.in, bytes, &room), 0);
-        for (uint64_t at = 0; at < bytes; at += 64) {
-            uint64_t pos = ring_written(&pair.in) - bytes + at;
-            memcpy((uint8_t *)room + at, &pos, sizeof(pos));
-        }
+    }
+}
+
+static void a_steady_stream_goes_on_in_the_memory_that_it_has(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    stream(&pair, 4 * LARGE, 3 * SHM_PIECE);
+    uint64_t memory = segments_memory(pair.fd);
+    assert_true(memory < 16 * SHM_PIECE);
+    /* Nothing is given back, nothing is taken. */
+    for (int i = 0; i < 50; i++) {
+        stream(&pair, 16 * SHM_PIECE, 3 * SHM_PIECE);
+        trim(&pair, 1);
+        assert_int_equal(segments_memory(pair.fd), memory);
+    }
+    teardown(&pair);
+}
+
+static void a_stream_that_is_not_acknowledged_fills_the_whole_ring(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    struct dice dice = dice_new("filling");
+    trim(&pair, 1);
+    for (int round = 0; round < 10; round++) {
+        stream(&pair, LARGE + 64 * dice_roll(&dice, 30000), 3 * SHM_PIECE);
+        while (ring_room(&pair.in) >= 64)
+            put_marked(&pair, 64 * (1 + dice_roll(&dice, ring_room(&pair.in) < 6400 ? 1 : 100)));
+        /* Between two laps less than one reservation may be left. */
+        uint64_t waiting = ring_written(&pair.in) - ring_consumer_acked(&pair.out);
+        assert_true(waiting > LARGE - 6400);
+        assert_marked(&pair);
+        uint64_t memory = segments_memory(pair.fd);
+        ring_consumer_ack(&pair.out, ring_consumer_acked(&pair.out) + LARGE / 2);
+        put_marked(&pair, LARGE / 4);
+        assert_marked(&pair);
+        acknowledge_all(&pair);
+        trim(&pair, RING_KEEP_S);
+        assert_true(segments_memory(pair.fd) < memory / 4);
+    }
+    teardown(&pair);
+}
+
+static void what_is_begun_lies_in_one_lap_where_all_of_it_fits(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    stream(&pair, LARGE + 12 * SHM_PIECE, 3 * SHM_PIECE);
+    for (int i = 0; i < 20; i++) {
+        /* The gap at the start is too small for it. */
+        put_marked(&pair, 64);
+        ring_begin(&pair.in, LARGE / 2);
+        uint64_t pos = ring_written(&pair.in);
+        void *first, *last;
+        assert_int_equal(ring_reserve(&pair.in, 64, &first), 0);
+        assert_int_equal(ring_reserve(&pair.in, LARGE / 2 - 128, &last), 0);
+        memset(last, i, LARGE / 2 - 128);
+        assert_int_equal(ring_reserve(&pair.in, 64, &last), 0);
         segments_publish(&pair.in);
-        if (dice_roll(&dice, 4) == 0)
-            ring_trim(&pair.in);
-        if (dice_roll(&dice, 50) == 0) {
+        assert_bytes(&pair, pos + 64, LARGE / 2 - 128, i);
+        stream(&pair, 8 * SHM_PIECE, LARGE);
+        acknowledge_all(&pair);
+        put_marked(&pair, 64);
+        stream(&pair, 8 * SHM_PIECE, SHM_PIECE);
+    }
+    teardown(&pair);
+}
+
+static void memory_that_was_prepared_is_there_when_it_is_begun(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    stream(&pair, 12 * SHM_PIECE, 3 * SHM_PIECE);
+    int calls = 1;
+    while (!ring_prepare(&pair.in, LARGE / 2)) {
+        put_marked(&pair, 64); /* others go on meanwhile */
+        calls++;
+    }
+    assert_true(calls >= 4);
+    uint64_t memory = segments_memory(pair.fd);
+    ring_begin(&pair.in, LARGE / 2);
+    put_marked(&pair, LARGE / 2);
+    assert_true(segments_memory(pair.fd) <= memory + SHM_PIECE);
+    assert_true(ring_prepare(&pair.in, 2 * LARGE)); /* it never will */
+    teardown(&pair);
+}
+
+/* A scrape that was rolled back had begun a lap. */
+static void a_lap_that_is_rolled_back_was_never_there(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    for (int i = 0; i < 100; i++) {
+        void *room;
+        put_marked(&pair, 64 * 100);
+        acknowledge_all(&pair);
+        assert_int_equal(ring_reserve(&pair.in, 64, &room), 0); /* goes back to the start */
+        ring_rollback(&pair.in);
+        if (i % 3 == 0) {
             detach(&pair);
             attach(&pair);
         }
+        put_marked(&pair, 640);
+        assert_marked(&pair);
+    }
+    teardown(&pair);
+}
+
+static void laps_that_do_not_say_where_something_lies_are_refused(void **state)
+{
+    (void)state;
+    static const struct shm_ring_lap cases[] = {
+        {SHM_NO_LAP, 0}, {128, 0}, {0, 32}, {0, LARGE}, {0, UINT64_MAX}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair pair;
+        setup_large(&pair);
+        put_marked(&pair, 640);
+        ring_consumer_ack(&pair.out, 64);
+        for (size_t slot = 0; slot < SHM_RING_LAPS; slot++)
+            pair.in.own->laps[slot] = cases[i];
+        const uint8_t *at = ring_consumer_at(&pair.out, 64);
+        assert_true(at >= pair.out.data && at < pair.out.data + LARGE);
+        assert_int_equal((at - pair.out.data) % RING_ALIGN, 0);
+        struct ring_producer in;
+        struct errctx errctx;
+        assert_int_equal(ring_producer_attach(&in, pair.fd, 0, &errctx), ERR_CORRUPT);
+        assert_non_null(strstr(errctx.text, "laps"));
+        teardown(&pair);
+    }
+}
+
+/* Anything in any order, and deaths in between. */
+static void what_waits_is_found_whatever_comes(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    struct dice dice = dice_new("laps");
+    uint32_t lag = 100;
+    for (int i = 0; i < 20000; i++) {
+        uint64_t waiting = ring_written(&pair.in) - ring_consumer_acked(&pair.out);
+        uint64_t room = ring_room(&pair.in);
+        size_t bytes = 64 * (1 + dice_roll(&dice, 2000));
+        if (dice_roll(&dice, 500) == 0)
+            lag = 1 + dice_roll(&dice, LARGE / 64);
+        assert_true(room <= LARGE - waiting);
+        if (bytes <= room)
+            put_marked(&pair, bytes);
+        if (waiting / 64 > lag || bytes > room)
+            ring_consumer_ack(&pair.out, ring_consumer_acked(&pair.out) +
+                                             64 * dice_roll(&dice, (uint32_t)(waiting / 64) + 1));
+        if (dice_roll(&dice, 10) == 0)
+            trim(&pair, dice_roll(&dice, RING_KEEP_S));
+        if (dice_roll(&dice, 100) == 0) {
+            detach(&pair);
+            attach(&pair);
+        }
+        if (i % 16 == 0)
+            assert_marked(&pair);
     }
     teardown(&pair);
 }
@@ -328,8 +544,15 @@ int main(void)
         cmocka_unit_test(what_lies_across_the_end_is_in_one_piece),
         cmocka_unit_test(a_successor_goes_on_behind_what_was_published),
         cmocka_unit_test(the_doorbell_is_rung_only_when_it_was_asked_for),
-        cmocka_unit_test(memory_is_taken_as_needed_and_given_back_by_trimming),
-        cmocka_unit_test(trimming_after_more_than_a_lap_takes_nothing_that_is_in_use),
+        cmocka_unit_test(memory_is_taken_as_needed_and_goes_back_when_it_is_not_used),
+        cmocka_unit_test(an_empty_ring_goes_on_at_its_start),
+        cmocka_unit_test(a_steady_stream_goes_on_in_the_memory_that_it_has),
+        cmocka_unit_test(a_stream_that_is_not_acknowledged_fills_the_whole_ring),
+        cmocka_unit_test(what_is_begun_lies_in_one_lap_where_all_of_it_fits),
+        cmocka_unit_test(memory_that_was_prepared_is_there_when_it_is_begun),
+        cmocka_unit_test(a_lap_that_is_rolled_back_was_never_there),
+        cmocka_unit_test(laps_that_do_not_say_where_something_lies_are_refused),
+        cmocka_unit_test(what_waits_is_found_whatever_comes),
         cmocka_unit_test(a_successor_gives_back_what_nobody_reads),
         cmocka_unit_test(positions_that_cannot_be_are_refused_by_the_producer),
         cmocka_unit_test(positions_that_cannot_be_look_like_an_empty_ring_to_the_consumer),

@@ -228,7 +228,7 @@ static void whatever_happens_the_model_is_right(void **state)
         case 5:
         case 6:
             series_reclaim(&model.stage.store);
-            ring_trim(&model.stage.in);
+            ring_trim(&model.stage.in, 1);
             break;
         case 7:
             do_sweep(&model);

@@ -49,7 +49,7 @@ static void run_scraper(void *context)
     series_reclaim(&stage->store);
     if (stage_scrape(stage, 3, other_lines, 2, false, 1) == 0)
         stage_commit(stage, 3);
-    ring_trim(&stage->in);
+    ring_trim(&stage->in, 1);
 }
 
 static void assert_blocks(const struct stage *stage)

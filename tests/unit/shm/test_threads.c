@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "shm/targets.h"
+#include "base/clock.h"
 #include "tests/unit/shm/segments.h"
 #include "tests/unit/shm/stage.h"
 
@@ -58,6 +59,7 @@ static void *produce(void *context)
 {
     struct ring_pair *pair = context;
     struct dice dice = {pair->seed};
+    int64_t now_ns = 0;
     void *room;
     while (ring_written(&pair->in) < STREAM) {
         uint64_t pos = ring_written(&pair->in);
@@ -72,7 +74,7 @@ static void *produce(void *context)
         else if (ring_publish(&pair->in))
             ring_doorbell(pair->doorbell);
         if (dice_roll(&dice, 16) == 0)
-            ring_trim(&pair->in);
+            ring_trim(&pair->in, now_ns += RING_KEEP_S * NS_PER_S / 2);
     }
     return NULL;
 }

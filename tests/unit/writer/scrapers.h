@@ -26,6 +26,7 @@ struct scrapers {
     int delivery_fd;
     int targets_fd;
     uint64_t samples; /* published so far */
+    int64_t trimmed_ns;
     struct scraper scraper[SCRAPERS_MAX];
 };
 

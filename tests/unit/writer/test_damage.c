@@ -35,7 +35,8 @@ static void scrape(uint32_t scraper, uint64_t target, int64_t ms, bool with_refs
 static struct shm_block *block_at(uint32_t scraper, uint64_t pos)
 {
     struct ring_producer *ring = &rig.scrapers.scraper[scraper].ring;
-    return (struct shm_block *)(void *)(ring->data + (pos & (ring->size - 1)));
+    struct ring_consumer twin = segments_twin(ring);
+    return (struct shm_block *)(uintptr_t)ring_consumer_at(&twin, pos);
 }
 
 static uint64_t corrupt_count(void)
@@ -227,7 +228,8 @@ static void random_bytes_in_everything_that_scrapers_write_do_not_stop_it(void *
         uint64_t waiting = spoilt->ring.published - from;
         for (uint32_t n = dice_roll(&dice, 3); n > 0 && waiting > 0; n--) {
             uint64_t pos = from + dice_roll(&dice, (uint32_t)waiting);
-            uint8_t *byte = spoilt->ring.data + (pos & (RING - 1));
+            uint64_t start = pos / RING_ALIGN * RING_ALIGN;
+            uint8_t *byte = (uint8_t *)block_at(scraper, start) + pos % RING_ALIGN;
             *byte = (uint8_t)dice_bits(&dice);
         }
         /* What the scraper itself needs of its table it checks as well; here it must go on. */
