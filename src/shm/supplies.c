@@ -11,10 +11,14 @@
 #include "base/strbuf.h"
 
 #define MAGIC    UINT64_C(0x70737574706d696c) /* "limptusp" in memory */
-#define FORMAT   3u
+#define FORMAT   4u
 #define MAX_SIZE ((size_t)1 << 28)
 
-/* The entries follow, each member in the order of the struct: lengths and counts are u32. */
+/*
+ * The entries follow, each member in the order of the struct: lengths and counts are u32. Before
+ * `ca` is the number of the entry whose text it is, in whose place nothing follows; its own number:
+ * the text follows. So the system's authorities, which most have, are there once.
+ */
 struct header {
     uint64_t magic;
     uint32_t format;
@@ -37,13 +41,29 @@ static void put_fields(struct strbuf *out, const struct supply_fields *fields)
     }
 }
 
-static void put_supply(struct strbuf *out, const struct supply *supply)
+static bool is_same(struct slice a, struct slice b)
 {
+    return a.len == b.len && (a.ptr == b.ptr || slice_equal(a, b));
+}
+
+static void put_authorities(struct strbuf *out, const struct supply *items, size_t number)
+{
+    size_t first = 0;
+    while (!is_same(items[first].ca, items[number].ca))
+        first++;
+    pack_put_count(out, first);
+    if (first == number)
+        pack_put_text(out, items[number].ca);
+}
+
+static void put_supply(struct strbuf *out, const struct supply *items, size_t number)
+{
+    const struct supply *supply = &items[number];
     pack_put_text(out, supply->error);
     pack_put_text(out, supply->authorization);
     put_fields(out, &supply->fields);
     pack_put_count(out, supply->has_tls);
-    pack_put_text(out, supply->ca);
+    put_authorities(out, items, number);
     pack_put_text(out, supply->cert);
     pack_put_text(out, supply->key);
     pack_put_text(out, supply->job);
@@ -54,7 +74,7 @@ static int make_set(const struct supplies *supplies, int *ret_fd)
     struct strbuf payload = STRBUF_GROWING;
     strbuf_adds(&payload, "");
     for (size_t i = 0; i < supplies->len; i++)
-        put_supply(&payload, &supplies->items[i]);
+        put_supply(&payload, supplies->items, i);
     const struct header header = {.magic = MAGIC,
                                   .format = FORMAT,
                                   .count = (uint32_t)supplies->len,
@@ -108,11 +128,25 @@ static bool take_flag(struct slice *bytes, bool *ret_flag)
     return taken;
 }
 
-static bool take_supply(struct slice *bytes, struct arena *arena, struct supply *out)
+static bool take_authorities(struct slice *bytes, struct arena *arena, struct supply *items,
+                             size_t number)
 {
+    size_t first;
+    if (!pack_take_count(bytes, &first) || first > number)
+        return false;
+    if (first == number)
+        return take_text(bytes, arena, &items[number].ca);
+    items[number].ca = items[first].ca;
+    return true;
+}
+
+static bool take_supply(struct slice *bytes, struct arena *arena, struct supply *items,
+                        size_t number)
+{
+    struct supply *out = &items[number];
     return take_text(bytes, arena, &out->error) && take_text(bytes, arena, &out->authorization) &&
            take_fields(bytes, arena, &out->fields) && take_flag(bytes, &out->has_tls) &&
-           take_text(bytes, arena, &out->ca) && take_text(bytes, arena, &out->cert) &&
+           take_authorities(bytes, arena, items, number) && take_text(bytes, arena, &out->cert) &&
            take_text(bytes, arena, &out->key) && take_text(bytes, arena, &out->job);
 }
 
@@ -140,7 +174,7 @@ static int read_mapped(const struct header *header, struct supplies *supplies,
     supplies->items = items;
     supplies->len = header->count;
     for (size_t i = 0; i < supplies->len; i++) {
-        if (!take_supply(&bytes, &supplies->arena, &items[i]))
+        if (!take_supply(&bytes, &supplies->arena, items, i))
             return err_set(reterr, ERR_CORRUPT, "the credentials are damaged");
     }
     return bytes.len == 0 ? 0 : err_set(reterr, ERR_CORRUPT, "the credentials are damaged");

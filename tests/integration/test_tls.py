@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from lib.cluster import pss_kib
 from lib.limpet import Limpet, config, file_job, job, remote, write_file_sd
 from lib.nginx import Nginx
 from lib.proc import wait_until
@@ -135,3 +136,26 @@ def test_a_redirect_to_https_is_believed_as_the_system_does(tmp_path, certificat
             behind.wait_for(lambda r: len(r.samples("up")) >= 3)
             limpet.stop()
         assert set(ups(behind, 0.5)) == {1}
+
+
+SYSTEM = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@pytest.mark.skipif(not os.path.exists(SYSTEM), reason="there is no list of authorities")
+def test_jobs_share_the_authorities_that_they_believe(tmp_path, certificates):
+    """Thirty jobs with the system's list, which is 220 KB, or 0.4 MB in a scraper that has read it."""
+    bundle = tmp_path / "bundle.pem"
+    with open(SYSTEM, "rb") as file:
+        bundle.write_bytes(file.read() + (certificates / "ca.pem").read_bytes())
+    way = {"scheme": "https", "tls_config": {"ca_file": str(bundle)}}
+    sizes = {}
+    with Nginx(tmp_path, certificates, 9) as nginx:
+        for count in (2, 30):
+            jobs = [job(f"j{i}", [f"127.0.0.1:{nginx.ports['good']}"], **way) for i in range(count)]
+            with Receiver() as receiver, \
+                    Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="1s"), f"{count}") as limpet:
+                receiver.wait_for(lambda r: len(r.series("up")) >= count and len(r.samples("up")) >= 2 * count, 40)
+                sizes[count] = pss_kib(limpet.child("limpet-scraper"))
+                limpet.stop()
+    print(f"a scraper with 2 and 30 jobs over https: {sizes} KiB (PSS)")
+    assert sizes[30] - sizes[2] < 28 * 250  # a connection is 80

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "net/tls/alerts.h"
+#include "net/tls/authorities.h"
 #include "net/tls/certificate.h"
 #include "net/tls/module.h"
 #include "net/tls/sign.h"
@@ -47,6 +48,7 @@ static void drop_context(struct net_tls_context *context)
     if (--context->references > 0)
         return;
     wolfSSL_CTX_free(context->wolf);
+    authorities_release(context->authorities);
     free(context->server_name);
     free(context);
 }
@@ -99,18 +101,6 @@ static int set_versions(WOLFSSL_CTX *wolf, const struct net_tls_options *options
     return 0;
 }
 
-static int set_authorities(WOLFSSL_CTX *wolf, struct slice ca, struct errctx *reterr)
-{
-    if (ca.len == 0)
-        return 0;
-    int r =
-        wolfSSL_CTX_load_verify_buffer_ex(wolf, (const unsigned char *)ca.ptr, (long)ca.len,
-                                          WOLFSSL_FILETYPE_PEM, 0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY);
-    if (r == WOLFSSL_SUCCESS)
-        return 0;
-    return err_set(reterr, ERR_CONFIG, "ca: no certificate in PEM form was found in it");
-}
-
 static int set_own_certificate(WOLFSSL_CTX *wolf, const struct net_tls_options *options,
                                struct errctx *reterr)
 {
@@ -140,8 +130,8 @@ static int set_up(struct net_tls_context *context, const struct net_tls_options 
 {
     WOLFSSL_CTX *wolf = context->wolf;
     int err = set_versions(wolf, options, reterr);
-    if (err == 0)
-        err = set_authorities(wolf, options->ca, reterr);
+    if (err == 0 && options->ca.len > 0)
+        err = authorities_use(context, options->ca, reterr);
     if (err == 0)
         err = set_own_certificate(wolf, options, reterr);
     if (err != 0)

@@ -17,14 +17,18 @@
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
+#include <wolfssl/wolfcrypt/sha256.h>
 #pragma GCC diagnostic pop
 
 #define ERROR_MAX 512
 
+struct authorities;
+
 struct net_tls_context {
     WOLFSSL_CTX *wolf;
-    uint64_t number;   /* no other one has or had it */
-    char *server_name; /* "": the host of each connection */
+    struct authorities *authorities; /* NULL: nobody is believed */
+    uint64_t number;                 /* no other one has or had it */
+    char *server_name;               /* "": the host of each connection */
     unsigned references;
     bool skip_verify;
 };

@@ -467,6 +467,55 @@ static void can_be_aborted_at_any_time(void **state)
     stage_end(stage);
 }
 
+static struct net_tls_context *believer_of(struct slice ca)
+{
+    const struct net_tls_options options = {.ca = ca};
+    struct net_tls_context *made;
+    assert_int_equal(net_tls_context_new(&options, &made, NULL), 0);
+    return made;
+}
+
+/* They share what wolfSSL has made of it; whoever came first may go first. */
+static void contexts_that_believe_the_same_do_so_each_as_long_as_it_lives(void **state)
+{
+    struct stage *stage = stage_new(state, SERVER);
+    struct slice other = certificates_file("other.pem");
+    char *copy = strndup(other.ptr, other.len);
+    struct net_tls_context *first = believer_of(other);
+    use_options(stage);
+    struct net_tls_context *second = believer_of(slice_make(copy, other.len));
+    free(copy);
+    get(stage);
+    expect_answer(stage, "TLSv1.3");
+    net_tls_context_free(first);
+    net_tls_context_free(stage->tls);
+    stage->tls = second;
+    get(stage);
+    expect_failure(stage, "x509: certificate signed by unknown authority");
+    stage->address = nginx_address(nginx, STRANGER);
+    get(stage);
+    expect_answer(stage, "TLSv1.3");
+    stage_end(stage);
+}
+
+/* What one takes without a question is no authority for the other. */
+static void who_verifies_shares_nothing_with_who_does_not(void **state)
+{
+    struct stage *stage = stage_new(state, CHAIN);
+    struct net_tls_context *careless;
+    stage->options.ca = certificates_file("other.pem");
+    stage->options.insecure_skip_verify = true;
+    get(stage);
+    expect_answer(stage, "TLSv1.3");
+    careless = stage->tls;
+    stage->tls = NULL;
+    stage->options.insecure_skip_verify = false;
+    get(stage);
+    expect_failure(stage, "x509: certificate signed by unknown authority");
+    net_tls_context_free(careless);
+    stage_end(stage);
+}
+
 static int start_nginx(void **state)
 {
     (void)state;
@@ -506,6 +555,8 @@ int main(void)
         ON_BOTH(believes_everybody_if_told_so),
         ON_BOTH(believes_through_an_intermediate),
         ON_BOTH(believes_a_self_signed_certificate_by_itself),
+        ON_BOTH(contexts_that_believe_the_same_do_so_each_as_long_as_it_lives),
+        ON_BOTH(who_verifies_shares_nothing_with_who_does_not),
         ON_BOTH(shows_its_own_certificate),
         ON_BOTH(is_refused_without_a_certificate_or_with_a_wrong_one),
         cmocka_unit_test(says_which_option_is_wrong),

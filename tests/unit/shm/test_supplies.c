@@ -66,6 +66,32 @@ static void cannot_be_changed_once_it_is_sealed(void **state)
     close(fd);
 }
 
+/* Of jobs with the system's list, say. */
+static void authorities_that_several_believe_are_there_once(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 40, LARGE = 200000 };
+    static char texts[3][LARGE];
+    struct supply items[ENTRIES] = {{.error = {NULL, 0}}};
+    const struct supplies supplies = {.items = items, .len = ENTRIES};
+    struct supplies *opened;
+    struct stat status;
+    int fd;
+    memset(texts, 'a', sizeof(texts)); /* the second has the same content elsewhere */
+    texts[2][LARGE - 1] = 'b';
+    for (size_t i = 0; i < ENTRIES; i++)
+        items[i].ca = i % 4 == 3 ? slice_of("") : slice_make(texts[i % 4], LARGE);
+    assert_int_equal(supplies_seal(&supplies, &fd, NULL), 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_in_range(status.st_size, 2 * LARGE, 2 * LARGE + 10000);
+    assert_int_equal(supplies_open(fd, &opened, NULL), 0);
+    close(fd);
+    for (size_t i = 0; i < ENTRIES; i++)
+        assert_true(slice_equal(opened->items[i].ca, items[i].ca));
+    assert_ptr_equal(opened->items[0].ca.ptr, opened->items[ENTRIES - 3].ca.ptr);
+    supplies_free(opened);
+}
+
 static size_t read_back(int fd, char *bytes, size_t cap)
 {
     ssize_t len = pread(fd, bytes, cap, 0);
@@ -143,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_out_as_it_went_in),
         cmocka_unit_test(cannot_be_changed_once_it_is_sealed),
+        cmocka_unit_test(authorities_that_several_believe_are_there_once),
         cmocka_unit_test(refuses_what_is_damaged_or_cut),
         cmocka_unit_test(is_taken_with_jobs_of_the_network_behind_ones_own),
     };
