@@ -49,7 +49,15 @@ static inline void elements_close_literal(struct elements *elements)
     elements->literal = NULL;
 }
 
-/* A copy of 1 to 64 bytes from less than 65536 back; of two kinds the shorter one that fits. */
+/* A copy of 1 to 64 bytes from less than 65536 back, in three bytes. */
+static inline uint8_t *elements_long_copy(uint8_t *at, uint32_t distance, uint32_t len)
+{
+    uint32_t bytes = htole32(distance << 8 | (len - 1) << 2 | 2);
+    memcpy(at, &bytes, sizeof bytes);
+    return at + 3;
+}
+
+/* The same; of two kinds the shorter one that fits. */
 static inline uint8_t *elements_near_copy(uint8_t *at, uint32_t distance, uint32_t len)
 {
     bool is_short = len - 4 < 8 && distance < 2048;

@@ -3,6 +3,9 @@
 
 #include <endian.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/check.h"
 #include "shm/block.h"
@@ -10,6 +13,8 @@
 /* "sample" tag, length, "double" tag. */
 #define SAMPLE_HEAD 3u
 #define VALUE_LEN   8u
+
+#define LAST_LEN 3 /* bytes that a line's last copy takes */
 
 /* Finished elements are copied so many bytes at a time. */
 #define PIECE ELEMENTS_SLACK
@@ -45,7 +50,7 @@ static uint8_t *make_room(struct tape_writer *writer, size_t more)
 
 void tape_start(struct tape_writer *writer, uint32_t lines)
 {
-    size_t size = sizeof(struct tape) + lines * sizeof(struct tape_line);
+    size_t size = offsetof(struct tape, lines) + lines * sizeof(struct tape_line);
     writer->len = 0;
     memset(make_room(writer, size), 0, size);
     writer->len = size;
@@ -97,11 +102,11 @@ static void put_copy(struct tape_writer *writer, const struct tape_copy *copy, u
 {
     while (len > 0) {
         uint32_t part = len < 64 ? len : 64;
+        uint8_t *at = make_room(writer, 4);
         if (copy->is_old)
             put_old_copy(writer, copy->distance, part);
         else
-            writer->len += (size_t)(elements_near_copy(make_room(writer, 4), copy->distance, part) -
-                                    ((uint8_t *)writer->tape + writer->len));
+            writer->len += (size_t)(elements_near_copy(at, copy->distance, part) - at);
         len -= part;
     }
 }
@@ -151,17 +156,28 @@ void tape_literal(struct tape_writer *writer, const uint8_t *bytes, size_t len)
     writer->len += len;
 }
 
-/* The last copy is that of the labels' end, if the sample goes on with it. */
+/* With a sample's head and all of a value it is still one element. */
+#define LAST_LABELS_MAX (64 - SAMPLE_HEAD - VALUE_LEN)
+
+/*
+ * The last copy is that of the labels' end and the sample's head. It takes three bytes however
+ * short it is, so that a value's start can be added to it.
+ */
 static void close_last_copy(struct tape_writer *writer)
 {
     const struct tape_copy copy = writer->copy;
     struct tape_line *line = &writer->tape->lines[writer->line];
-    if (!writer->has_first || copy.is_old || copy.distance != line->total) {
+    const uint32_t total = line->total;
+    uint32_t labels = 0;
+    if (writer->has_first && !copy.is_old && copy.distance == total)
+        labels = copy.len % 64 <= LAST_LABELS_MAX ? copy.len % 64 : LAST_LABELS_MAX;
+    line->last_len = (uint8_t)(labels + SAMPLE_HEAD + VALUE_LEN);
+    if (labels == 0)
         close_copy(writer);
-        return;
-    }
-    line->last_len = (uint8_t)(copy.len % 64);
-    put_copy(writer, &copy, copy.len - line->last_len);
+    else
+        put_copy(writer, &copy, copy.len - labels);
+    (void)elements_long_copy(make_room(writer, 4), total, labels + SAMPLE_HEAD);
+    writer->len += LAST_LEN;
 }
 
 /* Where the distances stand that are to be added to goes before the bytes. */
@@ -172,7 +188,6 @@ static void put_patches(struct tape_writer *writer)
     uint8_t *start = (uint8_t *)writer->tape + writer->start;
     memmove(start + count, start, writer->len - writer->start);
     memcpy(start, writer->patches, count);
-    writer->start += count;
     writer->len += count;
 }
 
@@ -180,7 +195,6 @@ void tape_line_end(struct tape_writer *writer)
 {
     close_literal(writer);
     close_last_copy(writer);
-    put_patches(writer);
     struct tape_line *line = &writer->tape->lines[writer->line];
     size_t bytes = writer->len - writer->start;
     if (!writer->fits || bytes > UINT16_MAX) {
@@ -188,7 +202,7 @@ void tape_line_end(struct tape_writer *writer)
         writer->len = writer->start;
         return;
     }
-    line->bytes_at = (uint32_t)writer->start;
+    put_patches(writer);
     line->bytes = (uint16_t)bytes;
     line->patch_count = writer->patch_count;
 }
@@ -233,11 +247,10 @@ static inline uint8_t *put_long_copy(uint8_t *at, uint32_t distance, uint32_t le
     return elements_near_copy(at, distance, len);
 }
 
-KIND static inline uint8_t *put_bytes(uint8_t *to, const struct tape *tape,
+KIND static inline uint8_t *put_bytes(uint8_t *to, const uint8_t *from,
                                       const struct tape_line *line, struct play_kind kind,
                                       uint32_t old_distance)
 {
-    const uint8_t *from = (const uint8_t *)tape + line->bytes_at;
     memcpy(to, from, PIECE);
     for (uint32_t done = PIECE; done < line->bytes; done += PIECE)
         memcpy(to + done, from + done, PIECE);
@@ -251,64 +264,139 @@ KIND static inline uint8_t *put_bytes(uint8_t *to, const struct tape *tape,
     return to + line->bytes;
 }
 
+/* ---- Values ---- */
+
 /*
- * The value: its start is that of the value before, which goes on with the last copy; its end may
- * be, too, which goes on with the next line's first copy; so may all of it. Whether values change
- * cannot be foreseen, so nothing is jumped over.
+ * What a value is beside the one before it: its start goes on with the last copy, its end with the
+ * next line's first copy, and so does all of it. Whether and where values change cannot be
+ * foreseen, so nothing is jumped over: what is to be done is looked up by which bytes are the same.
  */
-KIND static inline void put_value(struct head *head, const struct tape_line *line,
-                                  struct play_kind kind, uint64_t bits, bool whole_values)
+struct shape {
+    uint8_t shift; /* bits of the start */
+    uint8_t end;   /* bytes */
+    int8_t
+        advance; /* over what is neither, and its tag; back over the last copy, if that goes on */
+    uint8_t tag;
+};
+
+/* Bit k of `same`: byte k is that of the value before; 0 is the lowest one. */
+#define ALL_SAME       0xff
+#define START_OF(same) __builtin_ctz(~(unsigned)(same))
+#define END_OF(same, whole)                                                                        \
+    ((whole) || (same) == ALL_SAME ? 0 : __builtin_clz(~((unsigned)(same) << 24)))
+#define NEW_OF(same, whole) ((int)VALUE_LEN - START_OF(same) - END_OF(same, whole))
+#define SHAPE(same, whole)                                                                         \
+    {                                                                                              \
+        8 * START_OF(same), END_OF(same, whole),                                                   \
+            (same) == ALL_SAME ? -LAST_LEN : 1 + NEW_OF(same, whole),                              \
+            (same) == ALL_SAME ? 0 : (NEW_OF(same, whole) - 1) << 2                                \
+    }
+#define SHAPES_4(same, whole)                                                                      \
+    SHAPE(same, whole), SHAPE((same) + 1, whole), SHAPE((same) + 2, whole), SHAPE((same) + 3, whole)
+#define SHAPES_16(same, whole)                                                                     \
+    SHAPES_4(same, whole), SHAPES_4((same) + 4, whole), SHAPES_4((same) + 8, whole),               \
+        SHAPES_4((same) + 12, whole)
+#define SHAPES_64(same, whole)                                                                     \
+    SHAPES_16(same, whole), SHAPES_16((same) + 16, whole), SHAPES_16((same) + 32, whole),          \
+        SHAPES_16((same) + 48, whole)
+#define SHAPES_256(whole)                                                                          \
+    {                                                                                              \
+        SHAPES_64(0, whole), SHAPES_64(64, whole), SHAPES_64(128, whole), SHAPES_64(192, whole)    \
+    }
+
+/* [whether the ends of values are not copied] */
+static const struct shape shapes[2][ALL_SAME + 1] = {SHAPES_256(0), SHAPES_256(1)};
+
+#ifdef __SSE2__
+static inline uint32_t same_bytes(uint64_t a, uint64_t b)
 {
-    uint64_t difference = bits ^ head->bits;
-    bool is_same = difference == 0;
-    uint32_t start = (uint32_t)__builtin_ctzll(difference | UINT64_C(1) << 63) / 8;
-    uint32_t end = (uint32_t)__builtin_clzll(difference | 1) / 8;
-    start = is_same ? VALUE_LEN : start;
-    end = is_same || whole_values ? 0 : end;
-    uint32_t len = VALUE_LEN - start - end;
-    uint32_t copied = line->last_len + SAMPLE_HEAD + start;
-    uint8_t *at = put_long_copy(head->at, line->total, copied);
-    uint64_t bytes = htole64(bits >> (8 * start % 64));
-    at[0] = (uint8_t)((len - 1) << 2);
+    __m128i same = _mm_cmpeq_epi8(_mm_cvtsi64_si128((int64_t)a), _mm_cvtsi64_si128((int64_t)b));
+    return (uint32_t)_mm_movemask_epi8(same) & ALL_SAME;
+}
+#else
+static inline uint32_t same_bytes(uint64_t a, uint64_t b)
+{
+    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    uint64_t x = a ^ b;
+    uint64_t tops = ~(((x & low) + low) | x | low); /* of the bytes that are 0 */
+    return (uint32_t)((tops >> 7) * UINT64_C(0x0102040810204080) >> 56);
+}
+#endif
+
+KIND static inline void put_value(struct head *head, const struct tape_line *line,
+                                  struct play_kind kind, uint64_t bits, const struct shape *of)
+{
+    uint32_t same = same_bytes(bits, head->bits);
+    const struct shape shape = of[same];
+    uint64_t bytes = htole64(bits >> (shape.shift & 63));
+    uint8_t *at = head->at;
+    at[-LAST_LEN] = (uint8_t)(at[-LAST_LEN] + shape.shift / 2); /* the length is above two bits */
+    at[0] = shape.tag;
     memcpy(at + 1, &bytes, sizeof bytes);
-    at += is_same ? 0 : 1 + len;
-    bool is_open = kind.joins && is_same;
-    head->at = is_open ? head->at : at;
-    head->copied = is_open ? copied : 0;
+    bool goes_on = same == ALL_SAME;
+    head->at = at + (goes_on && !kind.joins ? 0 : shape.advance);
+    head->copied = goes_on && kind.joins ? line->last_len : 0;
     head->total = line->total;
-    head->value_end = end;
+    head->value_end = shape.end;
     head->bits = bits;
 }
 
-KIND static inline size_t play(const struct tape_line *line, uint32_t count,
-                               const struct tape *tape, const struct tape_run *run,
+/* ---- Lines ---- */
+
+/* What a run leaves out stands here, one step of no length after another. */
+struct columns {
+    const uint64_t *bits;
+    uint32_t *starts;
+    size_t bits_step;
+    size_t starts_step;
+};
+
+KIND static inline size_t play(const struct tape_line *line, uint32_t count, const uint8_t *from,
+                               const struct tape_run *run, struct columns columns,
                                struct play_kind kind, struct head *to)
 {
     struct head head = *to;
-    const bool whole_values = !kind.joins || run->whole_values;
+    const struct shape *of = shapes[!kind.joins || run->whole_values];
     size_t next = run->at;
     for (uint32_t i = 0; i < count; i++, line++) {
         uint32_t labels_at = (uint32_t)next + line->head;
         uint32_t old = kind.has_old ? labels_at - run->old_starts[i] : 0;
+        from += kind.has_old ? line->patch_count : 0;
         if (kind.joins)
             head.at =
                 put_long_copy(head.at, head.total, head.copied + head.value_end + line->first_len);
-        head.at = put_bytes(head.at, tape, line, kind, old);
-        put_value(&head, line, kind, run->bits != NULL ? run->bits[i] : SHM_STALE_BITS,
-                  whole_values);
-        if (run->ret_starts != NULL)
-            run->ret_starts[i] = labels_at;
+        head.at = put_bytes(head.at, from, line, kind, old);
+        put_value(&head, line, kind, *columns.bits, of);
+        *columns.starts = labels_at;
+        from += line->bytes;
+        columns.bits += columns.bits_step;
+        columns.starts += columns.starts_step;
         next += line->total;
     }
     *to = head;
     return next;
 }
 
+static const uint8_t *bytes_of(const struct tape *tape, uint32_t first)
+{
+    const uint8_t *bytes = (const uint8_t *)(tape->lines + tape->count);
+    for (uint32_t i = 0; i < first; i++)
+        bytes += tape->lines[i].patch_count + tape->lines[i].bytes;
+    return bytes;
+}
+
 void tape_play(const struct tape *tape, uint32_t first, uint32_t count, const struct tape_run *run,
                struct elements *elements, struct tape_last *last)
 {
+    static const uint64_t stale = SHM_STALE_BITS;
+    uint32_t nowhere;
     const struct tape_line *line = &tape->lines[first];
+    const uint8_t *from = bytes_of(tape, first);
     bool joins = line->first_len > 0;
+    struct columns columns = {.bits = run->bits != NULL ? run->bits : &stale,
+                              .starts = run->ret_starts != NULL ? run->ret_starts : &nowhere,
+                              .bits_step = run->bits != NULL,
+                              .starts_step = run->ret_starts != NULL};
     size_t next;
     if (elements->literal != NULL)
         elements_close_literal(elements);
@@ -320,11 +408,11 @@ void tape_play(const struct tape *tape, uint32_t first, uint32_t count, const st
                         .value_end = run->value_end,
                         .bits = last->bits};
     if (!joins)
-        next = play(line, count, tape, run, (struct play_kind){false, true}, &head);
+        next = play(line, count, from, run, columns, (struct play_kind){false, true}, &head);
     else if (run->old_starts != NULL)
-        next = play(line, count, tape, run, (struct play_kind){true, true}, &head);
+        next = play(line, count, from, run, columns, (struct play_kind){true, true}, &head);
     else
-        next = play(line, count, tape, run, (struct play_kind){true, false}, &head);
+        next = play(line, count, from, run, columns, (struct play_kind){true, false}, &head);
     last->bits = head.bits;
     last->value_end = head.value_end;
     last->at = next - head.total;

@@ -7,11 +7,12 @@
  * Where own bytes come from the target before, how far back that is differs from request to
  * request: elements that do have their distance added when the tape is played.
  *
- *     line:  first copy, finished elements, last copy | value
+ *     line:  first copy | finished elements, last copy | value
  *
- * First and last copy stand by themselves since they may be part of longer ones. The first one goes
- * on where the sample before ended, the series before it, and so may begin with that value; the
- * last one, the series before this one, goes on with the start of this value.
+ * First and last copy may become longer. The first one goes on where the sample before ended, the
+ * series before it, and so may begin with that value; it is no part of what is finished. The last
+ * one, the series before this one, goes on with the head of the sample and the start of this value,
+ * whose length is added to it when it is played.
  */
 #ifndef WRITER_TAPE_H
 #define WRITER_TAPE_H
@@ -22,15 +23,15 @@
 
 #include "writer/elements.h"
 
+/* Its bytes are those of all lines before it further on: patch_count bytes that say where among
+   the finished elements distances are to be added to, then those. */
 struct tape_line {
-    uint32_t bytes_at;   /* of its finished elements, from the start of the tape */
-    uint16_t bytes;      /* 0 to 65535 */
-    uint16_t total;      /* bytes of the series, with its head; 0: the line is not on the tape */
-    uint8_t head;        /* of them, before the labels */
-    uint8_t first_len;   /* 1 to 64; 0: it is none of its own, and one of the finished elements */
-    uint8_t last_len;    /* 0 to 63 */
-    uint8_t patch_count; /* so many distances are to be added to; the bytes before bytes_at say
-                            where they stand among the bytes */
+    uint16_t bytes;    /* of its finished elements, the last copy, which has three, among them */
+    uint16_t total;    /* bytes of the series, with its head; 0: the line is not on the tape */
+    uint8_t head;      /* of them, before the labels */
+    uint8_t first_len; /* 1 to 64; 0: it is none of its own, and one of the finished elements */
+    uint8_t last_len;  /* of the last copy, if it takes all of the value with it */
+    uint8_t patch_count;
 };
 
 struct tape {
