@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "writer/wire.h"
 
-/* A larger layout's copies would reach too far back. */
-#define PLACE_LINES_MAX 4096u
+/* What a series takes at least besides shared labels: its name, a sample, heads. */
+#define SERIES_LEAST 32u
 
 #define NO_MS INT64_MIN
 
@@ -139,8 +139,9 @@ static struct fast_place *find_place(struct fast *fast, uint64_t key, uint64_t g
 {
     struct fast_place *worst = &fast->places[0];
     struct fast_place *similar = NULL;
-    if (key == 0 || line_count > PLACE_LINES_MAX)
-        return NULL;
+    size_t series_least = fast->shared.at[fast->shared.count] + SERIES_LEAST;
+    if (key == 0 || line_count > FAST_OLD_DISTANCE_MAX / series_least)
+        return NULL; /* copies would reach too far back */
     for (int i = 0; i < FAST_PLACES; i++) {
         struct fast_place *place = &fast->places[i];
         if (place->key == key)
@@ -203,7 +204,6 @@ static void open_place(struct fast *fast, uint64_t key, uint32_t ring, uint32_t 
     fast->old = (struct fast_place){0};
     fast->begun_at = fast->done = fast->shift = 0;
     fast->leads_in = fast->is_alike = false;
-    fast->last_tape = NULL;
     fast->classes[0] = fast->classes[1] = 0;
     if (place == NULL)
         return;

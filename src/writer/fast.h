@@ -78,6 +78,10 @@ struct fast_previous {
     int64_t ms;
 };
 
+/* Tapes are fetched when the one that is so many before them is played: main memory takes longer
+   than one or two last. */
+#define FAST_AHEAD 4u
+
 struct fast {
     /* All private. */
     struct templates templates;
@@ -106,7 +110,11 @@ struct fast {
     struct fast_lines spare;
     struct fast_label labels[TEMPLATE_SHARED_MAX + 1]; /* the shared ones beside the old place's */
     uint64_t classes[2]; /* of the block's tapes: beside the old place, and without; 0: not known */
-    struct tape *last_tape; /* that was played, of those that are kept; NULL: none in this block */
+    struct tape
+        *played[FAST_AHEAD]; /* the last tapes that are kept, at their numbers modulo that */
+    uint64_t played_count;
+    uint64_t
+        played_epoch; /* what is in played[] is there as long as templates.tapes_epoch is this */
     struct tape_writer tape_writer;
     uint32_t begun_at;
     uint32_t done;

@@ -147,6 +147,13 @@ static uint32_t own_before(const struct fast *fast, const struct lengths *length
     return template_line(fast->template, first - 1)->own_len;
 }
 
+/* The tape that was played last, if it is still there. */
+static struct tape *last_played(const struct fast *fast)
+{
+    bool is_there = fast->played_count > 0 && fast->played_epoch == fast->templates.tapes_epoch;
+    return is_there ? fast->played[(fast->played_count - 1) % FAST_AHEAD] : NULL;
+}
+
 /*
  * The tape that was played after the last one the time before is most likely what is needed, and
  * has been fetched meanwhile.
@@ -154,26 +161,36 @@ static uint32_t own_before(const struct fast *fast, const struct lengths *length
 static struct tape *find_tape(const struct fast *fast, const struct template_segment *segment,
                               uint64_t key)
 {
-    struct tape *tape = segment->tapes;
-    const struct tape *last = fast->last_tape;
+    const struct tape *last = last_played(fast);
     if (last != NULL && last->after != NULL && last->after_epoch == fast->templates.tapes_epoch &&
         last->after->key == key && last->after->owner == segment)
         return last->after;
+    struct tape *tape = segment->tapes;
     while (tape != NULL && tape->key != key)
         tape = tape->next;
     return tape;
 }
 
+/* Writes to a tape only what is new: memory that is only read is cheaper. */
 static void note_order(struct fast *fast, struct tape *tape)
 {
-    enum { CACHE_LINE = 64, LINES = 6 };
-    if (fast->last_tape != NULL) {
-        fast->last_tape->after = tape;
-        fast->last_tape->after_epoch = fast->templates.tapes_epoch;
+    enum { CACHE_LINE = 64, LINES = 8 };
+    uint64_t epoch = fast->templates.tapes_epoch;
+    struct tape *last = last_played(fast);
+    if (last == NULL) {
+        fast->played_count = 0;
+        fast->played_epoch = epoch;
+    } else if (last->after != tape || last->after_epoch != epoch) {
+        last->after = tape;
+        last->after_epoch = epoch;
     }
-    fast->last_tape = tape;
+    struct tape **oldest = &fast->played[fast->played_count % FAST_AHEAD];
+    if (fast->played_count >= FAST_AHEAD && (*oldest)->ahead != (uintptr_t)tape)
+        (*oldest)->ahead = (uintptr_t)tape;
+    *oldest = tape;
+    fast->played_count++;
     for (uint32_t i = 0; i < LINES; i++)
-        __builtin_prefetch((const void *)((uintptr_t)tape->after + i * CACHE_LINE)); /* or NULL */
+        __builtin_prefetch((const void *)(tape->ahead + i * CACHE_LINE));
 }
 
 /* The tape with the line. */

@@ -39,6 +39,7 @@ struct tape {
     const void *owner;    /* the segment */
     struct tape *after;   /* what was played after it, which is still there if nothing has gone */
     uint64_t after_epoch; /* since: see templates.tapes_epoch */
+    uintptr_t ahead;      /* where one is that was played some tapes after it; may have gone */
     uint64_t key;
     size_t size;         /* of all of it */
     uint32_t count;      /* of lines */
