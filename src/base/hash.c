@@ -7,9 +7,17 @@
 #include <xxhash.h>
 
 #include "base/check.h"
+#include "base/hash_wide.h"
+
+/* From so many bytes on it pays to ask what the processor can do. */
+#define WIDE_FROM 1024u
 
 uint64_t hash64(const void *ptr, size_t len, uint64_t seed)
 {
+#ifdef CPU_MAY_HAVE_AVX2
+    if (len >= WIDE_FROM && cpu_has_avx2())
+        return hash64_wide(ptr, len, seed);
+#endif
     return XXH3_64bits_withSeed(ptr, len, seed);
 }
 

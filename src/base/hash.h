@@ -17,8 +17,8 @@ void hash_key_make(struct hash_key *key);
 uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key);
 
 /*
- * Which of n >= 1 places a key has: going from n to n + 1 moves one key of n + 1, all of them to the
- * new place (jump consistent hash, Lamping and Veach 2014).
+ * Which of n >= 1 places a key has: going from n to n + 1 moves one key of n + 1, all of them to
+ * the new place (jump consistent hash, Lamping and Veach 2014).
  */
 uint32_t hash_jump(uint64_t key, uint32_t n);
 

@@ -287,9 +287,9 @@ struct shape {
 #define NEW_OF(same, whole) ((int)VALUE_LEN - START_OF(same) - END_OF(same, whole))
 #define SHAPE(same, whole)                                                                         \
     {                                                                                              \
-        8 * START_OF(same), END_OF(same, whole),                                                   \
-            (same) == ALL_SAME ? -LAST_LEN : 1 + NEW_OF(same, whole),                              \
-            (same) == ALL_SAME ? 0 : (NEW_OF(same, whole) - 1) << 2                                \
+        .shift = 8 * START_OF(same), .end = END_OF(same, whole),                                   \
+        .advance = (same) == ALL_SAME ? -LAST_LEN : 1 + NEW_OF(same, whole),                       \
+        .tag = (uint8_t)((same) == ALL_SAME ? 0 : (NEW_OF(same, whole) - 1) * 4),                  \
     }
 #define SHAPES_4(same, whole)                                                                      \
     SHAPE(same, whole), SHAPE((same) + 1, whole), SHAPE((same) + 2, whole), SHAPE((same) + 3, whole)
