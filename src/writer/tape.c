@@ -272,10 +272,9 @@ KIND static inline uint8_t *put_bytes(uint8_t *to, const uint8_t *from,
  * foreseen, so nothing is jumped over: what is to be done is looked up by which bytes are the same.
  */
 struct shape {
-    uint8_t shift; /* bits of the start */
-    uint8_t end;   /* bytes */
-    int8_t
-        advance; /* over what is neither, and its tag; back over the last copy, if that goes on */
+    uint8_t shift;  /* bits of the start */
+    uint8_t end;    /* bytes */
+    int8_t advance; /* over what is neither, and its tag; or back over a copy that goes on */
     uint8_t tag;
 };
 
