@@ -257,7 +257,8 @@ static void collect_laps(struct ring_producer *ring)
 static bool laps_fit(const struct ring_producer *ring)
 {
     for (uint32_t i = 0; i < ring->lap_count; i++) {
-        if (ring->laps[i].place % RING_ALIGN != 0 || ring->laps[i].place >= ring->size)
+        const struct ring_lap *lap = &ring->laps[i];
+        if ((lap->from | lap->place) % RING_ALIGN != 0 || lap->place >= ring->size)
             return false;
     }
     return ring->lap_count > 0 && ring->laps[0].from <= ring->cached_acked;
@@ -596,8 +597,8 @@ const void *ring_consumer_at(const struct ring_consumer *ring, uint64_t pos)
         from = lap_from;
         place = atomic_load_explicit(&lap->place, memory_order_acquire);
     }
-    place = place / RING_ALIGN * RING_ALIGN;
-    return ring->data + ((place + (pos - from)) & (ring->size - 1));
+    place += pos - from;
+    return ring->data + (place / RING_ALIGN * RING_ALIGN & (ring->size - 1));
 }
 
 static uint64_t believable(const struct ring_consumer *ring, uint64_t produced)

@@ -3,6 +3,7 @@
  * A ring and a series segment with arbitrary bytes: the writer must read nothing beyond them, and
  * the next scraper must be able to work with what it recovers.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,12 +58,15 @@ static void put_input(struct segments *segments, const uint8_t *data, size_t siz
     size -= least(size, sizeof(input));
     uint64_t ring_bytes = least(least(input.ring_bytes, size), RING_INPUT_RING);
     uint64_t series_bytes = least(size - ring_bytes, RING_INPUT_ARENA);
+    uint64_t place = input.laps[0].place + (input.acked - input.laps[0].from);
     memcpy(segments->ring + SHM_PAGE, &input.produced, sizeof(input.produced));
+    memcpy(segments->ring + SHM_PAGE + offsetof(struct shm_ring_producer, laps), input.laps,
+           sizeof(input.laps));
     memcpy(segments->ring + 2 * SHM_PAGE, &input.acked, sizeof(input.acked));
     memcpy(segments->series + SHM_PAGE, &input.used, sizeof(input.used));
     memset(segments->ring + SHM_RING_DATA, 0, RING_INPUT_RING);
     for (uint64_t i = 0; i < ring_bytes; i++)
-        segments->ring[SHM_RING_DATA + (input.acked + i) % RING_INPUT_RING] = data[i];
+        segments->ring[SHM_RING_DATA + (place + i) % RING_INPUT_RING] = data[i];
     memset(segments->series + SHM_SERIES_ARENA, 0, RING_INPUT_ARENA);
     memcpy(segments->series + SHM_SERIES_ARENA, data + ring_bytes, series_bytes);
 }

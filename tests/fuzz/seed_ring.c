@@ -107,18 +107,60 @@ static void commit(struct scraper *scraper, bool with_stamped)
     series_target_commit(&scraper->store, scraper->target);
 }
 
+/* Bytes of a block with three values. */
+static uint64_t block_bytes_of(struct scraper *scraper)
+{
+    uint64_t before = scraper->ring.written;
+    put_block(scraper, SHM_BLOCK_STALE, 0);
+    check(ring_publish(&scraper->ring)); /* wake_pos is 0 */
+    return scraper->ring.written - before;
+}
+
+/* All but the last so many bytes have been read. */
+static void acknowledge(struct scraper *scraper, uint64_t left)
+{
+    struct ring_consumer ring;
+    check(ring_consumer_attach(&ring, scraper->ring_fd, 0, true, NULL) == 0);
+    ring_consumer_ack(&ring, ring_consumer_produced(&ring) - left);
+    ring_consumer_detach(&ring);
+}
+
+/* The next block does not fit before the end of the data, and one that lies there waits. */
+static void go_to_the_end(struct scraper *scraper)
+{
+    put_block(scraper, SHM_BLOCK_STALE, SHM_BLOCK_HAS_LAYOUT); /* shorter */
+    uint64_t bytes = block_bytes_of(scraper);
+    check(RING_INPUT_RING % bytes == 0);
+    while (scraper->ring.written + bytes <= RING_INPUT_RING)
+        check(block_bytes_of(scraper) == bytes);
+    acknowledge(scraper, bytes);
+}
+
+/* The last so many bytes are of a lap that happens to go on where the one before ends. */
+static void divide(struct scraper *scraper, uint64_t bytes)
+{
+    struct shm_ring_lap *laps = scraper->ring.own->laps;
+    laps[1].from = scraper->ring.published - bytes;
+    laps[1].place = laps[0].place + (laps[1].from - laps[0].from);
+}
+
 static void save(struct scraper *scraper, const char *directory, const char *name)
 {
     char path[4096];
     struct ring_input input = {.produced = scraper->ring.published,
-                               .acked = scraper->ring.cached_acked,
+                               .acked = ring_acked(&scraper->ring),
                                .used = series_usage(&scraper->store).bytes};
     input.ring_bytes = input.produced - input.acked;
+    for (uint32_t i = 0; i < SHM_RING_LAPS; i++) {
+        input.laps[i].from = scraper->ring.own->laps[i].from;
+        input.laps[i].place = scraper->ring.own->laps[i].place;
+    }
+    uint64_t place = input.laps[0].place + (input.acked - input.laps[0].from);
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     FILE *out = fopen(path, "wb");
     check(out != NULL);
     fwrite(&input, sizeof(input), 1, out);
-    fwrite(scraper->ring.data + input.acked % RING_INPUT_RING, input.ring_bytes, 1, out);
+    fwrite(scraper->ring.data + place % RING_INPUT_RING, input.ring_bytes, 1, out);
     fwrite(scraper->store.arena, input.used, 1, out);
     check(fclose(out) == 0);
     series_store_detach(&scraper->store);
@@ -141,10 +183,15 @@ int main(int argc, char **argv)
     put_block(&scraper, SHM_BLOCK_STALE, SHM_BLOCK_HAS_LAYOUT);
     commit(&scraper, true);
     save(&scraper, directory, "refs-timestamps-stale");
-    start(&scraper, RING_INPUT_RING - RING_ALIGN);
+    start(&scraper, 0);
+    go_to_the_end(&scraper);
     put_block(&scraper, SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_REPORT);
     commit(&scraper, false);
     save(&scraper, directory, "across-the-end");
+    start(&scraper, RING_INPUT_RING * 5);
+    put_block(&scraper, SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT);
+    divide(&scraper, block_bytes_of(&scraper));
+    save(&scraper, directory, "two-laps");
     start(&scraper, 0);
     put_block(&scraper, SHM_BLOCK_STALE, SHM_BLOCK_LAST);
     commit(&scraper, true);

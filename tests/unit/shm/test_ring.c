@@ -404,8 +404,8 @@ static void a_lap_that_is_rolled_back_was_never_there(void **state)
 static void laps_that_do_not_say_where_something_lies_are_refused(void **state)
 {
     (void)state;
-    static const struct shm_ring_lap cases[] = {
-        {SHM_NO_LAP, 0}, {128, 0}, {0, 32}, {0, LARGE}, {0, UINT64_MAX}};
+    static const struct shm_ring_lap cases[] = {{SHM_NO_LAP, 0}, {128, 0},   {32, 0},
+                                                {0, 32},         {0, LARGE}, {0, UINT64_MAX}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct pair pair;
         setup_large(&pair);
