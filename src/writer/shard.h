@@ -70,6 +70,7 @@ struct shard {
 
     uint8_t *body; /* compressed, from its first attempt to its last */
     size_t body_room;
+    bool is_copied; /* there is no room for the largest: `body` gets what the builder has built */
     struct build_result built; /* what is in the body, which stands there or is the builder's */
 };
 

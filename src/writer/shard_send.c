@@ -46,6 +46,18 @@ static int64_t oldest_allowed_ms(const struct shard *shard)
     return limit_ms > 0 ? clock_ms_of_ns(clock_wall_ns()) - limit_ms : INT64_MIN;
 }
 
+/* -errno. */
+static int reserve_body(struct shard *shard, size_t room)
+{
+    pages_release(shard->body, shard->body_room);
+    shard->body = NULL;
+    shard->body_room = 0;
+    int err = pages_reserve(&shard->body, room);
+    if (err == 0)
+        shard->body_room = room;
+    return err;
+}
+
 /*
  * Where a body is built: where it stays until it is delivered. As long as something of an attempt
  * that was given up is left in the loop, that place is in use; what is built then goes into the
@@ -55,12 +67,28 @@ static uint8_t *place_for_body(struct shard *shard)
 {
     if (!attempt_is_quiet(&shard->attempt))
         return NULL;
-    if (shard->body == NULL) {
-        shard->body_room = builder_body_room(&shard->writer->builder);
-        int err = pages_reserve(&shard->body, shard->body_room);
+    if (shard->body == NULL && !shard->is_copied)
+        shard->is_copied = reserve_body(shard, builder_body_room(&shard->writer->builder)) != 0;
+    return shard->is_copied ? NULL : shard->body;
+}
+
+/*
+ * Where address space counts as memory (vm.overcommit_memory=2, RLIMIT_AS), there may be none for
+ * the largest request of each shard; what has been built in the builder's is copied then.
+ */
+static void keep_copy(struct shard *shard)
+{
+    enum { GRAIN = 65536 };
+    struct slice *body = &shard->built.body;
+    if (!shard->is_copied || !attempt_is_quiet(&shard->attempt) || body->len == 0)
+        return;
+    if (body->len > shard->body_room) {
+        /* Out of memory ends the process: another one goes on where this was. */
+        int err = reserve_body(shard, (body->len + GRAIN - 1) / GRAIN * GRAIN);
         check(err == 0);
     }
-    return shard->body;
+    memcpy(shard->body, body->ptr, body->len);
+    body->ptr = (const char *)shard->body;
 }
 
 static void raise_to(struct shard *shard, enum remote_counter counter, int64_t ms)
@@ -107,6 +135,7 @@ void shard_build(struct shard *shard, bool is_new)
                                   .may_end_early = is_new,
                                   .samples_max = shard_samples_wanted(shard)};
     build_request(&writer->builder, &scan, limits, place_for_body(shard), &shard->built);
+    keep_copy(shard);
     /* What a receiver refuses of it shall not take the rest along. */
     shard->is_uncertain |= shard->built.contested;
     if (is_new) {

@@ -291,6 +291,19 @@ static void *serve(void *arg)
     return NULL;
 }
 
+/* With a small stack, for tests in which address space is scarce. */
+static void start_serving(struct connection *conn)
+{
+    enum { STACK = 512 << 10 };
+    pthread_attr_t attributes;
+    pthread_t thread;
+    check(pthread_attr_init(&attributes) == 0);
+    check(pthread_attr_setstacksize(&attributes, STACK) == 0);
+    check(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0);
+    check(pthread_create(&thread, &attributes, serve, conn) == 0);
+    check(pthread_attr_destroy(&attributes) == 0);
+}
+
 static void *accept_all(void *arg)
 {
     struct receiver *receiver = arg;
@@ -307,9 +320,7 @@ static void *accept_all(void *arg)
         pthread_mutex_lock(&receiver->lock);
         receiver->connection_count++;
         pthread_mutex_unlock(&receiver->lock);
-        pthread_t thread;
-        check(pthread_create(&thread, NULL, serve, conn) == 0);
-        check(pthread_detach(thread) == 0);
+        start_serving(conn);
     }
 }
 

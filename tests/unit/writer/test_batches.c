@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
@@ -420,6 +422,41 @@ static void a_batch_does_not_hold_back_more_than_a_part_of_the_ring(void **state
     rig_close(&rig);
 }
 
+static size_t address_space(void)
+{
+    unsigned long pages;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* As with vm.overcommit_memory=2: there is not enough of it for the largest requests. */
+static void shards_deliver_where_address_space_is_scarce(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    open_one(1, 300, 20);
+    rig.remotes[0].queue_config.min_shards = 4;
+    rig.remotes[0].queue_config.max_shards = 4;
+    rig_start(&rig);
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    const struct rlimit scarce = {address_space() + builder_body_room(&rig.writer.builder) / 2,
+                                  limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &scarce), 0);
+    for (int64_t i = 0; i < 20; i++) {
+        for (uint64_t target = 1; target <= 8; target++)
+            scrape(0, target, T0 + i * 1000, 10 + (uint32_t)i * 20);
+        rig_drain(&rig);
+    }
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true(rig.writer.remotes[0].shards.items[i].is_copied);
+    rig_assert_complete(&rig, 0);
+    rig_close(&rig);
+}
+
 static void the_doorbell_is_asked_for_where_there_is_something_to_do(void **state)
 {
     (void)state;
@@ -471,6 +508,7 @@ int main(void)
         cmocka_unit_test(another_number_of_shards_takes_over_what_the_former_left),
         cmocka_unit_test(a_shard_that_had_to_wait_begins_behind_what_was_delivered),
         cmocka_unit_test(a_batch_does_not_hold_back_more_than_a_part_of_the_ring),
+        cmocka_unit_test(shards_deliver_where_address_space_is_scarce),
         cmocka_unit_test(the_doorbell_is_asked_for_where_there_is_something_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
