@@ -13,36 +13,18 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "perf/stage.h"
-#include "scrapers/body.h"
+#include "perf/stage_bodies.h"
 
-enum { RING_SIZE = 1 << 20, ARENA = 64 << 20, PIECE = 16384 };
+enum { PIECE = 16384 };
 
 struct bench {
-    struct ring_producer ring;
-    struct series_store store;
-    struct line_contexts contexts;
-    struct line_context *context;
-    struct plans plans;
-    struct body_tools tools;
+    struct stage_bodies stage;
     struct body body;
     struct plan *plan;
     uint64_t samples;
     uint64_t predicted;
     uint64_t bytes;
 };
-
-static void attach(struct bench *bench)
-{
-    static const struct label labels[] = {{SLICE_LITERAL("instance"), SLICE_LITERAL("i")},
-                                          {SLICE_LITERAL("job"), SLICE_LITERAL("j")}};
-    const struct line_rules rules = {.job = SLICE_LITERAL("j")};
-    (void)stage_attach(RING_SIZE, ARENA, &bench->ring, &bench->store);
-    gap_key_make(&bench->tools.key, cpu_has_avx2());
-    bench->tools.store = &bench->store;
-    plans_init(&bench->plans, &bench->store, &bench->contexts, NULL, 0);
-    bench->context = line_context_get(&bench->contexts, &rules, labels, 2);
-}
 
 static struct slice read_file(const char *path)
 {
@@ -60,27 +42,27 @@ static struct slice read_file(const char *path)
 
 static void read_body(struct bench *bench, struct slice text)
 {
-    const struct body_source source = {.context = bench->context,
+    const struct body_source source = {.context = bench->stage.context,
                                        .plan = bench->plan,
                                        .format = EXPOSITION_TEXT,
                                        .honor_timestamps = true,
                                        .limit = UINT32_MAX / 8};
     struct body *body = &bench->body;
-    body_begin(body, &bench->tools, &source);
+    body_begin(body, &bench->stage.tools, &source);
     for (size_t at = 0; at < text.len; at += PIECE)
         body_take(body, slice_make(text.ptr + at, text.len - at < PIECE ? text.len - at : PIECE));
     body_finish(body);
     if (body->state != BODY_COMPLETE)
         stage_die(body->error.text);
     struct plan *plan = NULL;
-    if (body_plan(body, &bench->plans, &plan) != 0)
+    if (body_plan(body, &bench->stage.plans, &plan) != 0)
         stage_die("no room for a plan");
-    plan_release(&bench->plans, bench->plan);
+    plan_release(&bench->stage.plans, bench->plan);
     bench->plan = plan;
     bench->samples += body->scraped;
     bench->predicted += body->predicted;
     bench->bytes += text.len;
-    body_end(body, &bench->plans);
+    body_end(body, &bench->stage.plans);
 }
 
 int main(int argc, char **argv)
@@ -89,7 +71,7 @@ int main(int argc, char **argv)
     unsigned long rounds = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
     if (rounds == 0)
         stage_die("usage: parse ROUNDS FILE...");
-    attach(&bench);
+    stage_bodies_init(&bench.stage, NULL);
     int count = argc - 2;
     struct slice *bodies = calloc((size_t)count, sizeof *bodies);
     check(bodies != NULL);

@@ -16,6 +16,7 @@
 #include "scrapers/plan_change.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
+#include "tests/unit/shm/segments.h"
 
 /* ---- random bodies ---- */
 
@@ -157,7 +158,7 @@ static void write_page(struct strbuf *text, const struct page *page, struct dice
 
 /* ---- reading ---- */
 
-static void read_body(struct bench *bench, struct body *body, struct plan *plan,
+static void read_body(struct stage_bodies *bench, struct body *body, struct plan *plan,
                       const struct strbuf *text, struct dice *cuts)
 {
     const struct body_source source = {.context = bench->context,
@@ -207,7 +208,7 @@ static void assert_same(const struct body *a, const struct body *b)
 }
 
 /* The plan for the next body, as after a good scrape. */
-static void learn_plan(struct bench *bench, struct body *body, struct plan **plan)
+static void learn_plan(struct stage_bodies *bench, struct body *body, struct plan **plan)
 {
     struct plan *fresh = NULL;
     if (body->state != BODY_COMPLETE || body->harvest.count == 0)
@@ -220,7 +221,7 @@ static void learn_plan(struct bench *bench, struct body *body, struct plan **pla
 static void compare_with_and_without_plans(struct dice dice, const struct relabel *relabel,
                                            bool is_wide)
 {
-    struct bench *bench = bench_new(relabel);
+    struct stage_bodies *bench = bench_new(relabel);
     gap_key_make(&bench->tools.key, is_wide);
     static struct body with, without;
     struct strbuf text = STRBUF_GROWING;
@@ -286,7 +287,7 @@ static void nor_does_it_where_rules_drop_lines(void **state)
 
 /* A target with the plan `before` reads a page like that of another one, which serves `after` now,
    or one that differs from it again. Returns whether it has gone over to that plan. */
-static bool follow_change(struct bench *bench, struct page *page, struct plan *before,
+static bool follow_change(struct stage_bodies *bench, struct page *page, struct plan *before,
                           struct plan *after, struct dice *dice)
 {
     static struct body with, without;
@@ -313,7 +314,7 @@ static void nor_does_what_another_target_has_shown(void **state)
 {
     (void)state;
     struct dice dice = dice_new(__func__);
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     struct strbuf text = STRBUF_GROWING;
     uint32_t changed = 0;
@@ -345,7 +346,8 @@ static void nor_does_what_another_target_has_shown(void **state)
 
 /* ---- single cases ---- */
 
-static void read_text(struct bench *bench, struct body *body, struct plan **plan, const char *bytes)
+static void read_text(struct stage_bodies *bench, struct body *body, struct plan **plan,
+                      const char *bytes)
 {
     struct strbuf text = STRBUF_GROWING;
     strbuf_adds(&text, bytes);
@@ -371,7 +373,7 @@ static void a_surprise_costs_itself_and_not_the_rest(void **state)
         {"a 5\n# TYPE n gauge\nn 2\nd 9\n", 1, 2}, /* a type holds for what follows, too */
         {"a 5\n# TYPE n gauge\nn 2\nd 9\n", 3, 0},
     };
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     struct plan *plan = NULL;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -388,7 +390,7 @@ static void a_surprise_costs_itself_and_not_the_rest(void **state)
 static void replicas_share_one_plan_and_follow_it_from_the_first_time_on(void **state)
 {
     (void)state;
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     struct plan *plans[3] = {NULL};
     const struct body_source source = {
@@ -422,7 +424,7 @@ static void what_one_replica_has_learnt_the_others_follow(void **state)
         "a 1\nnew{n=\"2\"} 2\nb 2\n# HELP z\nz 1\n", /* one comes behind all others */
         "a 1\nz 1\n",
     };
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     struct plan *plans[3] = {NULL};
     for (size_t step = 0; step < sizeof(bodies) / sizeof(bodies[0]); step++) {
@@ -453,7 +455,7 @@ static void what_one_replica_has_learnt_the_others_follow(void **state)
 static void a_line_without_end_is_refused_in_bounded_memory(void **state)
 {
     (void)state;
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     static char piece[16384];
     const struct body_source source = {
@@ -478,7 +480,7 @@ static void a_long_line_in_tiny_pieces_is_looked_at_seldom(void **state)
 {
     static const char *const starts[] = {"a", "# ", "a{b=\"", "known 1"}; /* the last: of a plan */
     (void)state;
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     struct plan *plan = NULL;
     struct body_source source = {
@@ -512,7 +514,7 @@ static void a_long_line_in_tiny_pieces_is_looked_at_seldom(void **state)
 static void long_comments_are_read_and_not_kept(void **state)
 {
     (void)state;
-    struct bench *bench = bench_new(NULL);
+    struct stage_bodies *bench = bench_new(NULL);
     static struct body body;
     const struct body_source source = {
         .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};

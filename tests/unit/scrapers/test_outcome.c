@@ -16,6 +16,7 @@
 #include "scrapers/plan_change.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
+#include "tests/unit/shm/segments.h"
 
 #define LINES_MAX 80
 #define SERIES    120u
@@ -100,7 +101,7 @@ static void write_page(struct strbuf *text, const struct page *page, struct dice
     }
 }
 
-static void read_body(struct bench *bench, struct body *body, struct plan *plan,
+static void read_body(struct stage_bodies *bench, struct body *body, struct plan *plan,
                       const struct strbuf *text)
 {
     const struct body_source source = {.context = bench->context,
@@ -137,7 +138,7 @@ static void assert_same(const struct outcome *a, const struct outcome *b)
     assert_int_equal(a->exceeded, b->exceeded);
 }
 
-static struct outcome_input input_of(const struct bench *bench, const struct plan *plan)
+static struct outcome_input input_of(const struct stage_bodies *bench, const struct plan *plan)
 {
     return (struct outcome_input){.store = &bench->store,
                                   .before = {.timestamp_ms = 1000, .layout = plan->layout},
@@ -149,7 +150,8 @@ static struct outcome_input input_of(const struct bench *bench, const struct pla
 }
 
 /* Returns whether no table was needed. */
-static bool compare(const struct bench *bench, const struct body *body, const struct plan *plan)
+static bool compare(const struct stage_bodies *bench, const struct body *body,
+                    const struct plan *plan)
 {
     struct outcome quick = {0};
     struct outcome slow = {0};
@@ -166,7 +168,7 @@ static bool compare(const struct bench *bench, const struct body *body, const st
     return was_quick && !followed;
 }
 
-static struct plan *plan_of(struct bench *bench, struct body *body)
+static struct plan *plan_of(struct stage_bodies *bench, struct body *body)
 {
     struct plan *plan = NULL;
     assert_int_equal(body_plan(body, &bench->plans, &plan), 0);
@@ -174,7 +176,7 @@ static struct plan *plan_of(struct bench *bench, struct body *body)
 }
 
 /* One scrape; *plan becomes the next one's. */
-static bool scrape(struct bench *bench, const struct strbuf *text, struct plan **plan)
+static bool scrape(struct stage_bodies *bench, const struct strbuf *text, struct plan **plan)
 {
     static struct body with, without;
     bool was_quick = false;
@@ -197,7 +199,7 @@ static bool scrape(struct bench *bench, const struct strbuf *text, struct plan *
     return was_quick;
 }
 
-static uint32_t reserved_line(struct bench *bench)
+static uint32_t reserved_line(struct stage_bodies *bench)
 {
     const struct label labels[] = {{SLICE_LITERAL("__name__"), SLICE_LITERAL("f0")},
                                    {SLICE_LITERAL("n"), SLICE_LITERAL("3")}};
@@ -208,7 +210,7 @@ static uint32_t reserved_line(struct bench *bench)
 
 static void compare_stories(struct dice dice, const struct relabel *relabel)
 {
-    struct bench *bench = bench_new(relabel);
+    struct stage_bodies *bench = bench_new(relabel);
     struct strbuf text = STRBUF_GROWING;
     uint32_t reserved = reserved_line(bench);
     uint32_t quick = 0;
@@ -271,7 +273,7 @@ static void assert_same_as_plan(const struct outcome *quick, const struct outcom
 }
 
 /* The leader's scrape. Returns whether what it showed is known now. */
-static bool lead(struct bench *bench, const struct strbuf *text, struct plan **plan)
+static bool lead(struct stage_bodies *bench, const struct strbuf *text, struct plan **plan)
 {
     static struct body body;
     struct outcome outcome = {0};
@@ -291,7 +293,7 @@ static bool lead(struct bench *bench, const struct strbuf *text, struct plan **p
 }
 
 /* Another target, with the plan that the leader had. Returns whether it was spared the work. */
-static bool follow(struct bench *bench, const struct strbuf *text, struct plan *before)
+static bool follow(struct stage_bodies *bench, const struct strbuf *text, struct plan *before)
 {
     static struct body body;
     struct outcome quick = {0};
@@ -317,7 +319,7 @@ static bool follow(struct bench *bench, const struct strbuf *text, struct plan *
 
 static void follow_stories(struct dice dice, const struct relabel *relabel)
 {
-    struct bench *bench = bench_new(relabel);
+    struct stage_bodies *bench = bench_new(relabel);
     struct strbuf text = STRBUF_GROWING;
     uint32_t known = 0;
     uint32_t spared = 0;
