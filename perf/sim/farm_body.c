@@ -78,10 +78,13 @@ static char *add_text(char *at, const char *text, size_t len)
 
 static char *add_churn(const struct farm_body *body, uint32_t target, uint64_t n, char *at)
 {
+    char variant[32] = "";
+    if (body->style.own_churn)
+        snprintf(variant, sizeof(variant), ",variant=\"%06u\"", target);
     for (uint32_t slot = 0; slot < body->params.churn; slot++) {
         struct value value = value_of_churn(&body->params, target, slot, n);
-        int len = snprintf(at, CHURN_LINE_MAX, "farm_churn{generation=\"%llu\",slot=\"%u\"} ",
-                           (unsigned long long)n, slot);
+        int len = snprintf(at, CHURN_LINE_MAX, "farm_churn{generation=\"%llu\",slot=\"%u\"%s} ",
+                           (unsigned long long)n, slot, variant);
         check(len > 0 && len < CHURN_LINE_MAX);
         at += len;
         at += value_print(&value, &body->table, at);

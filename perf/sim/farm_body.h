@@ -16,6 +16,7 @@ struct farm_style {
     bool native;     /* of protobuf: histograms have native buckets, too */
     bool timestamps; /* each sample has one of its own: the time of the answer */
     bool different;  /* a label makes every target's series unlike all others */
+    bool own_churn;  /* the same for series of the churn only */
 };
 
 struct farm_body {

@@ -55,8 +55,9 @@ static char gzip_wanted[1];
 
 static const char usage[] =
     "usage: farm [--targets N] [--kind tiny|node|big|rpc] [--port P | --ports] [--file-sd FILE]\n"
-    "            [--seed S] [--change PERCENT] [--churn N] [--vanish] [--copies N] [--different]\n"
-    "            [--timestamps] [--format text|openmetrics|protobuf|native] [--gzip] [--delay MS]\n"
+    "            [--seed S] [--change PERCENT] [--churn N] [--own-churn] [--vanish] [--copies N]\n"
+    "            [--different] [--timestamps] [--format text|openmetrics|protobuf|native] [--gzip] "
+    "[--delay MS]\n"
     "            [--encoding content-length|chunked|close|mixed] [--ledger FILE]\n"
     "            [--latency-log FILE]\n";
 
@@ -364,6 +365,9 @@ static void take_option(struct options *options, int letter, const char *name, c
     case 'n':
         options->params.churn = (unsigned)parse_number(name, value, 1000000);
         break;
+    case 'o':
+        options->style.own_churn = true;
+        break;
     case 'v':
         options->params.vanish = true;
         break;
@@ -410,6 +414,7 @@ static void parse_options(int argc, char **argv, struct options *ret_options)
                                           {"seed", required_argument, 0, 's'},
                                           {"change", required_argument, 0, 'c'},
                                           {"churn", required_argument, 0, 'n'},
+                                          {"own-churn", no_argument, 0, 'o'},
                                           {"vanish", no_argument, 0, 'v'},
                                           {"copies", required_argument, 0, 'C'},
                                           {"different", no_argument, 0, 'D'},

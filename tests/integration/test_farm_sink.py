@@ -180,6 +180,13 @@ def test_churn_renames_series_in_every_scrape(farm):
     assert len(names_of(second) - names_of(first)) == 3
 
 
+def test_own_churn_differs_from_target_to_target(farm):
+    _, ready = farm("--targets", "2", "--churn", "3", "--own-churn")
+    first, last = names_of(scrape(ready["first"])), names_of(scrape(ready["last"]))
+    assert len(first) == len(last) == 69
+    assert len(first & last) == 66
+
+
 def test_vanishing_series_come_and_go(farm):
     _, ready = farm("--vanish")
     bodies = [scrape(ready["first"]) for _ in range(12)]
@@ -322,7 +329,8 @@ def test_wrong_options_are_errors(tmp_path):
 # ------------------------------------------------------------------------------------------ sink
 
 
-@pytest.mark.parametrize("options", [[], ["--kind", "node", "--change", "100"], ["--churn", "4"]])
+@pytest.mark.parametrize("options", [[], ["--kind", "node", "--change", "100"], ["--churn", "4"],
+                                     ["--churn", "4", "--own-churn"]])
 def test_faithful_scrapes_are_complete_and_without_error(farm, sink, options):
     _, ready = farm("--targets", "2", "--seed", "7", *options)
     receiver = sink("--interval", str(STEP_MS))
