@@ -9,17 +9,28 @@
 #define DEPTH_MAX 16u /* so that the other half of the hash is what entries have */
 #define ROOM_MIN  16u
 
-/* All records whose hashes begin with the same `depth` bits; one entry at least is free. */
+/*
+ * All records whose hashes begin with the same `depth` bits; one entry at least is free. A search
+ * is one of prints, which lie close together: what is not there costs no look at anything else.
+ */
 struct series_table {
     uint32_t depth;
     uint32_t room;
     uint32_t count;
-    uint32_t refs[]; /* 0 = empty; behind them as many times the last 16 bits of a hash */
+    uint32_t
+        refs[]; /* behind them as many prints; the print 0 = empty, and the ref means nothing */
 };
 
 static uint16_t *prints_of(const struct series_table *table)
 {
     return (uint16_t *)(uintptr_t)(table->refs + table->room);
+}
+
+/* The last 16 bits of a hash, but never 0. */
+static uint16_t print_of(uint32_t hash)
+{
+    uint16_t print = (uint16_t)hash;
+    return print == 0 ? 1 : print;
 }
 
 static uint32_t hash_of(const struct series_store *store, uint32_t ref)
@@ -43,17 +54,18 @@ static struct series_table *new_table(uint32_t depth, uint32_t room)
         malloc(sizeof(*table) + room * (sizeof(uint32_t) + sizeof(uint16_t)));
     check(table != NULL);
     *table = (struct series_table){.depth = depth, .room = room};
-    memset(table->refs, 0, room * sizeof(*table->refs));
+    memset(prints_of(table), 0, room * sizeof(uint16_t));
     return table;
 }
 
 static void place(struct series_table *table, uint16_t print, uint32_t ref)
 {
+    uint16_t *prints = prints_of(table);
     uint32_t at = home_of(table, print);
-    while (table->refs[at] != 0)
+    while (prints[at] != 0)
         at = after(table, at);
     table->refs[at] = ref;
-    prints_of(table)[at] = print;
+    prints[at] = print;
     table->count++;
 }
 
@@ -77,7 +89,7 @@ static void resize(struct series_index *index, uint32_t hash, uint32_t room)
     struct series_table *old = index->tables[number_of(index, hash)];
     struct series_table *table = new_table(old->depth, room);
     for (uint32_t i = 0; i < old->room; i++) {
-        if (old->refs[i] != 0)
+        if (prints_of(old)[i] != 0)
             place(table, prints_of(old)[i], old->refs[i]);
     }
     point(index, hash, table);
@@ -105,15 +117,15 @@ static void split(const struct series_store *store, struct series_index *index, 
         double_pointers(index);
     uint32_t ones = 0;
     for (uint32_t i = 0; i < old->room; i++)
-        ones += old->refs[i] != 0 && (hash_of(store, old->refs[i]) & bit) != 0;
+        ones += prints_of(old)[i] != 0 && (hash_of(store, old->refs[i]) & bit) != 0;
     uint32_t counts[2] = {old->count - ones, ones};
     struct series_table *halves[2];
     for (int i = 0; i < 2; i++)
         halves[i] = new_table(depth, counts[i] / 3 * 4 + ROOM_MIN);
     for (uint32_t i = 0; i < old->room; i++) {
-        uint32_t ref = old->refs[i];
-        if (ref != 0)
-            place(halves[(hash_of(store, ref) & bit) != 0], prints_of(old)[i], ref);
+        uint16_t print = prints_of(old)[i];
+        if (print != 0)
+            place(halves[(hash_of(store, old->refs[i]) & bit) != 0], print, old->refs[i]);
     }
     point(index, hash & ~bit, halves[0]);
     point(index, hash | bit, halves[1]);
@@ -143,10 +155,12 @@ uint32_t series_index_find(const struct series_store *store, const struct series
         return 0;
     const struct series_table *table = index->tables[number_of(index, hash)];
     const uint16_t *prints = prints_of(table);
-    for (uint32_t at = home_of(table, (uint16_t)hash); table->refs[at] != 0;
-         at = after(table, at)) {
+    uint16_t print = print_of(hash);
+    for (uint32_t at = home_of(table, print); prints[at] != 0; at = after(table, at)) {
+        if (prints[at] != print)
+            continue;
         uint32_t ref = table->refs[at];
-        if (prints[at] == (uint16_t)hash && hash_of(store, ref) == hash && same(context, ref))
+        if (hash_of(store, ref) == hash && same(context, ref))
             return ref;
     }
     return 0;
@@ -161,7 +175,7 @@ void series_index_add(const struct series_store *store, struct series_index *ind
         check(index->tables != NULL);
         index->tables[0] = new_table(0, ROOM_MIN);
     }
-    place(table_with_room(store, index, hash), (uint16_t)hash, ref);
+    place(table_with_room(store, index, hash), print_of(hash), ref);
     index->count++;
 }
 
@@ -170,13 +184,14 @@ void series_index_remove(const struct series_store *store, struct series_index *
     uint32_t hash = hash_of(store, ref);
     struct series_table *table = index->tables[number_of(index, hash)];
     uint16_t *prints = prints_of(table);
-    uint32_t hole = home_of(table, (uint16_t)hash);
-    while (table->refs[hole] != ref) {
-        check(table->refs[hole] != 0);
+    uint16_t print = print_of(hash);
+    uint32_t hole = home_of(table, print);
+    while (prints[hole] != print || table->refs[hole] != ref) {
+        check(prints[hole] != 0);
         hole = after(table, hole);
     }
     /* Entries behind the hole that belong at or before it move up. */
-    for (uint32_t at = after(table, hole); table->refs[at] != 0; at = after(table, at)) {
+    for (uint32_t at = after(table, hole); prints[at] != 0; at = after(table, at)) {
         uint32_t home = home_of(table, prints[at]);
         uint32_t from_home = at >= home ? at - home : at + table->room - home;
         uint32_t from_hole = at >= hole ? at - hole : at + table->room - hole;
@@ -186,7 +201,7 @@ void series_index_remove(const struct series_store *store, struct series_index *
             hole = at;
         }
     }
-    table->refs[hole] = 0;
+    prints[hole] = 0;
     table->count--;
     index->count--;
     if (table->room > 4 * ROOM_MIN && table->count < table->room / 4)
