@@ -51,6 +51,15 @@ static bool same_plan(const struct plan *plan, const struct plan_columns *column
            memcmp(plan->columns.lines, columns->lines, count * sizeof(*columns->lines)) == 0;
 }
 
+static void insert(struct plan **bucket, struct plan *plan)
+{
+    plan->next = *bucket;
+    plan->link = bucket;
+    if (plan->next != NULL)
+        plan->next->link = &plan->next;
+    *bucket = plan;
+}
+
 static void grow(struct plans *plans)
 {
     uint32_t mask = plans->mask * 2 + 1;
@@ -59,8 +68,7 @@ static void grow(struct plans *plans)
     for (uint32_t i = 0; i <= plans->mask; i++) {
         for (struct plan *plan = plans->buckets[i], *next; plan != NULL; plan = next) {
             next = plan->next;
-            plan->next = buckets[plan->key & mask];
-            buckets[plan->key & mask] = plan;
+            insert(&buckets[plan->key & mask], plan);
         }
     }
     free(plans->buckets);
@@ -121,11 +129,27 @@ static void make_recent(struct plan *plan)
 
 /* ---- making ---- */
 
+/* The same where it is known that each line is there once. */
+static void go_over_plain(struct plan_maker *maker, uint32_t end)
+{
+    struct plan *plan = maker->plan;
+    for (; maker->at < end; maker->at++) {
+        uint32_t line = plan->columns.lines[maker->at];
+        maker->unique[maker->unique_count] = line;
+        maker->unique_count += line != LINE_DROPPED;
+        plan->dropped += line == LINE_DROPPED;
+    }
+}
+
 /* What the plan stands for, from the entry at which the maker is up to `end`. */
 static void go_over(const struct plans *plans, struct plan_maker *maker, uint32_t end)
 {
     struct plan *plan = maker->plan;
     copy_columns(&maker->columns, &plan->columns, maker->at, end);
+    if (maker->is_plain) {
+        go_over_plain(maker, end);
+        return;
+    }
     for (; maker->at < end; maker->at++) {
         uint32_t line = plan->columns.lines[maker->at];
         if (line == LINE_DROPPED) {
@@ -161,6 +185,7 @@ void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_cont
     while (plan != NULL && (plan->key != key || !same_plan(plan, columns, count, metadata.ref)))
         plan = plan->next;
     maker->is_found = plan != NULL;
+    maker->is_plain = false;
     if (plan != NULL) {
         maker->plan = plan;
         plan->references++;
@@ -180,7 +205,11 @@ void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_cont
     maker->columns = *columns;
     maker->at = maker->unique_count = 0;
     make_room(maker, count);
-    refmap_reset(&maker->seen, count);
+}
+
+void plans_is_plain(struct plan_maker *maker)
+{
+    maker->is_plain = true;
 }
 
 static void free_plan(struct plans *plans, struct plan *plan)
@@ -197,6 +226,8 @@ static void free_plan(struct plans *plans, struct plan *plan)
 static bool make_layout(struct plans *plans, struct plan_maker *maker, uint32_t *budget)
 {
     struct plan *plan = maker->plan;
+    if (maker->at == 0 && !maker->is_plain)
+        refmap_reset(&maker->seen, plan->count);
     if (maker->at < plan->count) {
         uint32_t left = plan->count - maker->at;
         uint32_t part = left < *budget ? left : *budget;
@@ -224,8 +255,7 @@ static void link_plan(struct plans *plans, struct plan *plan)
 {
     if (plans->count > plans->mask)
         grow(plans);
-    plan->next = plans->buckets[plan->key & plans->mask];
-    plans->buckets[plan->key & plans->mask] = plan;
+    insert(&plans->buckets[plan->key & plans->mask], plan);
     plans->count++;
     plan->references = 1;
 }
@@ -330,10 +360,9 @@ void plan_release(struct plans *plans, struct plan *plan)
     check(plan->references > 0);
     if (--plan->references > 0)
         return;
-    struct plan **link = &plans->buckets[plan->key & plans->mask];
-    while (*link != plan)
-        link = &(*link)->next;
-    *link = plan->next;
+    *plan->link = plan->next;
+    if (plan->next != NULL)
+        plan->next->link = plan->link;
     plans->count--;
     forget_recent(plan);
     plan_change_forget(plan);

@@ -36,7 +36,8 @@ struct plan_columns {
 };
 
 struct plan {
-    struct plan *next; /* private */
+    struct plan *next;  /* private, as is the following */
+    struct plan **link; /* what points to it, so that it goes without a look at others */
     struct line_context *context;
     uint64_t key;
     uint32_t references;
@@ -62,6 +63,7 @@ struct plan_maker {
     uint32_t unique_room;
     uint32_t at;
     bool is_found; /* there is such a plan already */
+    bool is_plain; /* it is known that the plan will be (plans_is_plain) */
     struct layout_maker layout;
 };
 
@@ -99,6 +101,10 @@ void plans_begin(struct plans *plans, struct plan_maker *maker, struct line_cont
 bool plans_step(struct plans *plans, struct plan_maker *maker, uint32_t *budget, int *ret_error,
                 struct plan **ret_plan) MUST_USE;
 void plans_give_up(struct plans *plans, struct plan_maker *maker);
+
+/* After plans_begin: somebody has found out that the plan is plain and has no histograms. */
+void plans_is_plain(struct plan_maker *maker);
+
 /* Gives back memory for very many lines, a part at a time, when nothing is being made. True: done.
  */
 bool plan_maker_release(struct plan_maker *maker, uint32_t *budget) MUST_USE;

@@ -293,6 +293,8 @@ static enum stage begin_plan(struct scrape *scrape, struct ending *ending)
         return begin_layout(scrape, ending);
     int r = body_plan_begin(&scrape->body, plans, &ending->maker, &ending->plan);
     ending->has_plan = r >= 0;
+    if (r == 0 && ending->outcome.is_difference)
+        plans_is_plain(&ending->maker);
     return r == 0 ? MAKE_PLAN : begin_layout(scrape, ending);
 }
 

@@ -272,6 +272,31 @@ static void assert_same_as_plan(const struct outcome *quick, const struct outcom
     assert_int_equal(slow->respelled + slow->duplicate + slow->out_of_order, 0);
 }
 
+/* The plan of a body that differs from the one before, made without a look at what is known. */
+static struct plan *plan_by_difference(struct bench *bench, struct body *body)
+{
+    struct plan *plan = NULL;
+    struct plan_maker *maker = &bench->plans.maker;
+    uint32_t budget = UINT32_MAX;
+    int err = body_plan_begin(body, &bench->plans, maker, &plan);
+    if (err == 1)
+        return plan;
+    assert_int_equal(err, 0);
+    plans_is_plain(maker);
+    assert_true(plans_step(&bench->plans, maker, &budget, &err, &plan));
+    assert_int_equal(err, 0);
+    assert_true(plan->plain && !plan->has_histograms);
+    const uint32_t *lines = series_layout_lines(&bench->store, plan->layout);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (plan->columns.lines[i] != LINE_DROPPED)
+            assert_int_equal(lines[count++], plan->columns.lines[i]);
+    }
+    assert_int_equal(count, series_count(&bench->store, plan->layout));
+    assert_int_equal(count, plan->count - plan->dropped);
+    return plan;
+}
+
 /* The leader's scrape. Returns whether what it showed is known now. */
 static bool lead(struct stage_bodies *bench, const struct strbuf *text, struct plan **plan)
 {
@@ -281,7 +306,8 @@ static bool lead(struct stage_bodies *bench, const struct strbuf *text, struct p
     body = (struct body){0};
     read_body(bench, &body, *plan, text);
     outcome_of_body(&outcome, &input, &body.harvest, body.plan, body_followed_plan(&body));
-    struct plan *next = plan_of(bench, &body);
+    struct plan *next =
+        outcome.is_difference ? plan_by_difference(bench, &body) : plan_of(bench, &body);
     bool is_known = outcome.is_difference && next != *plan;
     if (is_known)
         plan_change_note(*plan, next, outcome.added, outcome.stale.lines, outcome.stale.count);
