@@ -423,7 +423,7 @@ static void look_up(void *context, struct slice host)
 static int attach(struct discovery *discovery, struct errctx *why)
 {
     const struct loop_options options = {
-        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 1, .buffer_size = 16384};
+        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffer_size = 16384};
     int err = config_thaw(HERITAGE_CONFIG, &discovery->config, why);
     if (err == 0)
         err = targets_writer_attach(&discovery->table, HERITAGE_TARGETS, why);

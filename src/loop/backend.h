@@ -36,7 +36,7 @@ struct loop {
     uint32_t in_flight;
     uint32_t receiving; /* of these, receives */
     uint32_t sending;   /* and sends */
-    uint32_t entries; /* of an io_uring, as many as there was memory for */
+    uint32_t entries;   /* of an io_uring, as many as there was memory for */
     char why[256];
 };
 

@@ -18,8 +18,8 @@
 #define MAX_EVENTS  256
 #define FIRST_SLOTS 64u
 
-#define EDGES   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
-#define IN_BITS (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define EDGES    (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define IN_BITS  (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define OUT_BITS (EPOLLOUT | EPOLLHUP | EPOLLERR)
 
 enum slot_mode { SLOT_UNKNOWN, SLOT_STREAM, SLOT_POLL };
@@ -36,7 +36,7 @@ struct slot {
 
 struct epoll {
     int fd;
-    bool no_pwait2; /* missing, or refused by a seccomp filter */
+    bool no_pwait2;     /* missing, or refused by a seccomp filter */
     struct slot *slots; /* by descriptor */
     uint32_t n_slots;
     struct op_queue fresh; /* not tried yet, or cancelled */
@@ -53,8 +53,7 @@ static int epoll_open(struct loop *loop, const struct loop_options *options, str
     struct epoll *epoll = calloc(1, sizeof(*epoll));
     check(epoll != NULL);
     epoll->fd = fd;
-    epoll->buffer_size =
-        options->buffer_size * (options->large_buffers > 0 ? LOOP_LARGE_FACTOR : 1);
+    epoll->buffer_size = options->buffer_size;
     epoll->buffer = malloc(epoll->buffer_size);
     check(epoll->buffer != NULL);
     loop->state = epoll;

@@ -10,9 +10,7 @@
 #include "loop/backend.h"
 
 #define DEFAULT_ENTRIES     1024u
-#define DEFAULT_BUFFERS     64u
 #define DEFAULT_BUFFER_SIZE 16384u
-#define MAX_BUFFERS         32768u /* of a buffer ring in the kernel */
 #define PROBE_LIMIT_NS      NS_PER_S
 
 struct probe_op {
@@ -109,13 +107,8 @@ int loop_new(const struct loop_options *options, struct loop **ret_loop, struct 
     struct loop_options final = *options;
     if (final.entries == 0)
         final.entries = DEFAULT_ENTRIES;
-    if (final.buffers == 0)
-        final.buffers = DEFAULT_BUFFERS;
     if (final.buffer_size == 0)
         final.buffer_size = DEFAULT_BUFFER_SIZE;
-    check((final.buffers & (final.buffers - 1)) == 0 && final.buffers <= MAX_BUFFERS);
-    check((final.large_buffers & (final.large_buffers - 1)) == 0 &&
-          final.large_buffers <= MAX_BUFFERS);
 
     struct loop *loop = calloc(1, sizeof(*loop));
     check(loop != NULL);

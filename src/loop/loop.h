@@ -3,8 +3,8 @@
  * The event loop: operations are queued, carried out together and completed by a call back. One
  * thread owns a loop; nothing here is safe to call from another one.
  *
- * Two backends behave alike: io_uring, where a whole turn is one system call, and epoll, which
- * runs everywhere (containers often refuse io_uring).
+ * Two backends behave alike: io_uring, where a whole turn is one system call and one for each
+ * receive, and epoll, which runs everywhere (containers often refuse io_uring).
  *
  * Rules of operations
  *  - A struct loop_op is embedded by its owner. From the call that queues it until `done` is
@@ -44,7 +44,6 @@ struct loop_op {
     uint8_t kind;
     bool in_flight;
     bool cancelled;
-    bool is_large; /* the next receive is likely to fill more than a usual buffer */
 };
 
 enum loop_backend_kind { LOOP_BACKEND_AUTO, LOOP_BACKEND_IO_URING, LOOP_BACKEND_EPOLL };
@@ -52,16 +51,9 @@ enum loop_backend_kind { LOOP_BACKEND_AUTO, LOOP_BACKEND_IO_URING, LOOP_BACKEND_
 struct loop_options {
     enum loop_backend_kind backend; /* AUTO: io_uring if a real operation on it works */
     uint32_t entries;               /* of the submission queue; 0 = 1024; halved on ENOMEM, >= 64 */
-    uint32_t buffers;               /* receive buffers; a power of two; 0 = 64 */
-    uint32_t buffer_size;           /* bytes; 0 = 16 KiB */
-    uint32_t large_buffers;         /* receive buffers of LOOP_LARGE_FACTOR times the size, for
-                                       streams of which much comes at once; 0 or a power of two */
+    uint32_t buffer_size;           /* of a receive, at most; 0 = 16 KiB */
     uint32_t gather;                /* see below; 0: nothing is gathered */
 };
-
-/* A receive of 128 KiB costs little more than one of 16, and of large bodies most is there already.
- */
-#define LOOP_LARGE_FACTOR 8u
 
 /*
  * A wake-up costs more than what an answer has to be woken for. Where many receives are in flight a
@@ -74,7 +66,6 @@ struct loop_stats {
     uint64_t wakeups;      /* returns from a wait in the kernel */
     uint64_t system_calls; /* all that the loop itself made, wake-ups included */
     uint64_t operations;   /* completed */
-    uint64_t starved;      /* receives that had to wait for a free buffer */
 };
 
 /*

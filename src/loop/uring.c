@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The io_uring backend: one system call a turn submits, waits and collects. Receives take their
- * buffer from a ring of buffers only when there are bytes, so that idle connections hold none.
- * There may be a second ring of few large buffers, for whatever has just filled a usual one.
+ * The io_uring backend: one system call a turn submits, waits and collects. The ring tells when
+ * there is something to receive, and recv(2) then puts it into the one buffer there is, just before
+ * it is looked at: that buffer is in the caches, which buffers that the kernel fills beforehand are
+ * not, and the copy costs more than the call.
  */
 #include "loop/backend.h"
 
@@ -10,7 +11,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 
@@ -21,21 +22,11 @@
 /* With fewer receives in flight nothing is gathered. */
 #define GATHER_MIN 4u
 
-/* Buffers of one size; the number of a group is what the kernel knows it by. */
-struct buffers {
-    struct io_uring_buf_ring *ring;
-    uint8_t *bytes;
-    uint32_t count;
-    uint32_t size;
-};
-
-enum { USUAL, LARGE, N_GROUPS };
-
 struct uring {
     struct io_uring ring;
-    struct buffers groups[N_GROUPS];
+    uint8_t *buffer;
+    uint32_t buffer_size;
     struct msghdr *messages; /* one for each entry: read by the kernel at submission */
-    struct op_queue starved; /* receives that found no free buffer */
     uint32_t gather;
     bool was_in_vain; /* the last wait gathered nothing: what is in flight takes its time */
 };
@@ -68,76 +59,10 @@ static int setup_ring(struct uring *uring, uint32_t entries, struct errctx *ctx)
     return err_set(ctx, -ENOSYS, "the kernel's io_uring is too old");
 }
 
-static void *map_memory(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    check(memory != MAP_FAILED);
-    return memory;
-}
-
-static size_t buffer_ring_size(const struct buffers *buffers)
-{
-    return buffers->count * sizeof(struct io_uring_buf);
-}
-
-static void give_buffer(struct buffers *buffers, uint32_t id)
-{
-    io_uring_buf_ring_add(buffers->ring, buffers->bytes + (size_t)id * buffers->size, buffers->size,
-                          (unsigned short)id, io_uring_buf_ring_mask(buffers->count), 0);
-    io_uring_buf_ring_advance(buffers->ring, 1);
-}
-
-static int setup_buffers(struct uring *uring, struct errctx *ctx)
-{
-    for (uint16_t group = 0; group < N_GROUPS; group++) {
-        struct buffers *buffers = &uring->groups[group];
-        struct io_uring_buf_reg reg = {
-            .ring_addr = (uint64_t)(uintptr_t)buffers->ring,
-            .ring_entries = buffers->count,
-            .bgid = group,
-        };
-        int err = buffers->count == 0 ? 0 : io_uring_register_buf_ring(&uring->ring, &reg, 0);
-        if (err != 0)
-            return err_set(ctx, err, "io_uring_register: %s", err_text(err));
-        for (uint32_t id = 0; id < buffers->count; id++)
-            give_buffer(buffers, id);
-    }
-    return 0;
-}
-
-static int setup(struct uring *uring, uint32_t entries, struct errctx *ctx)
-{
-    int err = setup_ring(uring, entries, ctx);
-    if (err != 0)
-        return err;
-    err = setup_buffers(uring, ctx);
-    if (err != 0)
-        io_uring_queue_exit(&uring->ring);
-    return err;
-}
-
-static void make_buffers(struct buffers *buffers, uint32_t count, uint32_t size)
-{
-    *buffers = (struct buffers){.count = count, .size = size};
-    if (count == 0)
-        return;
-    buffers->bytes = map_memory((size_t)count * size);
-    buffers->ring = map_memory(buffer_ring_size(buffers));
-}
-
-static void free_buffers(struct buffers *buffers)
-{
-    if (buffers->count == 0)
-        return;
-    munmap(buffers->ring, buffer_ring_size(buffers));
-    munmap(buffers->bytes, (size_t)buffers->count * buffers->size);
-}
-
 static void release_memory(struct uring *uring)
 {
-    for (int group = 0; group < N_GROUPS; group++)
-        free_buffers(&uring->groups[group]);
     free(uring->messages);
+    free(uring->buffer);
     free(uring);
 }
 
@@ -145,10 +70,10 @@ static void release_memory(struct uring *uring)
 static int setup_what_fits(struct uring *uring, uint32_t entries, struct errctx *ctx)
 {
     struct errctx reason = {""};
-    int err = setup(uring, entries, &reason);
+    int err = setup_ring(uring, entries, &reason);
     while (err == -ENOMEM && entries / 2 >= MIN_ENTRIES) {
         entries /= 2;
-        err = setup(uring, entries, &reason);
+        err = setup_ring(uring, entries, &reason);
     }
     return err == 0 ? 0 : err_set(ctx, err, "%s", reason.text);
 }
@@ -158,9 +83,9 @@ static int uring_open(struct loop *loop, const struct loop_options *options, str
     struct uring *uring = calloc(1, sizeof(*uring));
     check(uring != NULL);
     uring->gather = options->gather;
-    make_buffers(&uring->groups[USUAL], options->buffers, options->buffer_size);
-    make_buffers(&uring->groups[LARGE], options->large_buffers,
-                 options->buffer_size * LOOP_LARGE_FACTOR);
+    uring->buffer_size = options->buffer_size;
+    uring->buffer = malloc(uring->buffer_size);
+    check(uring->buffer != NULL);
     int err = setup_what_fits(uring, options->entries, ctx);
     if (err != 0) {
         release_memory(uring);
@@ -211,15 +136,6 @@ static void prepare_send(struct uring *uring, struct io_uring_sqe *sqe, const st
     io_uring_prep_sendmsg(sqe, op->fd, message, MSG_NOSIGNAL);
 }
 
-static void prepare_receive(const struct uring *uring, struct io_uring_sqe *sqe,
-                            const struct loop_op *op)
-{
-    uint16_t group = op->is_large ? LARGE : USUAL;
-    io_uring_prep_recv(sqe, op->fd, NULL, uring->groups[group].size, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = group;
-}
-
 static void uring_queue(struct loop *loop, struct loop_op *op)
 {
     struct uring *uring = loop->state;
@@ -232,8 +148,6 @@ static void uring_queue(struct loop *loop, struct loop_op *op)
         prepare_send(uring, sqe, op);
         break;
     case OP_RECEIVE:
-        prepare_receive(uring, sqe, op);
-        break;
     case OP_POLL:
         io_uring_prep_poll_add(sqe, op->fd, POLLIN);
         break;
@@ -259,49 +173,31 @@ static void uring_forget(struct loop *loop, int fd)
     (void)fd;
 }
 
-static void complete_receive(struct loop *loop, struct loop_op *op, int result, uint32_t id)
+/* There is something, or was: another process may have it. */
+static void receive(struct loop *loop, struct loop_op *op)
 {
     struct uring *uring = loop->state;
-    struct buffers *buffers = &uring->groups[op->is_large ? LARGE : USUAL];
-    check(id < buffers->count);
-    op->buffer = buffers->bytes + (size_t)id * buffers->size;
-    /* For the next time. */
-    op->is_large = uring->groups[LARGE].count > 0 && result >= (int)uring->groups[USUAL].size;
-    loop_complete(loop, op, result);
-    give_buffer(buffers, id);
-}
-
-static void complete(struct loop *loop, struct loop_op *op, int result, uint32_t flags)
-{
-    struct uring *uring = loop->state;
-    if (op == NULL)
-        return; /* a cancellation that came too late */
-    if (op->kind == OP_RECEIVE && result == -ENOBUFS) {
-        loop->stats.starved++;
-        op->is_large = false; /* of the usual ones there are more */
-        op_queue_push(&uring->starved, op);
+    loop->stats.system_calls++;
+    ssize_t got = recv(op->fd, uring->buffer, uring->buffer_size, MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN) {
+        uring_queue(loop, op);
         return;
     }
-    if (op->kind == OP_POLL && result > 0)
-        result = 0;
-    if ((flags & IORING_CQE_F_BUFFER) != 0)
-        complete_receive(loop, op, result, flags >> IORING_CQE_BUFFER_SHIFT);
-    else
-        loop_complete(loop, op, result);
+    op->buffer = uring->buffer;
+    loop_complete(loop, op, got < 0 ? -errno : (int)got);
 }
 
-/* By now all buffers are back. */
-static void feed_starved(struct loop *loop)
+static void complete(struct loop *loop, struct loop_op *op, int result)
 {
-    struct uring *uring = loop->state;
-    struct op_queue starved = op_queue_take(&uring->starved);
-    struct loop_op *op;
-    while ((op = op_queue_pop(&starved)) != NULL) {
-        if (op->cancelled)
-            loop_complete(loop, op, -ECANCELED);
-        else
-            uring_queue(loop, op);
-    }
+    if (op == NULL)
+        return; /* a cancellation that came too late */
+    bool is_poll = op->kind == OP_POLL || op->kind == OP_RECEIVE;
+    if (is_poll && result > 0)
+        result = op->cancelled ? -ECANCELED : 0;
+    if (op->kind == OP_RECEIVE && result == 0)
+        receive(loop, op);
+    else
+        loop_complete(loop, op, result);
 }
 
 /* What is there now; what call backs add meanwhile is left to the next turn. */
@@ -314,11 +210,9 @@ static void complete_all(struct loop *loop)
             break;
         struct loop_op *op = io_uring_cqe_get_data(next);
         int result = next->res;
-        uint32_t flags = next->flags;
         io_uring_cqe_seen(&uring->ring, next);
-        complete(loop, op, result, flags);
+        complete(loop, op, result);
     }
-    feed_starved(loop);
 }
 
 /* How many completions the next wait is for: sends complete at once, as a rule. */

@@ -23,9 +23,9 @@
 #include "config/freeze.h"
 #include "scrapers/scraper.h"
 
-#define GATHER        32  /* answers, while many are awaited */
-#define LARGE_BUFFERS 4u  /* 512 KiB, if bodies are large */
-#define LEAVING_MS    500 /* of the time that the supervisor grants, for what comes after */
+#define GATHER      32           /* answers, while many are awaited */
+#define BUFFER_SIZE (128u << 10) /* of large bodies much is there at once */
+#define LEAVING_MS  500          /* of the time that the supervisor grants, for what comes after */
 
 struct life {
     struct child child;
@@ -149,7 +149,7 @@ static int start_loop(struct errctx *reterr)
     const struct loop_options options = {.backend =
                                              (enum loop_backend_kind)life.config->limpet.event_loop,
                                          .gather = GATHER,
-                                         .large_buffers = LARGE_BUFFERS};
+                                         .buffer_size = BUFFER_SIZE};
     int err = loop_new(&options, &life.scraper.loop, reterr);
     if (err != 0)
         return err;

@@ -155,7 +155,6 @@ static int start_loop(struct errctx *reterr)
     const struct loop_options options = {
         .backend = (enum loop_backend_kind)life.config->limpet.event_loop,
         .entries = 128,
-        .buffers = 16,
     };
     int err = loop_new(&options, &life.writer.loop, reterr);
     if (err != 0)

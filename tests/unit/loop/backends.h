@@ -13,7 +13,7 @@
 
 static struct loop_options test_options(enum loop_backend_kind kind)
 {
-    return (struct loop_options){.backend = kind, .entries = 64, .buffers = 4, .buffer_size = 512};
+    return (struct loop_options){.backend = kind, .entries = 64, .buffer_size = 512};
 }
 
 static int set_up_loop(void **state, enum loop_backend_kind kind)
@@ -45,7 +45,9 @@ static int tear_down_loop(void **state)
 
 #define ON_BOTH(test)                                                                              \
     {#test " on io_uring", test, set_up_uring, tear_down_loop, NULL},                              \
-    {#test " on epoll", test, set_up_epoll, tear_down_loop, NULL}
+    {                                                                                              \
+#test " on epoll", test, set_up_epoll, tear_down_loop, NULL                                \
+    }
 
 /* The loop of the test; a machine that refuses io_uring skips what needs it. */
 static struct loop *loop_of(void **state)

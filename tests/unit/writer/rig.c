@@ -150,7 +150,7 @@ void rig_start(struct rig *rig)
 {
     struct errctx why;
     const struct loop_options options = {
-        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffers = 4, .buffer_size = 4096};
+        .backend = LOOP_BACKEND_EPOLL, .entries = 64, .buffer_size = 4096};
     if (loop_new(&options, &rig->loop, &why) != 0)
         fail_msg("%s", why.text);
     rig->writer = (struct writer){.loop = rig->loop,
