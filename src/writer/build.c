@@ -408,30 +408,20 @@ static bool may_be_replica(const struct block_context *context, const struct blo
            block->starts == NULL && block->head.timestamp_ms >= limits->oldest_ms;
 }
 
-/* Of a line of the block at hand; see key_of. */
-struct line_keys {
-    const struct block_context *context;
-    const struct block_view *block;
-};
-
-static uint64_t key_of_line(const void *context, uint32_t sample)
-{
-    const struct line_keys *keys = context;
-    return key_of(keys->context, keys->block, sample);
-}
-
-static struct replicas_block replicas_of(const struct block_context *context,
-                                         const struct block_view *view)
+static struct encode_v2_block block_of(const struct block_context *context,
+                                       const struct block_view *view)
 {
     const struct shm_block *head = &view->head;
     bool has_metadata = context->has_metadata;
-    return (struct replicas_block){
-        .layout = {.series = context->series,
-                   .layout = head->layout_ref,
-                   .layout_generation = head->layout_generation,
-                   .metadata = has_metadata ? head->metadata_ref : 0,
-                   .metadata_generation = has_metadata ? head->metadata_generation : 0,
-                   .first_line = head->first_line},
+    return (struct encode_v2_block){
+        .key = {.series = context->series,
+                .layout = head->layout_ref,
+                .layout_generation = head->layout_generation,
+                .metadata = has_metadata ? head->metadata_ref : 0,
+                .metadata_generation = has_metadata ? head->metadata_generation : 0,
+                .first_line = head->first_line,
+                .count = head->count},
+        .source = {.lines = context->lines, .metadata = has_metadata ? &context->metadata : NULL},
         .ms = head->timestamp_ms,
         .bits = view->bits};
 }
@@ -448,37 +438,30 @@ static uint32_t add_some(struct builder *builder, const struct block_context *co
 }
 
 /*
- * As add_items: one by one what the target before has not in the request, beside its series what it
- * has. Whether it goes so is decided by what is in the request, so that a repeat is the same.
+ * As add_items: what the layout is known for in one go, the rest one by one. How it goes is decided
+ * by what is in the request, so that a repeat is the same.
  */
-static uint32_t add_replica(struct builder *builder, const struct block_context *context,
-                            const struct scan_piece *piece, struct build_result *result)
+static uint32_t add_layout(struct builder *builder, const struct block_context *context,
+                           const struct scan_piece *piece, struct build_result *result)
 {
     struct encoder_v2 *encoder = &builder->encoder_v2;
     const struct build_limits *limits = &context->limits;
-    const struct line_keys keys = {context, piece->block};
-    struct replicas_block block = replicas_of(context, piece->block);
-    uint32_t last = piece->last;
+    struct encode_v2_block block = block_of(context, piece->block);
+    size_t plain_max = limits->may_end_early ? builder->batch_bytes : SIZE_MAX;
     uint32_t wanted = limits->samples_max > result->sent ? limits->samples_max - result->sent : 0;
-    if (limits->may_end_early && last - piece->first > wanted)
-        last = piece->first + wanted;
+    block.first = piece->first;
+    block.last = piece->last;
+    if (limits->may_end_early && block.last - block.first > wanted)
+        block.last = block.first + wanted;
     prepare_slow(builder, limits);
     size_t start = encoder_v2_series_bytes(encoder);
-    uint32_t sent = result->sent;
-    encoder_v2_find_replica(encoder, &block, piece->first, last);
-    uint32_t at = add_some(builder, context, piece, piece->first, block.first, result);
-    bool is_beside = at == block.first && block.first < block.last &&
-                     encoder_v2_replay(encoder, &block, key_of_line, &keys, builder->batch_bytes);
-    if (is_beside) {
-        note_sent(result, DELIVERY_SAMPLES, block.ms, block.last - block.first);
-        at = block.last;
-    }
-    at = add_some(builder, context, piece, at, piece->last, result);
-    block.first = piece->first;
+    uint32_t at = encoder_v2_add_block(encoder, &block, plain_max);
+    if (at > block.first)
+        note_sent(result, DELIVERY_SAMPLES, block.ms, at - block.first);
     block.last = at;
-    if (at > piece->first && result->sent - sent == at - piece->first)
+    if (at > block.first)
         encoder_v2_note(encoder, &block, start);
-    return at;
+    return add_some(builder, context, piece, at, piece->last, result);
 }
 
 /* How many items of the piece are dealt with: less than all when the request is full. */
@@ -493,7 +476,7 @@ static uint32_t add_piece(struct builder *builder, const struct scan *scan,
     }
     result->contested |= (piece->block->head.flags & SHM_BLOCK_CONTESTED) != 0;
     if (may_be_replica(&context, piece->block))
-        return add_replica(builder, &context, piece, result) - piece->first;
+        return add_layout(builder, &context, piece, result) - piece->first;
     bool is_fast = goes_fast(builder, &context, piece->block);
     if (is_fast)
         fast_begin(&builder->fast, context.series, piece->ring, piece->block, context.layout,

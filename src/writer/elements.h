@@ -68,6 +68,15 @@ static inline uint8_t *elements_near_copy(uint8_t *at, uint32_t distance, uint32
     return at + (is_short ? 2 : 3);
 }
 
+/* The same in three bytes; from at least ELEMENTS_WIDE bytes back there is no other kind. */
+#define ELEMENTS_WIDE 2048u
+static inline uint8_t *elements_wide_copy(uint8_t *at, uint32_t distance, uint32_t len)
+{
+    uint32_t bytes = htole32(distance << 8 | (len - 1) << 2 | 2);
+    memcpy(at, &bytes, sizeof bytes);
+    return at + 3;
+}
+
 static inline void elements_close_copy(struct elements *elements)
 {
     uint32_t distance = elements->distance;

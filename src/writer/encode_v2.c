@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "writer/compress.h"
 #include "writer/pages.h"
@@ -10,9 +11,8 @@
 
 enum {
     TABLE_MIN = 1024,
-    REF_MAX = 5,             /* bytes of a ref */
-    PIECES_EXTRA = 4096,     /* what the compressor may add to what it gets in pieces */
-    SYMBOL_EXTRA_MAX = 1 + 5 /* tag and length */
+    REF_MAX = ENCODE_V2_REF_MAX,
+    PIECES_EXTRA = 4096 /* what the compressor may add to what it gets in pieces */
 };
 
 /* ---- memory ---- */
@@ -43,6 +43,7 @@ void encoder_v2_fini(struct encoder_v2 *encoder)
     free(encoder->line_labels);
     free(encoder->refs);
     replicas_fini(&encoder->replicas);
+    layouts_v2_fini(&encoder->layouts);
     *encoder = (struct encoder_v2){0};
 }
 
@@ -64,7 +65,8 @@ static void start_lines(struct encoder_v2 *encoder)
     if (encoder->lines == NULL) {
         encoder->lines = grow(NULL, TABLE_MIN * sizeof *encoder->lines);
         encoder->line_mask = TABLE_MIN - 1;
-    }
+    } else if (encoder->line_count == 0)
+        return;
     memset(encoder->lines, 0, ((size_t)encoder->line_mask + 1) * sizeof *encoder->lines);
     encoder->line_count = encoder->line_label_count = 0;
 }
@@ -80,6 +82,7 @@ void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out)
     start_lines(encoder);
     elements_start(&encoder->elements, encoder->out + encoder->piece_room);
     replicas_start(&encoder->replicas);
+    layouts_v2_start(&encoder->layouts, clock_mono_ns());
     encoder->replay_room = encoder->piece_room - PIECES_EXTRA;
     encoder->series_len = 0;
     encoder->shared_count = 0;
@@ -102,7 +105,7 @@ size_t encoder_v2_plain_bytes(const struct encoder_v2 *encoder)
     return encoder->plain_bytes;
 }
 
-static size_t room_left(const struct encoder_v2 *encoder)
+size_t encoder_v2_room_left(const struct encoder_v2 *encoder)
 {
     return encoder->room - encoder_v2_bytes(encoder);
 }
@@ -127,12 +130,11 @@ static void grow_table(struct encoder_v2 *encoder)
     free(old);
 }
 
-/* The text's number; a new one is put into the table, for which there must be room. */
-static uint32_t symbol(struct encoder_v2 *encoder, struct slice text)
+/* A new one is put into the table, for which there must be room. */
+uint32_t encoder_v2_symbol(struct encoder_v2 *encoder, struct slice text, uint32_t hash)
 {
     if (text.len == 0)
         return 0;
-    uint32_t hash = (uint32_t)hash64(text.ptr, text.len, 0);
     uint32_t at = hash & encoder->table_mask;
     for (; encoder->table[at].ref != 0; at = (at + 1) & encoder->table_mask) {
         const struct encode_symbol *there = &encoder->table[at];
@@ -151,19 +153,14 @@ static uint32_t symbol(struct encoder_v2 *encoder, struct slice text)
     return ref;
 }
 
-uint32_t encoder_v2_symbol(struct encoder_v2 *encoder, struct slice text)
+static uint32_t symbol(struct encoder_v2 *encoder, struct slice text)
 {
-    return symbol(encoder, text);
-}
-
-static size_t symbol_size_max(struct slice text)
-{
-    return text.len + SYMBOL_EXTRA_MAX;
+    return encoder_v2_symbol(encoder, text, encoder_v2_hash(text));
 }
 
 static size_t label_size_max(const struct label *label)
 {
-    return symbol_size_max(label->name) + symbol_size_max(label->value) + 2 * REF_MAX;
+    return encoder_v2_label_max(label->name, label->value);
 }
 
 /* ---- labels ---- */
@@ -199,7 +196,7 @@ void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *targe
             shared->external = external[e++].value;
         if (order <= 0)
             shared->target = target[t++].value;
-        encoder->shared_size_max += label_size_max(first) + symbol_size_max(shared->external);
+        encoder->shared_size_max += label_size_max(first) + encoder_v2_symbol_max(shared->external);
     }
 }
 
@@ -215,21 +212,37 @@ static uint8_t *put_refs(uint8_t *at, uint32_t name, uint32_t value)
     return wire_put_varint(wire_put_varint(at, name), value);
 }
 
+/* The name is numbered first. */
+static uint8_t *put_label(struct encoder_v2 *encoder, uint8_t *at, const struct label *label)
+{
+    uint32_t name = symbol(encoder, label->name);
+    return put_refs(at, name, symbol(encoder, label->value));
+}
+
 static uint8_t *put_external(struct encoder_v2 *encoder, uint8_t *at,
                              struct encode_shared_v2 *shared)
 {
     if (shared->external.len == 0)
         return at;
-    return put_refs(at, symbol_once(encoder, shared->name, &shared->name_ref),
-                    symbol_once(encoder, shared->external, &shared->external_ref));
+    uint32_t name = symbol_once(encoder, shared->name, &shared->name_ref);
+    return put_refs(at, name, symbol_once(encoder, shared->external, &shared->external_ref));
+}
+
+struct replicas_label encoder_v2_shared(struct encoder_v2 *encoder, struct encode_shared_v2 *shared)
+{
+    bool is_target = shared->target.len > 0;
+    struct slice value = is_target ? shared->target : shared->external;
+    uint32_t *ref = is_target ? &shared->target_ref : &shared->external_ref;
+    if (value.len == 0)
+        return (struct replicas_label){0};
+    uint32_t name = symbol_once(encoder, shared->name, &shared->name_ref);
+    return (struct replicas_label){name, symbol_once(encoder, value, ref)};
 }
 
 static uint8_t *put_shared(struct encoder_v2 *encoder, uint8_t *at, struct encode_shared_v2 *shared)
 {
-    if (shared->target.len == 0)
-        return put_external(encoder, at, shared);
-    return put_refs(at, symbol_once(encoder, shared->name, &shared->name_ref),
-                    symbol_once(encoder, shared->target, &shared->target_ref));
+    struct replicas_label label = encoder_v2_shared(encoder, shared);
+    return label.value == 0 ? at : put_refs(at, label.name, label.value);
 }
 
 /* The two sorted lists as one; where both have a name, the series' own label decides. */
@@ -244,7 +257,7 @@ static uint8_t *put_merged(struct encoder_v2 *encoder, uint8_t *at, const struct
             at = put_shared(encoder, at, shared++);
         bool both = shared < end && order == 0;
         if (labels[i].value.len > 0)
-            at = put_refs(at, symbol(encoder, labels[i].name), symbol(encoder, labels[i].value));
+            at = put_label(encoder, at, &labels[i]);
         else if (both)
             at = put_external(encoder, at, shared);
         if (both)
@@ -361,7 +374,7 @@ static size_t item_size_max(const struct encoder_v2 *encoder, const struct item 
     for (size_t i = 0; i < item->exemplar_count; i++)
         size += label_size_max(&item->exemplar[i]);
     if (family != NULL)
-        size += symbol_size_max(family->help) + symbol_size_max(family->unit);
+        size += encoder_v2_symbol_max(family->help) + encoder_v2_symbol_max(family->unit);
     return size;
 }
 
@@ -408,13 +421,15 @@ int encoder_v2_add(struct encoder_v2 *encoder, const struct item *item, const st
 {
     struct metadata_refs metadata = {0};
     size_t size_max = item_size_max(encoder, item, family);
-    if (size_max > room_left(encoder))
+    if (size_max > encoder_v2_room_left(encoder))
         return ERR_FULL;
     uint8_t *refs = make_refs_room(encoder, item->label_count);
     uint8_t *refs_end = put_merged(encoder, refs, item->labels, item->label_count);
-    if (family != NULL)
-        metadata = (struct metadata_refs){family->type, symbol(encoder, family->help),
-                                          symbol(encoder, family->unit)};
+    if (family != NULL) {
+        metadata.type = family->type;
+        metadata.help = symbol(encoder, family->help);
+        metadata.unit = symbol(encoder, family->unit);
+    }
     put_series(encoder, refs_end, item, metadata);
     encoder->plain_bytes += size_max;
     return 0;
@@ -430,15 +445,10 @@ static struct encode_line *line_place(const struct encoder_v2 *encoder, uint64_t
     return &encoder->lines[at];
 }
 
-const struct encode_line *encoder_v2_line(const struct encoder_v2 *encoder, uint64_t key)
-{
-    const struct encode_line *line = line_place(encoder, key);
-    return line->key == key && line->shared_names == encoder->shared_names ? line : NULL;
-}
-
 bool encoder_v2_knows(const struct encoder_v2 *encoder, uint64_t key)
 {
-    return encoder_v2_line(encoder, key) != NULL;
+    const struct encode_line *line = line_place(encoder, key);
+    return line->key == key && line->shared_names == encoder->shared_names;
 }
 
 static void grow_lines(struct encoder_v2 *encoder)
@@ -540,7 +550,7 @@ int encoder_v2_add_known(struct encoder_v2 *encoder, uint64_t key, const struct 
     const struct encode_line *line = line_place(encoder, key);
     check(line->key == key && line->shared_names == encoder->shared_names);
     size_t size_max = item_size_max(encoder, item, NULL) + line->plain_bytes;
-    if (size_max > room_left(encoder))
+    if (size_max > encoder_v2_room_left(encoder))
         return ERR_FULL;
     uint8_t *refs = make_refs_room(encoder, line->count);
     put_series(encoder, put_known(encoder, refs, line), item,

@@ -15,6 +15,7 @@
 #include "shm/family.h"
 #include "writer/elements.h"
 #include "writer/item.h"
+#include "writer/layout_v2.h"
 #include "writer/replicas.h"
 
 /* A text of the request; the table of them is open addressing. */
@@ -73,6 +74,9 @@ struct encoder_v2 {
     struct elements elements; /* of series, behind the first */
     size_t replay_room;       /* that is left for elements of replicas */
     struct replicas replicas;
+    struct replicas_labels
+        labels; /* the shared ones of the target at hand, in encode_v2_replay.c */
+    struct layouts_v2 layouts;
     struct encode_symbol *table;
     uint32_t table_mask;
     uint32_t symbol_count; /* with the empty one */
@@ -128,20 +132,24 @@ int encoder_v2_add_known(struct encoder_v2 *encoder, uint64_t key,
                          const struct item *item) MUST_USE;
 
 /*
- * Blocks of targets that have one layout. One whose samples were all added after there were `start`
- * bytes of series is noted; the next one may then be written beside it, if the series are in step.
- * False: it has to be added sample by sample. plain_max: encoder_v2_plain_bytes are less with it.
+ * Blocks of targets that have one layout, all of one time. Samples [first, last) are added without
+ * looking at labels: as elements, beside those of the target before with that layout or each beside
+ * the line before. Returns where it stopped: the request is full, has plain_max of
+ * encoder_v2_plain_bytes, or the rest has to be added item by item. A block all of whose samples
+ * were added by this, after there were `start` bytes of series, is noted for the next one.
  */
-typedef uint64_t encoder_v2_key_fn(const void *context, uint32_t sample);
+struct encode_v2_block {
+    struct layout_v2_key key;
+    struct layout_v2_source source; /* shared labels are filled in here */
+    uint32_t first;
+    uint32_t last;
+    int64_t ms;
+    const uint64_t *bits; /* of the whole block; NULL: all are stale */
+};
+uint32_t encoder_v2_add_block(struct encoder_v2 *encoder, struct encode_v2_block *block,
+                              size_t plain_max);
 size_t encoder_v2_series_bytes(const struct encoder_v2 *encoder);
-void encoder_v2_note(struct encoder_v2 *encoder, const struct replicas_block *block, size_t start);
-bool encoder_v2_replay(struct encoder_v2 *encoder, const struct replicas_block *block,
-                       encoder_v2_key_fn *key_of, const void *context, size_t plain_max);
-
-/* Of samples [first, last), what may be written beside those of another target, in *block; none:
-   both its ends are `last`. */
-void encoder_v2_find_replica(struct encoder_v2 *encoder, struct replicas_block *block,
-                             uint32_t first, uint32_t last);
+void encoder_v2_note(struct encoder_v2 *encoder, const struct encode_v2_block *block, size_t start);
 
 /* Bytes (before compression) of the request so far; and at most so many the same items would have
    in remote write 1.0, which must have room for them when the receiver turns out not to know 2.0.

@@ -2,15 +2,20 @@
 #include "writer/replicas.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
+#include "writer/elements.h"
 
 void replicas_fini(struct replicas *replicas)
 {
     for (uint32_t i = 0; i < REPLICAS_PLACES; i++) {
         free(replicas->places[i].bits);
         free(replicas->places[i].lines);
-        free(replicas->places[i].value_refs);
+        free(replicas->places[i].ops);
+        free(replicas->places[i].steps);
+        free(replicas->places[i].step_ops);
+        free(replicas->places[i].step_bytes);
     }
     *replicas = (struct replicas){0};
 }
@@ -22,19 +27,11 @@ void replicas_start(struct replicas *replicas)
     replicas->stamp = 0;
 }
 
-static bool is_same(const struct replicas_layout *a, const struct replicas_layout *b)
-{
-    return a->series == b->series && a->layout == b->layout &&
-           a->layout_generation == b->layout_generation && a->metadata == b->metadata &&
-           a->metadata_generation == b->metadata_generation && a->first_line == b->first_line;
-}
-
-struct replicas_place *replicas_find(struct replicas *replicas,
-                                     const struct replicas_layout *layout)
+struct replicas_place *replicas_find(struct replicas *replicas, const struct layout_v2_key *key)
 {
     for (uint32_t i = 0; i < REPLICAS_PLACES; i++) {
         struct replicas_place *place = &replicas->places[i];
-        if (place->is_used && is_same(&place->layout, layout)) {
+        if (place->is_used && layout_v2_key_equal(&place->key, key)) {
             place->stamp = ++replicas->stamp;
             return place;
         }
@@ -42,33 +39,42 @@ struct replicas_place *replicas_find(struct replicas *replicas,
     return NULL;
 }
 
-struct replicas_place *replicas_take(struct replicas *replicas,
-                                     const struct replicas_layout *layout)
-{
-    struct replicas_place *place = replicas_find(replicas, layout);
-    for (uint32_t i = 0; i < REPLICAS_PLACES && place == NULL; i++) {
-        if (!replicas->places[i].is_used)
-            place = &replicas->places[i];
-    }
-    if (place == NULL) {
-        place = &replicas->places[0];
-        for (uint32_t i = 1; i < REPLICAS_PLACES; i++) {
-            if (replicas->places[i].stamp < place->stamp)
-                place = &replicas->places[i];
-        }
-    }
-    place->is_used = true;
-    place->has_lines = false;
-    place->stamp = ++replicas->stamp;
-    place->layout = *layout;
-    return place;
-}
-
 static void *resize(void *array, size_t count, size_t size)
 {
     void *resized = realloc(array, count * size);
     check(resized != NULL);
     return resized;
+}
+
+static struct replicas_place *oldest_place(struct replicas *replicas)
+{
+    struct replicas_place *oldest = &replicas->places[0];
+    for (uint32_t i = 0; i < REPLICAS_PLACES; i++) {
+        struct replicas_place *place = &replicas->places[i];
+        if (!place->is_used)
+            return place;
+        if (place->stamp < oldest->stamp)
+            oldest = place;
+    }
+    return oldest;
+}
+
+struct replicas_place *replicas_take(struct replicas *replicas, const struct layout_v2_key *key)
+{
+    struct replicas_place *place = oldest_place(replicas);
+    place->is_used = true;
+    place->has_lines = place->is_beside = false;
+    place->stamp = ++replicas->stamp;
+    place->key = *key;
+    place->first = place->last = 0;
+    place->stepped_from = place->stepped_to = 0;
+    place->step_op_count = place->step_len = 0;
+    if (key->count > place->step_room) {
+        place->steps = resize(place->steps, key->count, sizeof *place->steps);
+        place->step_room = key->count;
+    }
+    memset(place->steps, 0, key->count * sizeof *place->steps);
+    return place;
 }
 
 void replicas_room(struct replicas_place *place, uint32_t count)
@@ -80,11 +86,23 @@ void replicas_room(struct replicas_place *place, uint32_t count)
     place->line_room = count;
 }
 
-void replicas_line_room(struct replicas_place *place)
+struct replicas_op *replicas_op(struct replicas_place *place)
 {
-    uint32_t refs = (place->last - place->first) * place->shared_count;
-    if (refs <= place->ref_room)
-        return;
-    place->value_refs = resize(place->value_refs, refs, sizeof *place->value_refs);
-    place->ref_room = refs;
+    if (place->op_count == place->op_room) {
+        place->op_room = 2 * place->op_room + 64;
+        place->ops = resize(place->ops, place->op_room, sizeof *place->ops);
+    }
+    return &place->ops[place->op_count++];
+}
+
+void replicas_step_room(struct replicas_place *place, uint32_t ops, uint32_t bytes)
+{
+    if (place->step_op_count + ops > place->step_op_room) {
+        place->step_op_room = 2 * (place->step_op_count + ops);
+        place->step_ops = resize(place->step_ops, place->step_op_room, sizeof *place->step_ops);
+    }
+    if (place->step_len + bytes + ELEMENTS_SLACK > place->step_bytes_room) {
+        place->step_bytes_room = 2 * (place->step_len + bytes + ELEMENTS_SLACK);
+        place->step_bytes = resize(place->step_bytes, place->step_bytes_room, 1);
+    }
 }
