@@ -44,10 +44,10 @@ void report_lines_release(struct series_store *store, const struct report_lines 
 
 static uint64_t column_bytes(uint16_t kind, uint16_t flags, uint32_t count)
 {
+    uint32_t whole = count / SHM_BLOCK_SAMPLES;
     uint32_t rest = count % SHM_BLOCK_SAMPLES;
-    uint64_t bytes =
-        (uint64_t)(count / SHM_BLOCK_SAMPLES) * block_length(kind, flags, SHM_BLOCK_SAMPLES);
-    return rest == 0 ? bytes : bytes + block_length(kind, flags, rest);
+    uint64_t bytes = rest == 0 ? 0 : block_length(kind, flags, rest);
+    return whole == 0 ? bytes : bytes + whole * block_length(kind, flags, SHM_BLOCK_SAMPLES);
 }
 
 uint64_t commit_bytes(uint32_t samples, uint32_t markers)
@@ -144,9 +144,13 @@ static int put_block(struct commit *commit, struct shm_block *head, const struct
     return 0;
 }
 
-/* `head` says whose blocks they are; the rest is filled in. */
-static int put_column(struct commit *commit, struct shm_block head, const struct column *column)
+/* `common` says whose blocks they are; the rest is filled in. */
+static int put_column(struct commit *commit, const struct shm_block *common,
+                      const struct column *column)
 {
+    if (column->count == 0)
+        return 0;
+    struct shm_block head = *common;
     head.kind = column->kind;
     head.flags = (uint16_t)(head.flags | column->flags);
     if (column->layout != 0) {
@@ -227,6 +231,8 @@ static int put_other_kinds(struct commit *commit, const struct shm_block *head,
     const struct outcome_list *tracked = &outcome->histograms;
     const struct outcome_list *extra = &outcome->extra_histograms;
     const struct outcome_list *exemplars = &outcome->exemplars;
+    if (tracked->count + extra->count + exemplars->count == 0)
+        return 0;
     const struct column columns[] = {
         {.kind = SHM_BLOCK_HISTOGRAMS,
          .layout = state->layout,
@@ -252,7 +258,7 @@ static int put_other_kinds(struct commit *commit, const struct shm_block *head,
     };
     int err = 0;
     for (size_t i = 0; err == 0 && i < sizeof(columns) / sizeof(columns[0]); i++)
-        err = put_column(commit, *head, &columns[i]);
+        err = put_column(commit, head, &columns[i]);
     return err;
 }
 
@@ -292,9 +298,9 @@ static int put_samples(struct commit *commit, const struct shm_block *head,
         .times = outcome->extra.times,
         .starts = outcome->have_starts ? outcome->extra.starts : NULL,
     };
-    int err = put_column(commit, *head, &main);
+    int err = put_column(commit, head, &main);
     if (err == 0)
-        err = put_column(commit, *head, &extra);
+        err = put_column(commit, head, &extra);
     return err != 0 ? err : put_other_kinds(commit, head, state, outcome);
 }
 
@@ -329,8 +335,8 @@ static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
     memcpy(bits, scrape->report, sizeof(bits));
     int err = scrape->send_samples ? put_samples(commit, &head, state, outcome) : 0;
     if (err == 0)
-        err = put_column(commit, head, &stale);
-    return err != 0 ? err : put_column(commit, head, &report);
+        err = put_column(commit, &head, &stale);
+    return err != 0 ? err : put_column(commit, &head, &report);
 }
 
 /* Makes what is reserved and the target's new state visible, together. */
@@ -416,7 +422,7 @@ static int put_other_lines(struct commit *commit, const struct shm_block *head,
             lines[column.count++] = left->lines[i];
         bool is_full = column.count == sizeof(lines) / sizeof(lines[0]);
         if (column.count > 0 && (is_full || i + 1 == left->end)) {
-            err = put_column(commit, *head, &column);
+            err = put_column(commit, head, &column);
             *ret_count += column.count;
             column.count = 0;
         }
@@ -439,7 +445,7 @@ static int put_left_lines(struct commit *commit, const struct shm_block *head, u
                             .first_line = left.first,
                             .count = left.end - left.first};
     *ret_count += column.count;
-    return put_column(commit, *head, &column);
+    return put_column(commit, head, &column);
 }
 
 static int put_departure(struct commit *commit, const struct shm_block *head,
@@ -457,7 +463,7 @@ static int put_departure(struct commit *commit, const struct shm_block *head,
     if (err != 0 || heir_ref != 0 || (before->flags & SHM_STATE_REPORTED) == 0)
         return err;
     *ret_count += report.count;
-    return put_column(commit, *head, &report);
+    return put_column(commit, head, &report);
 }
 
 int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
