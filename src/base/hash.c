@@ -26,6 +26,13 @@ void hash_key_make(struct hash_key *key)
     check(getrandom(key->secret, sizeof(key->secret), 0) == (ssize_t)sizeof(key->secret));
 }
 
+uint64_t hash_seed_make(void)
+{
+    uint64_t seed;
+    check(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
+    return seed | 1;
+}
+
 uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key)
 {
     return XXH3_64bits_withSecret(ptr, len, key->secret, sizeof(key->secret));

@@ -16,6 +16,9 @@ struct hash_key {
 void hash_key_make(struct hash_key *key);
 uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key);
 
+/* A seed that no peer knows, for hashes that choose places in tables. Never 0. */
+uint64_t hash_seed_make(void);
+
 /*
  * Which of n >= 1 places a key has: going from n to n + 1 moves one key of n + 1, all of them to
  * the new place (jump consistent hash, Lamping and Veach 2014).

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 12u
+#define SHM_LAYOUT_MAJOR 13u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -248,6 +248,7 @@ _Static_assert(offsetof(struct shm_block, timestamp_ms) == 48, "layout");
 struct shm_series_head {
     _Atomic uint64_t used;   /* bytes of the arena that hold records (release: they are complete) */
     _Atomic uint64_t merges; /* moves before records are joined: who walks over them starts anew */
+    uint64_t seed;           /* of the records' hashes, which targets must not foresee */
 };
 
 /* Records follow from here. A ref is (offset in the arena) / 8 + 1; 0 is no record. */

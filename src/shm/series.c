@@ -10,6 +10,14 @@
 #include "shm/series_private.h"
 #include "shm/series_reader.h"
 
+/* That of what lies there; where nothing does, a new one. */
+static void take_seed(struct series_store *store)
+{
+    if (atomic_load_explicit(&store->head->used, memory_order_relaxed) == 0)
+        store->head->seed = hash_seed_make();
+    store->seed = store->head->seed;
+}
+
 int series_store_attach(struct series_store *store, int fd, uint32_t index,
                         struct ring_producer *ring, struct errctx *reterr)
 {
@@ -26,6 +34,7 @@ int series_store_attach(struct series_store *store, int fd, uint32_t index,
     store->head = (struct shm_series_head *)(void *)(store->segment.base + SHM_PAGE);
     store->arena = store->segment.base + SHM_SERIES_ARENA;
     store->arena_size = (store->segment.size - SHM_SERIES_ARENA) / SHM_PIECE * SHM_PIECE;
+    take_seed(store);
     series_recover(store, &blocks);
     ring_consumer_detach(&blocks);
     return 0;
@@ -87,16 +96,17 @@ static bool same_content(const void *context, uint32_t ref)
            memcmp(record_body(record), wanted->bytes, wanted->len) == 0;
 }
 
-uint32_t series_content_hash(const void *bytes, size_t len, uint32_t count)
+uint32_t series_content_hash(const struct series_store *store, const void *bytes, size_t len,
+                             uint32_t count)
 {
-    return (uint32_t)hash64(bytes, len, count);
+    return (uint32_t)hash64(bytes, len, store->seed + count);
 }
 
 static int intern(struct series_store *store, uint16_t kind, const void *bytes, size_t len,
                   uint32_t count, uint32_t *ret_ref, bool *ret_new)
 {
     struct series_index *index = series_index_of(store, kind);
-    uint32_t hash = series_content_hash(bytes, len, count);
+    uint32_t hash = series_content_hash(store, bytes, len, count);
     struct content wanted = {store, bytes, len, count};
     uint32_t ref = series_index_find(store, index, hash, same_content, &wanted);
     *ret_new = ref == 0;
@@ -269,9 +279,9 @@ void series_release(struct series_store *store, uint32_t ref)
 
 /* ---- targets ---- */
 
-uint32_t series_target_hash(uint64_t target_id)
+uint32_t series_target_hash(const struct series_store *store, uint64_t target_id)
 {
-    return (uint32_t)hash64(&target_id, sizeof(target_id), 0);
+    return (uint32_t)hash64(&target_id, sizeof(target_id), store->seed);
 }
 
 static bool same_target(const void *context, uint32_t ref)
@@ -284,14 +294,14 @@ static bool same_target(const void *context, uint32_t ref)
 uint32_t series_target_find(const struct series_store *store, uint64_t target_id)
 {
     struct content wanted = {store, &target_id, sizeof(target_id), 0};
-    return series_index_find(store, &store->targets, series_target_hash(target_id), same_target,
-                             &wanted);
+    return series_index_find(store, &store->targets, series_target_hash(store, target_id),
+                             same_target, &wanted);
 }
 
 int series_target(struct series_store *store, uint64_t target_id, const struct label *labels,
                   uint32_t count, uint32_t *ret_ref)
 {
-    uint32_t hash = series_target_hash(target_id);
+    uint32_t hash = series_target_hash(store, target_id);
     *ret_ref = series_target_find(store, target_id);
     if (*ret_ref != 0)
         return 0;

@@ -42,6 +42,7 @@ struct series_store {
     uint8_t *arena;
     uint64_t arena_size;
     uint64_t used;  /* head->used */
+    uint64_t seed;  /* head->seed */
     uint64_t taken; /* bytes of the arena that have memory */
     struct ring_producer *ring;
     struct series_index lines;

@@ -74,9 +74,13 @@ struct series_index *series_index_of(struct series_store *store, uint16_t kind);
 struct shm_target_state *series_valid_state(const struct series_store *store,
                                             struct shm_target_body *body);
 
-/* The hash of a TARGET, and of a LINE or LAYOUT. */
-uint32_t series_target_hash(uint64_t target_id);
-uint32_t series_content_hash(const void *bytes, size_t len, uint32_t count);
+/*
+ * The hash of a TARGET, and of any other record. It chooses the place in an index, so that whoever
+ * could foresee it could make all records wait for each other there: it has a seed.
+ */
+uint32_t series_target_hash(const struct series_store *store, uint64_t target_id);
+uint32_t series_content_hash(const struct series_store *store, const void *bytes, size_t len,
+                             uint32_t count);
 
 /* The NAME of a LINE; 0: it has none. */
 uint32_t series_name_of(struct shm_record *line);

@@ -32,58 +32,59 @@ static size_t labels_length(const uint8_t *at, size_t room, uint32_t count)
     return (size_t)(next - at);
 }
 
-static bool line_fits(struct shm_record *record, size_t room)
+static bool line_fits(const struct series_store *store, struct shm_record *record, size_t room)
 {
     const uint8_t *body = record_body(record);
     size_t len = labels_length(body, room, record->count);
-    return len != SIZE_MAX && record->hash == series_content_hash(body, len, record->count);
+    return len != SIZE_MAX && record->hash == series_content_hash(store, body, len, record->count);
 }
 
-static bool layout_fits(struct shm_record *record, size_t room)
+static bool layout_fits(const struct series_store *store, struct shm_record *record, size_t room)
 {
     size_t len = (size_t)record->count * sizeof(uint32_t);
     return len >= 1 && len <= room &&
-           record->hash == series_content_hash(record_body(record), len, record->count);
+           record->hash == series_content_hash(store, record_body(record), len, record->count);
 }
 
-static bool target_fits(struct shm_record *record, size_t room)
+static bool target_fits(const struct series_store *store, struct shm_record *record, size_t room)
 {
     const struct shm_target_body *body = record_body(record);
-    return room >= sizeof(*body) && record->hash == series_target_hash(body->target_id) &&
+    return room >= sizeof(*body) && record->hash == series_target_hash(store, body->target_id) &&
            labels_length((const uint8_t *)(body + 1), room - sizeof(*body), record->count) !=
                SIZE_MAX;
 }
 
-static bool metadata_fits(struct shm_record *record, size_t room)
+static bool metadata_fits(const struct series_store *store, struct shm_record *record, size_t room)
 {
     const uint8_t *body = record_body(record);
     size_t len = families_stored_length(body, room, record->count);
     return record->count >= 1 && len != SIZE_MAX &&
-           record->hash == series_content_hash(body, len, record->count);
+           record->hash == series_content_hash(store, body, len, record->count);
 }
 
-static bool name_fits(struct shm_record *record, size_t room)
+static bool name_fits(const struct series_store *store, struct shm_record *record, size_t room)
 {
     return record->count >= 1 && record->count <= room &&
-           record->hash == series_content_hash(record_body(record), record->count, record->count);
+           record->hash ==
+               series_content_hash(store, record_body(record), record->count, record->count);
 }
 
-static bool content_fits(struct shm_record *record)
+static bool content_fits(const struct series_store *store, struct shm_record *record)
 {
     size_t room = body_room(record);
     switch (record->kind) {
     case SHM_RECORD_LINE:
-        return line_fits(record, room);
+        return line_fits(store, record, room);
     case SHM_RECORD_LAYOUT:
-        return layout_fits(record, room);
+        return layout_fits(store, record, room);
     case SHM_RECORD_STAMPED:
         return record->count >= 1 && room / (sizeof(uint32_t) + sizeof(int64_t)) >= record->count;
     case SHM_RECORD_TARGET:
-        return target_fits(record, room);
+        return target_fits(store, record, room);
     case SHM_RECORD_METADATA:
-        return metadata_fits(record, room);
+        return metadata_fits(store, record, room);
     case SHM_RECORD_NAME:
-        return name_fits(record, room);
+        return name_fits(store, record, room);
     default:
         return false;
     }
@@ -111,7 +112,7 @@ static void check_records(struct recovery *recovery)
         }
         record->references = 0;
         record->flags &= is_hole ? RECORD_HOLE : RECORD_DROPPED;
-        if (record->kind != SHM_RECORD_FREE && !content_fits(record)) {
+        if (record->kind != SHM_RECORD_FREE && !content_fits(store, record)) {
             store->damaged++;
             record->kind = SHM_RECORD_FREE;
         }

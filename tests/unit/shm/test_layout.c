@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 12u
-#define FINGERPRINT         UINT64_C(0x806863cfed9003d6)
+#define FINGERPRINT_VERSION 13u
+#define FINGERPRINT         UINT64_C(0x5cbc15988b1e8a3c)
 
 struct number {
     const char *what;
@@ -171,6 +171,7 @@ static const struct number numbers[] = {
     AT(shm_block, metadata_generation),
     AT(shm_series_head, used),
     AT(shm_series_head, merges),
+    AT(shm_series_head, seed),
     SIZE(shm_record),
     AT(shm_record, units),
     AT(shm_record, kind),

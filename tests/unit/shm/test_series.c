@@ -5,10 +5,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/hash.h"
+#include "shm/series_private.h"
 #include "tests/unit/shm/segments.h"
 #include "tests/unit/shm/stage.h"
 
@@ -55,6 +58,32 @@ static void equal_contents_are_stored_once(void **state)
     assert_int_equal(usage.lines, 6);
     assert_int_equal(usage.layouts, 3);
     assert_int_equal(usage.targets, 1);
+    stage_teardown(&stage);
+}
+
+/* As a target would choose them that knew the hash, and made all lines of its body meet. */
+static void texts_that_would_collide_without_the_seed_do_not_with_it(void **state)
+{
+    enum { NAMES = 48 };
+    (void)state;
+    struct stage stage;
+    uint16_t first = 0;
+    int others = 0;
+    stage_setup(&stage, RING, ARENA);
+    char name[16];
+    for (uint32_t number = 0, found = 0; found < NAMES; number++) {
+        int len = snprintf(name, sizeof(name), "m%08u", number);
+        const struct label label = {SLICE_LITERAL("__name__"), slice_of(name)};
+        uint32_t ref;
+        if ((uint16_t)hash64(name, (size_t)len, (uint64_t)len) != 0)
+            continue;
+        assert_int_equal(series_line(&stage.store, &label, 1, &ref), 0);
+        uint32_t name_ref = series_name_of(record_at(&stage.store, ref));
+        uint16_t print = (uint16_t)record_at(&stage.store, name_ref)->hash;
+        first = found++ == 0 ? print : first;
+        others += print != first;
+    }
+    assert_true(others > NAMES / 2);
     stage_teardown(&stage);
 }
 
@@ -411,6 +440,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_contents_are_stored_once),
+        cmocka_unit_test(texts_that_would_collide_without_the_seed_do_not_with_it),
         cmocka_unit_test(a_line_is_not_reused_before_the_ring_has_passed),
         cmocka_unit_test(reused_space_has_another_generation),
         cmocka_unit_test(what_is_wanted_again_in_time_stays),
