@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The metric families of the simulated targets, as data. Read by plan.c only. */
+/* The metric families of the simulated targets, as data; plan.c makes plans of them. */
 #ifndef SIM_FAMILIES_H
 #define SIM_FAMILIES_H
 

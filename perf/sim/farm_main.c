@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "sim/families.h"
 #include "sim/farm_body.h"
 #include "sim/farm_targets.h"
 #include "sim/serve.h"
@@ -61,12 +62,19 @@ static const char usage[] =
     "            [--encoding content-length|chunked|close|mixed] [--ledger FILE]\n"
     "            [--latency-log FILE]\n";
 
-/* Series a target. */
+/* Series a target; a native histogram is one. */
 static uint32_t series_of(const struct farm *farm)
 {
+    const struct plan *plan = &farm->body.plan;
     struct value_params params = farm->options.params;
     params.vanish = false;
-    return plan_present(&farm->body.plan, &params, 0, 1) + params.churn;
+    uint32_t series = plan_present(plan, &params, 0, 1) + params.churn;
+    for (uint32_t i = 0; farm->options.style.native && i < plan->family_count; i++) {
+        const struct plan_family *family = &plan->families[i];
+        if (family->type == FAMILY_HISTOGRAM)
+            series -= family->count - family->count / family->step;
+    }
+    return series;
 }
 
 /* Target i is 127.(1 + i / 65536).x.y, the first one 127.1.0.1. */
