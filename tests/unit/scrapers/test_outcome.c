@@ -273,7 +273,7 @@ static void assert_same_as_plan(const struct outcome *quick, const struct outcom
 }
 
 /* The plan of a body that differs from the one before, made without a look at what is known. */
-static struct plan *plan_by_difference(struct bench *bench, struct body *body)
+static struct plan *plan_by_difference(struct stage_bodies *bench, struct body *body)
 {
     struct plan *plan = NULL;
     struct plan_maker *maker = &bench->plans.maker;
