@@ -105,7 +105,7 @@ static bool read_decimal(struct slice text, struct decimal *ret_number)
     return at == end;
 }
 
-static double scale_any(uint64_t mantissa, int64_t exponent)
+static inline double scale_any(uint64_t mantissa, int64_t exponent)
 {
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -158,14 +158,21 @@ static bool is_word(struct slice text, const char *word)
     return word[text.len] == '\0';
 }
 
+static double not_a_number(void)
+{
+    uint64_t bits = EXPOSITION_NAN_BITS;
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
 static enum number_outcome parse_word(struct slice text, double *ret_value)
 {
     if (memchr(text.ptr, '_', text.len) != NULL || memchr(text.ptr, 'p', text.len) != NULL ||
         memchr(text.ptr, 'P', text.len) != NULL)
         return NUMBER_UNSUPPORTED;
     if (is_word(text, "nan")) {
-        uint64_t bits = EXPOSITION_NAN_BITS;
-        memcpy(ret_value, &bits, sizeof(bits));
+        *ret_value = not_a_number();
         return NUMBER_OK;
     }
     bool has_sign = text.len > 0 && (text.ptr[0] == '+' || text.ptr[0] == '-');
@@ -264,6 +271,16 @@ static int64_t leading_zeros(const char *at, const char *end)
     return count;
 }
 
+/* As Go and most others write it. */
+static bool quick_nan(const char **at, const char *end, double *ret_value)
+{
+    if (end - *at <= 3 || memcmp(*at, "NaN", 3) != 0)
+        return false;
+    *at += 3;
+    *ret_value = not_a_number();
+    return true;
+}
+
 bool number_quick(const char **at, const char *end, double *ret_value)
 {
     const char *p = *at;
@@ -280,7 +297,9 @@ bool number_quick(const char **at, const char *end, double *ret_value)
     }
     if (digits > MANTISSA_DIGITS)
         digits -= leading_zeros(first, p);
-    if (digits == 0 || digits > MANTISSA_DIGITS)
+    if (digits == 0)
+        return quick_nan(at, end, ret_value);
+    if (digits > MANTISSA_DIGITS)
         return false;
     if (p < end && (*p == 'e' || *p == 'E') && !quick_exponent(&p, end, &exponent))
         return false;

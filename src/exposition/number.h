@@ -24,10 +24,9 @@ enum number_outcome {
  * EXPOSITION_NAN_BITS; too small a number becomes 0 or subnormal, which is no error. */
 enum number_outcome number_parse(struct slice text, double *ret_value) MUST_USE;
 
-/* The common case, quickly: a plain decimal at *at of at most 19 digits, leading zeros
- * not counted.
- * True: *at has moved behind it, and bytes before end follow, which may make it something else.
- * False: nothing is known. */
+/* The common case, quickly: NaN or a plain decimal at *at, of at most 19 digits besides leading
+ * zeros. True: *at has moved behind it, and bytes before end follow, which may make it something
+ * else. False: nothing is known. */
 bool number_quick(const char **at, const char *end, double *ret_value);
 
 /* What Go's ParseFloat takes: besides, hexadecimal floats and underscores between digits. */

@@ -359,6 +359,15 @@ static void the_quick_way_never_differs(void **state)
             fail_msg("%.*s: %a instead of %a", SLICE_ARG(number), quick, careful);
     }
     assert_true(taken > 100000);
+    static const char *const not_taken[] = {"NaN", "Na ", "nan ", "-NaN ", "+NaN "};
+    const char *at = "NaN\n";
+    double nan;
+    assert_true(number_quick(&at, at + 4, &nan) && *at == '\n');
+    assert_int_equal(bits_of(nan), EXPOSITION_NAN_BITS);
+    for (size_t i = 0; i < sizeof(not_taken) / sizeof(not_taken[0]); i++) {
+        at = not_taken[i];
+        assert_false(number_quick(&at, at + strlen(at), &nan));
+    }
 }
 
 #ifdef CPU_MAY_HAVE_AVX2
