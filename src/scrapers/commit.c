@@ -406,19 +406,32 @@ static void strip(struct part *a, struct part *b)
     }
 }
 
-/* Markers for the lines of `left` that are not lines of `heir`. */
-static int put_other_lines(struct commit *commit, const struct shm_block *head,
-                           const struct part *left, const struct part *heir, uint32_t *ret_count)
+/* Lines with timestamps of their own that are not before the markers': receivers would refuse. */
+static void leave_newer(const struct commit *commit, uint32_t stamped, int64_t timestamp_ms,
+                        struct refmap *left_out)
 {
-    struct refmap inherited = {0};
-    refmap_reset(&inherited, heir->end - heir->first);
+    for (uint32_t i = 0; stamped != 0 && i < series_count(commit->store, stamped); i++) {
+        if (series_stamped_times(commit->store, stamped)[i] >= timestamp_ms)
+            *refmap_at(left_out, series_stamped_lines(commit->store, stamped)[i]) = 1;
+    }
+}
+
+/* Markers for the lines of `left` that are not lines of `heir`, and not newer. */
+static int put_other_lines(struct commit *commit, const struct shm_block *head,
+                           const struct part *left, const struct part *heir, uint32_t stamped,
+                           uint32_t *ret_count)
+{
+    struct refmap left_out = {0};
+    uint32_t stamps = stamped == 0 ? 0 : series_count(commit->store, stamped);
+    refmap_reset(&left_out, (size_t)(heir->end - heir->first) + stamps);
     for (uint32_t i = heir->first; i < heir->end; i++)
-        *refmap_at(&inherited, heir->lines[i]) = 1;
+        *refmap_at(&left_out, heir->lines[i]) = 1;
+    leave_newer(commit, stamped, head->timestamp_ms, &left_out);
     int err = 0;
     uint32_t lines[256];
     struct column column = {.kind = SHM_BLOCK_STALE, .lines = lines};
     for (uint32_t i = left->first; err == 0 && i < left->end; i++) {
-        if (refmap_find(&inherited, left->lines[i]) == NULL)
+        if (refmap_find(&left_out, left->lines[i]) == NULL)
             lines[column.count++] = left->lines[i];
         bool is_full = column.count == sizeof(lines) / sizeof(lines[0]);
         if (column.count > 0 && (is_full || i + 1 == left->end)) {
@@ -427,21 +440,21 @@ static int put_other_lines(struct commit *commit, const struct shm_block *head,
             column.count = 0;
         }
     }
-    refmap_fini(&inherited);
+    refmap_fini(&left_out);
     return err;
 }
 
-/* Markers for the lines of `layout` that are not lines of `heir`: of a million, too, at once. */
-static int put_left_lines(struct commit *commit, const struct shm_block *head, uint32_t layout,
-                          uint32_t heir, uint32_t *ret_count)
+/* Markers for what was tracked and is in no line of `heir`: of a million lines, too, at once. */
+static int put_left_lines(struct commit *commit, const struct shm_block *head,
+                          const struct series_state *before, uint32_t heir, uint32_t *ret_count)
 {
-    struct part left = whole_layout(commit, layout);
+    struct part left = whole_layout(commit, before->layout);
     struct part its = whole_layout(commit, heir);
     strip(&left, &its);
-    if (its.first < its.end)
-        return put_other_lines(commit, head, &left, &its, ret_count);
+    if (its.first < its.end || before->stamped != 0)
+        return put_other_lines(commit, head, &left, &its, before->stamped, ret_count);
     struct column column = {.kind = SHM_BLOCK_STALE,
-                            .layout = layout,
+                            .layout = before->layout,
                             .first_line = left.first,
                             .count = left.end - left.first};
     *ret_count += column.count;
@@ -459,7 +472,7 @@ static int put_departure(struct commit *commit, const struct shm_block *head,
     uint32_t heir_layout = heir_ref == 0 ? 0 : series_target_state(commit->store, heir_ref).layout;
     int err = 0;
     if (before->layout != 0)
-        err = put_left_lines(commit, head, before->layout, heir_layout, ret_count);
+        err = put_left_lines(commit, head, before, heir_layout, ret_count);
     if (err != 0 || heir_ref != 0 || (before->flags & SHM_STATE_REPORTED) == 0)
         return err;
     *ret_count += report.count;

@@ -63,6 +63,31 @@ static void a_target_that_goes_is_marked_with_its_report_series(void **state)
     rig_free(rig);
 }
 
+/* Of what is tracked in spite of its own timestamps, as Prometheus' storage does it. */
+static void what_has_a_newer_timestamp_than_its_marker_would_have_gets_none(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    char body[128];
+    /* Before the marker and, the second one, at its very time. */
+    snprintf(body, sizeof(body), "a 1 %lld\nb 2 %lld\nc 3 %lld\nd 4\n",
+             (long long)(RIG_START_MS + RIG_INTERVAL_MS),
+             (long long)(RIG_START_MS + 2 * RIG_INTERVAL_MS),
+             (long long)(RIG_START_MS + 4 * RIG_INTERVAL_MS));
+    const struct rig_answer answer = {.bytes = body, .len = strlen(body)};
+    rig_table(
+        rig,
+        &(struct rig_target){.flags = SHM_TARGET_HONOR_TIMESTAMPS | SHM_TARGET_TRACK_TIMESTAMPS},
+        1);
+    rig_scrape(rig, 1, &answer);
+    rig_table(rig, NULL, 0);
+    assert_int_equal(rig_target(rig, 1)->departed_ms, RIG_START_MS + 2 * RIG_INTERVAL_MS);
+    let_departures_happen(rig);
+    rig_wait_ms(rig, RIG_INTERVAL_MS);
+    assert_string_equal(rig_take(rig), "a stale\nd stale\nreport stale\n");
+    rig_free(rig);
+}
+
 static void a_target_that_was_never_scraped_goes_without_a_word(void **state)
 {
     (void)state;
@@ -392,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_that_goes_is_marked_with_its_report_series),
+        cmocka_unit_test(what_has_a_newer_timestamp_than_its_marker_would_have_gets_none),
         cmocka_unit_test(a_target_that_was_never_scraped_goes_without_a_word),
         cmocka_unit_test(a_target_of_a_job_that_is_not_known_is_left_to_the_successor),
         cmocka_unit_test(a_target_that_returns_in_time_is_not_marked),
