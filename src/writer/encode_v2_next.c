@@ -11,7 +11,7 @@ struct line_refs {
     uint32_t own;                            /* bytes of its own refs */
     uint16_t label_at[LAYOUT_V2_LABELS_MAX]; /* of these, before each label */
     uint8_t metadata_len;
-    uint8_t metadata[ENCODE_V2_METADATA_MAX + 8]; /* more can be read */
+    uint8_t metadata[2 * ENCODE_V2_METADATA_MAX]; /* more can be read */
 };
 
 /* Writes the ops of a line, for which there is room. */
@@ -210,8 +210,6 @@ static void make_step(struct replicas_place *place, const uint32_t *refs, uint32
                       uint32_t i, const struct line_refs *now, const struct line_refs *before)
 {
     struct replicas_step *step = &place->steps[i];
-    replicas_step_room(place, 2 * now->count + shared_count + 1,
-                       2 * ENCODE_V2_REF_MAX * now->count + ENCODE_V2_METADATA_MAX);
     uint8_t *bytes = place->step_bytes + place->step_len;
     struct step_writer writer = {.ops = place->step_ops + place->step_op_count, .bytes = bytes};
     if (are_alike(now, before))
@@ -220,7 +218,7 @@ static void make_step(struct replicas_place *place, const uint32_t *refs, uint32
         write_any(&writer, refs, now, before, shared_count);
     uint32_t same = same_metadata(now, before);
     bool is_same_length = now->own == before->own && now->metadata_len == before->metadata_len;
-    memcpy(writer.bytes, now->metadata + same, now->metadata_len - same);
+    memcpy(writer.bytes, now->metadata + same, ENCODE_V2_METADATA_MAX); /* or fewer */
     *step =
         (struct replicas_step){.ops = place->step_op_count,
                                .bytes = place->step_len,
@@ -236,6 +234,18 @@ static void make_step(struct replicas_place *place, const uint32_t *refs, uint32
     place->step_len += (uint32_t)(writer.bytes - bytes) + now->metadata_len - same;
 }
 
+/* For the steps to lines [from, to). */
+static void make_room(const struct layout_v2 *layout, struct replicas_place *place,
+                      uint32_t shared_count, uint32_t from, uint32_t to)
+{
+    const struct layout_v2_line *first = &layout->lines[from];
+    const struct layout_v2_line *last = &layout->lines[to - 1];
+    uint32_t lines = to - from;
+    uint32_t labels = last->labels + last->label_count - first->labels;
+    replicas_step_room(place, 2 * labels + lines * (shared_count + 1),
+                       2 * ENCODE_V2_REF_MAX * labels + lines * ENCODE_V2_METADATA_MAX);
+}
+
 /* Makes the steps to lines (from, to) that are not known; all of them are in the request then. */
 static void make_steps(struct encoder_v2 *encoder, const struct layout_v2 *layout,
                        struct replicas_place *place, uint32_t from, uint32_t to)
@@ -244,6 +254,7 @@ static void make_steps(struct encoder_v2 *encoder, const struct layout_v2 *layou
     uint32_t looked_at = UINT32_MAX; /* the line in lines[i & 1] */
     if (place->stepped_from <= from && to <= place->stepped_to)
         return;
+    make_room(layout, place, (uint32_t)encoder->shared_count, from + 1, to);
     for (uint32_t i = from + 1; i < to; i++) {
         struct line_refs *before = &lines[(i - 1) & 1];
         if (place->steps[i].is_known)

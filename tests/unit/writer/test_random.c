@@ -120,13 +120,16 @@ static void assert_counted_once(uint32_t remote)
     assert_int_equal(rig_count(&rig, remote, REMOTE_DROPPED_DAMAGED), 0);
 }
 
-static void run(struct world *world, uint32_t scrapers, struct whims *whims)
+static void run(struct world *world, uint32_t scrapers, struct whims *whims,
+                enum config_message message)
 {
     rig_open(&rig, scrapers, RING, 2);
     rig_store(&rig, 64 << 20);
     rig.config.limpet.spool.after = 1 + dice_roll(&world->dice, 200);
-    for (uint32_t i = 0; i < 2; i++)
+    for (uint32_t i = 0; i < 2; i++) {
         rig_receive(&rig, i, whim, &whims[i]);
+        rig.remotes[i].protobuf_message = message;
+    }
     receiver_keep_all(rig.receivers[1]);
     change_configuration(world);
     rig_start(&rig);
@@ -154,14 +157,25 @@ static void run(struct world *world, uint32_t scrapers, struct whims *whims)
     rig_close(&rig);
 }
 
-static void everything_arrives_in_order_whatever_happens(void **state)
+static void everything_arrives_in_order(const char *name, enum config_message message)
 {
-    (void)state;
-    struct dice dice = dice_new("random");
+    struct dice dice = dice_new(name);
     uint32_t faults = dice_roll(&dice, 45);
     struct whims whims[2] = {{{dice_bits(&dice)}, faults, 0}, {{dice_bits(&dice)}, faults / 2, 0}};
     struct world world = {.dice = dice, .now_ms = T0};
-    run(&world, 1 + dice_roll(&dice, SCRAPERS_MAX), whims);
+    run(&world, 1 + dice_roll(&dice, SCRAPERS_MAX), whims, message);
+}
+
+static void everything_arrives_in_order_whatever_happens(void **state)
+{
+    (void)state;
+    everything_arrives_in_order("random", CONFIG_MESSAGE_V1);
+}
+
+static void so_it_does_in_2_0(void **state)
+{
+    (void)state;
+    everything_arrives_in_order("random", CONFIG_MESSAGE_V2);
 }
 
 int main(void)
@@ -169,6 +183,7 @@ int main(void)
     rig_reserve_descriptors();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_arrives_in_order_whatever_happens),
+        cmocka_unit_test(so_it_does_in_2_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
