@@ -17,8 +17,7 @@ struct series_table {
     uint32_t depth;
     uint32_t room;
     uint32_t count;
-    uint32_t
-        refs[]; /* behind them as many prints; the print 0 = empty, and the ref means nothing */
+    uint32_t refs[]; /* behind them as many prints; 0 = empty, and the ref means nothing */
 };
 
 static uint16_t *prints_of(const struct series_table *table)
