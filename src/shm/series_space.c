@@ -3,7 +3,10 @@
  * Space of the series segment: free lists by size class, holes, a bump pointer, and the queue of
  * records that wait for the ring to pass. Sizes are rounded up to their class when a record is
  * made, so a freed one fits the next of its class. When much is free, what lies together is joined
- * to holes, whose memory goes back, and from which records are carved.
+ * to holes, whose memory goes back, and from which records are carved. The hole that is carved from
+ * has some memory in advance, at most a piece. It keeps that when it is joined with others, being
+ * the next to be carved from, and until its turn comes again when a sweep puts new holes before it:
+ * that is a piece a sweep, which comes when that much at least was freed.
  */
 #include "shm/series_private.h"
 
