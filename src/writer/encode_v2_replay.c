@@ -289,10 +289,11 @@ uint32_t encoder_v2_replay(struct encoder_v2 *encoder, const struct layout_v2 *l
     struct elements *elements = encoder_v2_elements(encoder);
     elements_settle(elements);
     uint32_t distance = (uint32_t)(elements->raw - place->start - passed);
+    const struct replicas_op *op = ops > 0 ? place->ops + ops : place->ops; /* or NULL: none */
     if (distance >= ELEMENTS_WIDE)
-        elements->at = put_lines(elements->at, &replay, place->ops + ops, distance, true);
+        elements->at = put_lines(elements->at, &replay, op, distance, true);
     else
-        elements->at = put_lines(elements->at, &replay, place->ops + ops, distance, false);
+        elements->at = put_lines(elements->at, &replay, op, distance, false);
     elements->raw += sums.bytes;
     place->is_beside = block->first == place->first && from == place->first &&
                        block->last == place->last && place->first + replay.end == place->last;
