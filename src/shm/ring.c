@@ -164,14 +164,14 @@ static uint64_t gap_at_start(const struct ring_producer *ring, const struct exte
 }
 
 /*
- * It is time to go back to the start when what has lately been under way fits there twice: then
- * what lies behind is acknowledged before the gap is used up. Some laps are left for when it is
- * not.
+ * It is time to go back to the start when what has lately been under way fits there, and these
+ * bytes besides: then what lies behind is acknowledged before the gap is used up. Some laps are
+ * left for when it is not.
  */
 static bool should_go_back(const struct ring_producer *ring, uint64_t bytes, uint64_t gap)
 {
     uint64_t peak = ring->peak > ring->peak_before ? ring->peak : ring->peak_before;
-    return gap >= SHM_PIECE && gap / 2 >= peak && gap >= bytes &&
+    return gap >= SHM_PIECE && gap >= bytes && gap - bytes >= peak &&
            ring->lap_count <= SHM_RING_LAPS / 2 && place_in_hand(ring) > gap;
 }
 
