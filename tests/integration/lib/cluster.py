@@ -12,6 +12,7 @@ ledger says who scraped which pod when, and where each scrape went.
 Everything happens in real time, by a heap of things to come, in the caller's thread.
 """
 import collections
+import contextlib
 import dataclasses
 import heapq
 import itertools
@@ -92,23 +93,26 @@ class Cluster:
         self.forgotten = []  # when
 
     def __enter__(self):
-        self.receiver = Receiver().__enter__()
-        self.server = ApiServer(bookmark_interval=5).__enter__()
-        self.net = PodNet().__enter__()
-        self.populate()
-        for node in self.nodes.values():
-            self.start_limpet(node)
-        for node in self.nodes.values():
-            self.wait_for(node)
+        with contextlib.ExitStack() as stack:  # what has begun ends, too, if the rest does not begin
+            self.receiver = stack.enter_context(Receiver())
+            self.server = stack.enter_context(ApiServer(bookmark_interval=5))
+            self.net = stack.enter_context(PodNet())
+            self.populate()
+            stack.callback(self.end_limpets)
+            for node in self.nodes.values():
+                self.start_limpet(node)
+            for node in self.nodes.values():
+                self.wait_for(node)
+            self.ending = stack.pop_all()
         return self
 
     def __exit__(self, *_):
+        self.ending.close()
+
+    def end_limpets(self):
         for node in self.nodes.values():
             if node.limpet:
                 node.limpet.__exit__()
-        self.net.__exit__()
-        self.server.__exit__()
-        self.receiver.__exit__()
 
     # ---- what there is ----
 
