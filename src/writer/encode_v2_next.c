@@ -8,8 +8,8 @@
 struct line_refs {
     const struct layout_v2_label *labels;
     uint32_t count;
-    uint32_t own;                            /* bytes of its own refs */
-    uint16_t label_at[LAYOUT_V2_LABELS_MAX]; /* of these, before each label */
+    uint32_t own;                                /* bytes of its own refs */
+    uint16_t label_at[LAYOUT_V2_LABELS_MAX + 1]; /* of these, before each label; the last: all */
     uint8_t metadata_len;
     uint8_t metadata[2 * ENCODE_V2_METADATA_MAX]; /* more can be read */
 };
@@ -90,6 +90,7 @@ static void look_at_line(struct encoder_v2 *encoder, const struct layout_v2 *lay
         now->own += tip_size(encoder_v2_layout_ref(encoder, layout, now->labels[k].name));
         now->own += tip_size(encoder_v2_layout_ref(encoder, layout, now->labels[k].value));
     }
+    now->label_at[now->count] = (uint16_t)now->own;
     const uint8_t *end = encoder_v2_put_metadata(encoder, now->metadata, layout, line);
     now->metadata_len = (uint8_t)(end - now->metadata);
 }
@@ -198,12 +199,50 @@ static uint32_t same_metadata(const struct line_refs *now, const struct line_ref
     return same < least ? same : least;
 }
 
-static bool is_regular(const struct replicas_step_op *ops, uint32_t count)
+/* Labels of the same names, of which each takes as many bytes. */
+static bool are_in_step(const struct line_refs *a, const struct line_refs *b)
 {
-    bool is = true;
-    for (uint32_t i = 0; i < count; i++)
-        is &= ops[i].shift == 0;
-    return is;
+    if (a->count != b->count || a->metadata_len != b->metadata_len)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (a->labels[i].name != b->labels[i].name || a->label_at[i + 1] != b->label_at[i + 1])
+            return false;
+    }
+    return true;
+}
+
+/* The same as write_alike for these, as nothing is shifted. */
+static void write_in_step(struct step_writer *writer, const uint32_t *refs,
+                          const struct line_refs *now, const struct line_refs *before,
+                          uint32_t shared_count)
+{
+    struct replicas_step_op *op = writer->ops;
+    uint8_t *bytes = writer->bytes;
+    uint32_t shared = 0;
+    *op = (struct replicas_step_op){0};
+    for (uint32_t i = 0; i <= now->count; i++) {
+        uint32_t end = i < now->count ? now->labels[i].shared : shared_count;
+        if (end > shared) {
+            op->from = op->to == op->from ? (uint8_t)shared : op->from;
+            op->to = (uint8_t)end;
+            shared = end;
+        }
+        if (i == now->count)
+            break;
+        const struct layout_v2_label *label = &now->labels[i];
+        uint32_t size = (uint32_t)now->label_at[i + 1] - now->label_at[i];
+        if (label->value == before->labels[i].value) {
+            op->copy = (uint16_t)(op->copy + size);
+            continue;
+        }
+        uint8_t *literal_end = wire_put_varint(bytes, refs[label->value]);
+        uint32_t literal = (uint32_t)(literal_end - bytes);
+        op->copy = (uint16_t)(op->copy + size - literal);
+        *++op = (struct replicas_step_op){.literal = (uint8_t)literal};
+        bytes = literal_end;
+    }
+    writer->count = (uint32_t)(op - writer->ops) + 1;
+    writer->bytes = bytes;
 }
 
 static void make_step(struct replicas_place *place, const uint32_t *refs, uint32_t shared_count,
@@ -212,24 +251,26 @@ static void make_step(struct replicas_place *place, const uint32_t *refs, uint32
     struct replicas_step *step = &place->steps[i];
     uint8_t *bytes = place->step_bytes + place->step_len;
     struct step_writer writer = {.ops = place->step_ops + place->step_op_count, .bytes = bytes};
-    if (are_alike(now, before))
+    bool is_regular = are_in_step(now, before);
+    if (is_regular)
+        write_in_step(&writer, refs, now, before, shared_count);
+    else if (are_alike(now, before))
         write_alike(&writer, refs, now, before, shared_count);
     else
         write_any(&writer, refs, now, before, shared_count);
     uint32_t same = same_metadata(now, before);
     bool is_same_length = now->own == before->own && now->metadata_len == before->metadata_len;
     memcpy(writer.bytes, now->metadata + same, ENCODE_V2_METADATA_MAX); /* or fewer */
-    *step =
-        (struct replicas_step){.ops = place->step_op_count,
-                               .bytes = place->step_len,
-                               .op_count = (uint16_t)writer.count,
-                               .own = (uint16_t)now->own,
-                               .shift = (int16_t)((int32_t)now->own - (int32_t)before->own),
-                               .metadata = now->metadata_len,
-                               .metadata_same = (uint8_t)same,
-                               .is_same_length = is_same_length,
-                               .is_regular = is_same_length && is_regular(writer.ops, writer.count),
-                               .is_known = true};
+    *step = (struct replicas_step){.ops = place->step_op_count,
+                                   .bytes = place->step_len,
+                                   .op_count = (uint16_t)writer.count,
+                                   .own = (uint16_t)now->own,
+                                   .shift = (int16_t)((int32_t)now->own - (int32_t)before->own),
+                                   .metadata = now->metadata_len,
+                                   .metadata_same = (uint8_t)same,
+                                   .is_same_length = is_same_length,
+                                   .is_regular = is_regular,
+                                   .is_known = true};
     place->step_op_count += writer.count;
     place->step_len += (uint32_t)(writer.bytes - bytes) + now->metadata_len - same;
 }
