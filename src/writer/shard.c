@@ -115,6 +115,7 @@ static void skip_foreign_blocks(struct shard *shard)
                 delivery_skip(shard->remote->place, lane, ring, batch->end[ring]);
         }
         batch->start[ring] = batch->end[ring];
+        shard->writer->has_skipped = true;
     }
 }
 

@@ -43,6 +43,7 @@ struct writer {
     struct metadata_pool metadata;
     struct orphans orphans;
     bool sends_metadata; /* some remote is sent it in requests of its own */
+    bool has_skipped;    /* positions of lanes have moved without writer_acknowledge */
     uint64_t counted_damages;
     uint64_t seen[SHM_MAX_SCRAPERS]; /* produced positions before the shards looked */
 };
