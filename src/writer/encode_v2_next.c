@@ -2,6 +2,7 @@
 #include "writer/encode_v2_private.h"
 #include "writer/encode_v2_tip.h"
 
+#include "base/check.h"
 #include "shm/block.h"
 
 /* A line, as far as the next one that is put beside it needs it. */
@@ -294,7 +295,7 @@ static void make_steps(struct encoder_v2 *encoder, const struct layout_v2 *layou
     struct line_refs lines[2];
     uint32_t looked_at = UINT32_MAX; /* the line in lines[i & 1] */
     if (place->stepped_from <= from && to <= place->stepped_to)
-        return;
+        return; /* that one to `from` is not needed, and may not be known */
     make_room(layout, place, (uint32_t)encoder->shared_count, from + 1, to);
     for (uint32_t i = from + 1; i < to; i++) {
         struct line_refs *before = &lines[(i - 1) & 1];
@@ -306,7 +307,7 @@ static void make_steps(struct encoder_v2 *encoder, const struct layout_v2 *layou
         make_step(place, layout->refs, (uint32_t)encoder->shared_count, i, &lines[i & 1], before);
         looked_at = i;
     }
-    bool meets = from <= place->stepped_to && to >= place->stepped_from;
+    bool meets = from < place->stepped_to && to > place->stepped_from; /* by a line: see above */
     place->stepped_from = meets && place->stepped_from < from ? place->stepped_from : from;
     place->stepped_to = meets && place->stepped_to > to ? place->stepped_to : to;
 }
@@ -447,6 +448,7 @@ static size_t put_steps(struct elements *elements, const struct steps *steps,
     for (uint32_t i = from + 1; i < to;) {
         const struct replicas_step *step = &steps->place->steps[i];
         uint32_t end = i + 1;
+        check(step->is_known);
         if (step->is_regular)
             end = put_regular(&tip, steps, bits, i, to, lengths);
         else
