@@ -195,14 +195,14 @@ void tape_line_end(struct tape_writer *writer)
 {
     close_literal(writer);
     close_last_copy(writer);
-    struct tape_line *line = &writer->tape->lines[writer->line];
     size_t bytes = writer->len - writer->start;
     if (!writer->fits || bytes > UINT16_MAX) {
-        *line = (struct tape_line){0};
+        writer->tape->lines[writer->line] = (struct tape_line){0};
         writer->len = writer->start;
         return;
     }
-    put_patches(writer);
+    put_patches(writer); /* the tape may move */
+    struct tape_line *line = &writer->tape->lines[writer->line];
     line->bytes = (uint16_t)bytes;
     line->patch_count = writer->patch_count;
 }

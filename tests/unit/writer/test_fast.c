@@ -434,13 +434,14 @@ static void requests_decode_to_the_same_bytes(uint64_t seed, uint32_t *others)
 static void every_compression_decodes_to_the_same_bytes(void **state)
 {
     (void)state;
-    /* Found a fault once: what is known of a layout's lines ended where other lines begin. */
-    enum { MET_WITHOUT_A_STEP = 11 };
+    /* Found faults once: what is known of a layout's lines ended where other lines begin; a tape
+       moved while its line was put down. */
+    static const uint64_t found[] = {11, 116};
     uint64_t seed = seed_of_run();
     uint32_t others[WAYS] = {0};
     uint64_t rounds = getenv("SEED") != NULL ? 1 : 5;
-    if (rounds > 1)
-        requests_decode_to_the_same_bytes(MET_WITHOUT_A_STEP, others);
+    for (uint32_t i = 0; rounds > 1 && i < sizeof found / sizeof *found; i++)
+        requests_decode_to_the_same_bytes(found[i], others);
     for (uint64_t i = 0; i < rounds; i++) {
         print_message("SEED=%llu\n", (unsigned long long)(seed + i));
         requests_decode_to_the_same_bytes(seed + i, others);
