@@ -257,9 +257,11 @@ static bool quick_exponent(const char **at, const char *end, int64_t *exponent)
     if (p < end && (*p == '-' || *p == '+'))
         p++;
     int64_t digits = quick_digits(&p, end, &number);
+    if (digits < 1 || digits > 3)
+        return false; /* number may be anything */
     *exponent += negative ? -(int64_t)number : (int64_t)number;
     *at = p;
-    return digits >= 1 && digits <= 3;
+    return true;
 }
 
 /* How many digits stand before the first one that is not 0. */

@@ -359,7 +359,20 @@ static void the_quick_way_never_differs(void **state)
             fail_msg("%.*s: %a instead of %a", SLICE_ARG(number), quick, careful);
     }
     assert_true(taken > 100000);
-    static const char *const not_taken[] = {"NaN", "Na ", "nan ", "-NaN ", "+NaN "};
+    static const char *const not_taken[] = {
+        "NaN",
+        "Na ",
+        "nan ",
+        "-NaN ",
+        "+NaN ",
+        "1e ",
+        "1e-1000 ",
+        "1e1000 ",
+        "1.5e-9223372036854775808 ", /* the least number, to be negated */
+        "1e9223372036854775808 ",
+        "1.5e9223372036854775807 ",
+        "1.5e-99999999999999999999 ",
+    };
     const char *at = "NaN\n";
     double nan;
     assert_true(number_quick(&at, at + 4, &nan) && *at == '\n');
