@@ -66,7 +66,7 @@ static void put_back(struct scrape *scrape)
     scrape_put_off_end(scrape);
     way_end(target);
     ramp_leave(&scraper->ramp, &scrape->ramp);
-    scraper->promised -= scrape->promised;
+    scraper->ring.promised -= scrape->promised;
     scraper->running--;
     target->scrape = NULL;
     if (scraper->spare_count == SPARE_MAX) {

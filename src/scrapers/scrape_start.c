@@ -105,7 +105,7 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->is_awaited = false;
     scrape->content_type[0] = scrape->error[0] = '\0';
     target->scrape = scrape;
-    scraper->promised += promised;
+    scraper->ring.promised += promised;
     if (++scraper->running > scraper->peak)
         scraper->peak = scraper->running;
     scrape_count(scraper, COUNTER_SCRAPES, 1);
@@ -139,7 +139,7 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
     if (!way_is_open(target))
         return; /* discovery is just about to say what is needed */
     uint64_t promised = promise_of(target);
-    if (ring_room(&scraper->ring) < scraper->promised + promised) {
+    if (ring_room(&scraper->ring) < scraper->ring.promised + promised) {
         scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_FULL, 1);
         return;
     }

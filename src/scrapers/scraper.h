@@ -71,7 +71,7 @@ struct scraper {
     struct jobs jobs;
     struct names_reader names; /* of proxies and redirects, in the segment of targets */
     struct lookups lookups;    /* in them; its `ask` and `ask_tls` are given, too */
-    struct http_memo heads; /* of answers */
+    struct http_memo heads;    /* of answers */
     struct last_type last_type;
     struct scrape *spare_scrapes;
     uint32_t spare_count;
@@ -79,7 +79,6 @@ struct scraper {
     uint32_t peak;       /* the most that were running since memory went back */
     uint32_t peak_lines; /* and the most lines there were since */
     uint32_t awaited;    /* of them, while it is leaving: those that ran when it was told so */
-    uint64_t promised;   /* bytes of the ring that running scrapes are likely to need */
     uint64_t active_series;
     int64_t next_trim_ns;
     struct loop_timer next_turn; /* which there is something to do in, though nothing happens */

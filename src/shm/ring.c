@@ -163,16 +163,34 @@ static uint64_t gap_at_start(const struct ring_producer *ring, const struct exte
     return gap_at(ring, 0, extents, count);
 }
 
+/* Whether what is promised still fits into one gap when so many bytes lie at the start. */
+static bool keeps_promises(const struct ring_producer *ring, uint64_t bytes, struct extent *extents,
+                           uint32_t count)
+{
+    uint64_t place;
+    extents[count] = (struct extent){0, bytes};
+    return largest_gap(ring, extents, count + 1, &place) >= ring->promised;
+}
+
+/* Bytes that have lately been under way, at most. */
+static uint64_t recent_peak(const struct ring_producer *ring)
+{
+    uint64_t peak = ring->peak > ring->peak_before ? ring->peak : ring->peak_before;
+    uint64_t under_way = ring->written - ring->cached_acked;
+    return under_way > peak ? under_way : peak;
+}
+
 /*
  * It is time to go back to the start when what has lately been under way fits there, and these
  * bytes besides: then what lies behind is acknowledged before the gap is used up. Some laps are
  * left for when it is not.
  */
-static bool should_go_back(const struct ring_producer *ring, uint64_t bytes, uint64_t gap)
+static bool should_go_back(const struct ring_producer *ring, uint64_t bytes, uint64_t gap,
+                           struct extent *extents, uint32_t count)
 {
-    uint64_t peak = ring->peak > ring->peak_before ? ring->peak : ring->peak_before;
-    return gap >= SHM_PIECE && gap >= bytes && gap - bytes >= peak &&
-           ring->lap_count <= SHM_RING_LAPS / 2 && place_in_hand(ring) > gap;
+    return gap >= SHM_PIECE && gap >= bytes && gap - bytes >= recent_peak(ring) &&
+           ring->lap_count <= SHM_RING_LAPS / 2 && place_in_hand(ring) > gap &&
+           keeps_promises(ring, bytes, extents, count);
 }
 
 /* Where so many bytes are to lie, and how many may. False: they do not fit; what follows may. */
@@ -185,7 +203,7 @@ static bool choose_place(struct ring_producer *ring, uint64_t bytes, uint64_t *r
     uint32_t count = live_extents(ring, extents);
     *ret_place = 0;
     *ret_gap = gap_at_start(ring, extents, count);
-    if (count == 0 || should_go_back(ring, bytes, *ret_gap))
+    if (count == 0 || should_go_back(ring, bytes, *ret_gap, extents, count))
         return bytes <= *ret_gap;
     *ret_place = place_in_hand(ring);
     *ret_gap = gap_at(ring, *ret_place, extents, count);
@@ -522,12 +540,13 @@ int ring_reserve(struct ring_producer *ring, size_t bytes, void **ret_room)
     check(bytes % RING_ALIGN == 0 && bytes > 0);
     if (!ring->has_begun && ring->written == ring->published)
         ring_begin(ring, bytes);
-    if (!may_go_on(ring, bytes))
-        return ERR_FULL;
     uint64_t place = place_in_hand(ring);
-    int err = take_memory(ring, place, bytes, UINT64_MAX);
-    if (err < 0)
+    int err = may_go_on(ring, bytes) ? take_memory(ring, place, bytes, UINT64_MAX) : ERR_FULL;
+    if (err < 0) {
+        if (ring->written == ring->published)
+            ring->has_begun = false;
         return err;
+    }
     *ret_room = ring->data + place;
     ring->written += bytes;
     return 0;

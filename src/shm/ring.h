@@ -45,6 +45,7 @@ struct ring_producer {
     uint64_t written;      /* published, and what is reserved behind it */
     uint64_t cached_acked; /* at most the peer's acked_pos */
     uint64_t bound;        /* up to here the lap in hand may be written */
+    uint64_t promised;     /* the caller's: bytes whose gap is not split by going back */
     bool has_begun;        /* since the last publish: the lap has been chosen */
     uint32_t lap_count;
     struct ring_lap laps[SHM_RING_LAPS]; /* oldest first; the last one is in hand */
@@ -92,7 +93,8 @@ void ring_begin(struct ring_producer *ring, uint64_t bytes);
 
 /*
  * `bytes` more (a multiple of RING_ALIGN), contiguous, behind what is reserved already. 0;
- * ERR_FULL when the writer has not given back enough; -ENOSPC when there is no memory.
+ * ERR_FULL when the writer has not given back enough; -ENOSPC when there is no memory. After an
+ * error with nothing reserved the next call chooses anew where it lies.
  */
 int ring_reserve(struct ring_producer *ring, size_t bytes, void **ret_room) MUST_USE;
 

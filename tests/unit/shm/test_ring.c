@@ -458,6 +458,83 @@ static void what_waits_is_found_whatever_comes(void **state)
     teardown(&pair);
 }
 
+/* So many pieces from 25 on wait, and never more than 20 did. */
+static void let_wait(struct pair *pair)
+{
+    put_marked(pair, 20 * SHM_PIECE);
+    ring_consumer_ack(&pair->out, 15 * SHM_PIECE);
+    put_marked(pair, 15 * SHM_PIECE);
+    ring_consumer_ack(&pair->out, 25 * SHM_PIECE);
+    put_marked(pair, 10 * SHM_PIECE);
+    assert_int_equal(ring_room(&pair->in), 44 * SHM_PIECE);
+}
+
+static bool is_at_start(const struct pair *pair, uint64_t pos)
+{
+    return ring_consumer_at(&pair->out, pos) == (const void *)pair->out.data;
+}
+
+/* Each takes 1 piece, with so many promised before, its own among them. */
+static void what_is_promised_is_not_split_by_going_back(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t promised;
+        bool goes_back;
+    } cases[] = {{0, true}, {24, true}, {25, false}, {31, false}, {44, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair pair;
+        setup_large(&pair);
+        let_wait(&pair);
+        uint64_t pos = ring_written(&pair.in);
+        pair.in.promised = cases[i].promised * SHM_PIECE;
+        put_marked(&pair, SHM_PIECE);
+        assert_int_equal(is_at_start(&pair, pos), cases[i].goes_back);
+        if (cases[i].promised > 0)
+            put_marked(&pair, (cases[i].promised - 1) * SHM_PIECE);
+        assert_marked(&pair);
+        teardown(&pair);
+    }
+}
+
+/* As if there had been more before than now is. */
+static void what_still_waits_is_lately_under_way(void **state)
+{
+    (void)state;
+    for (int is_successor = 0; is_successor < 2; is_successor++) {
+        struct pair pair;
+        setup_large(&pair);
+        let_wait(&pair);
+        for (int i = 0; i < 4; i++)
+            trim(&pair, RING_KEEP_S);
+        if (is_successor) {
+            detach(&pair);
+            attach(&pair);
+        }
+        put_marked(&pair, 6 * SHM_PIECE);
+        assert_int_equal(ring_room(&pair.in), 38 * SHM_PIECE);
+        assert_marked(&pair);
+        teardown(&pair);
+    }
+}
+
+static void what_did_not_fit_is_tried_in_every_gap_again(void **state)
+{
+    (void)state;
+    struct pair pair;
+    setup_large(&pair);
+    let_wait(&pair);
+    put_marked(&pair, SHM_PIECE); /* at the start, and the next one behind it */
+    put_marked(&pair, 20 * SHM_PIECE);
+    put_marked(&pair, 6 * SHM_PIECE); /* behind what waited before */
+    assert_int_equal(reserve(&pair, 20 * SHM_PIECE, 1), ERR_FULL);
+    ring_consumer_ack(&pair.out, 45 * SHM_PIECE);
+    assert_int_equal(ring_room(&pair.in), 24 * SHM_PIECE);
+    put_marked(&pair, 20 * SHM_PIECE);
+    assert_marked(&pair);
+    teardown(&pair);
+}
+
 static void a_successor_gives_back_what_nobody_reads(void **state)
 {
     (void)state;
@@ -555,6 +632,9 @@ int main(void)
         cmocka_unit_test(a_lap_that_is_rolled_back_was_never_there),
         cmocka_unit_test(laps_that_do_not_say_where_something_lies_are_refused),
         cmocka_unit_test(what_waits_is_found_whatever_comes),
+        cmocka_unit_test(what_is_promised_is_not_split_by_going_back),
+        cmocka_unit_test(what_still_waits_is_lately_under_way),
+        cmocka_unit_test(what_did_not_fit_is_tried_in_every_gap_again),
         cmocka_unit_test(a_successor_gives_back_what_nobody_reads),
         cmocka_unit_test(positions_that_cannot_be_are_refused_by_the_producer),
         cmocka_unit_test(positions_that_cannot_be_look_like_an_empty_ring_to_the_consumer),

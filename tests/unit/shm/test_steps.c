@@ -108,6 +108,65 @@ static void a_scraper_may_die_anywhere(void **state)
     stage_teardown(&stage);
 }
 
+/* ---- a lap beside another one ---- */
+
+#define BEFORE (SHM_PIECE + 640u) /* bytes that are acknowledged, and room enough to go back to */
+
+static void run_lap(void *context)
+{
+    struct stage *stage = context;
+    ring_consumer_ack(&stage->out, BEFORE);
+    for (uint64_t id = 1; id <= 2; id++) {
+        if (stage_scrape(stage, id, new_lines, 4, true, 2) == 0)
+            stage_commit(stage, id);
+    }
+}
+
+static void look_at_lap(void *context)
+{
+    struct stage copy;
+    stage_copy(&copy, context);
+    uint64_t produced = ring_consumer_produced(&copy.out);
+    if (ring_consumer_acked(&copy.out) != BEFORE) {
+        stage_teardown(&copy);
+        return;
+    }
+    assert_blocks(&copy);
+    assert_int_equal(stage_scrape(&copy, 4, old_lines, 3, true, 1), 0);
+    stage_commit(&copy, 4);
+    assert_blocks(&copy);
+    /* It goes back itself, unless the one before has. */
+    const uint8_t *at = ring_consumer_at(&copy.out, produced);
+    assert_true(at < copy.out.data + SHM_PIECE);
+    assert_true((const uint8_t *)ring_consumer_at(&copy.out, BEFORE) > copy.out.data + SHM_PIECE);
+    stage_teardown(&copy);
+}
+
+static void a_scraper_may_die_while_it_goes_back(void **state)
+{
+    (void)state;
+    struct stage stage;
+    void *room;
+    stage_setup(&stage, 4 * SHM_PIECE, ARENA);
+    assert_int_equal(ring_reserve(&stage.in, BEFORE, &room), 0);
+    segments_publish(&stage.in);
+    for (uint64_t id = 1; id <= 2; id++) {
+        assert_int_equal(stage_scrape(&stage, id, old_lines, 3, true, 1), 0);
+        stage_commit(&stage, id);
+    }
+    stage_restart(&stage); /* which knows of nothing that was under way before */
+    uint64_t produced = ring_consumer_produced(&stage.out);
+    struct stepper stepper = {run_lap,
+                              look_at_lap,
+                              &stage,
+                              {stage.store.segment.base + SHM_PAGE, stage.in.base + SHM_PAGE},
+                              {SHM_PAGE + 8192, 2 * SHM_PAGE}};
+    assert_true(run_steps(&stepper) > 20);
+    assert_ptr_equal(ring_consumer_at(&stage.out, produced), stage.out.data);
+    assert_int_equal(ring_consumer_acked(&stage.out), BEFORE);
+    stage_teardown(&stage);
+}
+
 /* ---- a delivery ---- */
 
 #define RINGS 3
@@ -318,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_scraper_may_die_anywhere),
+        cmocka_unit_test(a_scraper_may_die_while_it_goes_back),
         cmocka_unit_test(a_writer_may_die_anywhere),
         cmocka_unit_test(a_position_never_lies_too_far_ahead),
         cmocka_unit_test(discovery_may_die_anywhere),
