@@ -406,53 +406,88 @@ static void strip(struct part *a, struct part *b)
     }
 }
 
-/* Lines with timestamps of their own that are not before the markers': receivers would refuse. */
-static void leave_newer(const struct commit *commit, uint32_t stamped, int64_t timestamp_ms,
-                        struct refmap *left_out)
+/* Lines with timestamps of their own that are not before this one. */
+static void leave_stamped(const struct commit *commit, uint32_t stamped, int64_t least_ms,
+                          struct refmap *left_out)
 {
     for (uint32_t i = 0; stamped != 0 && i < series_count(commit->store, stamped); i++) {
-        if (series_stamped_times(commit->store, stamped)[i] >= timestamp_ms)
+        if (series_stamped_times(commit->store, stamped)[i] >= least_ms)
             *refmap_at(left_out, series_stamped_lines(commit->store, stamped)[i]) = 1;
     }
 }
 
-/* Markers for the lines of `left` that are not lines of `heir`, and not newer. */
+static uint32_t stamp_count(const struct commit *commit, uint32_t stamped)
+{
+    return stamped == 0 ? 0 : series_count(commit->store, stamped);
+}
+
+/*
+ * What gets no marker: what is newer, since receivers would refuse it; of the heir what is in its
+ * part of a layout, and all that it gives times of its own, which may go on before the marker's.
+ */
+static void leave_out(const struct commit *commit, const struct series_state *before,
+                      const struct series_state *heir, const struct part *its, int64_t timestamp_ms,
+                      struct refmap *ret_left_out)
+{
+    refmap_reset(ret_left_out, (size_t)(its->end - its->first) +
+                                   stamp_count(commit, before->stamped) +
+                                   stamp_count(commit, heir->stamped));
+    for (uint32_t i = its->first; i < its->end; i++)
+        *refmap_at(ret_left_out, its->lines[i]) = 1;
+    leave_stamped(commit, before->stamped, timestamp_ms, ret_left_out);
+    leave_stamped(commit, heir->stamped, INT64_MIN, ret_left_out);
+}
+
+/* Lines go into blocks of so many. */
+#define LINES_AT_ONCE 256u
+
+/* Markers for the lines of `left` that are not left out. */
 static int put_other_lines(struct commit *commit, const struct shm_block *head,
-                           const struct part *left, const struct part *heir, uint32_t stamped,
+                           const struct part *left, const struct refmap *left_out,
                            uint32_t *ret_count)
 {
-    struct refmap left_out = {0};
-    uint32_t stamps = stamped == 0 ? 0 : series_count(commit->store, stamped);
-    refmap_reset(&left_out, (size_t)(heir->end - heir->first) + stamps);
-    for (uint32_t i = heir->first; i < heir->end; i++)
-        *refmap_at(&left_out, heir->lines[i]) = 1;
-    leave_newer(commit, stamped, head->timestamp_ms, &left_out);
     int err = 0;
-    uint32_t lines[256];
+    uint32_t lines[LINES_AT_ONCE];
     struct column column = {.kind = SHM_BLOCK_STALE, .lines = lines};
     for (uint32_t i = left->first; err == 0 && i < left->end; i++) {
-        if (refmap_find(&left_out, left->lines[i]) == NULL)
+        if (refmap_find(left_out, left->lines[i]) == NULL)
             lines[column.count++] = left->lines[i];
-        bool is_full = column.count == sizeof(lines) / sizeof(lines[0]);
-        if (column.count > 0 && (is_full || i + 1 == left->end)) {
+        if (column.count > 0 && (column.count == LINES_AT_ONCE || i + 1 == left->end)) {
             err = put_column(commit, head, &column);
             *ret_count += column.count;
             column.count = 0;
         }
     }
-    refmap_fini(&left_out);
     return err;
+}
+
+/* All markers of a departure come together: they need one place. */
+static void begin_departure(struct commit *commit, uint32_t count, bool is_layout)
+{
+    uint64_t report = block_length(SHM_BLOCK_STALE, SHM_BLOCK_HAS_LAYOUT, REPORT_EXTRA_COUNT);
+    uint64_t blocks = count / LINES_AT_ONCE + 1;
+    uint64_t bytes = is_layout ? column_bytes(SHM_BLOCK_STALE, SHM_BLOCK_HAS_LAYOUT, count)
+                               : blocks * block_length(SHM_BLOCK_STALE, 0, LINES_AT_ONCE);
+    ring_begin(commit->ring, bytes + report);
 }
 
 /* Markers for what was tracked and is in no line of `heir`: of a million lines, too, at once. */
 static int put_left_lines(struct commit *commit, const struct shm_block *head,
-                          const struct series_state *before, uint32_t heir, uint32_t *ret_count)
+                          const struct series_state *before, const struct series_state *heir,
+                          uint32_t *ret_count)
 {
     struct part left = whole_layout(commit, before->layout);
-    struct part its = whole_layout(commit, heir);
+    struct part its = whole_layout(commit, heir->layout);
     strip(&left, &its);
-    if (its.first < its.end || before->stamped != 0)
-        return put_other_lines(commit, head, &left, &its, before->stamped, ret_count);
+    bool is_layout = its.first == its.end && before->stamped == 0 && heir->stamped == 0;
+    begin_departure(commit, left.end - left.first, is_layout);
+    if (!is_layout) {
+        struct refmap left_out = {0};
+        leave_out(commit, before, heir, &its, head->timestamp_ms, &left_out);
+        int err = put_other_lines(commit, head, &left, &left_out, ret_count);
+        refmap_fini(&left_out);
+        return err;
+    }
     struct column column = {.kind = SHM_BLOCK_STALE,
                             .layout = before->layout,
                             .first_line = left.first,
@@ -469,10 +504,12 @@ static int put_departure(struct commit *commit, const struct shm_block *head,
                             .flags = SHM_BLOCK_REPORT | SHM_BLOCK_LAST,
                             .layout = report_layout(commit, extra),
                             .count = report_count(extra)};
-    uint32_t heir_layout = heir_ref == 0 ? 0 : series_target_state(commit->store, heir_ref).layout;
+    struct series_state heir = {0};
     int err = 0;
+    if (heir_ref != 0)
+        heir = series_target_state(commit->store, heir_ref);
     if (before->layout != 0)
-        err = put_left_lines(commit, head, before, heir_layout, ret_count);
+        err = put_left_lines(commit, head, before, &heir, ret_count);
     if (err != 0 || heir_ref != 0 || (before->flags & SHM_STATE_REPORTED) == 0)
         return err;
     *ret_count += report.count;
@@ -487,13 +524,14 @@ int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t he
     struct shm_block head = head_of(commit, target_ref, timestamp_ms, after.scrape_seq);
     uint32_t count = 0;
     int err = 0;
-    head.flags = is_contested ? SHM_BLOCK_CONTESTED : 0;
+    /* An heir may have sent newer samples or markers of what it does not serve now, too. */
+    head.flags = is_contested || heir_ref != 0 ? SHM_BLOCK_CONTESTED : 0;
     if (timestamp_ms > before.timestamp_ms)
         err = put_departure(commit, &head, &before, heir_ref, &count);
-    if (err != 0) {
+    if (err != 0 || count == 0)
         ring_rollback(commit->ring);
+    if (err != 0)
         return err;
-    }
     if (count > 0)
         publish(commit, target_ref, &after);
     CRASHPOINT("scraper.departure_written");

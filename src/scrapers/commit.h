@@ -58,9 +58,10 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
 
 /*
  * The target is gone for good: markers for all it tracks, but for the lines that `heir` (a TARGET
- * with the same labels; 0: none) tracks now, and for its report series, unless there is an heir.
- * Its record is dropped. is_contested: another instance may have the target and have sent newer
- * samples; what receivers refuse for that takes nothing else along. Errors as above.
+ * with the same labels; 0: none) tracks now or gives timestamps of their own, and for its report
+ * series, unless there is an heir. Its record is dropped. is_contested: another instance may have
+ * the target and have sent newer samples, as an heir may; what receivers refuse for that takes
+ * nothing else along. Errors as above.
  */
 int64_t commit_departure(struct commit *commit, uint32_t target_ref, uint32_t heir_ref,
                          int64_t timestamp_ms, bool is_contested) MUST_USE;

@@ -16,6 +16,8 @@
 static const struct rig_answer ONE = RIG_BODY("a 1\n");
 static const struct rig_answer TWO = RIG_BODY("a 1\nb 2\n");
 static const struct rig_answer OTHER = RIG_BODY("b 2\nc 3\n");
+static const struct rig_answer FAILURE =
+    RIG_BODY("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
 static const struct rig_answer STAMPED = RIG_BODY("a 1 1000\nb 2\n");
 
 /* Lets the markers of departed targets be written: their timers are set in real time. */
@@ -137,6 +139,97 @@ static void an_heir_keeps_the_series_it_serves(void **state)
     assert_string_equal(rig_scrape(rig, 2, &OTHER), "b 2\nc 3\nup 1 scraped 2 post 2 added 2\n");
     let_departures_happen(rig);
     assert_string_equal(rig_take(rig), "a stale\n");
+    rig_free(rig);
+}
+
+/* Whether what has been committed since the last time may be refused without the rest. */
+static bool is_refused_alone(const struct rig *rig)
+{
+    struct block_view block;
+    uint64_t end = ring_consumer_produced(&rig->ring);
+    uint64_t pos = ring_consumer_acked(&rig->ring);
+    assert_true(pos < end);
+    for (; pos < end; pos = block.next_pos) {
+        assert_int_equal(block_read(&rig->ring, pos, end, &block), 0);
+        if ((block.head.flags & SHM_BLOCK_CONTESTED) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Its markers are newer than those of the one before it, which does not know what it has served. */
+static void what_an_heir_has_lost_already_is_marked_where_it_may_be_refused(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .path = "/other"}};
+    rig_table(rig, both, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_table(rig, &both[1], 1);
+    rig_scrape(rig, 2, &TWO);
+    assert_string_equal(rig_scrape(rig, 2, &FAILURE),
+                        "a stale\nb stale\nup 0 scraped 0 post 0 added 0\n");
+    let_departures_happen(rig);
+    assert_true(is_refused_alone(rig));
+    assert_string_equal(rig_take(rig), "a stale @1800000030000\nb stale @1800000030000\n");
+    rig_table(rig, NULL, 0);
+    let_departures_happen(rig);
+    assert_false(is_refused_alone(rig)); /* nobody comes after that one */
+    rig_free(rig);
+}
+
+/* Its next one may be older than the marker. */
+static void what_an_heir_serves_with_times_of_its_own_is_not_marked(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .path = "/other"}};
+    char body[64];
+    snprintf(body, sizeof(body), "a 1 %lld\nc 3\n", (long long)(RIG_START_MS + 1));
+    const struct rig_answer answer = {.bytes = body, .len = strlen(body)};
+    rig_table(rig, both, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_table(rig, &both[1], 1);
+    rig_scrape(rig, 2, &answer);
+    let_departures_happen(rig);
+    assert_string_equal(rig_take(rig), "b stale\n");
+    rig_free(rig);
+}
+
+/* What is under way leaves a gap at the ring's start that has room for the first block only. */
+static void leave_small_gap(struct rig *rig)
+{
+    struct ring_producer *ring = &rig->scraper.ring;
+    const size_t sizes[] = {SHM_PIECE, RING_ALIGN};
+    for (int i = 0; i < 2; i++) {
+        void *room;
+        assert_int_equal(ring_reserve(ring, sizes[i], &room), 0);
+        memset(room, 0, sizes[i]);
+        rig->doorbells += ring_publish(ring);
+    }
+    ring_consumer_ack(&rig->ring, ring->published - RING_ALIGN);
+    for (int64_t s = 1; s <= 3 * RING_KEEP_S; s += RING_KEEP_S)
+        ring_trim(ring, s * NS_PER_S); /* forgets that there has ever been more */
+}
+
+static void all_markers_of_a_large_target_lie_where_there_is_room_for_them(void **state)
+{
+    enum { SERIES = 20000 };
+    (void)state;
+    struct rig *rig = rig_new_sized(8 << 20, 64 << 20);
+    struct strbuf body = STRBUF_GROWING;
+    for (int i = 0; i < SERIES; i++)
+        strbuf_addf(&body, "b{i=\"%d\"} 1\n", i);
+    strbuf_addf(&body, "a 1 1000\n");
+    const struct rig_answer answer = {.bytes = body.text, .len = body.len};
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_scrape(rig, 1, &answer);
+    rig_table(rig, NULL, 0);
+    leave_small_gap(rig);
+    let_departures_happen(rig);
+    assert_null(rig_target(rig, 1));
+    assert_int_equal(rig_counter(rig, COUNTER_STALE_MARKERS), SERIES + REPORT_COUNT);
+    strbuf_fini(&body);
     rig_free(rig);
 }
 
@@ -422,6 +515,9 @@ int main(void)
         cmocka_unit_test(a_target_of_a_job_that_is_not_known_is_left_to_the_successor),
         cmocka_unit_test(a_target_that_returns_in_time_is_not_marked),
         cmocka_unit_test(an_heir_keeps_the_series_it_serves),
+        cmocka_unit_test(what_an_heir_has_lost_already_is_marked_where_it_may_be_refused),
+        cmocka_unit_test(what_an_heir_serves_with_times_of_its_own_is_not_marked),
+        cmocka_unit_test(all_markers_of_a_large_target_lie_where_there_is_room_for_them),
         cmocka_unit_test(an_heir_of_another_scraper_inherits_everything),
         cmocka_unit_test(a_target_that_another_scraper_owns_now_leaves_no_marker),
         cmocka_unit_test(a_change_of_address_keeps_what_is_known),
