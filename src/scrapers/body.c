@@ -95,6 +95,7 @@ void body_end(struct body *body, struct plans *plans)
     bool done = body_release(body, &budget);
     check(done);
     harvest_end(&body->harvest);
+    metadata_draft_end(&body->metadata);
     put_protobuf_back(body->tools, body->protobuf);
     body->protobuf = NULL;
     plan_release(plans, body->plan);
@@ -247,6 +248,20 @@ static const char *cut_gap(struct body *body, const char *start)
     return start;
 }
 
+/* HELP, TYPE or UNIT. False: the body says more of families than is kept. */
+static bool note_family(struct body *body, const struct exposition_entry *entry)
+{
+    if (entry->kind == EXPOSITION_HELP)
+        mark_family(body);
+    if (!body->source.takes_metadata)
+        return true;
+    metadata_draft_note(&body->metadata, entry, body->source.format);
+    if (!metadata_draft_is_full(&body->metadata))
+        return true;
+    fail(body, "HELP, TYPE and UNIT of the body's families take more than 8 MiB");
+    return false;
+}
+
 /*
  * Looks at the bytes from the start of the gap in hand on; returns how many are done with. If the
  * body is still open, the others have to be shown again, with more behind them.
@@ -293,10 +308,8 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
         case EXPOSITION_TYPE:
         case EXPOSITION_HELP:
         case EXPOSITION_UNIT:
-            if (entry.kind == EXPOSITION_HELP)
-                mark_family(body);
-            if (body->source.takes_metadata)
-                metadata_draft_note(&body->metadata, &entry, body->source.format);
+            if (!note_family(body, &entry))
+                return bytes.len;
             at_start = false;
             break;
         default:

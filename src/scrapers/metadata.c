@@ -6,6 +6,8 @@
 
 #include "base/hash.h"
 
+#define ITEMS_KEPT 1024u /* memory for more is not kept for the next use */
+
 /* ---- what the parser sees ---- */
 
 void metadata_draft_clear(struct metadata_draft *draft)
@@ -39,6 +41,17 @@ static struct metadata_family *item_of(struct metadata_draft *draft, struct slic
                                      .order = draft->count};
     draft->count++;
     return item;
+}
+
+bool metadata_draft_is_full(const struct metadata_draft *draft)
+{
+    return draft->texts.total + draft->count * sizeof(*draft->items) > METADATA_DRAFT_MAX;
+}
+
+void metadata_draft_end(struct metadata_draft *draft)
+{
+    if (draft->room > ITEMS_KEPT)
+        metadata_draft_fini(draft);
 }
 
 static uint64_t add_print(uint64_t print, struct slice text)

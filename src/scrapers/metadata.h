@@ -49,6 +49,15 @@ void metadata_draft_fini(struct metadata_draft *draft);
 void metadata_draft_note(struct metadata_draft *draft, const struct exposition_entry *entry,
                          enum exposition_format format);
 
+/* Families of a body, with their texts, may take so many bytes: some 40,000 of a usual size. */
+#define METADATA_DRAFT_MAX (8u << 20)
+
+/* Whether they take more. */
+bool metadata_draft_is_full(const struct metadata_draft *draft);
+
+/* The body is over: memory for very many families goes back. */
+void metadata_draft_end(struct metadata_draft *draft);
+
 /* What was noted since the last call stands in this gap: that of an entry of the next plan, or 0.
  */
 void metadata_draft_settle(struct metadata_draft *draft, uint64_t gap);

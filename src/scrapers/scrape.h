@@ -40,6 +40,7 @@ struct scrape {
     bool has_body; /* a byte of it came; `body` is in use if there was no failure then */
     bool uses_body;
     uint64_t body_bytes; /* of the body, so far */
+    uint64_t work;       /* on it, as scrape_body.c counts it */
     char content_type[512];
     char error[1024];
     struct body body;

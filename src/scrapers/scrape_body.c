@@ -13,6 +13,10 @@
 #include "exposition/content_type.h"
 #include "scrapers/scrape_private.h"
 
+/* Of what is parsed at once; the more of it may be new, the less. */
+#define PIECE_EXPECTED (64u << 10)
+#define PIECE_OTHER    (16u << 10)
+
 /* ---- the budget ---- */
 
 static void begin_turn(struct work *work)
@@ -29,7 +33,23 @@ static bool may_work(const struct scrape *scrape)
 {
     struct work *work = &scrape->target->scraper->work;
     begin_turn(work);
-    return work->left > 0 || scrape->body_bytes < WORK_SMALL;
+    return work->left > 0 || scrape->work < WORK_SMALL;
+}
+
+/* Lines that were not expected, which cost what they cost however short they are. */
+static uint32_t surprises_of(const struct scrape *scrape)
+{
+    return scrape->uses_body ? scrape->body.scraped - scrape->body.predicted : 0;
+}
+
+/* So many bytes may be parsed in one piece. */
+static size_t piece_of(const struct scrape *scrape, size_t len)
+{
+    const struct body *body = &scrape->body;
+    const struct plan *plan = scrape->uses_body ? body->plan : scrape->target->plan;
+    bool is_expected = plan != NULL && !(scrape->uses_body && body->harvest.is_drafted);
+    size_t most = is_expected ? PIECE_EXPECTED : PIECE_OTHER;
+    return len < most ? len : most;
 }
 
 static void arm(struct work *work)
@@ -205,6 +225,19 @@ static bool take_body(struct scrape *scrape, struct slice bytes)
     return true;
 }
 
+/* The same, and the budget is charged for it. */
+static bool take_piece(struct scrape *scrape, struct slice bytes)
+{
+    uint32_t before = surprises_of(scrape);
+    bool fits = take_body(scrape, bytes);
+    uint32_t after = surprises_of(scrape); /* less where a family was forgotten again */
+    uint64_t lines = after > before ? (uint64_t)(after - before) * WORK_OF_A_LINE : 0;
+    uint64_t work = bytes.len > lines ? bytes.len : lines;
+    scrape->work += work;
+    scrape->target->scraper->work.left -= (int64_t)work;
+    return fits;
+}
+
 /*
  * Undoes the compression of bytes, as long as there is room for work. 1: of these bytes, or of what
  * they hold, something is left; 0: nothing is; ERR_LIMIT: the body is too large.
@@ -212,13 +245,11 @@ static bool take_body(struct scrape *scrape, struct slice bytes)
 static int take_gzip(struct scrape *scrape, struct slice *bytes)
 {
     static uint8_t room[16384]; /* its content is used up at once */
-    struct scraper *scraper = scrape->target->scraper;
     struct slice piece;
     int r = 0;
     while (!scrape->gzip_over && (r == 0 || may_work(scrape)) &&
            (r = http_gzip_next(&scrape->gzip, bytes, room, sizeof(room), &piece)) > 0) {
-        scraper->work.left -= (int64_t)piece.len;
-        if (!take_body(scrape, piece))
+        if (!take_piece(scrape, piece))
             return ERR_LIMIT;
     }
     if (r < 0)
@@ -231,12 +262,15 @@ static int take(struct scrape *scrape, struct slice *bytes)
 {
     if (scrape->is_gzip && scrape->failure != COUNTER_SCRAPE_STATUS)
         return take_gzip(scrape, bytes);
-    if (!may_work(scrape))
-        return 1;
-    scrape->target->scraper->work.left -= (int64_t)bytes->len;
-    bool fits = take_body(scrape, *bytes);
-    bytes->len = 0;
-    return fits ? 0 : ERR_LIMIT;
+    while (bytes->len > 0) {
+        if (!may_work(scrape))
+            return 1;
+        size_t len = piece_of(scrape, bytes->len);
+        if (!take_piece(scrape, slice_make(bytes->ptr, len)))
+            return ERR_LIMIT;
+        *bytes = slice_make(bytes->ptr + len, bytes->len - len);
+    }
+    return 0;
 }
 
 static int take_measured(struct scrape *scrape, struct slice *bytes)

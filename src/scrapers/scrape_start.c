@@ -100,7 +100,7 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, u
     scrape->promised = promised;
     scrape->failure = SCRAPE_GOOD;
     scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
-    scrape->body_bytes = 0;
+    scrape->body_bytes = scrape->work = 0;
     scrape->worked_ns = 0;
     scrape->is_awaited = false;
     scrape->content_type[0] = scrape->error[0] = '\0';

@@ -13,11 +13,11 @@ struct scrape;
  */
 #define WORK_A_TURN (256 << 10)
 
-/* What the budget is charged for a line that is looked at when a scrape with very many ends: some
- * of these looks miss the caches. */
+/* What the budget is charged for a line that the parser has to read, if it is shorter, and for one
+ * that is looked at when a scrape with very many ends: some of these looks miss the caches. */
 #define WORK_OF_A_LINE 64
 
-/* So much of a body is never put off. */
+/* So much work on a body is never put off. */
 #define WORK_SMALL (256u << 10)
 
 /*

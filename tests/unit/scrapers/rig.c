@@ -173,7 +173,8 @@ static struct rig *make(uint32_t index, int targets_fd, uint64_t ring_size, uint
     rig->segments = (struct scraper_segments){
         segments_new(SHM_KIND_RING, index, SHM_RING_DATA + ring_size, ring_size),
         segments_new(SHM_KIND_SERIES, index, SHM_SERIES_ARENA + series_size, 0), targets_fd};
-    assert_int_equal(loop_new(&(struct loop_options){0}, &rig->loop, &why), 0);
+    const struct loop_options options = {.buffer_size = 128 << 10}; /* as the program has it */
+    assert_int_equal(loop_new(&options, &rig->loop, &why), 0);
     rig->config = parse(more_jobs);
     assert_int_equal(targets_writer_attach(&rig->table, rig->segments.targets, &why), 0);
     start_scraper(rig);

@@ -536,6 +536,34 @@ static void long_comments_are_read_and_not_kept(void **state)
     bench_free(bench);
 }
 
+static void families_without_end_are_refused_in_bounded_memory(void **state)
+{
+    (void)state;
+    struct stage_bodies *bench = bench_new(NULL);
+    static struct body body;
+    const struct body_source source = {.context = bench->context,
+                                       .format = EXPOSITION_TEXT,
+                                       .takes_metadata = true,
+                                       .limit = 1000};
+    body_begin(&body, &bench->tools, &source);
+    body_take(&body, SLICE_LITERAL("first 1\n"));
+    for (int i = 0; i < 1000000; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof(line), "# TYPE family_%d gauge\n", i);
+        body_take(&body, slice_make(line, (size_t)len));
+    }
+    body_finish(&body);
+    assert_int_equal(body.state, BODY_MALFORMED);
+    assert_int_equal(body.accepted, 1);
+    assert_string_equal(body.error.text,
+                        "HELP, TYPE and UNIT of the body's families take more than 8 MiB");
+    assert_true(body.metadata.count * sizeof(*body.metadata.items) <= METADATA_DRAFT_MAX);
+    body_end(&body, &bench->plans);
+    assert_null(body.metadata.items);
+    body_fini(&body);
+    bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -549,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_line_without_end_is_refused_in_bounded_memory),
         cmocka_unit_test(a_long_line_in_tiny_pieces_is_looked_at_seldom),
         cmocka_unit_test(long_comments_are_read_and_not_kept),
+        cmocka_unit_test(families_without_end_are_refused_in_bounded_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,17 +16,12 @@
 
 #define PIECE (16u << 10) /* that is given to the parser at once */
 
-/* The answer with so many lines, compressed or not. Freed by the caller. */
-static struct rig_answer make_answer(size_t lines, bool is_compressed)
+/* The answer with this body, compressed or not. Freed by the caller; the text is used up. */
+static struct rig_answer answer_of(uint8_t *text, size_t len, bool is_compressed)
 {
-    static const char line[] = "a_line_that_comes_again 1\n";
-    size_t len = lines * (sizeof(line) - 1);
-    uint8_t *text = malloc(len);
     size_t room = len + 4096;
     char *answer = malloc(room);
-    assert_true(text != NULL && answer != NULL);
-    for (size_t i = 0; i < lines; i++)
-        memcpy(text + i * (sizeof(line) - 1), line, sizeof(line) - 1);
+    assert_non_null(answer);
     z_stream zlib = {.next_in = text, .avail_in = (uInt)len};
     assert_int_equal(deflateInit2(&zlib, is_compressed ? 9 : 0, Z_DEFLATED, 16 + MAX_WBITS, 8,
                                   Z_DEFAULT_STRATEGY),
@@ -46,6 +41,17 @@ static struct rig_answer make_answer(size_t lines, bool is_compressed)
     free(packed);
     free(text);
     return (struct rig_answer){.bytes = answer, .len = head + body_len};
+}
+
+static struct rig_answer make_answer(size_t lines, bool is_compressed)
+{
+    static const char line[] = "a_line_that_comes_again 1\n";
+    size_t len = lines * (sizeof(line) - 1);
+    uint8_t *text = malloc(len);
+    assert_non_null(text);
+    for (size_t i = 0; i < lines; i++)
+        memcpy(text + i * (sizeof(line) - 1), line, sizeof(line) - 1);
+    return answer_of(text, len, is_compressed);
 }
 
 /* Runs a scrape of the answer; the most bytes of the body that one turn has worked on. */
@@ -107,6 +113,33 @@ static struct rig_answer make_series(uint32_t count, uint32_t fresh, uint32_t ro
             strbuf_addf(&text, "series_%u_%u 1\n", i, round);
     }
     return (struct rig_answer){.bytes = text.text, .len = text.len};
+}
+
+/* To learn a line costs much more than to look at the bytes of a short one. */
+static void a_turn_reads_so_many_new_lines_however_short_they_are(void **state)
+{
+    enum { SERIES = 60000, LINES = WORK_A_TURN / WORK_OF_A_LINE, LINE_LEAST = 14 };
+    (void)state;
+    struct rig *rig = rig_new_sized(8 << 20, 64 << 20);
+    struct rig_answer body = make_series(SERIES, 0, 0); /* it comes as many bytes at a time */
+    struct rig_answer answer = answer_of((uint8_t *)(uintptr_t)body.bytes, body.len, true);
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_start(rig, 1, &answer);
+    const struct target *target = rig_target(rig, 1);
+    uint32_t most = 0;
+    while (target->scrape != NULL && target->scrape->ending == NULL) {
+        uint32_t before = target->scrape->uses_body ? target->scrape->body.scraped : 0;
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+        assert_non_null(target->scrape); /* it ends in parts */
+        uint32_t done = target->scrape->uses_body ? target->scrape->body.scraped - before : before;
+        most = done > most ? done : most;
+    }
+    /* Each time it goes on it takes a piece, which may be twice in a turn. */
+    assert_in_range(most, 1, LINES + 2 * PIECE / LINE_LEAST);
+    rig_finish(rig);
+    assert_int_equal(rig_counter(rig, COUNTER_LINES_LEARNT), SERIES);
+    rig_free(rig);
+    free((char *)(uintptr_t)answer.bytes);
 }
 
 /* Counts turns of a scrape; none of them looks at more lines than the budget is for. */
@@ -181,7 +214,7 @@ static void a_small_one_is_done_with_in_the_turn_in_which_it_comes(void **state)
 {
     (void)state;
     struct rig *rig = rig_new();
-    struct rig_answer answer = make_answer(WORK_SMALL / 32, true);
+    struct rig_answer answer = make_answer(WORK_SMALL / WORK_OF_A_LINE, true);
     rig_table(rig, &(struct rig_target){0}, 1);
     rig_scrape(rig, 1, &answer);
     assert_int_equal(rig_counter(rig, COUNTER_PUT_OFF), 0);
@@ -211,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_large_body_is_worked_on_in_slices),
         cmocka_unit_test(a_body_that_is_compressed_a_thousandfold_is_worked_on_in_slices),
+        cmocka_unit_test(a_turn_reads_so_many_new_lines_however_short_they_are),
         cmocka_unit_test(a_small_one_is_done_with_in_the_turn_in_which_it_comes),
         cmocka_unit_test(very_many_series_end_in_parts),
         cmocka_unit_test(one_that_is_given_up_while_it_ends_leaves_nothing),
