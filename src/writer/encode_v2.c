@@ -73,6 +73,7 @@ static void start_lines(struct encoder_v2 *encoder)
 
 void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out)
 {
+    int64_t now_ns = clock_mono_ns();
     encoder->out = out != NULL ? out : encoder->packed;
     if (encoder->table == NULL) {
         encoder->table = grow(NULL, TABLE_MIN * sizeof *encoder->table);
@@ -81,8 +82,8 @@ void encoder_v2_start(struct encoder_v2 *encoder, uint8_t *out)
     memset(encoder->table, 0, (encoder->table_mask + 1) * sizeof *encoder->table);
     start_lines(encoder);
     elements_start(&encoder->elements, encoder->out + encoder->piece_room);
-    replicas_start(&encoder->replicas);
-    layouts_v2_start(&encoder->layouts, clock_mono_ns());
+    replicas_start(&encoder->replicas, now_ns);
+    layouts_v2_start(&encoder->layouts, now_ns);
     encoder->replay_room = encoder->piece_room - PIECES_EXTRA;
     encoder->series_len = 0;
     encoder->shared_count = 0;

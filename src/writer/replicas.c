@@ -5,26 +5,40 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "writer/elements.h"
+
+/* So long a place that is not used keeps its memory: as long as layouts do (layout_v2.c). */
+#define UNUSED_NS (300 * NS_PER_S)
+
+static void free_place(struct replicas_place *place)
+{
+    free(place->bits);
+    free(place->lines);
+    free(place->ops);
+    free(place->steps);
+    free(place->step_ops);
+    free(place->step_bytes);
+    *place = (struct replicas_place){0};
+}
 
 void replicas_fini(struct replicas *replicas)
 {
-    for (uint32_t i = 0; i < REPLICAS_PLACES; i++) {
-        free(replicas->places[i].bits);
-        free(replicas->places[i].lines);
-        free(replicas->places[i].ops);
-        free(replicas->places[i].steps);
-        free(replicas->places[i].step_ops);
-        free(replicas->places[i].step_bytes);
-    }
+    for (uint32_t i = 0; i < REPLICAS_PLACES; i++)
+        free_place(&replicas->places[i]);
     *replicas = (struct replicas){0};
 }
 
-void replicas_start(struct replicas *replicas)
+void replicas_start(struct replicas *replicas, int64_t now_ns)
 {
-    for (uint32_t i = 0; i < REPLICAS_PLACES; i++)
-        replicas->places[i].is_used = false;
+    for (uint32_t i = 0; i < REPLICAS_PLACES; i++) {
+        struct replicas_place *place = &replicas->places[i];
+        place->is_used = false;
+        if (place->steps != NULL && now_ns - place->used_ns > UNUSED_NS)
+            free_place(place);
+    }
     replicas->stamp = 0;
+    replicas->now_ns = now_ns;
 }
 
 struct replicas_place *replicas_find(struct replicas *replicas, const struct layout_v2_key *key)
@@ -63,6 +77,7 @@ struct replicas_place *replicas_take(struct replicas *replicas, const struct lay
 {
     struct replicas_place *place = oldest_place(replicas);
     place->is_used = true;
+    place->used_ns = replicas->now_ns;
     place->has_lines = place->is_beside = false;
     place->stamp = ++replicas->stamp;
     place->key = *key;

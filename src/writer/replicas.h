@@ -94,6 +94,7 @@ struct replicas_sums {
 struct replicas_place {
     bool is_used;
     uint64_t stamp; /* when */
+    int64_t used_ns;
     struct layout_v2_key key;
     uint32_t first; /* samples [first, last) of the block */
     uint32_t last;
@@ -127,12 +128,14 @@ struct replicas_place {
 struct replicas {
     struct replicas_place places[REPLICAS_PLACES];
     uint64_t stamp;
+    int64_t now_ns;
 };
 
 void replicas_fini(struct replicas *replicas);
 
-/* A request begins. */
-void replicas_start(struct replicas *replicas);
+/* A request begins. now_ns: CLOCK_MONOTONIC. Memory of places that were not used for long goes
+   back. */
+void replicas_start(struct replicas *replicas, int64_t now_ns);
 
 /* The place of this layout, or NULL. */
 struct replicas_place *replicas_find(struct replicas *replicas, const struct layout_v2_key *key);

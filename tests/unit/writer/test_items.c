@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "tests/unit/writer/items.h"
 
 static uint64_t value_of(uint64_t target, uint32_t line, int64_t ms)
@@ -340,6 +341,26 @@ static void labels_at_random_are_the_same_in_both_versions(void **state)
     }
 }
 
+/* ---- memory ---- */
+
+static void places_of_layouts_that_do_not_come_any_more_take_no_memory(void **state)
+{
+    (void)state;
+    static struct replicas replicas;
+    const struct layout_v2_key key = {.layout = 1, .count = 1000};
+    const int64_t start_ns = 1000 * NS_PER_S;
+    replicas_start(&replicas, start_ns);
+    struct replicas_place *place = replicas_take(&replicas, &key);
+    replicas_room(place, 1000);
+    replicas_step_room(place, 1000, 1000);
+    replicas_start(&replicas, start_ns + 299 * NS_PER_S);
+    assert_non_null(place->steps);
+    replicas_start(&replicas, start_ns + 301 * NS_PER_S);
+    assert_null(place->steps);
+    assert_ptr_equal(replicas_take(&replicas, &key), place);
+    replicas_fini(&replicas);
+}
+
 /* ---- metadata in 1.0 ---- */
 
 /* Turns until so many metadata entries have come. */
@@ -452,6 +473,7 @@ int main(void)
         cmocka_unit_test(labels_are_the_same_in_both_versions),
         cmocka_unit_test(items_that_cannot_be_read_are_left_out_and_counted),
         cmocka_unit_test(labels_at_random_are_the_same_in_both_versions),
+        cmocka_unit_test(places_of_layouts_that_do_not_come_any_more_take_no_memory),
         cmocka_unit_test(metadata_goes_in_requests_of_its_own_in_1_0),
         cmocka_unit_test(metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series),
         cmocka_unit_test(refused_metadata_is_dropped_and_failed_metadata_is_sent_again),
