@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The scripts in perf/ that run limpet and its peers leave nothing behind, however they end."""
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -77,3 +79,29 @@ def test_a_script_that_is_ended_ends_all_it_has_started(tmp_path, script, number
     if number != signal.SIGKILL:
         assert not left
         assert all(name.startswith("script.") for name in os.listdir(tmp_path))
+
+
+def report():
+    loader = importlib.machinery.SourceFileLoader("perf_report", str(PERF / "report"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def result(cpu, peer, kib=10000):
+    agents = {"limpet": {"cpu_s_a_million": cpu, "memory": {"kib": kib}, "wire_bytes_a_sample": 20},
+              "vmagent": {"cpu_s_a_million": peer}}
+    return {"load": "tiny5", "time": "T", "agents": agents}
+
+
+@pytest.mark.parametrize("now, worse", [
+    (result(0.3, 5), ""),
+    (result(0.4, 5), "; REGRESSION: CPU beside peers"),
+    (result(0.6, 10), ""),  # a slower machine
+    (result(0.3, 2.5), "; REGRESSION: CPU beside peers"),  # a quicker one
+    (result(0.3, 5, 12000), "; REGRESSION: memory"),
+])
+def test_a_report_tells_of_regressions(now, worse):
+    said = report().changes(result(0.3, 5), now)
+    assert said.startswith("tiny5, times what it was on T: CPU ")
+    assert said.partition(";")[1] + said.partition(";")[2] == worse
