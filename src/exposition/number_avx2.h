@@ -61,19 +61,14 @@ static inline CPU_AVX2 uint64_t number_avx2_sum(__m128i digits)
 }
 
 /*
- * The number at *at and the newline right behind it, which *at moves behind. False: something else,
- * or of another form than nearly all, and nothing has moved: at most 15 digits, a point, e+ and two
- * digits. Where the newline is does not wait for the number, so that the processor can go on with
- * the next line meanwhile. NUMBER_AVX2_REACH bytes may be read.
+ * The number at p, whose first 16 bytes are `line`, and `end`, a newline or a blank, right behind
+ * it, where *ret_end then points. False: something else, or of another form than nearly all: at
+ * most 15 digits, a point, e+ and two digits.
  */
-static inline __attribute__((always_inline)) CPU_AVX2 bool number_line_avx2(const char **at,
-                                                                            double *ret_value)
+static inline __attribute__((always_inline)) CPU_AVX2 bool
+number_value_avx2(const char *p, __m128i line, char end, const char **ret_end, double *ret_value)
 {
-    const char *p = *at;
-    __m256i line = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    unsigned newlines =
-        (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(line, _mm256_set1_epi8('\n')));
-    __m128i digits = _mm_sub_epi8(_mm256_castsi256_si128(line), _mm_set1_epi8('0'));
+    __m128i digits = _mm_sub_epi8(line, _mm_set1_epi8('0'));
     __m128i are_digits = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
     /* Bits 16 and up are set. */
     unsigned others = ~(unsigned)_mm_movemask_epi8(are_digits);
@@ -88,25 +83,68 @@ static inline __attribute__((always_inline)) CPU_AVX2 bool number_line_avx2(cons
     int exponent = (int)whole - (int)count;
     const char *rest = p + len;
     if (*rest == 'e') {
+        const uint32_t form = (uint32_t)(uint8_t)end << 24 | 0x30302b;
         uint32_t text;
-        memcpy(&text, rest + 1, sizeof(text)); /* little-endian: + digit digit newline */
-        if ((text & 0xfff0f0ff) != 0x0a30302b || ((text + 0x060600) & 0xf0f000) != 0x303000)
+        memcpy(&text, rest + 1, sizeof(text)); /* little-endian: + digit digit end */
+        if ((text & 0xfff0f0ff) != form || ((text + 0x060600) & 0xf0f000) != 0x303000)
             return false;
         exponent += (int)((text >> 8 & 15) * 10 + (text >> 16 & 15));
         if (exponent > NUMBER_AVX2_EXPONENT)
             return false;
-    } else if (*rest != '\n') {
+        rest += 4;
+    } else if (*rest != end) {
         return false;
     }
     const double *scale = number_avx2_scales[exponent + NUMBER_AVX2_EXPONENT];
     *ret_value = value * scale[0] / scale[1];
-    *at = p + __builtin_ctz(newlines) + 1;
+    *ret_end = rest;
     return true;
 }
 
 /*
- * The same for what is left: at most 19 digits besides leading zeros, with an exponent of two or
- * three digits and either sign; and NaN.
+ * The number at *at, of that form, and the newline right behind it, which *at moves behind. False:
+ * nothing has moved. Where the newline is does not wait for the number, so that the processor can
+ * go on with the next line meanwhile. NUMBER_AVX2_REACH bytes may be read.
+ */
+static inline __attribute__((always_inline)) CPU_AVX2 bool number_line_avx2(const char **at,
+                                                                            double *ret_value)
+{
+    __m256i line = _mm256_loadu_si256((const __m256i *)(const void *)*at);
+    unsigned newlines =
+        (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(line, _mm256_set1_epi8('\n')));
+    const char *end;
+    if (!number_value_avx2(*at, _mm256_castsi256_si128(line), '\n', &end, ret_value))
+        return false;
+    *at += __builtin_ctz(newlines) + 1;
+    return true;
+}
+
+/*
+ * The same with a blank and a timestamp of 13 digits between the number and the newline, as all in
+ * milliseconds are from 2001 to 2286.
+ */
+static inline __attribute__((always_inline)) CPU_AVX2 bool
+number_stamped_line_avx2(const char **at, double *ret_value, int64_t *ret_ms)
+{
+    enum { STAMP_DIGITS = 13 };
+    const char *end;
+    if (!number_value_avx2(*at, _mm_loadu_si128((const __m128i *)(const void *)*at), ' ', &end,
+                           ret_value))
+        return false;
+    __m128i digits =
+        _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)(end + 1)), _mm_set1_epi8('0'));
+    __m128i are_digits = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
+    unsigned others = ~(unsigned)_mm_movemask_epi8(are_digits);
+    if (__builtin_ctz(others) != STAMP_DIGITS || end[1 + STAMP_DIGITS] != '\n')
+        return false;
+    *ret_ms = (int64_t)number_avx2_sum(number_avx2_align(digits, STAMP_DIGITS));
+    *at = end + 1 + STAMP_DIGITS + 1;
+    return true;
+}
+
+/*
+ * As number_line_avx2, for what is left: at most 19 digits besides leading zeros, with an exponent
+ * of two or three digits and either sign; and NaN.
  */
 bool number_long_line_avx2(const char **at, double *ret_value);
 

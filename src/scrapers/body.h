@@ -89,6 +89,7 @@ struct body {
     size_t parsed;             /* bytes of the gap in hand that the parser has gone over */
     size_t wanted;             /* so many bytes have to be kept for another look at them */
     bool is_cut;               /* the start of the gap in hand is not there any more */
+    bool is_stamped;           /* the last line that was expected had a timestamp */
     bool may_guess;
     struct body_mark family; /* of the protobuf format: the one in hand */
     char *kept;              /* the unfinished line */

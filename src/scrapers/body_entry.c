@@ -35,14 +35,30 @@ static uint32_t run_max(const struct body *body)
     return most < wanted ? most : wanted;
 }
 
+/* In lines with timestamps if the last one had one, else in such without. */
+static uint32_t follow_run(struct body *body, uint32_t most, struct slice *bytes)
+{
+    struct harvest *harvest = &body->harvest;
+    const struct gap_key *key = &body->tools->key;
+    uint64_t *bits = harvest_room(harvest, most);
+    uint32_t count;
+    if (!body->is_stamped) {
+        count = plan_follow(body->plan, body->cursor, most, key, bytes, bits);
+        harvest_add_run(harvest, body->plan, body->cursor, count);
+        return count;
+    }
+    int64_t *times = harvest_times_room(harvest, most);
+    count = plan_follow_stamped(body->plan, body->cursor, most, key, bytes, bits, times);
+    harvest_add_stamped_run(harvest, body->plan, body->cursor, count,
+                            body->source.honor_timestamps);
+    return count;
+}
+
 void body_take_run(struct body *body, struct slice *bytes)
 {
-    uint32_t most = run_max(body);
-    uint32_t count = plan_follow(body->plan, body->cursor, most, &body->tools->key, bytes,
-                                 harvest_room(&body->harvest, most));
+    uint32_t count = follow_run(body, run_max(body), bytes);
     if (count == 0)
         return;
-    harvest_add_run(&body->harvest, body->plan, body->cursor, count);
     if (body->plan->dropped > 0)
         body->dropped += plan_count_dropped(body->plan->columns.lines + body->cursor, count);
     body->cursor += count;
@@ -55,6 +71,7 @@ void body_take_run(struct body *body, struct slice *bytes)
 /* The entry under the cursor has come. */
 void body_take_expected(struct body *body, struct plan_sample *sample)
 {
+    body->is_stamped = sample->has_timestamp && body->source.format == EXPOSITION_TEXT;
     forget_timestamp(body, sample);
     if (body->plan->dropped > 0)
         body->dropped += body->plan->columns.lines[body->cursor] == LINE_DROPPED;

@@ -261,7 +261,13 @@ uint64_t *harvest_room(struct harvest *harvest, uint32_t most)
     return harvest->bits + harvest->count;
 }
 
-void harvest_add_run(struct harvest *harvest, const struct plan *plan, uint32_t at, uint32_t count)
+int64_t *harvest_times_room(struct harvest *harvest, uint32_t most)
+{
+    make_times_room(harvest, harvest->count + most);
+    return harvest->times + harvest->count;
+}
+
+static void add_run(struct harvest *harvest, const struct plan *plan, uint32_t at, uint32_t count)
 {
     uint32_t start = harvest->count;
     uint32_t end = start + count;
@@ -270,16 +276,33 @@ void harvest_add_run(struct harvest *harvest, const struct plan *plan, uint32_t 
         make_draft_room(harvest, end);
         copy_entries(&harvest->draft, start, &plan->columns, at, count);
     }
-    if (harvest->has_times) {
-        make_times_room(harvest, end);
-        for (uint32_t i = start; i < end; i++)
-            harvest->times[i] = HARVEST_NO_TIME;
-    }
     if (harvest->has_starts) {
         make_starts_room(harvest, end);
         memset(harvest->starts + start, 0, count * sizeof(*harvest->starts));
     }
     harvest->count = end;
+}
+
+void harvest_add_run(struct harvest *harvest, const struct plan *plan, uint32_t at, uint32_t count)
+{
+    add_run(harvest, plan, at, count);
+    if (!harvest->has_times)
+        return;
+    make_times_room(harvest, harvest->count);
+    for (uint32_t i = harvest->count - count; i < harvest->count; i++)
+        harvest->times[i] = HARVEST_NO_TIME;
+}
+
+void harvest_add_stamped_run(struct harvest *harvest, const struct plan *plan, uint32_t at,
+                             uint32_t count, bool takes_times)
+{
+    if (!takes_times) {
+        harvest_add_run(harvest, plan, at, count);
+        return;
+    }
+    if (!harvest->has_times)
+        start_times(harvest);
+    add_run(harvest, plan, at, count);
 }
 
 struct plan_entry plan_entry_at(const struct plan *plan, uint32_t at)

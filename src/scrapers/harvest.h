@@ -74,6 +74,12 @@ void harvest_add(struct harvest *harvest, const struct plan_sample *sample);
 uint64_t *harvest_room(struct harvest *harvest, uint32_t most);
 void harvest_add_run(struct harvest *harvest, const struct plan *plan, uint32_t at, uint32_t count);
 
+/* Besides, where the timestamps of samples go that all have one, after harvest_room for as many;
+ * those of the first `count` are added with their values if they are wanted. */
+int64_t *harvest_times_room(struct harvest *harvest, uint32_t most);
+void harvest_add_stamped_run(struct harvest *harvest, const struct plan *plan, uint32_t at,
+                             uint32_t count, bool takes_times);
+
 /* An entry of the columns, for the sample that is added next. */
 struct plan_entry {
     uint64_t hash;

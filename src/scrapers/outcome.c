@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scrapers/outcome_difference.h"
 #include "scrapers/outcome_list.h"
+#include "scrapers/outcome_stamped.h"
 
 #include <stdlib.h>
-
-#define AHEAD_MAX_MS (INT64_C(600) * 1000) /* a sample may not lie further in the future */
 
 /* So long a series with own timestamps is remembered after it was last seen. */
 #define REMEMBER_MS (INT64_C(600) * 1000)
@@ -197,7 +196,7 @@ static bool is_beyond_limit(struct outcome *outcome, const struct outcome_input 
 static bool is_too_old_or_new(struct outcome *outcome, const struct outcome_input *input,
                               const struct sample *sample, uint32_t flags)
 {
-    if (sample->is_explicit && sample->time_ms > input->now_ms + AHEAD_MAX_MS) {
+    if (sample->is_explicit && sample->time_ms > input->now_ms + OUTCOME_AHEAD_MAX_MS) {
         outcome->out_of_bounds++;
         return true;
     }
@@ -533,7 +532,8 @@ void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
         outcome->plan = plan;
         outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
         outcome->plan_starts = starts_of_layout(outcome, harvest, plan);
-    } else if (harvest != NULL && outcome_by_difference(outcome, input, harvest)) {
+    } else if (harvest != NULL && (outcome_by_difference(outcome, input, harvest) ||
+                                   outcome_by_stamps(outcome, input, harvest, plan, followed))) {
         refmap_reset(&outcome->seen, 0); /* nothing was refused */
     } else {
         begin_comparison(outcome, harvest == NULL ? &no_harvest : harvest);

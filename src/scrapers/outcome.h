@@ -28,6 +28,9 @@ struct outcome_list {
     uint32_t room; /* private */
 };
 
+/* A sample may not lie further in the future. */
+#define OUTCOME_AHEAD_MAX_MS (INT64_C(600) * 1000)
+
 struct outcome_input;
 
 /* Made for one scrape after another; the memory stays. All zero at the start. */

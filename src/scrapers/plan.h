@@ -141,6 +141,12 @@ enum exposition_type plan_type_before(const struct plan *plan, uint32_t at);
 uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most, const struct gap_key *key,
                      struct slice *bytes, uint64_t *bits);
 
+/* The same in the text format for lines that end with a blank and a timestamp of 13 digits, which
+ * are in times[0...]. */
+uint32_t plan_follow_stamped(const struct plan *plan, uint32_t at, uint32_t most,
+                             const struct gap_key *key, struct slice *bytes, uint64_t *bits,
+                             int64_t *times);
+
 enum plan_step {
     PLAN_EXPECTED, /* the sample is taken */
     PLAN_OTHER,    /* the parser has to look */

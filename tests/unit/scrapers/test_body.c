@@ -4,6 +4,7 @@
  * bodies that change a little from one to the next are read twice: following the plan of the one
  * before, in pieces, and without any plan, in one.
  */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -144,12 +145,15 @@ static void write_page(struct strbuf *text, const struct page *page, struct dice
     text->len = 0;
     strbuf_adds(text, "");
     int spoiled = dice_roll(dice, 8) == 0 ? (int)dice_roll(dice, (uint32_t)page->count + 1) : -1;
+    bool is_stamped = dice_roll(dice, 3) == 0;
     for (int i = 0; i < page->count; i++) {
         const struct line *line = &page->lines[i];
         if (i == spoiled)
             strbuf_adds(text, pick(dice, spoilers));
         strbuf_addf(text, "%s%s%s", line->before, line->series, line->between);
         add_value(text, dice);
+        if (is_stamped && line->after[0] == '\0' && dice_roll(dice, 10) > 0)
+            strbuf_addf(text, " %" PRIu64, UINT64_C(1700000000000) + dice_roll(dice, 1u << 31));
         strbuf_addf(text, "%s\n", line->after);
     }
     if (text->len > 0 && dice_roll(dice, 4) == 0)
