@@ -38,6 +38,12 @@ uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key)
     return XXH3_64bits_withSecret(ptr, len, key->secret, sizeof(key->secret));
 }
 
+uint64_t hash64_keyed_next(uint64_t before, const void *ptr, size_t len, const struct hash_key *key)
+{
+    const uint64_t parts[] = {before, len, hash64_keyed(ptr, len, key)};
+    return hash64_keyed(parts, sizeof(parts), key);
+}
+
 uint64_t hash_fnv1a64(uint64_t state, const void *ptr, size_t len)
 {
     const unsigned char *byte = ptr;

@@ -16,6 +16,10 @@ struct hash_key {
 void hash_key_make(struct hash_key *key);
 uint64_t hash64_keyed(const void *ptr, size_t len, const struct hash_key *key);
 
+/* The same of one more text behind those that hash to `before` (0: none). Tells where each ends. */
+uint64_t hash64_keyed_next(uint64_t before, const void *ptr, size_t len,
+                           const struct hash_key *key);
+
 /* A seed that no peer knows, for hashes that choose places in tables. Never 0. */
 uint64_t hash_seed_make(void);
 

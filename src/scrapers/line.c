@@ -15,11 +15,6 @@ static const struct slice metric_name = {"__name__", 8};
 
 /* ---- contexts ---- */
 
-static uint64_t hash_slice(struct slice text, uint64_t seed)
-{
-    return hash64(text.ptr, text.len, seed ^ text.len);
-}
-
 /* A target with such a label cannot be scraped at all, and the error names the value. */
 static bool is_value_too_long(const struct line_rules *rules, const struct label *label)
 {
@@ -32,15 +27,22 @@ static bool needs_values(const struct line_rules *rules)
     return rules->relabel != NULL || rules->limits.value_length > 0;
 }
 
-static uint64_t context_key(const struct line_rules *rules, const struct label *labels,
-                            uint32_t label_count)
+/*
+ * What contexts are told apart by. Who names a pod chooses labels: the key is not to be foreseen,
+ * or a target could have the outcomes of another one's rules.
+ */
+static uint64_t context_key(const struct hash_key *secret, const struct line_rules *rules,
+                            const struct label *labels, uint32_t label_count)
 {
-    uint64_t key =
-        hash64(rules->job.ptr, rules->job.len, rules->job_number << 1 | rules->honor_labels);
+    const uint64_t start[] = {rules->job_number, rules->honor_labels};
+    uint64_t key = hash64_keyed_next(0, start, sizeof(start), secret);
+    key = hash64_keyed_next(key, rules->job.ptr, rules->job.len, secret);
     for (uint32_t i = 0; i < label_count; i++) {
-        key = hash_slice(labels[i].name, key);
+        struct slice value = slice_make("", 0); /* a label that is read has another one */
         if (relabel_reads(rules->relabel, labels[i].name) || is_value_too_long(rules, &labels[i]))
-            key = hash_slice(labels[i].value, key);
+            value = labels[i].value;
+        key = hash64_keyed_next(key, labels[i].name.ptr, labels[i].name.len, secret);
+        key = hash64_keyed_next(key, value.ptr, value.len, secret);
     }
     return key;
 }
@@ -109,7 +111,9 @@ struct line_context *line_context_get(struct line_contexts *contexts,
                                       const struct line_rules *rules, const struct label *labels,
                                       uint32_t label_count)
 {
-    uint64_t key = context_key(rules, labels, label_count);
+    if (contexts->buckets == NULL)
+        hash_key_make(&contexts->secret);
+    uint64_t key = context_key(&contexts->secret, rules, labels, label_count);
     struct line_context *context =
         contexts->buckets == NULL ? NULL : contexts->buckets[key & contexts->mask];
     while (context != NULL && context->key != key)

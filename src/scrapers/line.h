@@ -12,6 +12,7 @@
 #define SCRAPERS_LINE_H
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "exposition/exposition.h"
 #include "labels/label_name.h"
 #include "labels/label_set.h"
@@ -72,6 +73,7 @@ struct line_contexts {
     struct line_context **buckets; /* private */
     uint32_t mask;
     uint32_t count;
+    struct hash_key secret; /* of the keys, made with the first context; private */
 };
 
 /* The context of a job's targets with these labels (sorted by name); a reference for the caller. */

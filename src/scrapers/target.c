@@ -30,16 +30,19 @@ uint64_t target_describe(const struct target_view *view)
     return hash_slice(view->error, hash);
 }
 
-static uint64_t hash_label(struct slice name, struct slice value, uint64_t seed)
+static uint64_t hash_label(uint64_t before, struct slice name, struct slice value,
+                           const struct hash_key *secret)
 {
-    return hash_slice(value, hash_slice(name, seed));
+    uint64_t hash = hash64_keyed_next(before, name.ptr, name.len, secret);
+    return hash64_keyed_next(hash, value.ptr, value.len, secret);
 }
 
-uint64_t target_labels_key(const struct label *labels, uint32_t count)
+uint64_t target_labels_key(const struct hash_key *secret, const struct label *labels,
+                           uint32_t count)
 {
     uint64_t hash = 0;
     for (uint32_t i = 0; i < count; i++)
-        hash = hash_label(labels[i].name, labels[i].value, hash);
+        hash = hash_label(hash, labels[i].name, labels[i].value, secret);
     return hash;
 }
 
@@ -143,7 +146,7 @@ struct target *target_new(struct scraper *scraper, const struct target_view *vie
         return NULL;
     struct target *target = allocate(scraper, view->id);
     target->life = TARGET_ACTIVE;
-    target->labels_key = target_labels_key(labels, view->label_count);
+    target->labels_key = target_labels_key(&scraper->targets.secret, labels, view->label_count);
     target->tick.interval_ns = view->interval_ms * NS_PER_MS;
     target->tick.phase_ns = view->phase_ns;
     target->context = context_of(scraper, view, labels);
@@ -165,7 +168,8 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
     target->ref = ref;
     target->tick.interval_ns = scraper->config->global.scrape_interval * NS_PER_MS;
     while (series_labels_next(&labels, &label) == 1) {
-        target->labels_key = hash_label(label.name, label.value, target->labels_key);
+        target->labels_key =
+            hash_label(target->labels_key, label.name, label.value, &scraper->targets.secret);
         const struct scraper_job *job =
             slice_is(label.name, "job") ? jobs_find(&scraper->jobs, label.value) : NULL;
         if (job == NULL)

@@ -96,8 +96,10 @@ void target_note_series(struct target *target);
 /* A hash of what the table says of a target besides its labels. */
 uint64_t target_describe(const struct target_view *view);
 
-/* A hash of labels, sorted by name. */
-uint64_t target_labels_key(const struct label *labels, uint32_t count);
+/* A hash of labels, sorted by name, that only this process knows: no target can make its labels
+   have that of another one's. */
+uint64_t target_labels_key(const struct hash_key *secret, const struct label *labels,
+                           uint32_t count);
 
 /* Closes the connection, gives everything back, frees; perhaps later, from the loop. */
 void target_free(struct target *target);

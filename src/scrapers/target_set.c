@@ -21,6 +21,7 @@
 void target_set_init(struct target_set *set)
 {
     *set = (struct target_set){.mask = BUCKETS_MIN - 1};
+    hash_key_make(&set->secret);
     set->buckets = calloc(BUCKETS_MIN, sizeof(*set->buckets));
     check(set->buckets != NULL);
 }
@@ -143,7 +144,7 @@ static void note_foreign(struct target_set *set, const struct target_view *view)
         set->foreign = realloc(set->foreign, set->foreign_room * sizeof(*set->foreign));
         check(set->foreign != NULL);
     }
-    set->foreign[set->foreign_count++] = target_labels_key(labels, view->label_count);
+    set->foreign[set->foreign_count++] = target_labels_key(&set->secret, labels, view->label_count);
 }
 
 /* Whether another scraper has a target with the labels of the departing one. Found out once a

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hash.h"
+
 struct scraper;
 struct target;
 struct label;
@@ -23,12 +25,13 @@ struct target_set {
     uint32_t mask;
     uint32_t count; /* departing ones included */
     uint32_t active;
-    uint64_t generation; /* of the table that was looked at last; 0: none yet */
-    bool has_taken;      /* a whole table has been taken in */
-    bool is_torn;        /* that one was replaced meanwhile: nobody knows the rest of it */
-    bool wants_retry;    /* a target found no memory for its record */
-    int64_t retry_at_ns; /* monotonic; private */
-    uint64_t *foreign;   /* label keys of other scrapers' targets, sorted; private */
+    uint64_t generation;    /* of the table that was looked at last; 0: none yet */
+    bool has_taken;         /* a whole table has been taken in */
+    bool is_torn;           /* that one was replaced meanwhile: nobody knows the rest of it */
+    bool wants_retry;       /* a target found no memory for its record */
+    int64_t retry_at_ns;    /* monotonic; private */
+    struct hash_key secret; /* of label keys; private */
+    uint64_t *foreign;      /* label keys of other scrapers' targets, sorted; private */
     uint32_t foreign_count;
     uint32_t foreign_room;
     uint64_t foreign_generation;

@@ -217,6 +217,31 @@ static void many_targets_that_rules_tell_apart_have_a_context_each(void **state)
     rig_free(rig);
 }
 
+/* What two processes make of the same labels. */
+static void what_labels_hash_to_cannot_be_foreseen(void **state)
+{
+    (void)state;
+    static const struct label labels[] = {{SLICE_LITERAL("job"), SLICE_LITERAL("j")},
+                                          {SLICE_LITERAL("zone"), SLICE_LITERAL("a")}};
+    const struct line_rules rules = {.job = SLICE_LITERAL("j")};
+    struct line_contexts contexts[2] = {{0}, {0}};
+    struct line_context *of[2];
+    struct hash_key secrets[2];
+    for (int i = 0; i < 2; i++) {
+        of[i] = line_context_get(&contexts[i], &rules, labels, 2);
+        assert_ptr_equal(line_context_get(&contexts[i], &rules, labels, 2), of[i]);
+        line_context_release(&contexts[i], of[i]);
+        hash_key_make(&secrets[i]);
+    }
+    assert_true(of[0]->key != of[1]->key);
+    assert_true(target_labels_key(&secrets[0], labels, 2) ==
+                target_labels_key(&secrets[0], labels, 2));
+    assert_true(target_labels_key(&secrets[0], labels, 2) !=
+                target_labels_key(&secrets[1], labels, 2));
+    for (int i = 0; i < 2; i++)
+        line_context_release(&contexts[i], of[i]);
+}
+
 static void a_successor_goes_on_with_what_was_not_dropped(void **state)
 {
     (void)state;
@@ -241,6 +266,7 @@ int main(void)
         cmocka_unit_test(targets_share_what_rules_do_not_read),
         cmocka_unit_test(targets_do_not_share_what_rules_read),
         cmocka_unit_test(many_targets_that_rules_tell_apart_have_a_context_each),
+        cmocka_unit_test(what_labels_hash_to_cannot_be_foreseen),
         cmocka_unit_test(a_successor_goes_on_with_what_was_not_dropped),
     };
     return cmocka_run_group_tests(tests, load, NULL);
