@@ -39,9 +39,11 @@ struct epoll {
     bool no_pwait2;     /* missing, or refused by a seccomp filter */
     struct slot *slots; /* by descriptor */
     uint32_t n_slots;
+    struct op_queue late;  /* receives that a turn had no room for: the first of the next */
     struct op_queue fresh; /* not tried yet, or cancelled */
     uint8_t *buffer;
     uint32_t buffer_size;
+    uint32_t taken; /* bytes that this turn has received */
     struct epoll_event events[MAX_EVENTS];
 };
 
@@ -93,7 +95,7 @@ static void epoll_queue(struct loop *loop, struct loop_op *op)
     op_queue_push(&epoll->fresh, op);
 }
 
-/* One that is in the fresh queue is found cancelled when its turn comes. */
+/* One that is in a queue is found cancelled when its turn comes. */
 static void epoll_cancel(struct loop *loop, struct loop_op *op)
 {
     struct epoll *epoll = loop->state;
@@ -184,13 +186,18 @@ static void try_send(struct loop *loop, struct loop_op *op)
 
 /*
  * A receive that fills its buffer may have left something; a shorter one has emptied the socket,
- * and the next bytes make an edge of their own.
+ * and the next bytes make an edge of their own. What the turn has no room for is the first of the
+ * next, before those that were served: in their order all of them have their turns.
  */
 static void try_receive(struct loop *loop, struct loop_op *op)
 {
     struct epoll *epoll = loop->state;
     if (!slot_of(epoll, op->fd)->readable) {
         park(loop, op);
+        return;
+    }
+    if (epoll->taken >= LOOP_TURN_BYTES) {
+        op_queue_push(&epoll->late, op);
         return;
     }
     loop->stats.system_calls++;
@@ -204,6 +211,7 @@ static void try_receive(struct loop *loop, struct loop_op *op)
         return;
     }
     op->buffer = epoll->buffer;
+    epoll->taken += got > 0 ? (uint32_t)got : 0;
     loop_complete(loop, op, result);
 }
 
@@ -223,7 +231,7 @@ static void arm_poll(struct loop *loop, struct loop_op *op)
     slot->in = op;
 }
 
-static void try_fresh(struct loop *loop, struct loop_op *op)
+static void try_once(struct loop *loop, struct loop_op *op)
 {
     if (op->cancelled) {
         loop_complete(loop, op, -ECANCELED);
@@ -307,27 +315,28 @@ static int wait_events(struct loop *loop, int64_t timeout_ns)
     return n >= 0 ? n : -errno;
 }
 
-/* Tries what is fresh; what call backs add is left to the next turn. */
-static void try_all_fresh(struct loop *loop)
+/* Tries what is there; what call backs add is left to the next turn. */
+static void try_all(struct loop *loop, struct op_queue *queue)
 {
-    struct epoll *epoll = loop->state;
-    struct op_queue fresh = op_queue_take(&epoll->fresh);
+    struct op_queue taken = op_queue_take(queue);
     struct loop_op *op;
-    while ((op = op_queue_pop(&fresh)) != NULL)
-        try_fresh(loop, op);
+    while ((op = op_queue_pop(&taken)) != NULL)
+        try_once(loop, op);
 }
 
 static int epoll_turn(struct loop *loop, int64_t timeout_ns)
 {
     struct epoll *epoll = loop->state;
     uint64_t completed_before = loop->stats.operations;
-    try_all_fresh(loop);
+    epoll->taken = 0;
+    try_all(loop, &epoll->late);
+    try_all(loop, &epoll->fresh);
     if (loop->stats.operations != completed_before) {
         /*
          * Something is done, so this turn must not block. Looking for events can wait too unless
          * there is more to try: a busy stream must not keep the others waiting for ever.
          */
-        if (epoll->fresh.first == NULL)
+        if (epoll->fresh.first == NULL && epoll->late.first == NULL)
             return 0;
         timeout_ns = 0;
     }

@@ -61,6 +61,13 @@ struct loop_options {
  */
 #define LOOP_GATHER_NS (1000 * 1000)
 
+/*
+ * Where more is ready to be received, a turn stops behind so many bytes and leaves the rest to the
+ * next one, which does not wait and begins with it: timers and sends have their turn in between,
+ * and however much comes over some descriptors, the others have theirs, too.
+ */
+#define LOOP_TURN_BYTES (2u << 20)
+
 struct loop_stats {
     uint64_t turns;        /* calls of loop_run_once */
     uint64_t wakeups;      /* returns from a wait in the kernel */
@@ -108,8 +115,8 @@ void loop_close(struct loop *loop, int fd);
 
 /*
  * One turn: submits what is queued; waits until something completes, a timer is due or max_wait_ns
- * has passed (0: not at all, -1: no limit); then calls back all completions that are there and all
- * due timers. 0, or -errno when the backend itself fails (the loop is unusable then). A signal
+ * has passed (0: not at all, -1: no limit); then calls back all completions that are there, up to
+ * LOOP_TURN_BYTES, and all due timers. 0, or -errno when the backend itself fails (the loop is unusable then). A signal
  * ends the wait early.
  */
 int loop_run_once(struct loop *loop, int64_t max_wait_ns) MUST_USE;

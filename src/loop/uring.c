@@ -27,6 +27,7 @@ struct uring {
     uint8_t *buffer;
     uint32_t buffer_size;
     struct msghdr *messages; /* one for each entry: read by the kernel at submission */
+    uint32_t taken;          /* bytes that this turn has received */
     uint32_t gather;
     bool was_in_vain; /* the last wait gathered nothing: what is in flight takes its time */
 };
@@ -184,6 +185,7 @@ static void receive(struct loop *loop, struct loop_op *op)
         return;
     }
     op->buffer = uring->buffer;
+    uring->taken += got > 0 ? (uint32_t)got : 0;
     loop_complete(loop, op, got < 0 ? -errno : (int)got);
 }
 
@@ -200,11 +202,12 @@ static void complete(struct loop *loop, struct loop_op *op, int result)
         loop_complete(loop, op, result);
 }
 
-/* What is there now; what call backs add meanwhile is left to the next turn. */
+/* What is there now; what call backs add meanwhile is left to the next turn, as is too much. */
 static void complete_all(struct loop *loop)
 {
     struct uring *uring = loop->state;
-    for (unsigned left = io_uring_cq_ready(&uring->ring); left > 0; left--) {
+    unsigned left = io_uring_cq_ready(&uring->ring);
+    for (uring->taken = 0; left > 0 && uring->taken < LOOP_TURN_BYTES; left--) {
         struct io_uring_cqe *next;
         if (io_uring_peek_cqe(&uring->ring, &next) != 0)
             break;
@@ -227,10 +230,20 @@ static unsigned worth_waiting_for(const struct loop *loop)
 static int uring_turn(struct loop *loop, int64_t timeout_ns)
 {
     struct uring *uring = loop->state;
+    unsigned left = io_uring_cq_ready(&uring->ring);
     unsigned wanted = worth_waiting_for(loop);
-    bool gathers = wanted > 1 && (timeout_ns < 0 || timeout_ns > LOOP_GATHER_NS);
+    bool gathers = left == 0 && wanted > 1 && (timeout_ns < 0 || timeout_ns > LOOP_GATHER_NS);
     if (gathers)
         timeout_ns = LOOP_GATHER_NS;
+    if (left > 0) {
+        /*
+         * The turn before has left some. Waiting for one more, for no time, has the kernel take in
+         * what else has become ready; content with what there is, it would not, and streams that
+         * are always ready would be served alone.
+         */
+        wanted = left + 1;
+        timeout_ns = 0;
+    }
     struct __kernel_timespec limit = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
     struct io_uring_cqe *cqe;
     uint64_t before = loop->stats.operations;

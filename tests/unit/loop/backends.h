@@ -11,9 +11,14 @@
 /* No wait in a test is longer; reaching it is a failure. */
 #define PATIENCE_NS (10 * NS_PER_S)
 
+/* Who includes this may have others. */
+#ifndef TEST_LOOP_OPTIONS
+#define TEST_LOOP_OPTIONS .buffer_size = 512
+#endif
+
 static struct loop_options test_options(enum loop_backend_kind kind)
 {
-    return (struct loop_options){.backend = kind, .entries = 64, .buffer_size = 512};
+    return (struct loop_options){.backend = kind, .entries = 64, TEST_LOOP_OPTIONS};
 }
 
 static int set_up_loop(void **state, enum loop_backend_kind kind)
