@@ -224,7 +224,7 @@ static enum plan_step follow(struct body *body)
     enum plan_step step;
     if (body->may_guess)
         guess(body, rest);
-    if (body->plan == NULL ||
+    if (body->plan == NULL || body->misses > FOLLOW_MISSES_MAX ||
         exposition_type_in_force(&body->parser) != plan_type_before(body->plan, body->cursor))
         return PLAN_OTHER;
     do {

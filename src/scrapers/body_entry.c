@@ -177,6 +177,7 @@ static void count_repeat(struct body *body)
     body->scraped++;
     body->accepted++;
     body->repeated++;
+    body->misses++;
 }
 
 /* No gap of the plan: the line may be one of it all the same, behind other comments. */

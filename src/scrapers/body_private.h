@@ -8,6 +8,13 @@
 /* A plan that was guessed is given up after so many surprises and no hit. */
 #define GUESS_MISSES_MAX 32u
 
+/*
+ * After so many surprises without a single expected entry only the parser looks for one, which goes
+ * over no more bytes than there are in a line: what the plan expects may be much longer, and lines
+ * that are not it could come without end.
+ */
+#define FOLLOW_MISSES_MAX 8u
+
 /* Whether the plan says what comes next. */
 bool body_has_expected(const struct body *body);
 

@@ -568,6 +568,52 @@ static void families_without_end_are_refused_in_bounded_memory(void **state)
     bench_free(bench);
 }
 
+/*
+ * A long gap is expected, a short line comes again and again: the gap is not looked for each time,
+ * which would ask for as many bytes as it has and leave so many of the short lines unread.
+ */
+static void what_never_comes_is_not_looked_for_each_time(void **state)
+{
+    (void)state;
+    enum { COMMENTS = 1500, REPEATS = 100000, LINE = 5 };
+    struct stage_bodies *bench = bench_new(NULL);
+    static struct body body;
+    static char repeats[REPEATS * LINE + 1];
+    struct body_source source = {
+        .context = bench->context, .format = EXPOSITION_TEXT, .limit = 1000};
+    struct plan *plan = NULL;
+    for (int i = 0; i < REPEATS; i++)
+        memcpy(repeats + (size_t)i * LINE, "x0 1\n", LINE);
+    for (int round = 0; round < 2; round++) {
+        body_begin(&body, &bench->tools, &source);
+        body_take(&body, SLICE_LITERAL("x0 1\n"));
+        if (round == 1) {
+            body_take(&body, slice_make(repeats, sizeof(repeats) - 1));
+            assert_int_equal(body.scraped, 1 + REPEATS);
+            assert_int_equal(body.kept_len, 0);
+        }
+        for (int i = 0; i < COMMENTS; i++)
+            body_take(&body, SLICE_LITERAL("# a comment that says nothing at all\n"));
+        body_take(&body, SLICE_LITERAL("x 1\ny 2\nz 3\n"));
+        body_finish(&body);
+        assert_int_equal(body.state, BODY_COMPLETE);
+        assert_int_equal(body.harvest.count, 4);
+        assert_int_equal(body.repeated, round == 0 ? 0 : REPEATS);
+        /* All the rest is as expected. */
+        assert_int_equal(body.predicted, round == 0 ? 0 : 4);
+        assert_int_equal(body_followed_plan(&body), round);
+        struct plan *old = plan;
+        plan = NULL;
+        learn_plan(bench, &body, &plan);
+        body_end(&body, &bench->plans);
+        plan_release(&bench->plans, old);
+        source.plan = plan;
+    }
+    plan_release(&bench->plans, plan);
+    body_fini(&body);
+    bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +628,7 @@ int main(void)
         cmocka_unit_test(a_long_line_in_tiny_pieces_is_looked_at_seldom),
         cmocka_unit_test(long_comments_are_read_and_not_kept),
         cmocka_unit_test(families_without_end_are_refused_in_bounded_memory),
+        cmocka_unit_test(what_never_comes_is_not_looked_for_each_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
