@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "discovery/target_build.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/utf8.h"
 #include "config/duration.h"
 #include "discovery/target_url.h"
+#include "labels/md5.h"
 
 #define LABEL(text) SLICE_LITERAL(text)
 
@@ -175,18 +177,48 @@ static int read_address(struct slice address, struct built_target *target, struc
     return 0;
 }
 
-static void identify(const struct label_set *labels, uint64_t seed, struct built_target *target)
+static char *add_text(char *at, struct slice text)
+{
+    uint64_t len = htole64(text.len);
+    memcpy(at, &len, sizeof(len));
+    if (text.len > 0)
+        memcpy(at + sizeof(len), text.ptr, text.len);
+    return at + sizeof(len) + text.len;
+}
+
+/*
+ * Of all labels and the URL; the same on every node, as they share targets out by it. Who names
+ * objects chooses labels and path, and of two targets with one identity only the first is scraped:
+ * it must take 2^64 tries to make one that is another's, which no quick hash promises.
+ */
+static uint64_t identity_of(const struct label_set *labels, struct slice url, struct arena *scratch)
+{
+    uint8_t digest[MD5_SIZE];
+    uint64_t id;
+    size_t room = sizeof(uint64_t) + url.len;
+    for (size_t i = 0; i < labels->count; i++)
+        room += 2 * sizeof(uint64_t) + labels->labels[i].name.len + labels->labels[i].value.len;
+    char *text = arena_alloc(scratch, room);
+    char *at = add_text(text, url);
+    for (size_t i = 0; i < labels->count; i++)
+        at = add_text(add_text(at, labels->labels[i].name), labels->labels[i].value);
+    md5(slice_make(text, (size_t)(at - text)), digest);
+    memcpy(&id, digest, sizeof(id));
+    id = le64toh(id);
+    return id != 0 ? id : 1; /* 0 stands for "no target" in shared memory */
+}
+
+static void identify(const struct target_builder *builder, const struct label_set *labels,
+                     struct built_target *target)
 {
     uint64_t labels_hash = label_set_hash(labels, 0);
     char digits[24];
     int len = snprintf(digits, sizeof(digits), "%016" PRIu64, labels_hash);
     uint64_t hash = hash_fnv1a64(FNV1A64_START, digits, (size_t)len);
     hash = hash_fnv1a64(hash, target->url.ptr, target->url.len);
-    target->id = hash64(target->url.ptr, target->url.len, labels_hash);
-    if (target->id == 0) /* 0 stands for "no target" in shared memory */
-        target->id = 1;
+    target->id = identity_of(labels, target->url, builder->scratch);
     uint64_t interval_ns = (uint64_t)(target->interval_ms * NS_PER_MS);
-    target->phase_ns = (int64_t)((hash ^ seed) % interval_ns);
+    target->phase_ns = (int64_t)((hash ^ builder->seed) % interval_ns);
 }
 
 /* The target's texts must outlive the groups they came from. */
@@ -232,7 +264,7 @@ static int build(const struct target_builder *builder, struct label_set *labels,
     target->path = target_url_path(labels, &builder->job->params, builder->arena);
     target->url = target_url_whole(label_set_get(labels, scheme_label), address, target->path,
                                    builder->arena);
-    identify(labels, builder->seed, target);
+    identify(builder, labels, target);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* MD5 (RFC 1321), for the action `hashmod` only: it has to give what Prometheus gives. */
+/* MD5 (RFC 1321), for the action `hashmod`, which has to give what Prometheus gives, and where all
+ * that is asked for is that none can find a text with a given digest. */
 #ifndef LABELS_MD5_H
 #define LABELS_MD5_H
 

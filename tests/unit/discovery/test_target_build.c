@@ -106,6 +106,27 @@ static void group_labels_override_the_defaults(void **state)
     label_set_fini(&group);
 }
 
+/* Who chooses a path and a label found this path and this label in three seconds, when identity was
+ * XXH3: the target was taken for the other one, and not scraped, or the other one was not. */
+static void no_target_can_be_made_to_be_taken_for_another(void **state)
+{
+    (void)state;
+    struct config_job job = plain_job();
+    struct label_set group = {0};
+    struct label_set forged = {0};
+    struct built_target target;
+    struct built_target other;
+    label_set_put(&forged, slice_of("__metrics_path__"),
+                  slice_of("/_lRovYNzeliopLHqSIiEahGTxvmrb"));
+    label_set_put(&forged, slice_of("zz"), slice_of("gzERuIiT"));
+    assert_int_equal(build_with(&job, "10.0.0.1:80", &group, &target, NULL), 0);
+    assert_int_equal(build_with(&job, "10.0.0.2:80", &forged, &other, NULL), 0);
+    assert_true(target.id != other.id);
+    label_set_fini(&target.labels);
+    label_set_fini(&other.labels);
+    label_set_fini(&forged);
+}
+
 static void an_empty_group_label_takes_the_default(void **state)
 {
     (void)state;
@@ -310,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_plain_target_gets_job_and_instance),
         cmocka_unit_test(a_target_may_have_a_sample_limit_of_its_own),
         cmocka_unit_test(group_labels_override_the_defaults),
+        cmocka_unit_test(no_target_can_be_made_to_be_taken_for_another),
         cmocka_unit_test(an_empty_group_label_takes_the_default),
         cmocka_unit_test(what_is_no_target_says_why),
         cmocka_unit_test(params_make_the_query),
