@@ -14,6 +14,9 @@ from lib.prom import http_get
 from . import measure, tls
 
 
+MESSAGES = {"1.0": {}, "2.0": {"protobuf_message": "io.prometheus.write.v2.Request"}}
+
+
 class Farm:
     """Targets of one kind, with TLS in front of them if the load says so."""
 
@@ -105,7 +108,8 @@ class Agent:
     def config(self):
         jobs = [farm.job(f"farm{i}", self.takes_own_keys) for i, farm in enumerate(self.farms)]
         native = any(job.get("scrape_native_histograms") for job in jobs)
-        remote = {"url": self.sink_url, **self.remote, **({"send_native_histograms": True} if native else {}),
+        message = MESSAGES[self.load.write] if self.takes_own_keys else {}
+        remote = {"url": self.sink_url, **message, **self.remote, **({"send_native_histograms": True} if native else {}),
                   **({"queue_config": self.load.queue} if self.load.queue else {})}
         return {"scrape_configs": jobs, "remote_write": [remote]}
 
@@ -218,9 +222,14 @@ class LimpetSmall(Limpet):
     remote = {"limpet": {"compression": "small"}}
 
 
+class LimpetV2(Limpet):
+    name = "limpet-v2"
+    remote = MESSAGES["2.0"]
+
+
 class LimpetZstd(Limpet):
     name = "limpet-zstd"
-    remote = {"limpet": {"compression": "zstd"}}
+    remote = {"protobuf_message": "prometheus.WriteRequest", "limpet": {"compression": "zstd"}}
 
 
 class Prometheus(Agent):
@@ -268,7 +277,8 @@ class Null(Agent):
         return measure.memory(self.pids())
 
 
-AGENTS = {agent.name: agent for agent in (Limpet, LimpetEpoll, LimpetSmall, LimpetZstd, Prometheus, Vmagent, Null)}
+AGENTS = {agent.name: agent for agent in (Limpet, LimpetEpoll, LimpetSmall, LimpetV2, LimpetZstd,
+                                          Prometheus, Vmagent, Null)}
 
 
 def is_installed(agent, program):

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "sim/sink_faults.h"
+#include "sim/sink_read_v2.h"
 #include "sim/sink_repeats.h"
 #include "sim/sink_series.h"
 #include "sim/sink_targets.h"
@@ -24,7 +25,7 @@
 
 enum sink_error {
     SINK_ERROR_HEADER, /* a request header is missing or wrong */
-    SINK_ERROR_BODY,   /* not snappy or zstd, or not a protobuf WriteRequest */
+    SINK_ERROR_BODY,   /* not snappy or zstd, or not the message it is said to be */
     SINK_ERROR_LABELS, /* unsorted, repeated, empty, no __name__ */
     SINK_ERROR_VALUE,  /* a farm series with another value than the farm served */
     SINK_ERROR_SERIES, /* a farm series that scrape did not have */
@@ -36,12 +37,14 @@ struct sink_options {
     bool keep;           /* all samples, not only the last of each series */
     bool any_agent;      /* do not insist on limpet's User-Agent */
     int refuse_zstd;     /* the status that answers it; 0: zstd is taken */
+    int refuse_v2;       /* the same of remote write 2.0 */
     int64_t interval_ms; /* between scrapes; 0: the most frequent distance */
 };
 
 struct sink_counts {
     uint64_t requests;
     uint64_t stored_requests;
+    uint64_t v2_requests;               /* of 2.0, and taken as such */
     uint64_t answered[SINK_STATUS_MAX]; /* by status */
     uint64_t resets, lost_answers, hung, gone;
     uint64_t bytes, bytes_unpacked;
@@ -52,6 +55,8 @@ struct sink_counts {
     uint64_t duplicates;       /* samples stored although series and timestamp were there */
     uint64_t refused_order, refused_duplicate;
     uint64_t refused_samples; /* in refused requests of more than one scrape */
+    uint64_t left_out;        /* samples, as told by /faults */
+    uint64_t ambiguous;       /* those that their sender cannot tell from what is there already */
     uint64_t errors[SINK_ERROR_KINDS];
     uint64_t delays_ms[SINK_DELAY_MS];
     uint64_t delays_s[SINK_DELAY_S];
@@ -65,6 +70,7 @@ struct sink {
     struct sink_repeats repeats;
     struct sink_unheard unheard;
     struct sink_faults faults;
+    struct sink_v2 v2;
     char *errors[SINK_ERRORS_SHOWN]; /* the first ones, as JSON objects */
     uint32_t error_count;
 };

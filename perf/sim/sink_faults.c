@@ -42,7 +42,8 @@ static int query_reset(const struct serve_request *request, enum sink_reset *res
 int sink_faults_set(struct sink_faults *faults, const struct serve_request *request,
                     struct errctx *errctx)
 {
-    int64_t status = 0, percent = 100, seed = 1, hang = 0, store = 0, lose = 0, clear = 0;
+    int64_t status = 0, percent = 100, seed = 1, hang = 0, store = 0, lose = 0, clear = 0,
+            partial = 0;
     struct sink_faults set = {.active = true, .left = -1};
     struct {
         const char *key;
@@ -54,6 +55,7 @@ int sink_faults_set(struct sink_faults *faults, const struct serve_request *requ
                    {"hang", 1, &hang},
                    {"store", 1, &store},
                    {"clear", 1, &clear},
+                   {"partial", 100, &partial},
                    {"count", 1000000000, &set.left},
                    {"lose-answer", 1000000000, &lose},
                    {"delay_ms", 3600000, &set.fault.delay_ms},
@@ -69,6 +71,7 @@ int sink_faults_set(struct sink_faults *faults, const struct serve_request *requ
     set.fault.status = (int)status;
     set.fault.hang = hang != 0;
     set.fault.store = store != 0;
+    set.fault.left_out = (unsigned)partial;
     if (lose > 0) {
         set.fault.reset = SINK_RESET_AFTER_BODY;
         set.fault.store = true;
@@ -101,9 +104,10 @@ void sink_faults_describe(const struct sink_faults *faults, struct strbuf *json)
     static const char *const resets[] = {"none", "after-head", "after-body"};
     strbuf_addf(json,
                 "{\"active\":%s,\"left\":%lld,\"hits\":%llu,\"percent\":%u,\"status\":%d,"
-                "\"delay_ms\":%lld,\"reset\":\"%s\",\"hang\":%s,\"store\":%s}",
+                "\"delay_ms\":%lld,\"reset\":\"%s\",\"hang\":%s,\"store\":%s,\"partial\":%u}",
                 faults->active && faults->left != 0 ? "true" : "false", (long long)faults->left,
                 (unsigned long long)faults->hits, faults->percent, faults->fault.status,
                 (long long)faults->fault.delay_ms, resets[faults->fault.reset],
-                faults->fault.hang ? "true" : "false", faults->fault.store ? "true" : "false");
+                faults->fault.hang ? "true" : "false", faults->fault.store ? "true" : "false",
+                faults->fault.left_out);
 }

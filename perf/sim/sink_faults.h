@@ -18,7 +18,8 @@ struct sink_fault {
     int64_t retry_after_s; /* 0: no such header */
     enum sink_reset reset;
     bool hang;
-    bool store; /* the request is stored although its answer is bad */
+    bool store;        /* the request is stored although its answer is bad */
+    unsigned left_out; /* percent of the samples of a request of 2.0 that are not stored */
 };
 
 struct sink_faults {

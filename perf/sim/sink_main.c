@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sink: a remote-write 1.0 receiver that trusts nothing. It checks form, order and repeats of what
+ * sink: a remote write receiver that trusts nothing. It checks form, order and repeats of what
  * it gets, and, for series of the farm, every value. Usage and output: perf/README.md.
  */
 #include <errno.h>
@@ -21,7 +21,7 @@
 
 static const char usage[] =
     "usage: sink [--port P] [--like prometheus|victoria] [--keep] [--no-zstd STATUS]\n"
-    "            [--interval MS] [--any-agent] [--report FILE]\n";
+    "            [--no-v2 STATUS] [--interval MS] [--any-agent] [--report FILE]\n";
 
 /* A connection's last request, until the next one or its end. */
 struct last_request {
@@ -31,7 +31,8 @@ struct last_request {
     int64_t retry_after_s;
     struct sink_samples samples;
     bool stored;
-    bool is_known;       /* a single scrape that was refused: its sender takes it for a repeat */
+    bool is_known;       /* what was refused, its sender takes for a repeat */
+    char written[192];   /* of 2.0: header lines */
     int64_t answered_ns; /* 0: it is not */
 };
 
@@ -78,6 +79,8 @@ static void settle(struct sink *sink, const struct last_request *last, int statu
         sink_unheard_drop(&sink->unheard, &last->samples);
     else
         sink_unheard_add(&sink->unheard, &last->samples, false);
+    if (!is_read)
+        sink->counts.ambiguous += last->samples.left_out;
 }
 
 static void forget_last(struct serve_conn *conn)
@@ -92,9 +95,11 @@ static void forget_last(struct serve_conn *conn)
 static void answer_now(struct sink *sink, struct serve_conn *conn)
 {
     struct last_request *last = conn->user;
-    char headers[64] = "";
+    char headers[256];
+    int len = snprintf(headers, sizeof(headers), "%s", last->written);
     if (last->retry_after_s > 0)
-        snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", (long long)last->retry_after_s);
+        snprintf(headers + len, sizeof(headers) - (size_t)len, "Retry-After: %lld\r\n",
+                 (long long)last->retry_after_s);
     last->answered_ns = clock_mono_ns();
     sink->counts.answered[last->status]++;
     serve_answer(conn, last->status, headers, "text/plain", slice_of(last->text));
@@ -136,14 +141,57 @@ static void on_close(void *ctx, struct serve_conn *conn)
     } else if (conn->peer_left ||
                (conn->peer_closed && clock_mono_ns() < last->answered_ns + UNREAD_NS)) {
         sink_unheard_add(&sink->unheard, &last->samples, tells(last));
+        sink->counts.ambiguous += last->samples.left_out;
     }
     forget_last(conn);
+}
+
+static void say_written(struct last_request *last, const struct sink_outcome *outcome)
+{
+    snprintf(last->written, sizeof(last->written),
+             "X-Prometheus-Remote-Write-Samples-Written: %u\r\n"
+             "X-Prometheus-Remote-Write-Histograms-Written: %u\r\n"
+             "X-Prometheus-Remote-Write-Exemplars-Written: %u\r\n",
+             outcome->written, outcome->written_histograms, outcome->written_exemplars);
+}
+
+/*
+ * A refused request of a single scrape, which its sender takes for a repeat; so it does with what
+ * is refused of one of which the rest is written.
+ */
+static bool is_known(const struct sink_outcome *outcome)
+{
+    return outcome->status == 400 && (outcome->samples.is_one_scrape || outcome->written > 0);
+}
+
+/* What it is answered: what the outcome is, or as told by /faults. */
+static void choose_answer(struct last_request *last, const struct sink_outcome *outcome,
+                          const struct sink_fault *fault)
+{
+    bool is_partial = fault->left_out > 0;
+    /* Nobody says 2xx to what is out of order, or to what was not even looked at. */
+    bool is_in_order = outcome->status == 204 || outcome->samples.flaw == SINK_LEFT_OUT;
+    bool is_overruled = is_partial && !(outcome->is_stored && is_in_order);
+    bool is_as_told = fault->status != 0 && !is_overruled;
+    last->status = is_as_told ? fault->status : outcome->status;
+    last->text = is_as_told ? "as told by /faults\n" : outcome->text;
+    last->is_known = !is_as_told && is_known(outcome);
+    last->retry_after_s = fault->retry_after_s;
+    if (outcome->is_v2 && (!is_as_told || is_partial))
+        say_written(last, outcome);
+    if (fault->reset != SINK_RESET_NONE)
+        last->status = 0;
+}
+
+static bool is_spoilt(const struct sink_fault *fault)
+{
+    bool has_bad_answer = fault->status != 0 && fault->left_out == 0;
+    return has_bad_answer || fault->hang || fault->reset != SINK_RESET_NONE;
 }
 
 static struct last_request *take_request(struct sink *sink, const struct serve_request *request,
                                          const struct sink_fault *fault)
 {
-    bool spoilt = fault->status != 0 || fault->hang || fault->reset != SINK_RESET_NONE;
     struct slice retry;
     struct last_request *last = calloc(1, sizeof(*last));
     check(last != NULL);
@@ -153,21 +201,12 @@ static struct last_request *take_request(struct sink *sink, const struct serve_r
     sink_repeats_note(&sink->repeats, last->hash,
                       serve_header(request, "Retry-Attempt", &retry) && !slice_is(retry, "0"));
     struct sink_outcome outcome;
-    sink_take(sink, request, !spoilt || fault->store, &outcome);
-    last->status = outcome.status;
-    last->text = outcome.text;
+    sink_take(sink, request, !is_spoilt(fault) || fault->store, fault->left_out, &outcome);
     last->samples = outcome.samples;
-    if (outcome.status == 400 && !outcome.samples.is_one_scrape)
+    last->stored = outcome.is_stored;
+    if (outcome.status == 400 && !is_known(&outcome))
         sink->counts.refused_samples += outcome.samples.count;
-    last->is_known = outcome.status == 400 && fault->status == 0 && outcome.samples.is_one_scrape;
-    last->stored = outcome.status == 204 && (!spoilt || fault->store);
-    last->retry_after_s = fault->retry_after_s;
-    if (fault->status != 0) {
-        last->status = fault->status;
-        last->text = "as told by /faults\n";
-    }
-    if (fault->reset != SINK_RESET_NONE)
-        last->status = 0;
+    choose_answer(last, &outcome, fault);
     return last;
 }
 
@@ -175,12 +214,6 @@ static void take_write(struct sink *sink, struct serve_conn *conn,
                        const struct serve_request *request)
 {
     struct sink_fault fault;
-    struct slice type;
-    if (serve_header(request, "Content-Type", &type) && memmem(type.ptr, type.len, "proto=", 6)) {
-        sink->counts.answered[415]++;
-        serve_answer(conn, 415, "", "text/plain", slice_of("remote write 1.0 only\n"));
-        return;
-    }
     sink_faults_draw(&sink->faults, &fault);
     struct last_request *last = take_request(sink, request, &fault);
     forget_last(conn);
@@ -298,6 +331,9 @@ static void take_option(struct sink_options *options, struct arguments *argument
     case 'a':
         options->any_agent = true;
         break;
+    case '2':
+        options->refuse_v2 = (int)parse_number("no-v2", value, SINK_STATUS_MAX - 1);
+        break;
     case 'z':
         options->refuse_zstd = (int)parse_number("no-zstd", value, SINK_STATUS_MAX - 1);
         break;
@@ -313,11 +349,15 @@ static void take_option(struct sink_options *options, struct arguments *argument
 static void parse_options(int argc, char **argv, struct sink_options *options,
                           struct arguments *ret_arguments)
 {
-    static const struct option known[] = {
-        {"port", required_argument, 0, 'p'},   {"like", required_argument, 0, 'l'},
-        {"keep", no_argument, 0, 'k'},         {"interval", required_argument, 0, 'i'},
-        {"any-agent", no_argument, 0, 'a'},    {"no-zstd", required_argument, 0, 'z'},
-        {"report", required_argument, 0, 'r'}, {0, 0, 0, 0}};
+    static const struct option known[] = {{"port", required_argument, 0, 'p'},
+                                          {"like", required_argument, 0, 'l'},
+                                          {"keep", no_argument, 0, 'k'},
+                                          {"interval", required_argument, 0, 'i'},
+                                          {"any-agent", no_argument, 0, 'a'},
+                                          {"no-zstd", required_argument, 0, 'z'},
+                                          {"no-v2", required_argument, 0, '2'},
+                                          {"report", required_argument, 0, 'r'},
+                                          {0, 0, 0, 0}};
     *ret_arguments = (struct arguments){0};
     for (;;) {
         int letter = getopt_long(argc, argv, "", known, NULL);
@@ -377,6 +417,7 @@ int main(int argc, char **argv)
     sink_series_fini(&sink.series);
     sink_repeats_fini(&sink.repeats);
     sink_unheard_fini(&sink.unheard);
+    sink_v2_fini(&sink.v2);
     for (uint32_t i = 0; i < sink.error_count; i++)
         free(sink.errors[i]);
     return status;

@@ -12,13 +12,6 @@
 #define SAMPLES_MIN 16384
 #define FIELD_OF(x) ((uint8_t)(x) >> 3) /* of a tag of one byte */
 
-/* A message while it is read. */
-struct reading {
-    struct sink *sink;
-    struct sink_samples *samples;
-    uint32_t last; /* the entry of the series before this one */
-};
-
 /* What is wrong with a label set by the rules of remote write, or NULL. */
 static const char *flaw_of(const struct sink_label *labels, int count)
 {
@@ -72,27 +65,29 @@ static bool learn_series(struct sink *sink, struct sink_entry *entry, struct sli
 
 /*
  * Prometheus' rules of order, for a sample that is not newer than the one before it of its series,
- * stored or earlier in the request. The first one that breaks them refuses all.
+ * stored or earlier in the request. The first one that breaks them names the flaw of all.
  */
-static void judge(struct reading *reading, struct sink_received *sample, int64_t last_ts,
+static void judge(struct sink_reading *reading, struct sink_received *sample, int64_t last_ts,
                   uint64_t last_bits)
 {
     struct sink_samples *samples = reading->samples;
-    if (samples->flaw != SINK_IN_ORDER || reading->sink->options.like_victoria)
+    if (reading->sink->options.like_victoria)
         return;
-    if (sample->ts < last_ts)
-        samples->flaw = SINK_OUT_OF_ORDER;
-    else if (sample->bits != last_bits)
-        samples->flaw = SINK_DUPLICATE;
-    else
+    if (sample->ts == last_ts && sample->bits == last_bits) {
         sample->unchanged = true;
+        return;
+    }
+    sample->is_refused = true;
+    if (samples->flaw == SINK_IN_ORDER)
+        samples->flaw = sample->ts < last_ts ? SINK_OUT_OF_ORDER : SINK_DUPLICATE;
 }
 
 /*
- * The slot of an entry names its latest sample in this request; a slot is trusted only if that
- * sample is of the entry, so nothing has to be cleared between requests.
+ * The slot of an entry names its latest sample in this request that is not refused; a slot is
+ * trusted only if that sample is of the entry, so nothing has to be cleared between requests.
  */
-static void add_sample(struct reading *reading, struct sink_entry *entry, uint64_t bits, int64_t ts)
+void sink_reading_add(struct sink_reading *reading, struct sink_entry *entry, uint64_t bits,
+                      int64_t ts)
 {
     struct sink_samples *samples = reading->samples;
     if (samples->count == samples->cap) {
@@ -103,15 +98,16 @@ static void add_sample(struct reading *reading, struct sink_entry *entry, uint64
     uint32_t i = samples->count++;
     struct sink_received *sample = &samples->items[i];
     *sample = (struct sink_received){.entry = entry, .ts = ts, .bits = bits};
-    const struct sink_received *before =
-        entry->slot < i && samples->items[entry->slot].entry == entry ? &samples->items[entry->slot]
-                                                                      : NULL;
-    entry->slot = i;
+    const struct sink_received *before = entry->slot < i ? &samples->items[entry->slot] : NULL;
+    if (before != NULL && (before->entry != entry || before->is_refused))
+        before = NULL;
     samples->is_one_scrape &= ts == samples->items[0].ts;
     if (before != NULL && ts <= before->ts)
         judge(reading, sample, before->ts, before->bits);
     else if (before == NULL && entry->stored && ts <= entry->last_ts)
         judge(reading, sample, entry->last_ts, entry->last_bits);
+    if (!sample->is_refused)
+        entry->slot = i;
 }
 
 /* The Label fields of a TimeSeries, which come first. */
@@ -139,13 +135,18 @@ static bool has_labels_of(struct slice message, const struct sink_entry *entry)
     return len == message.len || ((message.ptr[len] & 0x80) == 0 && FIELD_OF(message.ptr[len]) > 1);
 }
 
-/* Finds the series of a message among those known, or learns it; SINK_NO_SERIES: malformed. */
-static uint32_t find_series(struct reading *reading, struct slice message)
+uint32_t sink_reading_expect(const struct sink_reading *reading)
+{
+    const struct sink_series *series = &reading->sink->series;
+    uint32_t number = 0;
+    if (reading->last < series->count)
+        number = sink_series_at(series, reading->last)->next;
+    return number < series->count ? number : SINK_NO_SERIES;
+}
+
+uint32_t sink_reading_meet(struct sink_reading *reading, struct slice fields)
 {
     struct sink_series *series = &reading->sink->series;
-    struct slice fields;
-    if (!gather_labels(message, &fields))
-        return SINK_NO_SERIES;
     bool is_new = false;
     uint32_t number = sink_series_find(series, hash64(fields.ptr, fields.len, 0), &is_new);
     struct sink_entry *entry = sink_series_at(series, number);
@@ -155,25 +156,30 @@ static uint32_t find_series(struct reading *reading, struct slice message)
         if (!learn_series(reading->sink, entry, fields))
             return SINK_NO_SERIES;
     }
+    if (reading->last < series->count)
+        sink_series_at(series, reading->last)->next = number;
     return number;
 }
 
-static bool take_series(struct reading *reading, struct slice message)
+/* Finds the series of a message among those known, or learns it; SINK_NO_SERIES: malformed. */
+static uint32_t find_series(struct sink_reading *reading, struct slice message)
+{
+    struct slice fields;
+    uint32_t number = sink_reading_expect(reading);
+    if (number != SINK_NO_SERIES &&
+        has_labels_of(message, sink_series_at(&reading->sink->series, number)))
+        return number;
+    return gather_labels(message, &fields) ? sink_reading_meet(reading, fields) : SINK_NO_SERIES;
+}
+
+static bool take_series(struct sink_reading *reading, struct slice message)
 {
     struct sink *sink = reading->sink;
-    struct sink_series *series = &sink->series;
-    uint32_t number = 0;
-    if (reading->last < series->count)
-        number = sink_series_at(series, reading->last)->next;
-    if (number >= series->count || !has_labels_of(message, sink_series_at(series, number))) {
-        number = find_series(reading, message);
-        if (number == SINK_NO_SERIES)
-            return false;
-        if (reading->last < series->count)
-            sink_series_at(series, reading->last)->next = number;
-    }
+    uint32_t number = find_series(reading, message);
+    if (number == SINK_NO_SERIES)
+        return false;
     reading->last = number;
-    struct sink_entry *entry = sink_series_at(series, number);
+    struct sink_entry *entry = sink_series_at(&sink->series, number);
     message.ptr += entry->label_bytes;
     message.len -= entry->label_bytes;
     struct sink_field field;
@@ -186,7 +192,7 @@ static bool take_series(struct reading *reading, struct slice message)
         if (field.number == 2) {
             if (field.type != SINK_WIRE_LEN || !sink_wire_sample(field.bytes, &bits, &ts))
                 return false;
-            add_sample(reading, entry, bits, ts);
+            sink_reading_add(reading, entry, bits, ts);
         }
         sink->counts.exemplars += field.number == 3;
         sink->counts.histograms += field.number == 4;
@@ -196,7 +202,7 @@ static bool take_series(struct reading *reading, struct slice message)
 
 bool sink_read(struct sink *sink, struct slice message, struct sink_samples *samples)
 {
-    struct reading reading = {sink, samples, SINK_NO_SERIES};
+    struct sink_reading reading = {sink, samples, SINK_NO_SERIES};
     struct sink_field field;
     int got;
     while ((got = sink_wire_next(&message, &field)) > 0) {

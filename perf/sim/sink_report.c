@@ -181,12 +181,15 @@ static void add_requests(const struct sink *sink, struct strbuf *json)
     strbuf_adds(json, "\"requests\":{");
     add_count(json, "total", counts->requests);
     add_count(json, "stored", counts->stored_requests);
+    add_count(json, "v2", counts->v2_requests);
     add_count(json, "resets", counts->resets);
     add_count(json, "lost_answers", counts->lost_answers);
     add_count(json, "hung", counts->hung);
     add_count(json, "gone_before_answer", counts->gone);
     add_count(json, "unheard_samples", sink->unheard.count);
     add_count(json, "refused_samples", counts->refused_samples);
+    add_count(json, "left_out_samples", counts->left_out);
+    add_count(json, "ambiguous_samples", counts->ambiguous);
     add_count(json, "bytes", counts->bytes);
     add_count(json, "bytes_unpacked", counts->bytes_unpacked);
     strbuf_adds(json, "\"answered\":{");

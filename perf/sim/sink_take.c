@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "sim/sink_read.h"
+#include "sim/value.h"
 
 #define UNPACKED_MAX ((size_t)512 * 1024 * 1024)
 
@@ -36,10 +37,37 @@ static bool is_zstd(const struct serve_request *request)
     return serve_header(request, "Content-Encoding", &encoding) && slice_is(encoding, "zstd");
 }
 
-static void check_headers(struct sink *sink, const struct serve_request *request)
+enum message { MESSAGE_V1, MESSAGE_V2, MESSAGE_UNKNOWN };
+
+static enum message message_of(const struct serve_request *request)
 {
-    check_header(sink, request, "Content-Type", "application/x-protobuf", false);
-    if (is_zstd(request)) {
+    static const char *const names[] = {"prometheus.WriteRequest",
+                                        "io.prometheus.write.v2.Request"};
+    struct slice type;
+    const char *name = NULL;
+    if (serve_header(request, "Content-Type", &type))
+        name = memmem(type.ptr, type.len, "proto=", 6);
+    if (name == NULL)
+        return MESSAGE_V1;
+    name += 6;
+    struct slice given = slice_make(name, (size_t)(type.ptr + type.len - name));
+    for (int i = 0; i < MESSAGE_UNKNOWN; i++) {
+        if (slice_is(given, names[i]))
+            return (enum message)i;
+    }
+    return MESSAGE_UNKNOWN;
+}
+
+static void check_headers(struct sink *sink, const struct serve_request *request, bool is_v2)
+{
+    check_header(sink, request, "Content-Type",
+                 is_v2 ? "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+                       : "application/x-protobuf",
+                 false);
+    if (is_v2) {
+        check_header(sink, request, "Content-Encoding", "snappy", false);
+        check_header(sink, request, "X-Prometheus-Remote-Write-Version", "2.0.0", false);
+    } else if (is_zstd(request)) {
         check_header(sink, request, "X-VictoriaMetrics-Remote-Write-Version", "1", false);
     } else {
         check_header(sink, request, "Content-Encoding", "snappy", false);
@@ -121,6 +149,8 @@ static uint32_t store_run(struct sink *sink, const struct sink_samples *samples,
     int64_t ts = samples->items[first].ts;
     uint32_t stored = 0, i = first;
     for (; i < samples->count && samples->items[i].ts == ts; i++) {
+        if (samples->items[i].is_refused || samples->items[i].is_left_out)
+            continue;
         if (samples->items[i].unchanged) {
             sink->counts.samples_unchanged++;
             continue;
@@ -140,40 +170,104 @@ static void store_all(struct sink *sink, const struct sink_samples *samples)
     sink->counts.stored_requests++;
 }
 
-/* Counts what is wrong with the order of the samples; NULL: nothing. */
+/* Counts what is wrong with the samples; NULL: nothing. */
 static const char *refusal_of(struct sink *sink, const struct sink_samples *samples)
 {
+    static const char *const texts[] = {
+        [SINK_IN_ORDER] = NULL,
+        [SINK_OUT_OF_ORDER] = "out of order sample\n",
+        [SINK_DUPLICATE] = "duplicate sample for timestamp\n",
+        [SINK_LEFT_OUT] = "samples are left out, as told by /faults\n",
+    };
     sink->counts.refused_order += samples->flaw == SINK_OUT_OF_ORDER;
     sink->counts.refused_duplicate += samples->flaw == SINK_DUPLICATE;
-    if (samples->flaw == SINK_IN_ORDER)
-        return NULL;
-    return samples->flaw == SINK_OUT_OF_ORDER ? "out of order sample\n"
-                                              : "duplicate sample for timestamp\n";
+    return texts[samples->flaw];
 }
 
-static void take_samples(struct sink *sink, const struct serve_request *request, bool store,
-                         struct sink_outcome *outcome)
+static void refuse(struct sink_outcome *outcome, int status, const char *text)
+{
+    outcome->status = status;
+    outcome->text = text;
+    outcome->samples.count = 0;
+}
+
+/* What of a scrape tells whether a sample is a copy has to arrive. */
+static bool is_needed(const struct sink_role *role)
+{
+    return role->type == SINK_ROLE_PLAN &&
+           (role->index == PLAN_LINE_NUMBER || role->index == PLAN_LINE_PARAMS);
+}
+
+static void leave_out(struct sink *sink, unsigned percent, struct sink_samples *samples)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; percent > 0 && i < samples->count; i++) {
+        struct sink_received *sample = &samples->items[i];
+        uint64_t draw = value_mix(sample->entry->key ^ value_mix((uint64_t)sample->ts));
+        sample->is_left_out =
+            !sample->is_refused && draw % 100 < percent && !is_needed(&sample->entry->role);
+        count += sample->is_left_out;
+    }
+    samples->left_out = count;
+    sink->counts.left_out += count;
+    if (samples->flaw != SINK_IN_ORDER)
+        sink->counts.ambiguous += count;
+    else if (count > 0)
+        samples->flaw = SINK_LEFT_OUT;
+}
+
+/* Whether nobody looks at what is in the request. */
+static bool is_of_no_use(const struct sink *sink, const struct serve_request *request,
+                         enum message message, struct sink_outcome *outcome)
+{
+    int refuse_v2 = message == MESSAGE_V2 ? sink->options.refuse_v2 : 0;
+    int refuse_zstd = is_zstd(request) ? sink->options.refuse_zstd : 0;
+    if (message == MESSAGE_UNKNOWN)
+        refuse(outcome, 415, "a message of another name\n");
+    else if (refuse_v2 != 0)
+        refuse(outcome, refuse_v2, refuse_v2 == 204 ? "" : "remote write 1.0 only\n");
+    else if (refuse_zstd != 0)
+        refuse(outcome, refuse_zstd, "no zstd here\n");
+    else
+        return false;
+    return true;
+}
+
+/* NULL, or why the request cannot be read. */
+static const char *read_samples(struct sink *sink, const struct serve_request *request, bool is_v2,
+                                struct sink_samples *samples)
 {
     struct slice message;
-    struct sink_samples *samples = &outcome->samples;
-    if (sink->options.refuse_zstd != 0 && is_zstd(request)) {
-        outcome->status = sink->options.refuse_zstd;
-        outcome->text = "no zstd here\n";
-        return;
-    }
-    if (!unpack(request, &message)) {
-        sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not what Content-Encoding says",
-                       request->body.len);
-        outcome->status = 400;
-        outcome->text = "snappy: corrupt input\n";
-        return;
-    }
+    if (!unpack(request, &message))
+        return "snappy: corrupt input\n";
     sink->counts.bytes_unpacked += message.len;
-    if (!sink_read(sink, message, samples)) {
-        sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes are not a WriteRequest", message.len);
-        outcome->status = 400;
-        outcome->text = "proto: malformed WriteRequest\n";
-        samples->count = 0;
+    if (is_v2)
+        return sink_read_v2(sink, message, samples);
+    return sink_read(sink, message, samples) ? NULL : "proto: malformed WriteRequest\n";
+}
+
+static uint32_t count_written(const struct sink_samples *samples)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < samples->count; i++)
+        count += !samples->items[i].is_refused && !samples->items[i].is_left_out;
+    return count;
+}
+
+/*
+ * A Prometheus takes all of a request of 1.0 or nothing, and of one of 2.0 what it can, which it
+ * says.
+ */
+static void take_samples(struct sink *sink, const struct serve_request *request, bool store,
+                         unsigned left_out, struct sink_outcome *outcome)
+{
+    struct sink_samples *samples = &outcome->samples;
+    uint64_t histograms = sink->counts.histograms, exemplars = sink->counts.exemplars;
+    const char *flaw = read_samples(sink, request, outcome->is_v2, samples);
+    if (flaw != NULL) {
+        sink_add_error(sink, SINK_ERROR_BODY, "%zu bytes: %.*s", request->body.len,
+                       (int)strlen(flaw) - 1, flaw);
+        refuse(outcome, 400, flaw);
         return;
     }
     sink->counts.samples_received += samples->count;
@@ -181,25 +275,37 @@ static void take_samples(struct sink *sink, const struct serve_request *request,
         samples->count = 0;
         return;
     }
+    if (outcome->is_v2)
+        leave_out(sink, left_out, samples);
     const char *refusal = refusal_of(sink, samples);
-    if (refusal == NULL) {
-        store_all(sink, samples);
-        return;
+    if (refusal != NULL) {
+        outcome->status = 400;
+        outcome->text = refusal;
     }
-    outcome->status = 400;
-    outcome->text = refusal;
+    if (refusal != NULL && !outcome->is_v2)
+        return;
+    store_all(sink, samples);
+    outcome->is_stored = true;
+    outcome->written = count_written(samples);
+    outcome->written_histograms = (uint32_t)(sink->counts.histograms - histograms);
+    outcome->written_exemplars = (uint32_t)(sink->counts.exemplars - exemplars);
 }
 
 void sink_take(struct sink *sink, const struct serve_request *request, bool store,
-               struct sink_outcome *ret_outcome)
+               unsigned left_out, struct sink_outcome *ret_outcome)
 {
-    *ret_outcome = (struct sink_outcome){204, "", scratch.samples};
+    enum message message = message_of(request);
+    *ret_outcome = (struct sink_outcome){.status = 204, .text = "", .samples = scratch.samples};
     scratch.samples = (struct sink_samples){0};
-    ret_outcome->samples.count = 0;
+    ret_outcome->samples.count = ret_outcome->samples.left_out = 0;
     ret_outcome->samples.is_one_scrape = true;
     ret_outcome->samples.flaw = SINK_IN_ORDER;
-    check_headers(sink, request);
-    take_samples(sink, request, store, ret_outcome);
+    check_headers(sink, request, message == MESSAGE_V2);
+    if (!is_of_no_use(sink, request, message, ret_outcome)) {
+        ret_outcome->is_v2 = message == MESSAGE_V2;
+        sink->counts.v2_requests += ret_outcome->is_v2;
+        take_samples(sink, request, store, left_out, ret_outcome);
+    }
     ret_outcome->samples.is_one_scrape &= ret_outcome->samples.count > 0;
 }
 

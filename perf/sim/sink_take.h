@@ -11,13 +11,19 @@
 
 struct sink_outcome {
     int status;
-    const char *text;            /* of a refusal; static */
+    const char *text; /* of a refusal; static */
+    bool is_stored;
+    bool is_v2; /* a receiver of 2.0 says how much it has written: */
+    uint32_t written, written_histograms, written_exemplars;
     struct sink_samples samples; /* the caller's, until sink_take_back */
 };
 
-/* Takes the request; `store` false checks its form only. Single-threaded, not re-entrant. */
+/*
+ * Takes the request; `store` false checks its form only. Of one of 2.0 `left_out` percent of the
+ * samples are not stored, always the same ones. Single-threaded, not re-entrant.
+ */
 void sink_take(struct sink *sink, const struct serve_request *request, bool store,
-               struct sink_outcome *ret_outcome);
+               unsigned left_out, struct sink_outcome *ret_outcome);
 
 /* The room for samples of an outcome may be used again. */
 void sink_take_back(struct sink_samples *samples);

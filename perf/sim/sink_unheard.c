@@ -66,17 +66,20 @@ static void take_out(struct sink_unheard *unheard, uint64_t key)
 
 void sink_unheard_drop(struct sink_unheard *unheard, const struct sink_samples *samples)
 {
-    for (uint32_t i = 0; i < samples->count && unheard->count > 0; i++)
-        take_out(unheard, key_of(&samples->items[i]));
+    for (uint32_t i = 0; i < samples->count && unheard->count > 0; i++) {
+        if (!samples->items[i].is_left_out)
+            take_out(unheard, key_of(&samples->items[i]));
+    }
 }
 
 void sink_unheard_add(struct sink_unheard *unheard, const struct sink_samples *samples, bool all)
 {
     for (uint32_t i = 0; i < samples->count; i++) {
-        if (!samples->items[i].is_new && !all)
+        const struct sink_received *sample = &samples->items[i];
+        if (sample->is_left_out || (!sample->is_new && !all))
             continue;
         grow(unheard);
-        insert(unheard, key_of(&samples->items[i]));
+        insert(unheard, key_of(sample));
     }
 }
 

@@ -23,15 +23,18 @@ struct sink_samples {
         struct sink_entry *entry; /* its series */
         int64_t ts;
         uint64_t bits;
-        bool unchanged; /* the imitated Prometheus has it already */
-        bool is_new;    /* it was stored, and not there before */
+        bool unchanged;   /* the imitated Prometheus has it already */
+        bool is_refused;  /* it is out of order, or a second value */
+        bool is_left_out; /* as told by /faults */
+        bool is_new;      /* it was stored, and not there before */
     } * items;
     uint32_t count, cap;
+    uint32_t left_out;  /* of them, as told by /faults */
     bool is_one_scrape; /* all have the same timestamp */
-    enum sink_flaw { SINK_IN_ORDER, SINK_OUT_OF_ORDER, SINK_DUPLICATE } flaw;
+    enum sink_flaw { SINK_IN_ORDER, SINK_OUT_OF_ORDER, SINK_DUPLICATE, SINK_LEFT_OUT } flaw;
 };
 
-/* The sender has read that these are there. */
+/* The sender has read that these are there, but for those left out. */
 void sink_unheard_drop(struct sink_unheard *unheard, const struct sink_samples *samples);
 
 /* It has not: those that came with this request, or, if it may have answered for others too, all.

@@ -4,7 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
-static bool take_long_varint(struct slice *message, uint64_t *ret_number)
+bool sink_wire_long_varint(struct slice *message, uint64_t *ret_number)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < message->len && i < 10; i++) {
@@ -17,15 +17,6 @@ static bool take_long_varint(struct slice *message, uint64_t *ret_number)
         }
     }
     return false;
-}
-
-static inline bool take_varint(struct slice *message, uint64_t *ret_number)
-{
-    if (message->len == 0 || (message->ptr[0] & 0x80) != 0)
-        return take_long_varint(message, ret_number);
-    *ret_number = (uint8_t)message->ptr[0];
-    *message = slice_make(message->ptr + 1, message->len - 1);
-    return true;
 }
 
 static inline bool take_bytes(struct slice *message, uint64_t len, struct slice *ret_bytes)
@@ -63,20 +54,21 @@ int sink_wire_next(struct slice *message, struct sink_field *ret_field)
     uint64_t tag, len;
     if (message->len == 0)
         return 0;
-    if (!take_varint(message, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
+    if (!sink_wire_varint(message, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
         return -1;
     ret_field->number = (uint32_t)(tag >> 3);
     ret_field->type = (enum sink_wire_type)(tag & 7);
     ret_field->bytes = slice_make("", 0);
     switch (tag & 7) {
     case SINK_WIRE_VARINT:
-        return take_varint(message, &ret_field->bits) ? 1 : -1;
+        return sink_wire_varint(message, &ret_field->bits) ? 1 : -1;
     case SINK_WIRE_I64:
         return take_u64(message, &ret_field->bits) ? 1 : -1;
     case SINK_WIRE_I32:
         return take_u32(message, &ret_field->bits) ? 1 : -1;
     case SINK_WIRE_LEN:
-        return take_varint(message, &len) && take_bytes(message, len, &ret_field->bytes) ? 1 : -1;
+        return sink_wire_varint(message, &len) && take_bytes(message, len, &ret_field->bytes) ? 1
+                                                                                              : -1;
     default:
         return -1;
     }

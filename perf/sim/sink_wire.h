@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The protobuf wire format, read by hand: just enough for remote write 1.0. */
+/* The protobuf wire format, read by hand: just enough for remote write. */
 #ifndef SIM_SINK_WIRE_H
 #define SIM_SINK_WIRE_H
 
@@ -21,6 +21,18 @@ struct sink_field {
     uint64_t bits;      /* of a number */
     struct slice bytes; /* of a SINK_WIRE_LEN */
 };
+
+/* Takes a varint of any length off the front of the message; false: it is malformed. */
+bool sink_wire_long_varint(struct slice *message, uint64_t *ret_number);
+
+static inline bool sink_wire_varint(struct slice *message, uint64_t *ret_number)
+{
+    if (message->len == 0 || (message->ptr[0] & 0x80) != 0)
+        return sink_wire_long_varint(message, ret_number);
+    *ret_number = (uint8_t)message->ptr[0];
+    *message = slice_make(message->ptr + 1, message->len - 1);
+    return true;
+}
 
 /* Takes the next field off the front of the message: 1, 0 at its end, -1 if it is malformed. */
 int sink_wire_next(struct slice *message, struct sink_field *ret_field);

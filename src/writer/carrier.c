@@ -305,11 +305,13 @@ static void resolve(struct carrier *carrier)
 static void refused(struct carrier *carrier)
 {
     bool is_part = carrier->whole.version != 0;
-    if (carrier->attempt.status == 400 && carrier->is_uncertain && !is_part) {
+    if (carrier->is_uncertain && !is_part &&
+        verdict_wants_parts(&carrier->attempt, carrier->message)) {
         resolve(carrier);
         return;
     }
-    verdict_refused(&carrier->attempt, carrier->message, &carrier->sent, is_part,
+    bool is_repeat = is_part || (carrier->is_uncertain && carrier->attempt.status == 400);
+    verdict_refused(&carrier->attempt, carrier->message, &carrier->sent, is_repeat,
                     &carrier->outcome);
     finish_sent(carrier);
 }

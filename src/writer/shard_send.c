@@ -363,8 +363,8 @@ static void send_as_snappy(struct shard *shard)
 static void drop_refused(struct shard *shard)
 {
     struct verdict_items sent = sent_in(shard);
-    verdict_refused(&shard->attempt, shard->batch.message, &sent, shard->is_resolving,
-                    &shard->outcome);
+    bool is_repeat = shard->is_resolving || (shard->is_uncertain && shard->attempt.status == 400);
+    verdict_refused(&shard->attempt, shard->batch.message, &sent, is_repeat, &shard->outcome);
 }
 
 static void take_delivered(struct shard *shard)
@@ -394,7 +394,8 @@ static void resolve(struct shard *shard)
 
 static void refused(struct shard *shard)
 {
-    if (shard->attempt.status == 400 && shard->is_uncertain && !shard->is_resolving) {
+    if (shard->is_uncertain && !shard->is_resolving &&
+        verdict_wants_parts(&shard->attempt, shard->batch.message)) {
         resolve(shard);
         return;
     }

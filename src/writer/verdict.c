@@ -27,17 +27,21 @@ void verdict_attempt(struct remote *remote, const struct verdict_items *sent, bo
     }
 }
 
-/*
- * Adds to the outcome what the receiver says it has written; the rest has failed, and is returned.
- * Without a word about it, which is usual in 1.0 and means nothing was in 2.0, all has.
- */
+/* What the receiver says it has written: nothing without a word about it, which is usual in 1.0. */
+static uint64_t written_of(const struct attempt *attempt, uint32_t message,
+                           const struct verdict_items *sent, int kind)
+{
+    uint64_t written = message == 2 ? attempt->written[kind] : 0;
+    return written < sent->of[kind] ? written : sent->of[kind];
+}
+
+/* Adds that to the outcome; the rest has failed, and is returned. */
 static uint64_t add_written(const struct attempt *attempt, uint32_t message,
                             const struct verdict_items *sent, struct delivery_outcome *outcome)
 {
     uint64_t missing = 0;
     for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
-        uint64_t written = message == 2 ? attempt->written[kind] : 0;
-        written = written < sent->of[kind] ? written : sent->of[kind];
+        uint64_t written = written_of(attempt, message, sent, kind);
         outcome->of[kind].delivered += written;
         outcome->of[kind].failed += sent->of[kind] - written;
         missing += sent->of[kind] - written;
@@ -65,14 +69,17 @@ void verdict_delivered(const struct attempt *attempt, uint32_t message,
 }
 
 void verdict_refused(const struct attempt *attempt, uint32_t message,
-                     const struct verdict_items *sent, bool is_part,
+                     const struct verdict_items *sent, bool is_repeat,
                      struct delivery_outcome *outcome)
 {
     struct remote *remote = attempt->remote;
     struct slice text = attempt_text(attempt);
-    if (is_part && answer_says_repeated(text)) {
-        for (int kind = 0; kind < DELIVERY_KINDS; kind++)
-            outcome->of[kind].already_delivered += sent->of[kind];
+    if (is_repeat && answer_says_repeated(text)) {
+        for (int kind = 0; kind < DELIVERY_KINDS; kind++) {
+            uint64_t written = written_of(attempt, message, sent, kind);
+            outcome->of[kind].delivered += written;
+            outcome->of[kind].already_delivered += sent->of[kind] - written;
+        }
         return;
     }
     (void)add_written(attempt, message, sent, outcome);
@@ -82,6 +89,14 @@ void verdict_refused(const struct attempt *attempt, uint32_t message,
                   STR("remote_name", remote->config->name), STR("url", remote->config->url),
                   INT("status", attempt->status), INT("samples", verdict_sum(sent)),
                   SLICE("answer", text), INT("more_of_these_unsaid", unsaid));
+}
+
+bool verdict_wants_parts(const struct attempt *attempt, uint32_t message)
+{
+    uint64_t written = 0;
+    for (int kind = 0; kind < DELIVERY_KINDS; kind++)
+        written += attempt->written[kind];
+    return attempt->status == 400 && (message != 2 || written == 0);
 }
 
 void verdict_retry(const struct attempt *attempt, uint32_t attempts, int64_t wait_ms)

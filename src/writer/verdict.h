@@ -25,10 +25,17 @@ void verdict_attempt(struct remote *remote, const struct verdict_items *sent, bo
 void verdict_delivered(const struct attempt *attempt, uint32_t message,
                        const struct verdict_items *sent, struct delivery_outcome *outcome);
 
-/* Refused for good. `is_part` of a repeat: what the receiver has already is no loss. */
+/* Refused for good. `is_repeat`, or a part of one: what the receiver has already is no loss. */
 void verdict_refused(const struct attempt *attempt, uint32_t message,
-                     const struct verdict_items *sent, bool is_part,
+                     const struct verdict_items *sent, bool is_repeat,
                      struct delivery_outcome *outcome);
+
+/*
+ * Whether a repeat that was refused has to be sent scrape by scrape, so that what the receiver has
+ * already does not keep the rest away. A receiver of 2.0 that has written some of it has taken all
+ * that it would ever take.
+ */
+bool verdict_wants_parts(const struct attempt *attempt, uint32_t message);
 
 /* It will be repeated, as attempt `attempts` after this time. */
 void verdict_retry(const struct attempt *attempt, uint32_t attempts, int64_t wait_ms);

@@ -112,6 +112,49 @@ static void what_was_written_of_a_request_is_not_counted_as_failed(void **state)
 
 /* ---- repeats ---- */
 
+/* Takes the first request and says nothing; of its repeat it writes some and refuses the rest. */
+static struct receiver_reply write_some_of_the_repeat(void *context, size_t number,
+                                                      const struct receiver_request *request)
+{
+    (void)request;
+    if (number == 0)
+        return (struct receiver_reply){.action = RECEIVER_STORE_AND_CUT};
+    return (struct receiver_reply){.action = RECEIVER_ANSWER,
+                                   .status = 400,
+                                   .fields = "X-Prometheus-Remote-Write-Samples-Written: 2\r\n",
+                                   .body = context};
+}
+
+static void open_2_0(receiver_script_fn *script, void *context)
+{
+    rig_open(&rig, 1, RING, 1);
+    rig_receive(&rig, 0, script, context);
+    rig.remotes[0].protobuf_message = CONFIG_MESSAGE_V2;
+    rig.remotes[0].queue_config.min_backoff = rig.remotes[0].queue_config.max_backoff = 10;
+    rig_start(&rig);
+}
+
+/* Nothing more of it would be taken, scrape by scrape: what was refused is there, or never is. */
+static void a_repeat_of_which_some_is_written_is_over(void **state)
+{
+    (void)state;
+    char repeated[] = "out of order sample\n";
+    char bad[] = "label value too long\n";
+    char *const texts[] = {repeated, bad};
+    for (size_t i = 0; i < 2; i++) {
+        open_2_0(write_some_of_the_repeat, texts[i]);
+        items_scrape((struct scrape){.target = 1, .ms = T0, .lines = 5});
+        items_scrape((struct scrape){.target = 1, .ms = T0 + 1000, .lines = 5});
+        rig_drain(&rig);
+        assert_int_equal(receiver_request_count(rig.receivers[0]), 2);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_DELIVERED), 2);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_ALREADY_DELIVERED), i == 0 ? 8 : 0);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_SAMPLES_FAILED), i == 0 ? 0 : 8);
+        assert_int_equal(rig_count(&rig, 0, REMOTE_REPEATS_SPLIT), 0);
+        rig_close(&rig);
+    }
+}
+
 static struct receiver_reply fail_first(void *context, size_t number,
                                         const struct receiver_request *request)
 {
@@ -187,6 +230,7 @@ int main(void)
         cmocka_unit_test(auto_stays_with_2_0_where_it_is_understood),
         cmocka_unit_test(explicit_2_0_counts_as_failed_what_nobody_says_is_written),
         cmocka_unit_test(what_was_written_of_a_request_is_not_counted_as_failed),
+        cmocka_unit_test(a_repeat_of_which_some_is_written_is_over),
         cmocka_unit_test(a_successor_repeats_2_0_byte_by_byte),
         cmocka_unit_test(a_successor_repeats_1_0_after_a_fallback),
     };
