@@ -65,7 +65,7 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->excess = LINE_EXCESS_NONE;
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;
-    body->is_cut = false;
+    body->is_cut = body->is_stamped = false;
     body->predicts = is_predictable(source);
     body->may_guess = body->plan == NULL && body->predicts;
     body->exceeds_buckets = false;

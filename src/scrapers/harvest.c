@@ -300,6 +300,8 @@ void harvest_add_stamped_run(struct harvest *harvest, const struct plan *plan, u
         harvest_add_run(harvest, plan, at, count);
         return;
     }
+    if (count == 0)
+        return; /* nothing has a timestamp that had none before */
     if (!harvest->has_times)
         start_times(harvest);
     add_run(harvest, plan, at, count);

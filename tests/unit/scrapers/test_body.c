@@ -614,6 +614,58 @@ static void what_never_comes_is_not_looked_for_each_time(void **state)
     bench_free(bench);
 }
 
+static struct plan *read_whole(struct stage_bodies *bench, struct body *body, const char *text,
+                               enum exposition_format format, struct plan *plan)
+{
+    struct plan *learnt = plan;
+    const struct body_source source = {.context = bench->context,
+                                       .plan = plan,
+                                       .format = format,
+                                       .honor_timestamps = true,
+                                       .limit = 1000};
+    body_begin(body, &bench->tools, &source);
+    body_take(body, slice_of(text));
+    body_finish(body);
+    assert_int_equal(body->state, BODY_COMPLETE);
+    if (plan == NULL)
+        learn_plan(bench, body, &learnt);
+    return learnt;
+}
+
+/* The memory of a body is another one's next: what its lines looked like says nothing of them. */
+static void timestamps_are_looked_for_anew_in_each_body(void **state)
+{
+    static const char stamped[] = "a 1 1700000000000\nb 1 1700000000000\n";
+    static const char plain[] = "a 1\nb 1\n";
+    static const char seconds[] = "a 1 1700000000000\nb 1 1700000000000\n# EOF\n";
+    (void)state;
+    struct stage_bodies *bench = bench_new(NULL);
+    static struct body body;
+    struct plan *plans[2];
+    plans[0] = read_whole(bench, &body, stamped, EXPOSITION_TEXT, NULL);
+    body_end(&body, &bench->plans);
+    plans[1] = read_whole(bench, &body, seconds, EXPOSITION_OPENMETRICS, NULL);
+    body_end(&body, &bench->plans);
+    for (int round = 0; round < 2; round++) {
+        read_whole(bench, &body, stamped, EXPOSITION_TEXT, plans[0]);
+        assert_true(body.harvest.has_times);
+        assert_int_equal(body.predicted, 2);
+        body_end(&body, &bench->plans);
+        if (round == 0)
+            read_whole(bench, &body, seconds, EXPOSITION_OPENMETRICS, plans[1]);
+        else
+            read_whole(bench, &body, plain, EXPOSITION_TEXT, plans[0]);
+        assert_int_equal(body.harvest.has_times, round == 0);
+        for (uint32_t i = 0; round == 0 && i < 2; i++)
+            assert_int_equal(body.harvest.times[i], INT64_C(1700000000000000));
+        body_end(&body, &bench->plans);
+    }
+    plan_release(&bench->plans, plans[0]);
+    plan_release(&bench->plans, plans[1]);
+    body_fini(&body);
+    bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -628,6 +680,7 @@ int main(void)
         cmocka_unit_test(a_long_line_in_tiny_pieces_is_looked_at_seldom),
         cmocka_unit_test(long_comments_are_read_and_not_kept),
         cmocka_unit_test(families_without_end_are_refused_in_bounded_memory),
+        cmocka_unit_test(timestamps_are_looked_for_anew_in_each_body),
         cmocka_unit_test(what_never_comes_is_not_looked_for_each_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
