@@ -160,7 +160,11 @@ static void open_next(struct fetch_connection *conn)
     open_stream(conn);
 }
 
-/* The receive is queued beside the send: both go to the kernel in one call with all the others. */
+/*
+ * The receive is queued beside the send: both go to the kernel in one call with all the others. It
+ * comes first, so that what a kept connection has already is told before any of the request is
+ * sent.
+ */
 static void exchange(struct fetch_connection *conn)
 {
     const struct fetch_request *request = &conn->request;
@@ -174,8 +178,8 @@ static void exchange(struct fetch_connection *conn)
         {(char *)(uintptr_t)request->head.ptr, request->head.len},
         {(char *)(uintptr_t)request->body.ptr, request->body.len},
     };
-    net_stream_send(&conn->stream, pieces, request->body.len > 0 ? 2 : 1);
     net_stream_receive(&conn->stream);
+    net_stream_send(&conn->stream, pieces, request->body.len > 0 ? 2 : 1);
 }
 
 /* The proxy is connected to. */
@@ -259,6 +263,13 @@ static void lose(struct fetch_connection *conn, int error, const char *text)
     end(conn);
 }
 
+/* What came is no answer: none has begun. */
+static void lose_stray(struct fetch_connection *conn)
+{
+    http_response_start(&conn->response, conn->request.is_head);
+    lose(conn, ERR_CLOSED, "unsolicited response");
+}
+
 /* The answer is complete, and `left` bytes that came do not belong to it. */
 static void finish(struct fetch_connection *conn, size_t left)
 {
@@ -327,6 +338,10 @@ static void take_bytes(struct fetch_connection *conn, struct slice input)
     struct http_event event;
     for (;;) {
         enum http_event_kind kind = http_response_next(&conn->response, &input, &event);
+        if (kind == HTTP_HEAD && fetch_is_astray(conn, event.head.status)) {
+            lose_stray(conn);
+            return;
+        }
         switch (kind) {
         case HTTP_HEAD:
         case HTTP_BODY:
@@ -421,6 +436,8 @@ static void on_received(struct net_stream *stream, const uint8_t *bytes, int res
     struct fetch_connection *conn = OWNER(stream, stream);
     if (result > 0 && conn->state == TUNNELLING) {
         take_tunnel_answer(conn, slice_make(bytes, (size_t)result));
+    } else if (result > 0 && fetch_came_before_request(conn)) {
+        lose_stray(conn);
     } else if (result > 0) {
         conn->counters.bytes_in += (uint64_t)result;
         if (conn->handler->on_bytes != NULL)
@@ -510,7 +527,7 @@ void fetch_start(struct fetch_connection *conn, const struct fetch_request *requ
     }
     if (conn->kept_tls != request->tls || conn->kept_peer != request->peer)
         fetch_close_idle(conn);
-    /* Asking costs a system call; an idempotent request is simply repeated if it fails. */
+    /* Asking costs a system call; an idempotent request is simply repeated. */
     if (!request->idempotent && net_stream_is_open(&conn->stream) &&
         net_stream_is_stale(&conn->stream))
         fetch_close_idle(conn);

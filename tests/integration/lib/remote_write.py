@@ -8,6 +8,7 @@
 """
 import ctypes
 import math
+import select
 import socket
 import socketserver
 import struct
@@ -316,6 +317,7 @@ class Answer:
     hang: bool = False  # take the request, then say nothing until the receiver stops
     close: bool = False  # answer, then close the connection
     raw: bytes = None  # these bytes instead of an answer
+    stray: bytes = None  # bytes that nobody asked for, after the answer: see send_stray
 
 
 @dataclass
@@ -337,6 +339,15 @@ class Request:
             if got.lower() == name.lower():
                 return value
         return None
+
+
+def send_stray(sock, data):
+    """Bytes on a connection that idles: not in one piece with the answer before, and not once the next
+    request is there. Returns whether they were sent."""
+    if select.select([sock], [], [], 0.02)[0]:
+        return False
+    sock.sendall(data)
+    return True
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -400,6 +411,8 @@ class _Handler(socketserver.BaseRequestHandler):
         with receiver.changed:
             request.status = answer.status
             receiver.changed.notify_all()
+        if answer.stray is not None:
+            send_stray(self.request, answer.stray)
         return not answer.close
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include "tests/unit/fetch/stage.h"
 
 #define LARGE (8u << 20)
+#define BATCH 16
 
 static void keeps_and_reuses_its_connection(void **state)
 {
@@ -251,6 +253,231 @@ static void replaces_a_kept_connection_that_was_closed(void **state)
     stage_end(stage, 4);
 }
 
+#define TIME_OUT "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+/* What the first connection gets after its first answer; the others are served. */
+struct stray {
+    const char *text;
+    bool ends; /* behind it the server has nothing more to say */
+    sem_t is_due;
+};
+
+static void serve_stray(int fd, int nth, void *context)
+{
+    struct stray *stray = context;
+    char text[4096];
+    while (server_read_request(fd, text, sizeof(text))) {
+        server_write(fd, OK_HELLO);
+        if (nth > 0)
+            continue;
+        check(sem_wait(&stray->is_due) == 0);
+        server_write(fd, stray->text);
+        if (stray->ends)
+            shutdown(fd, SHUT_WR);
+        server_await_close(fd);
+        return;
+    }
+}
+
+static const struct stray strays[] = {
+    {.text = TIME_OUT, .ends = true},
+    {.text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"},
+    {.text = "\r\n"},
+};
+
+#define N_STRAYS (sizeof(strays) / sizeof(strays[0]))
+
+/* A server, and a connection to it that is kept after an answer. */
+static struct server *keep_connection(struct stage *stage, serve_fn *serve_it, void *context)
+{
+    fetch_close_idle(&stage->client->conn);
+    struct server *server = server_start(serve_it, context);
+    stage->address = server_address(server);
+    run_get(stage);
+    expect_hello(stage->client);
+    return server;
+}
+
+static void takes_nothing_for_an_answer_that_came_before_the_request(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
+    for (size_t i = 0; i < 2 * N_STRAYS; i++) {
+        struct stray stray = strays[i / 2];
+        check(sem_init(&stray.is_due, 0, 0) == 0);
+        struct server *server = keep_connection(stage, serve_stray, &stray);
+        const struct fetch_counters before = stage->client->conn.counters;
+        struct fetch_request request = i % 2 == 0 ? get_request(stage) : post_request(stage);
+        sem_post(&stray.is_due);
+        await_stale(stage);
+        assert_int_equal(loop_run_once(stage->loop, 0), 0); /* epoll learns of bytes in a turn */
+        for (int later = 0; later < 3; later++) {
+            run(stage, &request);
+            expect_hello(stage->client);
+        }
+        const struct fetch_counters *after = &stage->client->conn.counters;
+        assert_int_equal(after->opened, before.opened + 1);
+        assert_int_equal(after->bytes_in, before.bytes_in + 3 * strlen(OK_HELLO));
+        fetch_close_idle(&stage->client->conn);
+        assert_int_equal(server_stop(server), 2);
+        sem_destroy(&stray.is_due);
+    }
+    stage_end(stage, 0);
+}
+
+/*
+ * It comes when the request is as good as sent. Not with epoll, which is too late to notice: what
+ * came since its last wait it does not know before the next.
+ */
+static void a_stray_answer_is_no_answer_to_a_request_that_was_just_started(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
+    for (size_t i = 0; i < 2 * N_STRAYS; i++) {
+        struct stray stray = strays[i / 2];
+        check(sem_init(&stray.is_due, 0, 0) == 0);
+        struct server *server = keep_connection(stage, serve_stray, &stray);
+        bool idempotent = i % 2 == 0;
+        struct fetch_request request = idempotent ? get_request(stage) : post_request(stage);
+        client_reset(stage->client);
+        fetch_start(&stage->client->conn, &request);
+        sem_post(&stray.is_due);
+        await_stale(stage);
+        RUN_UNTIL(stage->loop, stage->client->dones == 1);
+        if (idempotent) {
+            expect_hello(stage->client);
+        } else {
+            expect_error(stage->client, ERR_CLOSED, "unsolicited response");
+            assert_int_equal(stage->client->heads, 0);
+            assert_true(stage->client->maybe_delivered);
+        }
+        fetch_close_idle(&stage->client->conn);
+        assert_int_equal(server_stop(server), idempotent ? 2 : 1);
+        sem_destroy(&stray.is_due);
+    }
+    stage_end(stage, 0);
+}
+
+/* Had waited for the second request of the first connection for too long when it came. */
+static void serve_time_out(int fd, int nth, void *context)
+{
+    (void)context;
+    char text[4096];
+    for (int i = 0; server_read_request(fd, text, sizeof(text)); i++) {
+        bool is_late = nth == 0 && i == 1;
+        server_write(fd, is_late ? TIME_OUT : OK_HELLO);
+        if (is_late)
+            return;
+    }
+}
+
+static void takes_a_time_out_of_a_kept_connection_for_its_end(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = TIME_OUT, .requests = 1});
+    run_get(stage);
+    assert_int_equal(stage->client->status, 408); /* of a new one it is an answer */
+    struct server *server = keep_connection(stage, serve_time_out, NULL);
+    run_get(stage);
+    expect_hello(stage->client);
+    fetch_close_idle(&stage->client->conn);
+    assert_int_equal(server_stop(server), 2);
+
+    server = keep_connection(stage, serve_time_out, NULL);
+    struct fetch_request request = post_request(stage);
+    run(stage, &request);
+    expect_error(stage->client, ERR_CLOSED, "unsolicited response");
+    assert_int_equal(stage->client->heads, 0);
+    assert_true(stage->client->maybe_delivered);
+    run(stage, &request);
+    expect_hello(stage->client);
+    fetch_close_idle(&stage->client->conn);
+    assert_int_equal(server_stop(server), 2);
+    stage_end(stage, 1);
+}
+
+static struct fetch_request large_request(const struct stage *stage, const char *body)
+{
+    struct fetch_request request = post_request(stage);
+    request.head = SLICE_LITERAL("POST / HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n");
+    request.body = slice_make(body, LARGE);
+    return request;
+}
+
+/* Answers each request but the first one without reading its body. */
+static void serve_hastily(int fd, int nth, void *context)
+{
+    sem_t *is_over = context;
+    char text[4096];
+    if (nth == 0 && server_read_request(fd, text, sizeof(text)))
+        server_write(fd, OK_HELLO);
+    if (server_read_head(fd, text, sizeof(text)))
+        server_write(fd, "HTTP/1.1 204 No Content\r\n\r\n");
+    check(sem_wait(is_over) == 0);
+}
+
+static void no_answer_counts_on_a_kept_connection_before_all_was_sent(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
+    sem_t is_over;
+    check(sem_init(&is_over, 0, 0) == 0);
+    struct server *server = keep_connection(stage, serve_hastily, &is_over);
+    char *body = calloc(1, LARGE);
+    struct fetch_request request = large_request(stage, body);
+    run(stage, &request);
+    expect_error(stage->client, ERR_CLOSED, "unsolicited response");
+    assert_int_equal(stage->client->heads, 0);
+    assert_true(stage->client->maybe_delivered);
+    run(stage, &request); /* on a new one it can only be meant */
+    assert_int_equal(stage->client->error, 0);
+    assert_int_equal(stage->client->status, 204);
+    sem_post(&is_over);
+    sem_post(&is_over);
+    assert_int_equal(server_stop(server), 2);
+    sem_destroy(&is_over);
+    free(body);
+    stage_end(stage, 0);
+}
+
+/* Fetches at once, each answered while others are still being sent. */
+struct batch {
+    struct stage *stage;
+    struct client *clients[BATCH];
+};
+
+static struct batch batch_new(void **state)
+{
+    struct batch batch = {stage_new(state, (struct script){.answer = OK_HELLO}), {NULL}};
+    for (int i = 0; i < BATCH; i++)
+        batch.clients[i] = client_new(batch.stage->loop);
+    return batch;
+}
+
+static void run_batch(struct batch *batch)
+{
+    struct fetch_request request = get_request(batch->stage);
+    for (int i = 0; i < BATCH; i++)
+        fetch_start(&batch->clients[i]->conn, &request);
+    for (int i = 0; i < BATCH; i++) {
+        RUN_UNTIL(batch->stage->loop, batch->clients[i]->dones == 1);
+        expect_hello(batch->clients[i]);
+        client_reset(batch->clients[i]);
+    }
+}
+
+/* No connection was replaced. */
+static void batch_end(struct batch *batch)
+{
+    for (int i = 0; i < BATCH; i++)
+        client_free(batch->clients[i], batch->stage->loop);
+    stage_end(batch->stage, BATCH);
+}
+
+static void takes_the_fastest_answer_on_a_kept_connection(void **state)
+{
+    struct batch batch = batch_new(state);
+    for (int round = 0; round < 50; round++)
+        run_batch(&batch);
+    batch_end(&batch);
+}
+
 /* Answers the first request of the first connection, then none. */
 static void serve_once(int fd, int nth, void *context)
 {
@@ -292,9 +519,7 @@ static void takes_an_answer_that_comes_before_the_body_was_sent(void **state)
                             .head_only = true,
                             .then = ends[i]});
         char *body = calloc(1, LARGE);
-        struct fetch_request request = post_request(stage);
-        request.head = SLICE_LITERAL("POST / HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n");
-        request.body = slice_make(body, LARGE);
+        struct fetch_request request = large_request(stage, body);
         run(stage, &request);
         assert_string_equal(stage->client->text, "");
         assert_int_equal(stage->client->status, 413);
@@ -304,34 +529,19 @@ static void takes_an_answer_that_comes_before_the_body_was_sent(void **state)
     }
 }
 
-#define BATCH 16
-
 static void a_batch_of_fetches_shares_its_system_calls(void **state)
 {
-    struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
-    struct client *clients[BATCH];
-    struct fetch_request request = get_request(stage);
-    for (int i = 0; i < BATCH; i++)
-        clients[i] = client_new(stage->loop);
-    uint64_t before = 0;
-    for (int round = 0; round < 2; round++) {
-        before = loop_stats(stage->loop)->system_calls;
-        for (int i = 0; i < BATCH; i++)
-            fetch_start(&clients[i]->conn, &request);
-        for (int i = 0; i < BATCH; i++) {
-            RUN_UNTIL(stage->loop, clients[i]->dones == 1);
-            expect_hello(clients[i]);
-            client_reset(clients[i]);
-        }
-    }
-    uint64_t calls = loop_stats(stage->loop)->system_calls - before;
+    struct batch batch = batch_new(state);
+    struct loop *loop = batch.stage->loop;
+    run_batch(&batch);
+    uint64_t before = loop_stats(loop)->system_calls;
+    run_batch(&batch);
+    uint64_t calls = loop_stats(loop)->system_calls - before;
     print_message("%d fetches on kept connections: %d system calls\n", BATCH, (int)calls);
     /* At worst each answer makes a wake-up of its own and a receive, with epoll also a send. */
-    bool uring = strcmp(loop_backend_name(stage->loop), "io_uring") == 0;
+    bool uring = strcmp(loop_backend_name(loop), "io_uring") == 0;
     assert_in_range(calls, 1, uring ? 2 * BATCH + 2 : 3 * BATCH + 2);
-    for (int i = 0; i < BATCH; i++)
-        client_free(clients[i], stage->loop);
-    stage_end(stage, BATCH);
+    batch_end(&batch);
 }
 
 int main(void)
@@ -351,6 +561,13 @@ int main(void)
         ON_BOTH(tries_the_next_address),
         ON_BOTH(tells_later_that_no_socket_could_be_had),
         ON_BOTH(replaces_a_kept_connection_that_was_closed),
+        ON_BOTH(takes_nothing_for_an_answer_that_came_before_the_request),
+        {"a_stray_answer_is_no_answer_to_a_request_that_was_just_started",
+         a_stray_answer_is_no_answer_to_a_request_that_was_just_started, set_up_uring,
+         tear_down_loop, NULL},
+        ON_BOTH(takes_the_fastest_answer_on_a_kept_connection),
+        ON_BOTH(takes_a_time_out_of_a_kept_connection_for_its_end),
+        ON_BOTH(no_answer_counts_on_a_kept_connection_before_all_was_sent),
         ON_BOTH(repeats_only_what_is_idempotent),
         ON_BOTH(takes_an_answer_that_comes_before_the_body_was_sent),
         ON_BOTH(a_batch_of_fetches_shares_its_system_calls),

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What comes on a kept connection although nobody asked for it: the 408 of a peer that has waited
+ * long enough for a request, a second answer to the last one, bytes behind its body. It must not be
+ * taken for the answer to the next request: a scrape would store what it was not served, and the
+ * writer hold for delivered, or for refused, what nobody has looked at.
+ *
+ * An answer to a request cannot come before the request has been sent. The receive is queued before
+ * the send (see exchange), and both backends tell of what it found before they tell of a later
+ * send, and of an answer after the send that it answers. So it shows by what has been sent.
+ */
+#include "fetch/fetch_private.h"
+
+#define REQUEST_TIMEOUT 408
+
+bool fetch_came_before_request(const struct fetch_connection *conn)
+{
+    return conn->is_reused && !fetch_request_maybe_delivered(conn);
+}
+
+bool fetch_is_astray(const struct fetch_connection *conn, int status)
+{
+    return conn->is_reused && (status == REQUEST_TIMEOUT || net_stream_is_sending(&conn->stream));
+}
