@@ -200,22 +200,14 @@ void scrape_count_transfer(struct target *target)
     target->counted = *now;
 }
 
-/*
- * After a standstill a scrape and the next tick may fall into the same millisecond. Two scrapes of
- * one timestamp are of no use to anybody: the second would be dropped as out of order.
- */
-static void run_pending(struct target *target, int64_t last_ms)
+static void run_pending(struct target *target)
 {
     int64_t due_ns = target->pending_due_ns;
     target->pending_due_ns = 0;
     if (due_ns == 0 || target->life != TARGET_ACTIVE || target->scraper->stopping)
         return;
     int64_t now_ns = target->scraper->schedule.wall_now();
-    int64_t timestamp_ns = tick_timestamp(due_ns, now_ns, target->tick.interval_ns);
-    if (clock_ms_of_ns(timestamp_ns) == last_ms)
-        scrape_count(target->scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
-    else
-        scrape_due(&target->tick, due_ns, timestamp_ns);
+    scrape_due(&target->tick, due_ns, tick_timestamp(due_ns, now_ns, target->tick.interval_ns));
 }
 
 /* A good body, of which not all could be put into the series table. */
@@ -284,7 +276,6 @@ void scrape_is_over(struct scrape *scrape)
 {
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
-    int64_t timestamp_ms = scrape->timestamp_ms;
     show_reason(scrape);
     if (scrape->failure != SCRAPE_GOOD) {
         scrape_count(scraper, (enum counter)scrape->failure, 1);
@@ -299,7 +290,7 @@ void scrape_is_over(struct scrape *scrape)
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
     if (target->life == TARGET_RELEASED)
         takeover_scrape_ended(target);
-    run_pending(target, timestamp_ms);
+    run_pending(target);
 }
 
 /* ---- the answer ---- */

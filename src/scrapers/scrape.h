@@ -48,7 +48,9 @@ struct scrape {
 
 /*
  * The target is due. Does nothing but count where a scrape may not start: one is running (then at
- * most one tick is remembered), the ring is full, the target is quarantined.
+ * most one tick is remembered), the ring is full, the target is quarantined, its last scrape has
+ * the same timestamp. timestamp_ns: by tick_timestamp; it is later where that is not after the
+ * last.
  */
 void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns);
 

@@ -88,12 +88,30 @@ static void on_waited_too_long(struct loop_timer *timer)
     scrape_finish(scrape);
 }
 
-static void start(struct target *target, int64_t due_ns, int64_t timestamp_ns, uint64_t promised)
+/*
+ * The timestamp of a scrape that starts now, of a tick whose time is tick_ns. Of one target it only
+ * ever grows, whoever made the last scrape: after a standstill that one may have begun, with its
+ * true time, when this tick was due already, and then this one has its true time, too. False: that
+ * is the same millisecond still; two scrapes of one timestamp are of no use to anybody. A scrape is
+ * made where the clock has been set back, since its outcome is shown, and then dropped.
+ */
+static bool find_timestamp(const struct target *target, int64_t tick_ns, int64_t *ret_ms)
+{
+    const struct scraper *scraper = target->scraper;
+    struct series_state last = series_target_state(&scraper->store, target->ref);
+    *ret_ms = clock_ms_of_ns(tick_ns);
+    if (last.scrape_seq == 0 || *ret_ms > last.timestamp_ms)
+        return true;
+    *ret_ms = clock_ms_of_ns(scraper->schedule.wall_now());
+    return *ret_ms != last.timestamp_ms;
+}
+
+static void start(struct target *target, int64_t due_ns, int64_t timestamp_ms, uint64_t promised)
 {
     struct scraper *scraper = target->scraper;
     struct scrape *scrape = scrape_take(scraper);
     scrape->target = target;
-    scrape->timestamp_ms = clock_ms_of_ns(timestamp_ns);
+    scrape->timestamp_ms = timestamp_ms;
     scrape->started_ns = clock_mono_ns();
     scrape->due_ns = due_ns;
     scrape->ramp = (struct ramp_entry){.timer.expired = on_waited_too_long};
@@ -148,5 +166,10 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
         target_set_retry(&scraper->targets);
         return;
     }
-    start(target, due_ns, timestamp_ns, promised);
+    int64_t timestamp_ms;
+    if (!find_timestamp(target, timestamp_ns, &timestamp_ms)) {
+        scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
+        return;
+    }
+    start(target, due_ns, timestamp_ms, promised);
 }

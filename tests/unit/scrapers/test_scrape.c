@@ -384,6 +384,37 @@ static void two_ticks_of_one_millisecond_make_one_scrape(void **state)
     rig_free(rig);
 }
 
+/* After a standstill: the last scrape was late, and began when the tick was due already. */
+static void a_tick_is_not_stamped_before_the_last_scrape(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_start(rig, 1, &ONE);
+    int64_t due_ns = (rig->now_ms - 1) * 1000000;
+    scrape_due(&rig_target(rig, 1)->tick, due_ns, due_ns); /* waits until that one is over */
+    rig_wait_ms(rig, 1);
+    rig_finish(rig);
+    assert_string_equal(rig_take(rig), "a 1 @1800000015000\n"
+                                       "up 1 scraped 1 post 1 added 1 @1800000015000\n"
+                                       "a 1\nup 1 scraped 1 post 1 added 0\n");
+    for (int restart = 0; restart < 2; restart++) {
+        if (restart == 1)
+            rig_restart(rig);
+        scrape_due(&rig_target(rig, 1)->tick, due_ns, due_ns);
+        rig_finish(rig);
+        assert_string_equal(rig_take(rig), ""); /* no time has passed */
+        rig_wait_ms(rig, 1);
+        scrape_due(&rig_target(rig, 1)->tick, due_ns, due_ns);
+        rig_finish(rig);
+        assert_string_equal(rig_take(rig), "a 1\nup 1 scraped 1 post 1 added 0\n");
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPES), 4);
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_SKIPPED_MISSED), 2);
+    assert_int_equal(rig_counter(rig, COUNTER_SAMPLES_OUT_OF_ORDER), 0);
+    rig_free(rig);
+}
+
 static void a_quarantined_target_is_skipped(void **state)
 {
     (void)state;
@@ -445,6 +476,7 @@ int main(void)
     ADD(large_scrapes_go_into_several_blocks);
     ADD(an_overrun_is_remembered_once);
     ADD(two_ticks_of_one_millisecond_make_one_scrape);
+    ADD(a_tick_is_not_stamped_before_the_last_scrape);
     ADD(a_quarantined_target_is_skipped);
     ADD(time_that_goes_back_sends_nothing);
     ADD(a_full_series_table_keeps_what_was);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "scrapers/scrape.h"
 #include "tests/unit/scrapers/pair.h"
 #include "tests/unit/shm/segments.h"
 
@@ -63,6 +64,28 @@ static void a_series_with_times_of_its_own_is_not_sent_twice(void **state)
     rig_take(pair.rigs[1]);
     assert_string_equal(pair_scrape(&pair, 1, &STAMPED), "a 1\nup 1 scraped 2 post 2 added 0\n");
     assert_int_equal(rig_counter(pair.rigs[1], COUNTER_SAMPLES_OUT_OF_ORDER), 1);
+    pair_free(&pair);
+}
+
+static void a_late_tick_is_not_stamped_before_the_last_scrape_elsewhere(void **state)
+{
+    (void)state;
+    struct pair pair = pair_new();
+    struct rig *rig = pair.rigs[1];
+    pair_give(&pair, 0, false);
+    pair_scrape(&pair, 0, &TWO);
+    pair_move(&pair, 1);
+    rig_take(rig);
+    rig->now_ms = pair.rigs[0]->now_ms;
+    int64_t due_ns = (rig->now_ms - 1) * NS_PER_MS;
+    for (int i = 0; i < 2; i++) {
+        scrape_due(&rig_target(rig, 1)->tick, due_ns, due_ns);
+        rig_finish(rig);
+        assert_string_equal(rig_take(rig),
+                            i == 0 ? "" : "a 1\nb 2\nup 1 scraped 2 post 2 added 0\n");
+        rig_wait_ms(rig, 1);
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_SKIPPED_MISSED), 1);
     pair_free(&pair);
 }
 
@@ -312,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_moved_target_goes_on_as_if_nothing_had_happened),
         cmocka_unit_test(a_series_that_vanishes_with_the_move_is_marked_by_the_new_owner),
         cmocka_unit_test(a_series_with_times_of_its_own_is_not_sent_twice),
+        cmocka_unit_test(a_late_tick_is_not_stamped_before_the_last_scrape_elsewhere),
         cmocka_unit_test(a_target_that_comes_back_knows_what_happened_elsewhere),
         cmocka_unit_test(a_target_that_comes_back_before_anybody_took_it_over_is_as_before),
         cmocka_unit_test(a_scrape_that_is_running_ends_where_it_began),
