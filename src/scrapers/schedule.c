@@ -400,12 +400,30 @@ static void forget_limits(struct rhythm *rhythm)
     }
 }
 
+/*
+ * How much more the wall clock has gone than the monotonic one, since the last call. However late
+ * this is run, its time was looked at between two looks at the other, and what was within that
+ * distance before has not moved.
+ */
+static int64_t look_at_clock(struct schedule *schedule, int64_t *ret_wall_ns)
+{
+    int64_t before_ns = clock_mono_ns();
+    int64_t wall_ns = schedule->wall_now();
+    int64_t after_ns = clock_mono_ns();
+    int64_t moved_ns = 0;
+    if (wall_ns - after_ns > schedule->wall_offset_ns)
+        moved_ns = wall_ns - after_ns - schedule->wall_offset_ns;
+    else if (wall_ns - before_ns < schedule->wall_offset_ns)
+        moved_ns = wall_ns - before_ns - schedule->wall_offset_ns;
+    schedule->wall_offset_ns += moved_ns;
+    *ret_wall_ns = wall_ns;
+    return moved_ns;
+}
+
 bool schedule_watch_clock(struct schedule *schedule)
 {
-    int64_t wall_ns = schedule->wall_now();
-    int64_t offset_ns = wall_ns - clock_mono_ns();
-    int64_t moved_ns = offset_ns - schedule->wall_offset_ns;
-    schedule->wall_offset_ns = offset_ns;
+    int64_t wall_ns;
+    int64_t moved_ns = look_at_clock(schedule, &wall_ns);
     if (moved_ns > -STEP_NS && moved_ns < STEP_NS)
         return false;
     schedule->clock_steps++;

@@ -223,6 +223,31 @@ static void a_clock_set_forward_or_back_is_noticed_and_followed(void **state)
     bench_free(bench);
 }
 
+/* Is not run for longer than a step, when it has looked at the clock. */
+static int64_t standstill_wall(void)
+{
+    int64_t wall_ns = stepped_wall();
+    int64_t until_ns = clock_mono_ns() + 300 * NS_PER_MS;
+    while (clock_mono_ns() < until_ns)
+        continue;
+    return wall_ns;
+}
+
+static void a_standstill_is_not_taken_for_a_step_of_the_clock(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    bench->schedule.wall_now = standstill_wall;
+    assert_false(schedule_watch_clock(&bench->schedule));
+    bench->schedule.wall_now = stepped_wall;
+    assert_false(schedule_watch_clock(&bench->schedule));
+    bench->schedule.wall_now = standstill_wall;
+    wall_step_ns = -3600 * NS_PER_S;
+    assert_true(schedule_watch_clock(&bench->schedule));
+    assert_int_equal(bench->schedule.clock_steps, 1);
+    bench_free(bench);
+}
+
 static void a_stopped_schedule_calls_nobody(void **state)
 {
     (void)state;
@@ -262,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_missed_tick_is_made_up_for_and_a_made_one_is_not_repeated),
         cmocka_unit_test(a_restart_does_not_move_phases),
         cmocka_unit_test(a_clock_set_forward_or_back_is_noticed_and_followed),
+        cmocka_unit_test(a_standstill_is_not_taken_for_a_step_of_the_clock),
         cmocka_unit_test(a_stopped_schedule_calls_nobody),
         cmocka_unit_test(members_come_and_go),
     };
