@@ -207,7 +207,10 @@ static void on_connected(struct net_stream *stream, int result)
     if (result == 0) {
         fetch_clear_failure(conn);
         conn->counters.opened++;
-        exchange(conn);
+        if (loop_now(stream->loop) >= conn->request.deadline_ns)
+            time_out(conn); /* nobody would wait for the answer to what is sent now */
+        else
+            exchange(conn);
         return;
     }
     if (net_stream_is_securing(stream)) {

@@ -99,8 +99,10 @@ static void gives_up_at_a_deadline_that_has_passed(void **state)
     request.deadline_ns = 1;
     run(stage, &request);
     expect_error(stage->client, ERR_TIMEOUT, "context deadline exceeded");
+    assert_false(stage->client->maybe_delivered);
     client_free(stage->client, stage->loop);
     server_stop(stage->server);
+    assert_string_equal(stage->script.seen, ""); /* though it was connected, perhaps */
     free(stage);
 }
 
