@@ -178,7 +178,7 @@ class Round:
         account = self.load.account()
         account.others = others
         problems = account.problems()
-        assert not problems, "\n".join(problems)
+        assert not problems, "\n".join([*problems, account.story()])
         return account
 
     def guest_samples(self):

@@ -9,7 +9,7 @@ ONE = [Death("scraper-0", 1, 1010.0, 1010.001)]
 TWO = [*ONE, Death("scraper-1", 1, 1030.0, 1030.001)]
 
 
-def account(log, arrived, deaths, failed=(), more=()):
+def account(log, arrived, deaths, failed=(), more=(), dropped=0):
     """Of the target a, whose log has (second of the request, of its body, connection), where the
     numbers in arrived did arrive; `more`: requests of other targets that did, which took 1 ms."""
     targets = {"a": log, **{f"b{i}": [(at, at + 0.001, 100 + i)] for i, at in enumerate(more)}}
@@ -22,7 +22,7 @@ def account(log, arrived, deaths, failed=(), more=()):
     there = [{"instance": "a", "scrapes": rows}] + [
         {"instance": f"b{i}", "scrapes": [[at * 1000, 1, 71, 71, 1, 31, 0]]}
         for i, at in enumerate(more)]
-    return Account(ledger, there, {}, deaths, timeout=0.5)
+    return Account(ledger, there, {}, deaths, timeout=0.5, dropped=dropped)
 
 
 def lost(*given, **more):
@@ -64,6 +64,26 @@ def test_a_scrape_may_fail_if_nobody_had_the_time_for_it():
     not_served = account(log[1:], [1], ONE, failed=[1003], more=[1003.1, 1003.2, 1003.3])
     assert len(not_served.unexplained()) == 1
     assert account(log[1:], [1], ONE, failed=[1003], more=[1003.1]).unexplained() == []
+
+
+def test_a_scrape_may_fail_if_the_machine_has_dropped_its_connection():
+    others, twice = [1003.1, 1003.2, 1003.3], [1002.9, 1003]
+    log = [(1001, 1001.1, 2)]
+    assert account(log, [1], ONE, failed=twice[:1], more=others, dropped=1).unexplained() == []
+    few = account(log, [1], ONE, failed=twice, more=others, dropped=1)
+    assert len(few.unexplained()) == 2
+    served = account(log, [], ONE, failed=[1001], more=[1001.2, 1001.3, 1001.4], dropped=9)
+    assert len(served.unexplained()) == 1
+
+
+def test_what_was_asked_for_when_its_time_was_over_has_failed_and_is_not_lost():
+    log = [(1000.52, 1000.53, 1), (1000.55, 1000.56, 2)]
+    late = account(log, [2], [], failed=[1000])
+    assert late.lost() == late.unexplained() == []
+    assert lost(log, [2], [], failed=[1000.6]) == [1]  # by then the second had been made
+    assert lost(log, [2], [], failed=[1000.53]) == [1]  # no request is before its tick
+    (first, second) = account(log, [2], [], failed=[1000, 1000.51]).failures()
+    assert first == ("a", 1000, None) and second[2].number == 1
 
 
 def test_the_log_tells_of_children_that_nobody_saw():

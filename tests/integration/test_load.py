@@ -16,6 +16,11 @@ def samples(load, report):
     return whole + scrapes["failed"] * 5 + report["stale"]["stored"]
 
 
+def assert_exact(load, account):
+    assert account.problems() == [], account.story()
+    assert account.report["samples"]["stored"] == samples(load, account.report), account.story()
+
+
 def marks_nothing(report):
     return report["stale"]["stored"] == 0 or report["scrapes"]["failed"] > 0
 
@@ -27,13 +32,12 @@ def test_300_targets_at_1_s_arrive_exactly(tmp_path):
         skipped = limpet.metric("limpet_scrapes_skipped_total", reason="ring_full")
         delivered = limpet.metric("limpet_remote_samples_delivered_total")
         markers = limpet.metric("limpet_stale_markers_total")
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
     report = account.report
-    assert account.problems() == []
+    assert_exact(load, account)
     assert skipped == 0 and marks_nothing(report) and markers <= report["stale"]["stored"]
     assert report["scrapes"]["targets"] == 300
-    assert report["samples"]["stored"] == samples(load, report)
     assert report["samples"]["verified"] == report["scrapes"]["complete"] * 66
     assert delivered <= report["samples"]["stored"]
     assert report["requests"]["answered"] == {"204": report["requests"]["stored"]}
@@ -44,10 +48,9 @@ def test_large_bodies_arrive_exactly(tmp_path, kind, targets):
     with Load(tmp_path, targets, 1000, farm=["--kind", kind, "--encoding", "mixed"]) as load:
         limpet = load.start()
         load.wait_for_scrapes(4)
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
-    assert account.problems() == []
-    assert account.report["samples"]["stored"] == samples(load, account.report)
+    assert_exact(load, account)
 
 
 @pytest.mark.parametrize("words,limpet", [
@@ -59,19 +62,18 @@ def test_other_forms_and_both_event_loops_arrive_exactly(tmp_path, words, limpet
     with Load(tmp_path, 5, 1000, farm=farm, limpet=limpet) as load:
         limpet = load.start()
         load.wait_for_scrapes(4)
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
-    assert account.problems() == []
-    assert account.report["samples"]["stored"] == samples(load, account.report)
+    assert_exact(load, account)
 
 
 def test_series_that_come_and_go_get_exactly_their_markers(tmp_path):
     with Load(tmp_path, 50, 500, farm=["--vanish", "--churn", "5"]) as load:
         limpet = load.start()
         load.wait_for_scrapes(14)
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
-    assert account.problems() == []
+    assert account.problems() == [], account.story()
     stale = account.report["stale"]
     assert stale["stored"] == stale["expected"] > 50 * 5
 
@@ -83,9 +85,9 @@ def test_several_scrapers_and_shards_share_the_work(tmp_path):
         load.wait_for_scrapes(8)
         per_scraper = [value for name, _, value in limpet.metrics()
                        if name == "limpet_scraper_targets"]
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
-    assert account.problems() == []
+    assert account.problems() == [], account.story()
     assert sum(per_scraper) == 100 and len(per_scraper) == 2 and min(per_scraper) > 10
 
 
@@ -111,7 +113,7 @@ def test_a_receiver_with_every_fault_loses_nothing(tmp_path, like):
         failed = limpet.metric("prometheus_remote_storage_samples_failed_total")
         dropped = limpet.metric("prometheus_remote_storage_samples_dropped_total")
         skipped = limpet.metric("limpet_scrapes_skipped_total", reason="ring_full")
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
     report = account.report
     assert repeats["identical"] > 10 and repeats["not_identical"] == 0
@@ -120,7 +122,7 @@ def test_a_receiver_with_every_fault_loses_nothing(tmp_path, like):
         assert report["duplicates"] > 0
         report["samples"]["stored"] -= report["duplicates"]
         report["duplicates"] = report["order_violations"]["samples"] = 0
-    assert account.problems() == []
+    assert account.problems() == [], account.story()
     assert failed == dropped == skipped == 0
     assert report["repeats"]["never_repeated"] == 0
 
@@ -137,7 +139,7 @@ def test_more_than_a_ring_holds_waits_for_a_receiver_that_is_down(tmp_path):
         load.wait_for_scrapes(12)
         # What is in the spool when it stops would stay there for the next one.
         wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 20, "an empty spool")
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
-    assert account.problems() == []
+    assert account.problems() == [], account.story()
     assert marks_nothing(account.report)

@@ -15,6 +15,7 @@ import time
 from .limpet import stat_of
 
 STEP = 0.01  # of the watch
+LONG = 0.2  # for so long it was not run, which is worth telling
 LOG_STEP = 0.001  # of stamps in the log, which are rounded down
 # From a supervisor's death to that of its children (PR_SET_PDEATHSIG), and to the end of what they
 # have handed to the kernel.
@@ -38,10 +39,11 @@ def is_living(pid):
 
 class Watch:
     """Looks who dies, in a thread. .seen: {pid: (last seen alive, seen dead)} of the limpets that
-    were added and of their children."""
+    were added and of their children. .gaps: [(since, until)] in which it could not look."""
 
     def __init__(self):
         self.seen = {}
+        self.gaps = []
         self.parents = set()
         self.known = set()
         self.done = threading.Event()
@@ -60,6 +62,8 @@ class Watch:
         before = time.time()
         while not self.done.wait(STEP):
             now = time.time()
+            if now - before > LONG:
+                self.gaps.append((before, now))
             for parent in list(self.parents):
                 self._find(parent)
             for pid in [pid for pid in list(self.known) if not is_living(pid)]:

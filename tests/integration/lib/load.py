@@ -4,25 +4,54 @@
     with Load(directory, targets=60, interval_ms=500) as load:
         limpet = load.start()
         ...
-        limpet.stop()
+        load.stop(limpet)
         account = load.account()
-        assert account.problems() == []
+        assert account.problems() == [], account.story()
 """
 import dataclasses
 import json
 import math
 import os
 
-from .limpet import Limpet, Paths, config, file_job, remote
+from .limpet import Limpet, Paths, config, file_job, parse_metrics, remote
 from .lives import Watch, deaths_of
 from .proc import BUILD, Process, wait_until
 from .prom import http_get, http_post
 
 
+# A kernel whose queues are full drops packets, on loopback, too: a connection whose first one was
+# lost comes a second later, if it is still wanted then.
+NETWORK = ("TCPSynRetrans", "TCPTimeouts", "ListenDrops", "TCPReqQFullDrop")
+BACKLOG = "dropped before a socket"
+DROPPED = ("TCPSynRetrans", BACKLOG)
+TOLD = 40  # of each kind, in a story
+
 # Of scrapes, each begun after the one before it was there: so far does nobody fall behind who has
 # come first.
 GENERATIONS = 3
 TICK = 0.005  # a scrape may begin so long before its timestamp
+
+
+def network_counts():
+    """{name: count} since the machine started."""
+    with open("/proc/net/netstat") as file:
+        rows = [line.split() for line in file]
+    counts = {name: int(value) for names, values in zip(rows[::2], rows[1::2])
+              for name, value in zip(names, values) if name in NETWORK}
+    with open("/proc/net/softnet_stat") as file:
+        counts[BACKLOG] = sum(int(line.split()[1], 16) for line in file)
+    return counts
+
+
+def metrics_of(limpet):
+    """["name{label=value} count"] of what is not zero, as far as it answers."""
+    status, text = limpet.get("/metrics")
+    if status != 200:
+        return [f"limpet does not answer: {text[:200]}"]
+    return [name + "".join(f" {key}={value}" for key, value in labels.items()) + f" {count:.15g}"
+            for name, labels, count in parse_metrics(text)
+            if count and not name.endswith("_bucket")
+            and name.startswith(("limpet_", "prometheus_remote_storage_"))]
 
 
 class Load:
@@ -38,6 +67,8 @@ class Load:
         self.sd_path = os.path.join(self.directory, "targets.json")
         self.watch = Watch()
         self.limpets = []
+        self.network = network_counts()
+        self.metrics = {}  # of limpets, before they stopped
         self.farm = self._start("perf/farm", "--targets", targets, "--file-sd", self.sd_path,
                                 "--ledger", self.ledger_path, *farm)
         self.sink = self._start("perf/sink", "--interval", interval_ms, *sink)
@@ -56,7 +87,12 @@ class Load:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            for limpet in self.limpets:
+                if limpet.pid not in self.watch.seen:
+                    self.note(limpet)
+            print("\n".join(self.notes()))
         self.watch.close()
         for limpet in self.limpets:
             limpet.__exit__()
@@ -75,6 +111,25 @@ class Load:
         if ready:
             limpet.wait_ready(limpet.is_ready, 30)
         return limpet
+
+    def note(self, limpet):
+        self.metrics[limpet.name] = metrics_of(limpet)
+
+    def stop(self, limpet):
+        self.note(limpet)
+        limpet.stop()
+
+    def notes(self):
+        """What nobody judges, but who looks for a cause wants to know."""
+        now = network_counts()
+        lines = ["the machine's network meanwhile: " + ", ".join(
+            f"{now[name] - count} {name}" for name, count in self.network.items())]
+        lines += [f"the test was not run from {since:.3f} to {until:.3f}"
+                  for since, until in self.watch.gaps[:TOLD]]
+        for limpet in self.limpets:
+            lines += [f"{limpet.name}: {line}" for line in self.metrics.get(limpet.name, [])]
+            lines += [f"{limpet.name}: {line}" for line in limpet.stderr().splitlines()[-TOLD:]]
+        return lines
 
     def get(self, path):
         status, text = http_get(self.sink_base + path, 60)
@@ -111,6 +166,7 @@ class Load:
         self.config["limpet"] = {**own, "spool": {**own.get("spool", {}), "after": "60s"}}
         assert limpet.reload(self.config)
         wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 60, "an empty spool")
+        self.note(limpet)
         limpet.stop(60)
 
     def account(self):
@@ -122,7 +178,10 @@ class Load:
         wait_until(lambda: all(limpet.pid in self.watch.seen for limpet in self.limpets), 20,
                    "the end of all limpets")
         deaths = [death for limpet in self.limpets for death in deaths_of(limpet, self.watch)]
-        return Account(ledger, arrived, report, deaths, self.interval_ms / 1000)
+        now = network_counts()
+        dropped = sum(now[name] - self.network[name] for name in DROPPED)
+        return Account(ledger, arrived, report, deaths, self.interval_ms / 1000, dropped,
+                       self.notes())
 
 
 @dataclasses.dataclass
@@ -151,10 +210,13 @@ def scrapes_of(entry):
 class Account:
     """The ledger of the farm against what the sink has. A writer that died may repeat what had been
     answered or refused, or what never left it, and the sink knows bytes only of what it refused
-    (tests/crash/test_repeats.py looks closer). timeout: of scrapes, in seconds."""
+    (tests/crash/test_repeats.py looks closer). timeout: of scrapes, in seconds. dropped: packets
+    of the machine that were, whosever they were."""
 
-    def __init__(self, ledger, arrived, report, deaths, timeout):
+    def __init__(self, ledger, arrived, report, deaths, timeout, dropped=0, notes=()):
         self.report = report
+        self.dropped = dropped
+        self.notes = notes
         self.deaths = [death for death in deaths
                        if death.child.startswith("scraper") or not death.child]
         self.writer_died = sum(death.child.startswith("writer") for death in deaths) > 1
@@ -181,33 +243,39 @@ class Account:
     def failures(self):
         """[(instance, timestamp, the scrape that was served all the same, or None)] of those that
         the receiver was told have failed. The scrapes that arrived before and after it say between
-        which numbers it was."""
+        which numbers it was, and when: a target's next scrape begins when the one before is over.
+        How long it may have taken says nothing, for its request may have been sent when its time was
+        over, or nearly: the connection came as late as that."""
         found = []
         missing = self.missing()
         for instance, rows in self.arrived.items():
             own = [scrape for scrape in missing if scrape.instance == instance]
-            rows = sorted(rows)
-            after = [math.inf] * len(rows)
+            rows = sorted(row for row in rows if row[1] or row[5])
+            after, until = [math.inf] * len(rows), [math.inf] * len(rows)
             for i in range(len(rows) - 1, 0, -1):
                 after[i - 1] = rows[i][1] or after[i]
+                until[i - 1] = rows[i][0] / 1000 + TICK
             before = 0
-            for (ms, number, _, _, up, report, _), limit in zip(rows, after):
+            for (ms, number, _, _, up, _, _), limit, end in zip(rows, after, until):
                 before = number or before
-                if number or up or not report:
+                if number or up:
                     continue
                 served = next((scrape for scrape in own if before < scrape.number < limit and (
-                    scrape.left or -TICK <= scrape.begin - ms / 1000 <= self.timeout)), None)
+                    scrape.left or ms / 1000 - TICK <= scrape.begin <= end)), None)
                 own = [scrape for scrape in own if scrape is not served]
                 found.append((instance, ms / 1000, served))
         return found
 
     def unexplained(self):
         """Failures though the scraper had what it takes: its answer, or else a farm that answered,
-        and the time to look at it."""
+        and the time to look at it. Scrapes of which the farm has not heard may be those whose
+        connections the machine has dropped, if they are no more than that."""
         failures = self.failures()
         delivered = self.delivered() if failures else []
-        return [(instance, ts, served) for instance, ts, served in failures
-                if self.went_on(served.end if served else ts, ts + self.timeout, delivered)]
+        found = [(instance, ts, served) for instance, ts, served in failures
+                 if self.went_on(served.end if served else ts, ts + self.timeout, delivered)]
+        heard_of = [failure for failure in found if failure[2] is not None]
+        return heard_of if len(found) - len(heard_of) <= self.dropped else found
 
     def lost(self):
         """Missing ones that were not in flight when their scraper ended, and have not failed."""
@@ -273,3 +341,20 @@ class Account:
             extra = {row[1] for row in rows if row[1]} - self.served[instance].keys()
             want(not extra, f"arrived, yet never served by {instance}", sorted(extra)[:3])
         return found
+
+    def story(self):
+        """All that is known of what has not arrived, and of how limpet and the machine were."""
+        lost, failures = self.lost(), self.failures()
+        lines = [f"lost: {scrape}, rows {self.rows_beside(scrape)}" for scrape in lost[:TOLD]]
+        lines += [f"failed: {instance} at {ts:.3f}, served: {served}"
+                  for instance, ts, served in failures[:TOLD]]
+        lines += [f"ended: {death}" for death in self.deaths]
+        scrapes = {key: value for key, value in self.report.get("scrapes", {}).items() if value}
+        return "\n".join([f"{len(lost)} lost, {len(failures)} failed, {json.dumps(scrapes)[:2000]}",
+                          *lines, *self.notes])
+
+    def rows_beside(self, scrape):
+        """What has arrived of its target around it: [timestamp, number, samples, of, up, report,
+        markers]."""
+        rows = sorted(self.arrived.get(scrape.instance, []))
+        return [row for row in rows if abs(row[0] / 1000 - scrape.begin) <= 2 * self.timeout + 1]
