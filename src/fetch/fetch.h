@@ -68,7 +68,12 @@ struct fetch_request {
     struct slice tunnel;
     /* Who is asked, as a number: a kept connection serves requests with the same one only. */
     uint64_t peer;
-    int64_t deadline_ns; /* CLOCK_MONOTONIC, for connect to the last byte */
+    /*
+     * CLOCK_MONOTONIC, for connect to the last byte. An answer that is there when the deadline is
+     * noticed is not late, and a request on a kept connection that was not sent before it (this
+     * process did not run) is given its time anew.
+     */
+    int64_t deadline_ns;
 };
 
 struct fetch_counters {
@@ -93,9 +98,11 @@ struct fetch_connection {
     uint64_t sent_before;                   /* bytes of the stream when the exchange began */
     const struct net_tls_context *kept_tls; /* that of the kept connection */
     uint64_t kept_peer;
-    uint32_t address;  /* the one that is being tried */
-    uint32_t exchange; /* number of the current one, to notice a change in a call back */
+    uint32_t address;    /* the one that is being tried */
+    uint32_t exchange;   /* number of the current one, to notice a change in a call back */
+    uint32_t allowed_ms; /* from the start of the exchange to its deadline */
     uint8_t state;
+    uint8_t looks; /* at what has come, since the deadline is over */
     bool is_reused;
     bool is_paused;
     bool got_head;

@@ -227,7 +227,7 @@ uint64_t net_stream_sent_bytes(const struct net_stream *stream)
     return stream->sent_bytes;
 }
 
-bool net_stream_is_stale(const struct net_stream *stream)
+bool net_stream_has_input(const struct net_stream *stream)
 {
     char byte;
     ssize_t got = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);

@@ -105,7 +105,10 @@ const char *net_stream_failure(const struct net_stream *stream);
  */
 uint64_t net_stream_sent_bytes(const struct net_stream *stream);
 
-/* Whether an idle stream was closed by the peer or has unasked-for bytes: one system call. */
-bool net_stream_is_stale(const struct net_stream *stream);
+/*
+ * Whether there is anything to receive now, an end or an error, too: one system call. An idle
+ * stream of which that is true was closed by the peer, or has bytes that nobody asked for.
+ */
+bool net_stream_has_input(const struct net_stream *stream);
 
 #endif

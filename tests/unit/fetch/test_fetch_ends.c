@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,16 +25,26 @@ static void tells_how_an_answer_broke_off(void **state)
     } cases[] = {
         {{.requests = 1}, ERR_CLOSED, "EOF", ""},
         {{.requests = 1, .answer = "HTTP/1.1 200"}, ERR_CLOSED, "unexpected EOF", ""},
-        {{.requests = 1, .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"}, ERR_CLOSED,
-         "unexpected EOF", "part"},
-        {{.requests = 1, .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart",
+        {{.requests = 1, .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"},
+         ERR_CLOSED,
+         "unexpected EOF",
+         "part"},
+        {{.requests = 1,
+          .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart",
           .then = RESET},
-         -ECONNRESET, ": connection reset by peer", "part"},
+         -ECONNRESET,
+         ": connection reset by peer",
+         "part"},
         {{.requests = 1, .then = RESET}, -ECONNRESET, "read tcp 127.0.0.1:", ""},
-        {{.answer = "SSH-2.0\r\n\r\n"}, ERR_PROTOCOL, "net/http: HTTP/1.x transport connection "
-         "broken: malformed HTTP response \"SSH-2.0\"", ""},
+        {{.answer = "SSH-2.0\r\n\r\n"},
+         ERR_PROTOCOL,
+         "net/http: HTTP/1.x transport connection "
+         "broken: malformed HTTP response \"SSH-2.0\"",
+         ""},
         {{.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npartx"},
-         ERR_PROTOCOL, "malformed chunked encoding", "part"},
+         ERR_PROTOCOL,
+         "malformed chunked encoding",
+         "part"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct stage *stage = stage_new(state, cases[i].script);
@@ -45,8 +57,8 @@ static void tells_how_an_answer_broke_off(void **state)
 
 static void gives_up_at_the_deadline(void **state)
 {
-    static const char *const answers[] = {
-        NULL, "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"};
+    static const char *const answers[] = {NULL, "HTTP/1.1 200",
+                                          "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"};
     for (int i = 0; i < 3; i++) {
         struct stage *stage = stage_new(state, (struct script){.answer = answers[i]});
         struct fetch_request request = get_request(stage);
@@ -57,6 +69,91 @@ static void gives_up_at_the_deadline(void **state)
         assert_true(stage->client->maybe_delivered);
         stage_end(stage, 1);
     }
+}
+
+/* More than the buffer of the tests' loops, so that it takes several turns. */
+#define LONG_BODY_LEN 4000
+
+static const char *long_answer(void)
+{
+    static char answer[LONG_BODY_LEN + 100];
+    int head = snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n",
+                        LONG_BODY_LEN);
+    memset(answer + head, 'x', LONG_BODY_LEN);
+    return answer;
+}
+
+static void sleep_until(int64_t at_ns)
+{
+    struct timespec at = {at_ns / NS_PER_S, at_ns % NS_PER_S};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
+        ;
+}
+
+/* As if the process had been stopped meanwhile. */
+static void what_has_come_before_the_deadline_is_noticed_counts(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = long_answer()});
+    run_get(stage); /* now there is a connection */
+    struct fetch_request request = get_request(stage);
+    request.deadline_ns = clock_mono_ns() + 50 * NS_PER_MS;
+    client_reset(stage->client);
+    fetch_start(&stage->client->conn, &request);
+    assert_int_equal(loop_run_once(stage->loop, 0), 0);
+    int there = 0;
+    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    while (there + (int)stage->client->body.len < LONG_BODY_LEN && clock_mono_ns() < limit_ns)
+        assert_int_equal(ioctl(stage->client->conn.stream.fd, FIONREAD, &there), 0);
+    sleep_until(request.deadline_ns);
+    RUN_UNTIL(stage->loop, stage->client->dones == 1);
+    assert_string_equal(stage->client->text, "");
+    assert_int_equal(stage->client->error, 0);
+    assert_int_equal(stage->client->body.len, LONG_BODY_LEN);
+    run_get(stage);
+    stage_end(stage, 1);
+}
+
+static void a_request_that_goes_out_after_its_deadline_has_its_time_all_the_same(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
+    run_get(stage);
+    struct fetch_request request = get_request(stage);
+    request.deadline_ns = loop_now(stage->loop) + PATIENCE_NS / 2;
+    client_reset(stage->client);
+    fetch_start(&stage->client->conn, &request);
+    /* As if the loop had stood still for so long. */
+    stage->client->conn.request.deadline_ns = 1;
+    loop_timer_set(stage->loop, &stage->client->conn.timer, 1);
+    RUN_UNTIL(stage->loop, stage->client->dones == 1);
+    expect_hello(stage->client);
+    stage_end(stage, 1);
+}
+
+/* A byte now and then: some may always lie there. */
+static void serve_without_end(int fd, int nth, void *context)
+{
+    char text[4096];
+    (void)nth;
+    (void)context;
+    if (!server_read_request(fd, text, sizeof(text)))
+        return;
+    server_write(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    while (send(fd, "1\r\nx\r\n", 6, MSG_NOSIGNAL) == 6)
+        sleep_until(clock_mono_ns() + NS_PER_MS);
+}
+
+static void an_answer_that_goes_on_and_on_is_given_up(void **state)
+{
+    struct stage *stage = stage_new(state, (struct script){.answer = NULL});
+    struct server *other = server_start(serve_without_end, NULL);
+    struct net_address address = server_address(other);
+    struct fetch_request request = get_request(stage);
+    request.addresses = &address;
+    request.deadline_ns = clock_mono_ns() + 100 * NS_PER_MS;
+    run(stage, &request);
+    expect_error(stage->client, ERR_TIMEOUT, "context deadline exceeded");
+    stage_end(stage, 0);
+    server_stop(other);
 }
 
 static void gives_up_connecting_at_the_deadline(void **state)
@@ -236,6 +333,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_BOTH(tells_how_an_answer_broke_off),
         ON_BOTH(gives_up_at_the_deadline),
+        ON_BOTH(what_has_come_before_the_deadline_is_noticed_counts),
+        ON_BOTH(a_request_that_goes_out_after_its_deadline_has_its_time_all_the_same),
+        ON_BOTH(an_answer_that_goes_on_and_on_is_given_up),
         ON_BOTH(gives_up_connecting_at_the_deadline),
         ON_BOTH(an_address_that_does_not_answer_leaves_time_for_the_next),
         ON_BOTH(gives_up_at_a_deadline_that_has_passed),

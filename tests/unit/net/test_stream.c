@@ -109,7 +109,7 @@ static void carries_bytes_there_and_back(void **state)
     assert_int_equal(user->received, 8);
     assert_memory_equal(user->bytes, "one two.", 8);
     assert_int_equal(net_stream_sent_bytes(&user->stream), 8);
-    assert_false(net_stream_is_stale(&user->stream));
+    assert_false(net_stream_has_input(&user->stream));
     assert_true(net_stream_close(&user->stream));
     assert_false(net_stream_is_open(&user->stream));
     server_stop(server);
@@ -154,7 +154,7 @@ static void sees_that_the_peer_has_gone(void **state)
     struct net_address address = server_address(server);
     connect_user(user, &address);
     int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
-    while (!net_stream_is_stale(&user->stream))
+    while (!net_stream_has_input(&user->stream))
         assert_true(clock_mono_ns() < limit_ns);
     net_stream_receive(&user->stream);
     RUN_UNTIL(user->loop, user->received != NOT_YET);
