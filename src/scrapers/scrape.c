@@ -66,6 +66,8 @@ static void put_back(struct scrape *scrape)
     scrape_put_off_end(scrape);
     way_end(target);
     ramp_leave(&scraper->ramp, &scrape->ramp);
+    if (scrape->weight != 0)
+        throttle_leave(&scraper->throttle, scrape->weight, -1);
     scraper->ring.promised -= scrape->promised;
     scraper->running--;
     target->scrape = NULL;
@@ -210,6 +212,11 @@ static void run_pending(struct target *target)
     scrape_due(&target->tick, due_ns, tick_timestamp(due_ns, now_ns, target->tick.interval_ns));
 }
 
+void scrape_begin_held(struct throttle_member *member)
+{
+    run_pending(TARGET_OF(member, turn));
+}
+
 /* A good body, of which not all could be put into the series table. */
 static bool has_no_memory(const struct scrape *scrape)
 {
@@ -298,8 +305,15 @@ void scrape_is_over(struct scrape *scrape)
 static void on_bytes(struct fetch_connection *conn)
 {
     const struct target *target = TARGET_OF(conn, conn);
-    atomic_store_explicit(&target->scraper->slot->working_on, target->id, memory_order_relaxed);
-    ramp_leave(&target->scraper->ramp, &target->scrape->ramp);
+    struct scraper *scraper = target->scraper;
+    struct scrape *scrape = target->scrape;
+    atomic_store_explicit(&scraper->slot->working_on, target->id, memory_order_relaxed);
+    ramp_leave(&scraper->ramp, &scrape->ramp);
+    if (scrape->weight == 0)
+        return;
+    throttle_leave(&scraper->throttle, scrape->weight,
+                   loop_now(scraper->loop) - scrape->started_ns);
+    scrape->weight = 0;
 }
 
 static void on_head(struct fetch_connection *conn, const struct http_head *head)

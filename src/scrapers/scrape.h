@@ -27,6 +27,7 @@ struct scrape {
     int failure;            /* enum counter of the first failure that counts; -1: none yet */
     char *location;         /* another place that is to be asked; NULL: none */
     int redirect;           /* the status that said so */
+    uint32_t weight;        /* while it counts with the throttle, else 0 */
     struct loop_timer look; /* set while the addresses of that place are being asked for */
     struct http_gzip gzip;
     bool is_awaited;       /* the scraper leaves when it is over */
@@ -47,15 +48,18 @@ struct scrape {
 };
 
 /*
- * The target is due. Does nothing but count where a scrape may not start: one is running (then at
- * most one tick is remembered), the ring is full, the target is quarantined, its last scrape has
- * the same timestamp. timestamp_ns: by tick_timestamp; it is later where that is not after the
- * last.
+ * The target is due. Does nothing but count where a scrape may not start: one is running or held
+ * back (then at most one tick is remembered), the ring is full, the target is quarantined, its last
+ * scrape has the same timestamp. timestamp_ns: by tick_timestamp; it is later where that is not
+ * after the last.
  */
 void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns);
 
 /* A scrape that waited to open a connection may do so. */
 void scrape_begin(struct ramp_entry *entry);
+
+/* The turn of a target has come whose scrape was held back. */
+void scrape_begin_held(struct throttle_member *member);
 
 /* Gives up a running scrape; the target is free for another one, nothing is committed. */
 void scrape_abandon(struct scrape *scrape);

@@ -115,6 +115,7 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ms, u
     scrape->started_ns = clock_mono_ns();
     scrape->due_ns = due_ns;
     scrape->ramp = (struct ramp_entry){.timer.expired = on_waited_too_long};
+    scrape->weight = 0;
     scrape->promised = promised;
     scrape->failure = SCRAPE_GOOD;
     scrape->has_body = scrape->uses_body = scrape->is_gzip = scrape->gzip_over = false;
@@ -131,8 +132,10 @@ static void start(struct target *target, int64_t due_ns, int64_t timestamp_ms, u
         count_lateness(scrape);
         scrape_fail(scrape, COUNTER_SCRAPE_FORCED, target->error);
         scrape_finish(scrape);
-    } else if (fetch_has_connection(&target->conn) ||
-               ramp_enter(&scraper->ramp, &scrape->ramp, scrape_deadline(scrape))) {
+    } else if (fetch_has_connection(&target->conn)) {
+        scrape->weight = throttle_enter(&scraper->throttle, target->timeout_ns);
+        ask(scrape);
+    } else if (ramp_enter(&scraper->ramp, &scrape->ramp, scrape_deadline(scrape))) {
         ask(scrape);
     }
 }
@@ -144,7 +147,7 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
     if (scraper->stopping || (scraper->leaving && target->took_ns > SCRAPER_QUICK_NS))
         return;
-    if (target->scrape != NULL) {
+    if (target->scrape != NULL || throttle_holds(&target->turn)) {
         if (target->pending_due_ns != 0)
             scrape_count(scraper, COUNTER_SCRAPE_SKIPPED_MISSED, 1);
         target->pending_due_ns = due_ns;
@@ -164,6 +167,12 @@ void scrape_due(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns
     if (target->ref == 0) {
         scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
         target_set_retry(&scraper->targets);
+        return;
+    }
+    if (fetch_has_connection(&target->conn) && !throttle_admits(&scraper->throttle)) {
+        scrape_count(scraper, COUNTER_SCRAPE_HELD_BACK, 1);
+        target->pending_due_ns = due_ns;
+        throttle_wait(&scraper->throttle, &target->turn);
         return;
     }
     int64_t timestamp_ms;

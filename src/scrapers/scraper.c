@@ -92,6 +92,7 @@ int scraper_init(struct scraper *scraper, const struct scraper_segments *segment
     work_init(&scraper->work, scraper->loop);
     scraper->next_turn.expired = begin_turn;
     ramp_init(&scraper->ramp, scraper->loop, scrape_begin);
+    throttle_init(&scraper->throttle, scraper->loop, scrape_begin_held);
     scraper->schedule.sharers = scraper->scrapers;
     target_set_init(&scraper->targets);
     takeover_init(scraper);
@@ -114,6 +115,7 @@ void scraper_fini(struct scraper *scraper)
     takeover_fini(scraper);
     ramp_fini(&scraper->ramp);
     target_set_fini(&scraper->targets);
+    throttle_fini(&scraper->throttle);
     plan_maker_fini(&scraper->ending.maker);
     plans_fini(&scraper->plans);
     report_lines_release(&scraper->store, &scraper->report);

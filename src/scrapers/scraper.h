@@ -17,6 +17,7 @@
 #include "scrapers/schedule.h"
 #include "scrapers/takeover.h"
 #include "scrapers/target_set.h"
+#include "scrapers/throttle.h"
 #include "scrapers/work.h"
 #include "shm/costs.h"
 #include "shm/failures.h"
@@ -65,6 +66,7 @@ struct scraper {
     struct commit commit;
     struct schedule schedule;
     struct ramp ramp;
+    struct throttle throttle;
     struct work work;
     struct target_set targets;
     struct takeover takeover;

@@ -202,6 +202,7 @@ void target_free(struct target *target)
     }
     target->life = TARGET_RELEASING;
     loop_timer_clear(scraper->loop, &target->departure);
+    throttle_forget(&scraper->throttle, &target->turn);
     jobs_release(target->job);
     target->job = NULL;
     scraper->active_series -= target->series;

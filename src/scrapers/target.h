@@ -10,6 +10,7 @@
 #include "scrapers/exemplars.h"
 #include "scrapers/plan.h"
 #include "scrapers/schedule.h"
+#include "scrapers/throttle.h"
 #include "shm/targets.h"
 
 struct scraper;
@@ -40,12 +41,13 @@ struct target {
     uint32_t series; /* that are tracked */
     struct tick_member tick;
     int64_t timeout_ns;
-    int64_t took_ns;         /* its last scrape */
-    uint64_t sample_limit;   /* 0: that of the job */
-    int64_t pending_due_ns;  /* a tick that came while a scrape was running; 0: none */
-    struct scraper_job *job; /* NULL: the configuration does not know it (any more) */
-    struct way *way;         /* NULL: straight to `addresses`, in plain text; see way.h */
-    struct detour *detour;   /* NULL: no redirects are being followed */
+    int64_t took_ns;             /* its last scrape */
+    uint64_t sample_limit;       /* 0: that of the job */
+    int64_t pending_due_ns;      /* a tick that came while one was running or held back; 0: none */
+    struct throttle_member turn; /* to run it, where it was held back */
+    struct scraper_job *job;     /* NULL: the configuration does not know it (any more) */
+    struct way *way;             /* NULL: straight to `addresses`, in plain text; see way.h */
+    struct detour *detour;       /* NULL: no redirects are being followed */
     struct line_context *context;
     struct exemplar_memory exemplars;
     struct plan *plan; /* what it served in its last good scrape, or NULL */

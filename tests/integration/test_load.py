@@ -2,6 +2,10 @@
 """Hundreds of targets from the farm to the verifying sink: every body that was served arrives once,
 whole and with its values. The big form is perf/run-steady; figures of time are looked at only
 there."""
+import os
+import signal
+import time
+
 import pytest
 
 from lib.load import Load
@@ -41,6 +45,27 @@ def test_300_targets_at_1_s_arrive_exactly(tmp_path):
     assert report["samples"]["verified"] == report["scrapes"]["complete"] * 66
     assert delivered <= report["samples"]["stored"]
     assert report["requests"]["answered"] == {"204": report["requests"]["stored"]}
+
+
+@pytest.mark.parametrize("event_loop", ["io_uring", "epoll"])
+def test_a_scraper_that_stands_still_loses_no_connection_and_no_answer(tmp_path, event_loop):
+    """For longer than the time-out, and with many requests under way: what has been answered when it
+    looks has been answered in time."""
+    with Load(tmp_path, 300, 2000, farm=["--delay", "1000"], limpet={"event_loop": event_loop}) as load:
+        limpet = load.start()
+        load.wait_for_scrapes(2)
+        opened = limpet.metric("limpet_scrape_connections_total")
+        scraper = limpet.child("limpet-scraper")
+        os.kill(scraper, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(scraper, signal.SIGCONT)
+        load.wait_for_more_scrapes(2)
+        assert limpet.metric("limpet_scrape_connections_total") == opened == 300
+        assert limpet.metric("limpet_scrapes_failed_total") == 0
+        limpet.stop()
+        account = load.account()
+    assert account.problems() == []
+    assert account.report["scrapes"]["failed"] == account.report["stale"]["stored"] == 0
 
 
 @pytest.mark.parametrize("kind,targets", [("node", 20), ("big", 1)])

@@ -25,26 +25,16 @@ static void tells_how_an_answer_broke_off(void **state)
     } cases[] = {
         {{.requests = 1}, ERR_CLOSED, "EOF", ""},
         {{.requests = 1, .answer = "HTTP/1.1 200"}, ERR_CLOSED, "unexpected EOF", ""},
-        {{.requests = 1, .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"},
-         ERR_CLOSED,
-         "unexpected EOF",
-         "part"},
-        {{.requests = 1,
-          .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart",
+        {{.requests = 1, .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"}, ERR_CLOSED,
+         "unexpected EOF", "part"},
+        {{.requests = 1, .answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart",
           .then = RESET},
-         -ECONNRESET,
-         ": connection reset by peer",
-         "part"},
+         -ECONNRESET, ": connection reset by peer", "part"},
         {{.requests = 1, .then = RESET}, -ECONNRESET, "read tcp 127.0.0.1:", ""},
-        {{.answer = "SSH-2.0\r\n\r\n"},
-         ERR_PROTOCOL,
-         "net/http: HTTP/1.x transport connection "
-         "broken: malformed HTTP response \"SSH-2.0\"",
-         ""},
+        {{.answer = "SSH-2.0\r\n\r\n"}, ERR_PROTOCOL, "net/http: HTTP/1.x transport connection "
+         "broken: malformed HTTP response \"SSH-2.0\"", ""},
         {{.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npartx"},
-         ERR_PROTOCOL,
-         "malformed chunked encoding",
-         "part"},
+         ERR_PROTOCOL, "malformed chunked encoding", "part"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct stage *stage = stage_new(state, cases[i].script);
