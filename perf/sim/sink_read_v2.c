@@ -21,16 +21,16 @@ static const char odd_refs[] = "an odd number of label refs\n";
 static const char *hash_refs(const struct sink_symbols *symbols, struct slice refs,
                              uint64_t *ret_key)
 {
-    uint64_t key = 0, ref;
+    uint64_t key = 0, factor = 1, ref;
     uint32_t count = 0;
     for (; refs.len > 0; count++) {
         if (!sink_wire_varint(&refs, &ref))
             return malformed;
         if (ref >= symbols->count)
             return bad_ref;
-        /* Whatever stands where matters: each step is one to one and mixes all bits. */
-        key = (key ^ symbols->hashes[ref]) * UINT64_C(0x9e3779b97f4a7c15);
-        key ^= key >> 32;
+        /* A polynomial, so that it matters what stands where, and no step waits for the others. */
+        key += symbols->hashes[ref] * factor;
+        factor *= UINT64_C(0x9e3779b97f4a7c15);
     }
     *ret_key = key != 0 ? key : 1;
     return count % 2 == 0 ? NULL : odd_refs;

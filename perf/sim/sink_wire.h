@@ -25,12 +25,15 @@ struct sink_field {
 /* Takes a varint of any length off the front of the message; false: it is malformed. */
 bool sink_wire_long_varint(struct slice *message, uint64_t *ret_number);
 
+/* The same; one of two bytes at most is read here. */
 static inline bool sink_wire_varint(struct slice *message, uint64_t *ret_number)
 {
-    if (message->len == 0 || (message->ptr[0] & 0x80) != 0)
+    const uint8_t *bytes = (const uint8_t *)message->ptr;
+    if (message->len < 2 || (bytes[0] & bytes[1] & 0x80) != 0)
         return sink_wire_long_varint(message, ret_number);
-    *ret_number = (uint8_t)message->ptr[0];
-    *message = slice_make(message->ptr + 1, message->len - 1);
+    uint32_t is_long = bytes[0] >> 7;
+    *ret_number = (bytes[0] & 0x7fu) | (uint32_t)bytes[1] * is_long << 7;
+    *message = slice_make(message->ptr + 1 + is_long, message->len - 1 - is_long);
     return true;
 }
 
