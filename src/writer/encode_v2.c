@@ -20,8 +20,12 @@ enum {
 int encoder_v2_init(struct encoder_v2 *encoder, size_t max_bytes)
 {
     size_t piece = compress_room(max_bytes);
-    *encoder = (struct encoder_v2){
-        .room = max_bytes, .piece_room = piece, .packed_room = 3 * piece /* encode_v2_pack.c */};
+    uint64_t seed = hash_seed_make();
+    *encoder = (struct encoder_v2){.room = max_bytes,
+                                   .piece_room = piece,
+                                   .packed_room = 3 * piece /* encode_v2_pack.c */,
+                                   .seed = seed,
+                                   .layouts.seed = seed};
     int err = pages_reserve(&encoder->message, piece);
     if (err == 0)
         err = pages_reserve(&encoder->symbols, max_bytes);
@@ -156,7 +160,7 @@ uint32_t encoder_v2_symbol(struct encoder_v2 *encoder, struct slice text, uint32
 
 static uint32_t symbol(struct encoder_v2 *encoder, struct slice text)
 {
-    return encoder_v2_symbol(encoder, text, encoder_v2_hash(text));
+    return encoder_v2_symbol(encoder, text, encoder_v2_hash(text, encoder->seed));
 }
 
 static size_t label_size_max(const struct label *label)
@@ -182,7 +186,7 @@ void encoder_v2_set_target(struct encoder_v2 *encoder, const struct label *targe
 {
     encoder->shared_count = 0;
     encoder->shared_size_max = 0;
-    encoder->shared_names = 1;
+    encoder->shared_names = encoder->seed;
     size_t t = 0;
     size_t e = 0;
     while (t < target_count || e < external_count) {

@@ -77,6 +77,7 @@ struct encoder_v2 {
     struct replicas_labels
         labels; /* the shared ones of the target at hand, in encode_v2_replay.c */
     struct layouts_v2 layouts;
+    uint64_t seed; /* of hashes of texts */
     struct encode_symbol *table;
     uint32_t table_mask;
     uint32_t symbol_count; /* with the empty one */

@@ -14,10 +14,11 @@ enum {
     ENCODE_V2_SYMBOL_EXTRA_MAX = 1 + 5 /* tag and length */
 };
 
-/* Of a text, in the table of symbols. */
-static inline uint32_t encoder_v2_hash(struct slice text)
+/* Of a text, in the table of symbols. Targets choose the texts: without a seed that they do not
+   know, all of them could have one place. */
+static inline uint32_t encoder_v2_hash(struct slice text, uint64_t seed)
 {
-    return (uint32_t)hash64(text.ptr, text.len, 0);
+    return (uint32_t)hash64(text.ptr, text.len, seed);
 }
 
 /* Bytes that a symbol, and a label with its refs, take at most. */

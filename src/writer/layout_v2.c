@@ -32,6 +32,7 @@ struct layout_v2_maker {
     struct column bytes;
     uint32_t *table; /* of texts: their numbers; open addressing */
     uint32_t table_mask;
+    uint64_t seed; /* of their hashes */
 };
 
 /* ---- Columns ---- */
@@ -89,7 +90,7 @@ static bool number_of(struct layout_v2_maker *maker, struct slice text, uint16_t
         return true;
     if (maker->texts.count == UINT16_MAX || text.len > UINT32_MAX - maker->bytes.count)
         return false;
-    uint32_t hash = encoder_v2_hash(text);
+    uint32_t hash = encoder_v2_hash(text, maker->seed);
     uint32_t at = hash & maker->table_mask;
     for (; maker->table[at] != 0; at = (at + 1) & maker->table_mask) {
         const struct layout_v2_text *there = text_of(maker, maker->table[at]);
@@ -262,6 +263,7 @@ static bool was_seen(struct layouts_v2 *layouts, uint64_t hash)
         layouts->seen = calloc(SEEN, sizeof *layouts->seen);
         layouts->maker = calloc(1, sizeof *layouts->maker);
         check(layouts->seen != NULL && layouts->maker != NULL);
+        layouts->maker->seed = layouts->seed;
     }
     uint64_t *seen = &layouts->seen[hash >> 32 & (SEEN - 1)];
     bool was = *seen == hash;

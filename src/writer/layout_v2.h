@@ -68,8 +68,8 @@ struct layout_v2 {
     const char *bytes;                  /* of the texts */
     uint32_t text_count;
     size_t plain_bytes; /* of all lines */
-    uint32_t *refs;   /* of the texts in the request at hand; 0: none yet */
-    uint64_t request; /* that is */
+    uint32_t *refs;     /* of the texts in the request at hand; 0: none yet */
+    uint64_t request;   /* that is */
     /* private */
     struct layout_v2 *next;
     size_t size;
@@ -78,8 +78,9 @@ struct layout_v2 {
 
 bool layout_v2_key_equal(const struct layout_v2_key *a, const struct layout_v2_key *b);
 
-/* The layouts of a process. All zero is empty. */
+/* The layouts of a process. All zero but for the seed is empty. */
 struct layouts_v2 {
+    uint64_t seed; /* of hashes of texts, as the encoder has it */
     /* private */
     struct layout_v2 *buckets[LAYOUT_V2_BUCKETS];
     struct layout_v2 *spare; /* one that is not kept */

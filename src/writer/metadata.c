@@ -24,9 +24,9 @@ static void *grow(void *array, size_t size)
 
 /* ---- entries ---- */
 
-static uint64_t hash_of(const struct family *family)
+static uint64_t hash_of(const struct metadata_pool *pool, const struct family *family)
 {
-    uint64_t hash = hash64(family->name.ptr, family->name.len, family->type);
+    uint64_t hash = hash64(family->name.ptr, family->name.len, pool->seed + family->type);
     hash = hash64(family->help.ptr, family->help.len, hash);
     return hash64(family->unit.ptr, family->unit.len, hash);
 }
@@ -76,6 +76,8 @@ static void make_index(struct metadata_pool *pool, uint32_t entries)
     uint32_t size = 64;
     while (size < 2 * entries)
         size *= 2;
+    if (pool->seed == 0)
+        pool->seed = hash_seed_make();
     free(pool->index);
     pool->index = calloc(size, sizeof *pool->index);
     check(pool->index != NULL);
@@ -87,9 +89,9 @@ static void make_index(struct metadata_pool *pool, uint32_t entries)
 /* The number of the entry that says this; a new one if there is none. */
 static uint32_t entry_of(struct metadata_pool *pool, const struct family *family)
 {
-    uint64_t hash = hash_of(family);
     if (pool->index == NULL || pool->entry_count * 2 >= pool->index_mask)
         make_index(pool, 2 * (pool->entry_count + 1));
+    uint64_t hash = hash_of(pool, family);
     for (uint32_t at = (uint32_t)hash & pool->index_mask; pool->index[at] != 0;
          at = (at + 1) & pool->index_mask) {
         uint32_t id = pool->index[at] - 1;

@@ -38,6 +38,7 @@ struct metadata_pool {
     int64_t lifetime_ns; /* of a record that is not seen again */
     /* private */
     uint32_t entry_room;
+    uint64_t seed;   /* of hashes: targets choose what is hashed; 0: there is no index yet */
     uint32_t *index; /* of entries by hash: number + 1, or 0 */
     uint32_t index_mask;
     struct metadata_record *records;

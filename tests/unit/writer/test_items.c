@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "tests/unit/writer/items.h"
 
 static uint64_t value_of(uint64_t target, uint32_t line, int64_t ms)
@@ -341,6 +342,36 @@ static void labels_at_random_are_the_same_in_both_versions(void **state)
     }
 }
 
+/* Texts whose hashes without a seed end alike. */
+static void texts_cannot_be_made_to_meet_in_the_table_of_symbols(void **state)
+{
+    (void)state;
+    enum { TEXTS = 64, TABLE = 1024 };
+    struct encoder_v2 encoder;
+    uint32_t run = 0;
+    uint32_t longest = 0;
+    assert_int_equal(encoder_v2_init(&encoder, 1 << 20), 0);
+    encoder_v2_start(&encoder, NULL);
+    encoder_v2_set_target(&encoder, NULL, 0, NULL, 0);
+    for (uint32_t found = 0, number = 0; found < TEXTS; number++) {
+        char text[16];
+        size_t len = (size_t)snprintf(text, sizeof text, "%u", number);
+        const struct label name = {SLICE_LITERAL("__name__"), slice_make(text, len)};
+        const struct item item = {.ms = T0, .labels = &name, .label_count = 1};
+        if (hash64(text, len, 0) % TABLE != 0)
+            continue;
+        assert_int_equal(encoder_v2_add(&encoder, &item, NULL), 0);
+        found++;
+    }
+    assert_int_equal(encoder.table_mask, TABLE - 1);
+    for (uint32_t i = 0; i < TABLE; i++) {
+        run = encoder.table[i].ref == 0 ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    assert_in_range(longest, 1, TEXTS / 4);
+    encoder_v2_fini(&encoder);
+}
+
 /* ---- memory ---- */
 
 static void places_of_layouts_that_do_not_come_any_more_take_no_memory(void **state)
@@ -474,6 +505,7 @@ int main(void)
         cmocka_unit_test(items_that_cannot_be_read_are_left_out_and_counted),
         cmocka_unit_test(labels_at_random_are_the_same_in_both_versions),
         cmocka_unit_test(places_of_layouts_that_do_not_come_any_more_take_no_memory),
+        cmocka_unit_test(texts_cannot_be_made_to_meet_in_the_table_of_symbols),
         cmocka_unit_test(metadata_goes_in_requests_of_its_own_in_1_0),
         cmocka_unit_test(metadata_is_not_sent_where_it_is_not_wanted_or_goes_with_the_series),
         cmocka_unit_test(refused_metadata_is_dropped_and_failed_metadata_is_sent_again),
