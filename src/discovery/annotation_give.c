@@ -12,7 +12,8 @@
 
 static void grow_hash_set(struct annotation_urls *set)
 {
-    struct annotation_urls larger = {.slot_count = set->slot_count == 0 ? 64 : 2 * set->slot_count};
+    struct annotation_urls larger = {.seed = set->seed,
+                                     .slot_count = set->slot_count == 0 ? 64 : 2 * set->slot_count};
     larger.slots = calloc(larger.slot_count, sizeof(*larger.slots));
     check(larger.slots != NULL);
     for (size_t i = 0; i < set->slot_count; i++) {
@@ -164,7 +165,7 @@ static uint64_t url_hash(const struct annotation_walker *walker, struct slice ad
 {
     static const char prefix[] = "__param_";
     const struct label_set *labels = &walker->labels;
-    uint64_t hash = hash64(address.ptr, address.len, 0);
+    uint64_t hash = hash64(address.ptr, address.len, walker->urls.seed);
     for (size_t i = 0; i < labels->count; i++) {
         struct slice name = labels->labels[i].name, value = labels->labels[i].value;
         bool param =

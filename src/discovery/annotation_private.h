@@ -12,8 +12,9 @@ struct annotation_records {
     size_t room;
 };
 
-/* Hashes of URLs. */
+/* Hashes of URLs, by a seed that nobody knows: none can be made to look like another one. */
 struct annotation_urls {
+    uint64_t seed;
     uint64_t *slots; /* 0: free */
     size_t slot_count;
     size_t used;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/grow.h"
+#include "base/hash.h"
 #include "discovery/annotation_private.h"
 
 /* ---- Records ---- */
@@ -385,8 +386,11 @@ static int walk_records(struct annotation_walker *walker, enum kube_kind kind,
 int annotation_targets_walk(const struct annotation_world *world, struct source_visit *visit,
                             struct annotation_review *review)
 {
-    struct annotation_walker walker = {
-        .world = world, .visit = visit, .review = review, .listener.problem = on_problem};
+    struct annotation_walker walker = {.world = world,
+                                       .visit = visit,
+                                       .review = review,
+                                       .listener.problem = on_problem,
+                                       .urls.seed = hash_seed_make()};
     int err = 0;
     collect(&walker.pods, world->pods, world->pod_stores, !world->config->services);
     collect(&walker.services, world->services, world->service_stores, true);

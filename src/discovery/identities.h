@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct identities {
+    uint64_t seed;   /* of their places: who chooses labels can choose identities */
     uint64_t *items; /* open addressing; 0 = free */
     size_t mask;
     size_t count;

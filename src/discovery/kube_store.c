@@ -7,9 +7,9 @@
 #include "base/hash.h"
 #include "discovery/kube_record.h"
 
-static uint64_t hash_of(struct slice ns, struct slice name)
+static uint64_t hash_of(const struct kube_store *store, struct slice ns, struct slice name)
 {
-    return hash64(name.ptr, name.len, hash64(ns.ptr, ns.len, 0));
+    return hash64(name.ptr, name.len, hash64(ns.ptr, ns.len, store->seed));
 }
 
 static bool is_named(const struct kube_object *object, struct slice ns, struct slice name)
@@ -35,6 +35,8 @@ static void grow(struct kube_store *store)
     struct kube_object **buckets =
         (struct kube_object **)calloc(count, sizeof(struct kube_object *));
     check(buckets != NULL);
+    if (store->seed == 0)
+        store->seed = hash_seed_make();
     for (size_t i = 0; i < store->bucket_count; i++) {
         while (store->buckets[i] != NULL) {
             struct kube_object *object = store->buckets[i];
@@ -74,9 +76,9 @@ enum kube_change kube_store_put(struct kube_store *store, struct slice record)
 {
     struct slice ns = kube_record_get(record, KUBE_NAMESPACE);
     struct slice name = kube_record_get(record, KUBE_NAME);
-    uint64_t hash = hash_of(ns, name);
     if (store->count >= store->bucket_count)
         grow(store);
+    uint64_t hash = hash_of(store, ns, name);
     struct kube_object **link = link_of(store, hash, ns, name);
     bool known = *link != NULL;
     if (known && slice_equal(kube_object_record(*link), record)) {
@@ -95,7 +97,7 @@ enum kube_change kube_store_remove(struct kube_store *store, struct slice record
     struct slice name = kube_record_get(record, KUBE_NAME);
     if (store->bucket_count == 0)
         return KUBE_UNCHANGED;
-    struct kube_object **link = link_of(store, hash_of(ns, name), ns, name);
+    struct kube_object **link = link_of(store, hash_of(store, ns, name), ns, name);
     if (*link == NULL)
         return KUBE_UNCHANGED;
     unlink_object(store, link);
@@ -126,7 +128,7 @@ struct slice kube_store_find(const struct kube_store *store, struct slice ns, st
 {
     if (store->bucket_count == 0)
         return SLICE_LITERAL("");
-    const struct kube_object *object = *link_of(store, hash_of(ns, name), ns, name);
+    const struct kube_object *object = *link_of(store, hash_of(store, ns, name), ns, name);
     return object == NULL ? SLICE_LITERAL("") : kube_object_record(object);
 }
 

@@ -19,6 +19,7 @@ struct kube_object {
 
 /* Zeroed: empty. */
 struct kube_store {
+    uint64_t seed; /* of hashes: anybody who may make objects chooses names */
     struct kube_object **buckets;
     size_t bucket_count; /* a power of two, or 0 */
     size_t count;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #define FORGET_NS   (600 * NS_PER_S) /* after a target was there last */
 #define ENTRIES_MIN 64u
@@ -28,7 +29,7 @@ struct owner_entry {
 
 void owners_init(struct owners *owners, uint32_t scrapers)
 {
-    *owners = (struct owners){.scrapers = scrapers};
+    *owners = (struct owners){.scrapers = scrapers, .seed = hash_seed_make()};
 }
 
 void owners_fini(struct owners *owners)
@@ -41,7 +42,7 @@ void owners_fini(struct owners *owners)
 
 static struct owner_entry *cell_of(const struct owners *owners, uint64_t id)
 {
-    size_t at = (size_t)(id ^ id >> 32) & owners->mask;
+    size_t at = (size_t)hash64(&id, sizeof(id), owners->seed) & owners->mask;
     while (owners->entries[at].id != 0 && owners->entries[at].id != id)
         at = (at + 1) & owners->mask;
     return &owners->entries[at];

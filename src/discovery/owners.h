@@ -21,6 +21,7 @@ struct owners {
     uint32_t scrapers;
     uint64_t moves; /* so far */
     /* private */
+    uint64_t seed;               /* of the places of ids */
     struct owner_entry *entries; /* open addressing by id */
     size_t mask;
     size_t count;

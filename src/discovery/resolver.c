@@ -59,6 +59,7 @@ struct name {
 };
 
 struct resolver {
+    uint64_t seed; /* of the places of names */
     struct name *buckets[BUCKETS];
     int event_fd;
     int pending;
@@ -194,6 +195,7 @@ int resolver_new(struct resolver **ret, struct errctx *reterr)
 {
     struct resolver *resolver = calloc(1, sizeof(*resolver));
     check(resolver != NULL);
+    resolver->seed = hash_seed_make();
     resolver->queue_last = &resolver->queue_first;
     pthread_mutex_init(&resolver->lock, NULL);
     pthread_cond_init(&resolver->work, NULL);
@@ -258,7 +260,7 @@ static bool parse_numeric(const char *host, struct resolver_answer *ret)
 
 static struct name **bucket_of(struct resolver *resolver, struct slice host)
 {
-    return &resolver->buckets[hash64(host.ptr, host.len, 0) % BUCKETS];
+    return &resolver->buckets[hash64(host.ptr, host.len, resolver->seed) % BUCKETS];
 }
 
 static struct name *find_name(struct resolver *resolver, struct slice host)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "discovery/kube_pace.h"
 #include "discovery/kube_record.h"
 #include "discovery/kube_store.h"
@@ -56,6 +57,32 @@ static void only_what_differs_is_a_change(void **state)
     assert_int_equal(drop(&store, "a", "p"), KUBE_DELETED);
     assert_false(is_phase(&store, "a", "p", "Running"));
     assert_int_equal(store.count, 1);
+    kube_store_fini(&store);
+}
+
+/* Names whose hashes without a seed end alike. */
+static void names_cannot_be_made_to_meet_in_a_bucket(void **state)
+{
+    enum { NAMES = 64 };
+    struct kube_store store = {0};
+    const uint64_t start = hash64("a", 1, 0);
+    (void)state;
+    for (uint32_t found = 0, number = 0; found < NAMES; number++) {
+        char name[16];
+        size_t len = (size_t)snprintf(name, sizeof(name), "%u", number);
+        if (hash64(name, len, start) % NAMES != 0)
+            continue;
+        assert_int_equal(put(&store, "a", name, "Running"), KUBE_ADDED);
+        found++;
+    }
+    assert_int_equal(store.bucket_count, NAMES);
+    for (size_t i = 0; i < store.bucket_count; i++) {
+        uint32_t length = 0;
+        for (const struct kube_object *object = store.buckets[i]; object != NULL;
+             object = object->next)
+            length++;
+        assert_in_range(length, 0, NAMES / 4);
+    }
     kube_store_fini(&store);
 }
 
@@ -165,13 +192,10 @@ static void what_a_server_asks_for_is_the_least_pause(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_a_server_asks_for_is_the_least_pause),
-        TEST(only_what_differs_is_a_change),
-        TEST(a_list_replaces_what_was_there),
-        TEST(records_hold_what_was_put_in_them),
-        TEST(pauses_double_and_are_forgiven),
-        TEST(what_is_gone_is_listed_at_a_time_of_chance),
-        TEST(requests_are_limited_after_a_burst),
+        TEST(what_a_server_asks_for_is_the_least_pause),  TEST(only_what_differs_is_a_change),
+        TEST(names_cannot_be_made_to_meet_in_a_bucket),   TEST(a_list_replaces_what_was_there),
+        TEST(records_hold_what_was_put_in_them),          TEST(pauses_double_and_are_forgiven),
+        TEST(what_is_gone_is_listed_at_a_time_of_chance), TEST(requests_are_limited_after_a_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
