@@ -62,6 +62,8 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->state = BODY_OPEN;
     body->scraped = body->accepted = body->predicted = body->learnt = 0;
     body->dropped = body->left_out = body->repeated = 0;
+    body->stray_count = 0;
+    body->has_no_strays = false;
     body->excess = LINE_EXCESS_NONE;
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;
@@ -442,8 +444,11 @@ int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *m
     if (has_before)
         before = (struct metadata_before){&body->plan->metadata, body->plan->columns.hashes,
                                           body->plan->count};
-    int err = metadata_make(plans->store, &body->metadata, has_before ? &before : NULL,
-                            columns->hashes, harvest->count, &metadata);
+    struct metadata_draft nothing = {0}; /* strays said what the draft has */
+    int err =
+        metadata_make(plans->store, body->has_no_strays ? &nothing : &body->metadata,
+                      has_before ? &before : NULL, columns->hashes, harvest->count, &metadata);
+    metadata_draft_fini(&nothing);
     if (err != 0)
         return err;
     plans_begin(plans, maker, body->source.context, body->source.format, body->source.flags,

@@ -16,6 +16,9 @@
 /* A line, with the comments before it, may not be longer. */
 #define BODY_LINE_MAX (1u << 20)
 
+/* More lines that a body has beside its plan are not noted. */
+#define BODY_STRAYS_MAX 16u
+
 /* So many bodies' memory for the protobuf format is kept for the next ones. */
 #define BODY_PROTOBUFS_KEPT 8u
 
@@ -74,6 +77,9 @@ struct body {
     bool exceeds_buckets;    /* a histogram has more than the limit however it is reduced */
     uint32_t predicted;
     uint32_t learnt;
+    uint32_t stray_count; /* samples whose lines the plan does not say, where there is one */
+    uint32_t strays[BODY_STRAYS_MAX]; /* their places in the harvest, if they are no more */
+    bool has_no_strays;               /* they are not in the harvest any more (scrapers/strays.h) */
     struct metadata_draft metadata;
     struct errctx error; /* why it is not COMPLETE */
     /* private */

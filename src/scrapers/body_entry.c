@@ -180,6 +180,13 @@ static void count_repeat(struct body *body)
     body->misses++;
 }
 
+static void note_stray(struct body *body)
+{
+    if (body->stray_count < BODY_STRAYS_MAX)
+        body->strays[body->stray_count] = body->harvest.count;
+    body->stray_count++;
+}
+
 /* No gap of the plan: the line may be one of it all the same, behind other comments. */
 static void take_other(struct body *body, struct plan_sample *sample,
                        const struct exposition_entry *entry, struct plan_entry found)
@@ -201,6 +208,8 @@ static void take_other(struct body *body, struct plan_sample *sample,
     if (body->plan != NULL) {
         uint32_t at = plan_find_line(body->plan, body->cursor, found.line);
         leave_plan(body, at < body->plan->count ? at + 1 : body->cursor);
+        if (at == body->plan->count)
+            note_stray(body);
     } else {
         harvest_draft(&body->harvest, NULL);
     }

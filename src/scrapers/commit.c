@@ -295,7 +295,7 @@ static int put_samples(struct commit *commit, const struct shm_block *head,
         .count = outcome->extra.count,
         .lines = outcome->extra.lines,
         .bits = outcome->extra.bits,
-        .times = outcome->extra.times,
+        .times = outcome->has_strays ? NULL : outcome->extra.times,
         .starts = outcome->have_starts ? outcome->extra.starts : NULL,
     };
     int err = put_column(commit, head, &main);
@@ -358,7 +358,8 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
                                  .scrape_seq = before.scrape_seq + 1,
                                  .metadata = scrape->metadata,
                                  .flags = SHM_STATE_REPORTED |
-                                          (scrape->reports_extra ? SHM_STATE_REPORTED_EXTRA : 0)};
+                                          (scrape->reports_extra ? SHM_STATE_REPORTED_EXTRA : 0) |
+                                          (outcome->has_strays ? SHM_STATE_STRAYS : 0)};
     CRASHPOINT("scraper.before_reserve");
     int err = make_state(commit, outcome, &state);
     if (err == 0)
@@ -391,6 +392,15 @@ static struct part whole_layout(const struct commit *commit, uint32_t layout)
         return (struct part){.lines = NULL};
     return (struct part){.lines = series_layout_lines(commit->store, layout),
                          .end = series_count(commit->store, layout)};
+}
+
+/* What is tracked beside the layout. */
+static struct part strays_of(const struct commit *commit, const struct series_state *state)
+{
+    if (state->stamped == 0 || (state->flags & SHM_STATE_STRAYS) == 0)
+        return (struct part){.lines = NULL};
+    return (struct part){.lines = series_stamped_lines(commit->store, state->stamped),
+                         .end = series_count(commit->store, state->stamped)};
 }
 
 /* What begins or ends alike, which is in neither elsewhere, is left out of both. */
@@ -462,13 +472,13 @@ static int put_other_lines(struct commit *commit, const struct shm_block *head,
 }
 
 /* All markers of a departure come together: they need one place. */
-static void begin_departure(struct commit *commit, uint32_t count, bool is_layout)
+static void begin_departure(struct commit *commit, uint32_t count, uint32_t strays, bool is_layout)
 {
     uint64_t report = block_length(SHM_BLOCK_STALE, SHM_BLOCK_HAS_LAYOUT, REPORT_EXTRA_COUNT);
     uint64_t blocks = count / LINES_AT_ONCE + 1;
     uint64_t bytes = is_layout ? column_bytes(SHM_BLOCK_STALE, SHM_BLOCK_HAS_LAYOUT, count)
                                : blocks * block_length(SHM_BLOCK_STALE, 0, LINES_AT_ONCE);
-    ring_begin(commit->ring, bytes + report);
+    ring_begin(commit->ring, bytes + column_bytes(SHM_BLOCK_STALE, 0, strays) + report);
 }
 
 /* Markers for what was tracked and is in no line of `heir`: of a million lines, too, at once. */
@@ -479,12 +489,16 @@ static int put_left_lines(struct commit *commit, const struct shm_block *head,
     struct part left = whole_layout(commit, before->layout);
     struct part its = whole_layout(commit, heir->layout);
     strip(&left, &its);
-    bool is_layout = its.first == its.end && before->stamped == 0 && heir->stamped == 0;
-    begin_departure(commit, left.end - left.first, is_layout);
+    struct part strays = strays_of(commit, before);
+    bool has_stamped = before->stamped != 0 && strays.end == 0;
+    bool is_layout = its.first == its.end && !has_stamped && heir->stamped == 0;
+    begin_departure(commit, left.end - left.first, strays.end, is_layout);
     if (!is_layout) {
         struct refmap left_out = {0};
         leave_out(commit, before, heir, &its, head->timestamp_ms, &left_out);
         int err = put_other_lines(commit, head, &left, &left_out, ret_count);
+        if (err == 0)
+            err = put_other_lines(commit, head, &strays, &left_out, ret_count);
         refmap_fini(&left_out);
         return err;
     }
@@ -492,8 +506,10 @@ static int put_left_lines(struct commit *commit, const struct shm_block *head,
                             .layout = before->layout,
                             .first_line = left.first,
                             .count = left.end - left.first};
-    *ret_count += column.count;
-    return put_column(commit, head, &column);
+    struct column beside = {.kind = SHM_BLOCK_STALE, .lines = strays.lines, .count = strays.end};
+    *ret_count += column.count + beside.count;
+    int err = put_column(commit, head, &column);
+    return err != 0 ? err : put_column(commit, head, &beside);
 }
 
 static int put_departure(struct commit *commit, const struct shm_block *head,

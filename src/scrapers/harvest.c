@@ -174,6 +174,30 @@ bool harvest_finish_draft(struct harvest *harvest, const struct plan *plan, uint
     return part == left;
 }
 
+/* As copy_entries; the two may overlap if they are the same columns. */
+static void move_entries(struct harvest *harvest, uint32_t to, uint32_t from, uint32_t count)
+{
+    struct plan_columns *draft = &harvest->draft;
+    memmove(harvest->bits + to, harvest->bits + from, count * sizeof(*harvest->bits));
+    memmove(draft->hashes + to, draft->hashes + from, count * sizeof(*draft->hashes));
+    memmove(draft->lines + to, draft->lines + from, count * sizeof(*draft->lines));
+    memmove(draft->lengths + to, draft->lengths + from, count * sizeof(*draft->lengths));
+    memmove(draft->types + to, draft->types + from, count);
+    memmove(draft->prints + to, draft->prints + from, count);
+}
+
+void harvest_take_out(struct harvest *harvest, const uint32_t *places, uint32_t count)
+{
+    check(harvest->is_drafted && harvest->drafted == harvest->undrafted && !harvest->has_times &&
+          !harvest->has_starts);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t from = places[i] + 1;
+        uint32_t to = i + 1 < count ? places[i + 1] : harvest->count;
+        move_entries(harvest, places[i] - i, from, to - from);
+    }
+    harvest->count -= count;
+}
+
 static bool free_part(void *memory, uint32_t room, uint32_t *budget)
 {
     if (memory == NULL || room <= REFMAP_ROOM_KEPT)

@@ -92,6 +92,10 @@ struct plan_entry plan_entry_at(const struct plan *plan, uint32_t at);
 void harvest_add_entry(struct harvest *harvest, const struct plan_sample *sample,
                        struct plan_entry entry);
 
+/* Takes entries out of the columns, which must be all there: those at these places, in order. There
+ * are no times and starts. */
+void harvest_take_out(struct harvest *harvest, const uint32_t *places, uint32_t count);
+
 /* Keeps a histogram; returns what the value of its sample is. */
 uint64_t harvest_keep_histogram(struct harvest *harvest, const struct histogram *histogram);
 

@@ -380,3 +380,100 @@ int metadata_unite(struct series_store *store, uint32_t fresh, uint32_t old, uin
     free(families);
     return err;
 }
+
+/* ---- families beside others ---- */
+
+static bool is_place(const struct metadata_gaps *gaps, uint32_t at)
+{
+    uint32_t i = 0;
+    while (i < gaps->place_count && gaps->places[i] != at)
+        i++;
+    return i < gaps->place_count;
+}
+
+static bool is_at_place(const struct metadata_gaps *gaps, uint64_t gap)
+{
+    uint32_t i = 0;
+    while (i < gaps->place_count && gaps->hashes[gaps->places[i]] != gap)
+        i++;
+    return gap != 0 && i < gaps->place_count;
+}
+
+static bool is_elsewhere(const struct metadata_gaps *gaps, uint64_t gap)
+{
+    uint32_t i = 0;
+    while (i < gaps->count && (gaps->hashes[i] != gap || is_place(gaps, i)))
+        i++;
+    return gap != 0 && i < gaps->count;
+}
+
+bool metadata_is_apart(const struct series_store *store, const struct metadata_draft *draft,
+                       const struct metadata *before, const struct metadata_gaps *gaps)
+{
+    uint32_t families = families_of(store, before->ref);
+    struct family family;
+    if (draft->settled < draft->count)
+        return false;
+    for (uint32_t i = 0; i < draft->count; i++) {
+        uint32_t at =
+            find_family(store, before->ref, families, draft->items[i].family.name, &family);
+        if (!is_at_place(gaps, draft->items[i].gap) ||
+            (at < families && is_elsewhere(gaps, before->gaps[at])))
+            return false;
+    }
+    return true;
+}
+
+/* Whether a record with so many more families than the base, whose they all are, has those of the
+   draft, each as it is said there. */
+static bool has_all(const struct series_store *store, const struct metadata_draft *draft,
+                    uint32_t known, uint32_t base)
+{
+    uint32_t families = families_of(store, known);
+    uint32_t places[SAME_DRAFT_MAX];
+    struct family family;
+    if (draft->count > SAME_DRAFT_MAX || families != families_of(store, base) + draft->count)
+        return false;
+    for (uint32_t i = 0; i < draft->count; i++) {
+        const struct metadata_family *item = &draft->items[i];
+        places[i] = find_family(store, known, families, item->family.name, &family);
+        if (places[i] == families || !is_said_again(item, &family, true))
+            return false;
+        for (uint32_t k = 0; k < i; k++) {
+            if (places[k] == places[i])
+                return false;
+        }
+    }
+    return true;
+}
+
+/* A record of what the draft says alone. */
+static int store_draft(struct series_store *store, struct metadata_draft *draft, uint32_t *ret_ref)
+{
+    make_unique(draft);
+    struct family *families = malloc(draft->count * sizeof(*families));
+    check(families != NULL);
+    for (uint32_t i = 0; i < draft->count; i++)
+        families[i] = draft->items[i].family;
+    int err = store_families(store, families, draft->count, ret_ref);
+    free(families);
+    return err;
+}
+
+int metadata_add(struct series_store *store, struct metadata_draft *draft, uint32_t base,
+                 uint32_t known, uint32_t *ret_ref)
+{
+    uint32_t said;
+    *ret_ref = draft->count == 0 ? base : known;
+    if (draft->count == 0 || (known != 0 && has_all(store, draft, known, base))) {
+        if (*ret_ref != 0)
+            series_retain(store, *ret_ref);
+        return 0;
+    }
+    int err = store_draft(store, draft, &said);
+    if (err != 0)
+        return err;
+    err = metadata_unite(store, said, base, ret_ref);
+    series_release(store, said);
+    return err;
+}

@@ -78,6 +78,27 @@ int metadata_make(struct series_store *store, struct metadata_draft *draft,
                   const struct metadata_before *before, const uint64_t *hashes, uint32_t count,
                   struct metadata *ret_metadata) MUST_USE;
 
+/* The hashes of a body's gaps, and the places of some of them, in order. */
+struct metadata_gaps {
+    const uint64_t *hashes;
+    uint32_t count;
+    const uint32_t *places;
+    uint32_t place_count;
+};
+
+/* Whether what the draft says stands in the gaps at these places, and is of families of which no
+   other gap of the body says anything, as far as `before` knows. */
+bool metadata_is_apart(const struct series_store *store, const struct metadata_draft *draft,
+                       const struct metadata *before, const struct metadata_gaps *gaps) MUST_USE;
+
+/*
+ * A METADATA record (a reference for the caller) of the families of `base` (0: none) and those of
+ * the draft, which are none of these. `known`: what that was before with the same base, or 0. The
+ * draft is sorted. 0: there are none. -ENOSPC.
+ */
+int metadata_add(struct series_store *store, struct metadata_draft *draft, uint32_t base,
+                 uint32_t known, uint32_t *ret_ref) MUST_USE;
+
 /* Gives everything back. */
 void metadata_release(struct series_store *store, struct metadata *metadata);
 

@@ -51,6 +51,7 @@ static void clear(struct outcome *outcome)
     outcome->plan = NULL;
     outcome->plan_bits = NULL;
     outcome->tracked_have_times = outcome->exceeded = outcome->is_difference = false;
+    outcome->has_strays = false;
     outcome->counted = 0;
     outcome->layout = 0;
     outcome->added = outcome->duplicate = outcome->respelled = 0;
@@ -90,6 +91,10 @@ static void note_stamped(struct outcome *outcome, const struct outcome_input *in
                          uint32_t end)
 {
     const uint32_t *lines = series_stamped_lines(input->store, input->before.stamped);
+    if (outcome_had_strays(input)) {
+        note_lines(outcome, lines, at, end, BEFORE_KNOWN | BEFORE_TRACKED);
+        return;
+    }
     uint32_t flags = BEFORE_STAMPED | (input->known == NULL ? BEFORE_KNOWN : 0);
     for (; at < end; at++)
         *refmap_at(&outcome->before, lines[at]) |= flags | at << BEFORE_SHIFT;
@@ -262,11 +267,11 @@ static void take_or_refuse(struct outcome *outcome, const struct outcome_input *
 /* ---- what follows for later ---- */
 
 /* Markers for what was tracked and is not any more. */
-static void mark_vanished(struct outcome *outcome, const struct outcome_input *input, uint32_t at,
-                          uint32_t end)
+static void mark_vanished(struct outcome *outcome, const uint32_t *lines, uint32_t at, uint32_t end)
 {
+    const struct outcome_input *input = outcome->input;
     for (; at < end; at++) {
-        uint32_t line = series_layout_lines(input->store, input->before.layout)[at];
+        uint32_t line = lines[at];
         const uint32_t *seen = refmap_find(&outcome->seen, line);
         if (seen != NULL && (*seen & SEEN_TRACKED) != 0)
             continue;
@@ -345,7 +350,7 @@ static bool is_plain(const struct outcome_input *input, const struct harvest *ha
     const struct plan *known = input->known;
     return followed && plan->plain && !plan->has_histograms && known != NULL &&
            !harvest->has_times && input->before.layout == known->layout &&
-           input->before.stamped == 0 &&
+           outcome_knows_strays(input) &&
            (input->sample_limit == 0 || plan->count - plan->dropped <= input->sample_limit);
 }
 
@@ -437,6 +442,7 @@ enum stage {
     NOTE_TRACKED,
     NOTE_STAMPED,
     TAKE,
+    MARK_STRAYS,
     MARK_VANISHED,
     REMEMBER,
     NOTE_FRESH,
@@ -454,8 +460,11 @@ static uint32_t lines_of_stage(const struct outcome *outcome, const struct harve
     case MARK_VANISHED:
         return count_of(input->store, input->before.layout);
     case NOTE_STAMPED:
-    case KEEP_REMEMBERING:
         return count_of(input->store, input->before.stamped);
+    case MARK_STRAYS:
+        return outcome_had_strays(input) ? count_of(input->store, input->before.stamped) : 0;
+    case KEEP_REMEMBERING:
+        return outcome_had_strays(input) ? 0 : count_of(input->store, input->before.stamped);
     case TAKE:
         return harvest->count;
     case REMEMBER:
@@ -488,8 +497,11 @@ static void go_over(struct outcome *outcome, const struct harvest *harvest, uint
         for (; at < end; at++)
             take_or_refuse(outcome, input, harvest, outcome->source, at);
         break;
+    case MARK_STRAYS:
+        mark_vanished(outcome, series_stamped_lines(input->store, input->before.stamped), at, end);
+        break;
     case MARK_VANISHED:
-        mark_vanished(outcome, input, at, end);
+        mark_vanished(outcome, series_layout_lines(input->store, input->before.layout), at, end);
         break;
     case REMEMBER:
         remember(outcome, input, harvest, at, end);
@@ -509,9 +521,14 @@ static void begin_comparison(struct outcome *outcome, const struct harvest *harv
 {
     const struct outcome_input *input = outcome->input;
     uint32_t stamped = count_of(input->store, input->before.stamped);
+    uint32_t strays = count_of(input->store, input->known_strays);
     refmap_reset(&outcome->before, (size_t)count_of(input->store, known_layout(input)) +
-                                       count_of(input->store, input->before.layout) + stamped);
+                                       count_of(input->store, input->before.layout) + stamped +
+                                       strays);
     refmap_reset(&outcome->seen, (size_t)harvest->count + stamped);
+    if (strays > 0)
+        note_lines(outcome, series_stamped_lines(input->store, input->known_strays), 0, strays,
+                   BEFORE_KNOWN);
     outcome->stage = NOTE_KNOWN;
 }
 
@@ -528,7 +545,7 @@ void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
     outcome->at = 0;
     outcome->have_starts = harvest != NULL && harvest->has_starts;
     if (harvest != NULL && is_plain(input, harvest, plan, followed) &&
-        (plan == input->known || outcome_by_change(outcome, input, plan))) {
+        outcome_by_change(outcome, input, plan)) {
         outcome->plan = plan;
         outcome->plan_bits = bits_of_layout(outcome, harvest, plan);
         outcome->plan_starts = starts_of_layout(outcome, harvest, plan);

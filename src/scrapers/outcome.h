@@ -52,6 +52,7 @@ struct outcome {
     bool have_starts;              /* the starts of the lists have a meaning */
     bool exceeded;                 /* more samples than the limit: nothing may be sent */
     bool is_difference;            /* added and stale are what two plans differ in, no more */
+    bool has_strays;               /* `extra` and `stamped` are strays (scrapers/strays.h) */
     uint32_t added;                /* series that were not known before: scrape_series_added */
     uint32_t duplicate;
     uint32_t respelled;
@@ -78,6 +79,7 @@ struct outcome_input {
     const struct series_store *store;
     struct series_state before; /* of the target; its timestamp is earlier than timestamp_ms */
     const struct plan *known;   /* what the target served in its last good scrape, or NULL */
+    uint32_t known_strays;      /* STAMPED of what it served besides; 0: nothing */
     const uint32_t *reserved;   /* lines of the report series */
     uint32_t reserved_count;
     int64_t timestamp_ms;
@@ -108,7 +110,7 @@ void outcome_begin(struct outcome *outcome, const struct outcome_input *input,
                    const struct harvest *harvest, const struct plan *plan, bool followed);
 bool outcome_step(struct outcome *outcome, uint32_t *budget) MUST_USE;
 
-/* Series that are tracked from now on. */
+/* Series that are tracked from now on, but for strays. */
 uint32_t outcome_tracked_count(const struct outcome *outcome);
 
 /* Gives back memory for very many series, a part at a time; nothing of the outcome is valid any

@@ -19,6 +19,12 @@ struct difference {
     uint32_t new_end;
 };
 
+/* Lines that are tracked beside the layout. */
+struct strays {
+    const uint32_t *lines;
+    uint32_t count;
+};
+
 /*
  * Everything tracked is what the plan says, each line once, and whatever comes is newer. What
  * remains to be asked of the lines between is in compare_between.
@@ -27,7 +33,7 @@ static bool is_simple(const struct outcome_input *input, const struct harvest *h
 {
     const struct plan *plan = input->known;
     return harvest->is_drafted && plan != NULL && plan->plain && !plan->has_histograms &&
-           input->before.layout == plan->layout && input->before.stamped == 0 &&
+           input->before.layout == plan->layout && outcome_knows_strays(input) &&
            !harvest->has_times && !input->failed && harvest->count <= COUNT_MAX &&
            plan->count <= COUNT_MAX &&
            (input->sample_limit == 0 || harvest->count <= input->sample_limit);
@@ -66,6 +72,26 @@ static bool is_reserved(const struct outcome_input *input, uint32_t line)
     return has_line(input->reserved, 0, input->reserved_count, line);
 }
 
+bool outcome_had_strays(const struct outcome_input *input)
+{
+    return (input->before.flags & SHM_STATE_STRAYS) != 0 && input->before.stamped != 0;
+}
+
+bool outcome_knows_strays(const struct outcome_input *input)
+{
+    return input->before.stamped == input->known_strays &&
+           (input->known_strays == 0 || outcome_had_strays(input));
+}
+
+static struct strays strays_before(const struct outcome_input *input)
+{
+    uint32_t ref = input->known_strays;
+    if (ref == 0)
+        return (struct strays){.lines = NULL};
+    return (struct strays){series_stamped_lines(input->store, ref),
+                           series_count(input->store, ref)};
+}
+
 /* Whether each of the lines between is there once, and none is a histogram's or reserved. Counts
    those that were not known. */
 static bool compare_between(const struct outcome_input *input, const struct difference *between,
@@ -73,6 +99,7 @@ static bool compare_between(const struct outcome_input *input, const struct diff
                             uint32_t *ret_added)
 {
     const uint32_t *old = plan->columns.lines;
+    struct strays strays = strays_before(input);
     *ret_added = 0;
     if (between->new_end - between->start > FRESH_MAX)
         return false;
@@ -85,7 +112,8 @@ static bool compare_between(const struct outcome_input *input, const struct diff
             has_line(old, 0, between->start, line) ||
             has_line(old, between->old_end, plan->count, line))
             return false;
-        *ret_added += !has_line(old, between->start, between->old_end, line);
+        *ret_added += !has_line(old, between->start, between->old_end, line) &&
+                      !has_line(strays.lines, 0, strays.count, line);
     }
     return true;
 }
@@ -94,6 +122,11 @@ static void mark_vanished(struct outcome *outcome, const struct outcome_input *i
                           const struct difference *between, const struct plan_columns *old,
                           const struct plan_columns *new)
 {
+    struct strays strays = strays_before(input);
+    for (uint32_t i = 0; i < strays.count; i++) {
+        if (!has_line(new->lines, between->start, between->new_end, strays.lines[i]))
+            outcome_append(&outcome->stale, strays.lines[i], 0, input->timestamp_ms);
+    }
     for (uint32_t i = between->start; i < between->old_end; i++) {
         uint32_t line = old->lines[i];
         if (line != LINE_DROPPED && !has_line(new->lines, between->start, between->new_end, line))
@@ -149,8 +182,14 @@ bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *
 bool outcome_by_change(struct outcome *outcome, const struct outcome_input *input,
                        const struct plan *plan)
 {
+    struct strays strays = strays_before(input);
+    if (plan == input->known) {
+        for (uint32_t i = 0; i < strays.count; i++)
+            outcome_append(&outcome->stale, strays.lines[i], 0, input->timestamp_ms);
+        return true;
+    }
     const struct plan_change *change = plan_change_between(input->known, plan);
-    if (change == NULL || input->failed)
+    if (change == NULL || input->failed || strays.count > 0)
         return false;
     outcome->added = change->added;
     for (uint32_t i = 0; i < change->gone; i++)

@@ -73,6 +73,21 @@ struct plan *plan_change_find(const struct plan *from, uint32_t at, const struct
     return NULL;
 }
 
+bool plan_change_is_another(const struct plan *from, uint32_t at, uint32_t line)
+{
+    const struct plan_changes *changes = from->context->changes;
+    bool is_another = false;
+    for (uint32_t i = 0; changes != NULL && i < changes->count; i++) {
+        const struct plan_change *change = &changes->items[i];
+        if (change->from != from || change->start != at)
+            continue;
+        if (plan_find_line(change->to, at, line) < change->to->count)
+            return false;
+        is_another = true;
+    }
+    return is_another;
+}
+
 struct plan *plan_change_end(const struct plan *from, uint32_t at)
 {
     const struct plan_changes *changes = from->context->changes;

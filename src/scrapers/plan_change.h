@@ -55,6 +55,10 @@ const struct plan_change *plan_change_between(const struct plan *from, const str
 struct plan *plan_change_find(const struct plan *from, uint32_t at, const struct gap_key *key,
                               struct slice bytes, size_t *ret_wanted);
 
+/* Whether others have gone on otherwise at entry `at` of `from`, but none of them with this line.
+ */
+bool plan_change_is_another(const struct plan *from, uint32_t at, uint32_t line);
+
 /* A plan that ends at entry `at` of `from`, or NULL. No reference. */
 struct plan *plan_change_end(const struct plan *from, uint32_t at);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "scrapers/plan_change.h"
+#include "scrapers/strays.h"
 
 const struct config_limits *scrape_limits_of(const struct target *target)
 {
@@ -33,6 +34,7 @@ static struct outcome_input input_of(const struct scrape *scrape)
         .store = &scraper->store,
         .before = series_target_state(&scraper->store, target->ref),
         .known = target->plan,
+        .known_strays = target->strays,
         .reserved = scraper->report.lines,
         .reserved_count = reports_extra(target) ? REPORT_EXTRA_COUNT : REPORT_COUNT,
         .timestamp_ms = scrape->timestamp_ms,
@@ -175,6 +177,8 @@ static void note_change(const struct target *target, const struct ending *ending
     const struct plan *from = target->plan;
     struct plan *to = ending->plan;
     uint32_t own = 2; /* references: the target's and its body's */
+    if (target->strays != 0 || outcome->has_strays)
+        return;
     if (outcome->is_difference && from != NULL && to != NULL && from->references > own &&
         from->context == to->context && from != to)
         plan_change_note(from, to, outcome->added, outcome->stale.lines, outcome->stale.count);
@@ -187,13 +191,16 @@ static void note_change(const struct target *target, const struct ending *ending
  * What is known of the target's families with this scrape: those that it exposes, and for a while
  * those that it has exposed. A reference for the caller; 0: nothing is known.
  */
-static uint32_t make_metadata(const struct scrape *scrape, const struct plan *plan)
+static uint32_t make_metadata(struct scrape *scrape, const struct ending *ending)
 {
     struct target *target = scrape->target;
     struct series_store *store = &target->scraper->store;
+    const struct plan *plan = ending->plan;
     uint32_t known = series_target_state(store, target->ref).metadata;
     uint32_t exposed = plan != NULL ? plan->metadata.ref : 0;
     uint32_t ref = known;
+    if (plan != NULL && ending->outcome.has_strays)
+        exposed = strays_exposed(target, &scrape->body, plan);
     if (scrape->failure == SCRAPE_GOOD && known != exposed) {
         bool is_new = target->metadata_left == 0 || target->metadata != exposed;
         target->metadata_left = is_new ? METADATA_SCRAPES : target->metadata_left - 1;
@@ -231,7 +238,7 @@ static void put(struct scrape *scrape, struct ending *ending)
                                       .timestamp_ms = scrape->timestamp_ms,
                                       .reports_extra = reports_extra(target),
                                       .send_samples = scrape->failure == SCRAPE_GOOD,
-                                      .metadata = make_metadata(scrape, ending->plan)};
+                                      .metadata = make_metadata(scrape, ending)};
     fill_report(scrape, outcome, committed.report);
     ring_begin(&scraper->ring, ending->bytes);
     int64_t samples = commit_scrape(&scraper->commit, &committed, outcome);
@@ -246,10 +253,11 @@ static void put(struct scrape *scrape, struct ending *ending)
         slot_set(scraper->slot, COUNTER_HIGHEST_APPENDED_MS, (uint64_t)scrape->timestamp_ms);
     scrape_count(scraper, COUNTER_STALE_MARKERS, outcome->stale.count);
     count_outcome(scrape, outcome);
-    set_series(target, outcome_tracked_count(outcome));
+    set_series(target, outcome_tracked_count(outcome) + strays_count(outcome));
     if (!ending->has_plan)
         return;
     note_change(target, ending);
+    strays_keep(target, outcome);
     set_plan(target, ending->plan);
     ending->plan = NULL;
 }
@@ -286,12 +294,22 @@ static enum stage begin_layout(const struct scrape *scrape, struct ending *endin
 static enum stage begin_plan(struct scrape *scrape, struct ending *ending)
 {
     struct plans *plans = &scrape->target->scraper->plans;
+    struct body *body = &scrape->body;
     if (!is_planned(scrape))
         return begin_layout(scrape, ending);
     ending->has_plan = true;
-    if (scrape->body.harvest.count == 0)
+    if (body->harvest.count == 0)
         return begin_layout(scrape, ending);
-    int r = body_plan_begin(&scrape->body, plans, &ending->maker, &ending->plan);
+    if (strays_are_wanted(scrape->target, body, &ending->outcome)) {
+        bool is_known = strays_set_aside(body, &ending->outcome);
+        ending->bytes = bytes_of(&ending->outcome);
+        if (is_known) {
+            ending->plan = body->plan;
+            plan_retain(ending->plan);
+            return begin_layout(scrape, ending);
+        }
+    }
+    int r = body_plan_begin(body, plans, &ending->maker, &ending->plan);
     ending->has_plan = r >= 0;
     if (r == 0 && ending->outcome.is_difference)
         plans_is_plain(&ending->maker);

@@ -8,6 +8,7 @@
 #include "scrapers/request.h"
 #include "scrapers/scrape.h"
 #include "scrapers/scraper.h"
+#include "scrapers/strays.h"
 #include "scrapers/way.h"
 #include "shm/series_reader.h"
 
@@ -87,6 +88,8 @@ void target_note_series(struct target *target)
     struct series_state state = series_target_state(store, target->ref);
     target->scraper->active_series -= target->series;
     target->series = state.layout == 0 ? 0 : series_count(store, state.layout);
+    if (state.stamped != 0 && (state.flags & SHM_STATE_STRAYS) != 0)
+        target->series += series_count(store, state.stamped);
     target->scraper->active_series += target->series;
 }
 
@@ -209,6 +212,7 @@ void target_free(struct target *target)
     target->series = 0;
     plan_release(&scraper->plans, target->plan);
     target->plan = NULL;
+    strays_forget(target);
     costs_clear(&scraper->costs, &target->cost_place);
     if (target->has_reason)
         reasons_clear(&scraper->reasons, target->id);

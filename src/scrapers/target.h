@@ -50,7 +50,10 @@ struct target {
     struct detour *detour;       /* NULL: no redirects are being followed */
     struct line_context *context;
     struct exemplar_memory exemplars;
-    struct plan *plan; /* what it served in its last good scrape, or NULL */
+    struct plan *plan;      /* what it served in its last good scrape, or NULL */
+    uint32_t strays;        /* STAMPED of what it served beside the plan; 0: nothing */
+    uint32_t strays_stayed; /* for so many scrapes they have been the same */
+    uint32_t exposed;       /* METADATA of plan and strays together, a reference; 0: none */
     uint32_t metadata; /* METADATA record of what it exposes now; its own are those of the plan */
     uint32_t metadata_left; /* for so many scrapes families are remembered that are gone */
     const char *fallback;   /* protocol's word, or NULL */

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 13u
+#define SHM_LAYOUT_MAJOR 14u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -297,7 +297,7 @@ struct shm_target_state {
     int64_t timestamp_ms;
     uint32_t layout_ref; /* the series that were tracked; 0 = none */
     uint32_t layout_generation;
-    uint32_t stamped_ref; /* series with timestamps of their own; 0 = none */
+    uint32_t stamped_ref; /* series with timestamps of their own, or strays; 0 = none */
     uint32_t stamped_generation;
     uint32_t scrape_seq;
     uint32_t flags;        /* SHM_STATE_REPORTED */
@@ -306,6 +306,7 @@ struct shm_target_state {
 };
 #define SHM_STATE_REPORTED       1u /* report series have been sent */
 #define SHM_STATE_REPORTED_EXTRA 2u /* those of extra_scrape_metrics too */
+#define SHM_STATE_STRAYS         4u /* STAMPED are tracked, too, and have no times of their own */
 _Static_assert(sizeof(struct shm_target_state) == 48, "layout");
 
 /* Body of a TARGET record; its labels follow. */

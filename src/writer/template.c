@@ -115,9 +115,8 @@ static void forget_tapes_of(struct templates *templates, struct template_segment
     segment->tapes = NULL;
 }
 
-static void free_segment(struct templates *templates, struct template_segment *segment)
+static void take_out(struct templates *templates, const struct template_segment *segment)
 {
-    forget_tapes_of(templates, segment);
     struct template_segment **link = &templates->segments[segment->hash % SEGMENT_BUCKETS];
     while (*link != segment)
         link = &(*link)->next;
@@ -126,6 +125,13 @@ static void free_segment(struct templates *templates, struct template_segment *s
     while (*link != segment)
         link = &(*link)->next_by_lines;
     *link = segment->next_by_lines;
+}
+
+static void free_segment(struct templates *templates, struct template_segment *segment)
+{
+    forget_tapes_of(templates, segment);
+    if (!segment->is_loose)
+        take_out(templates, segment);
     templates->bytes -= sizeof *segment + segment->len;
     free(segment);
 }
@@ -163,7 +169,7 @@ static void forget_tapes(struct templates *templates)
 void template_keep_tape(struct templates *templates, struct template_segment *segment,
                         const struct tape *tape)
 {
-    if (!was_seen(templates, tape->key ^ segment->hash) ||
+    if (segment->is_loose || !was_seen(templates, tape->key ^ segment->hash) ||
         templates->tape_bytes + tape->size > TAPES_MAX)
         return;
     struct tape *kept = malloc(tape->size);
@@ -229,6 +235,30 @@ static struct template *make(struct templates *templates, const struct template_
     return template;
 }
 
+/*
+ * Of a few lines that no layout has: a series that has just come, or a marker. They are as a rule
+ * never met again, but replicas have the same one after another.
+ */
+static struct template *make_loose(struct templates *templates,
+                                   const struct template_request *request, uint64_t lines_key)
+{
+    struct template_maker *maker = templates->maker;
+    struct template *template = malloc(sizeof *template + sizeof(struct template_segment *));
+    check(template != NULL);
+    *template = (struct template){.count = request->count};
+    template_maker_start(maker);
+    for (uint32_t i = 0; i < request->count; i++)
+        template_maker_add(maker, request, i);
+    const struct template_columns columns = template_maker_finish(maker);
+    struct template_segment *segment = new_segment(&columns, 0);
+    segment->lines_key = lines_key;
+    segment->references = 1;
+    segment->is_loose = true;
+    template->segments[0] = segment;
+    templates->bytes += size_of(template) + sizeof *segment + segment->len;
+    return template;
+}
+
 static void free_template(struct templates *templates, struct template *template)
 {
     if (template == NULL)
@@ -273,6 +303,7 @@ void templates_fini(struct templates *templates)
 {
     forget(templates, INT64_MAX);
     free_template(templates, templates->spare);
+    free_template(templates, templates->loose);
     forget_segments(templates, INT64_MAX);
     template_maker_free(templates->maker);
     free(templates->segments);
@@ -290,6 +321,18 @@ static bool is_worth_keeping(struct templates *templates, const struct template 
            templates->bytes <= (is_part ? PARTS_MAX : BYTES_MAX);
 }
 
+static const struct template *get_loose(struct templates *templates,
+                                        const struct template_request *request)
+{
+    struct template *loose = templates->loose;
+    uint64_t lines_key = key_of_lines(templates, request, 0, request->count);
+    if (loose == NULL || loose->segments[0]->lines_key != lines_key) {
+        free_template(templates, loose);
+        templates->loose = make_loose(templates, request, lines_key);
+    }
+    return templates->loose;
+}
+
 const struct template *templates_get(struct templates *templates,
                                      const struct template_request *request, int64_t now_ns)
 {
@@ -305,6 +348,8 @@ const struct template *templates_get(struct templates *templates,
         if (templates->tape_bytes > TAPES_MAX / 4 * 3)
             forget_tapes(templates);
     }
+    if (request->key == 0 && request->count <= TEMPLATE_SEGMENT)
+        return get_loose(templates, request);
     struct template *template = request->key == 0 ? NULL : *bucket;
     while (template != NULL && template->key != request->key)
         template = template->next;

@@ -75,7 +75,8 @@ struct template_segment {
     uint32_t references;
     uint32_t len; /* of all columns, which follow */
     int64_t used_ns;
-    bool is_kept; /* for a while, when there is no reference any more */
+    bool is_kept;  /* for a while, when there is no reference any more */
+    bool is_loose; /* found by nobody; of a template that is not kept */
 };
 
 struct template
@@ -112,6 +113,7 @@ struct templates {
     /* private */
     struct template **buckets;
     struct template *spare;             /* of a layout that is not kept */
+    struct template *loose;             /* of a few lines without a layout, the last ones */
     uint32_t *seen;                     /* keys that were asked for once */
     struct template_segment **segments; /* by hash */
     struct template_segment **by_lines; /* by lines_key */

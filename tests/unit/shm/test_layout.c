@@ -14,7 +14,7 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 13u
+#define FINGERPRINT_VERSION 14u
 #define FINGERPRINT         UINT64_C(0x5cbc15988b1e8a3c)
 
 struct number {
