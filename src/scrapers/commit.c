@@ -314,6 +314,12 @@ static uint32_t report_count(bool extra)
     return extra ? REPORT_EXTRA_COUNT : REPORT_COUNT;
 }
 
+/* Those of strays stand in one block with them. */
+static uint32_t other_markers(const struct outcome *outcome)
+{
+    return outcome->has_strays ? 0 : outcome->stale.count;
+}
+
 static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
                       const struct series_state *state, const struct outcome *outcome)
 {
@@ -326,7 +332,7 @@ static int put_scrape(struct commit *commit, const struct commit_scrape *scrape,
         head.metadata_generation = series_generation(commit->store, state->metadata);
     }
     struct column stale = {
-        .kind = SHM_BLOCK_STALE, .count = outcome->stale.count, .lines = outcome->stale.lines};
+        .kind = SHM_BLOCK_STALE, .count = other_markers(outcome), .lines = outcome->stale.lines};
     struct column report = {.kind = SHM_BLOCK_SAMPLES_KIND,
                             .flags = SHM_BLOCK_REPORT | SHM_BLOCK_LAST,
                             .layout = report_layout(commit, scrape->reports_extra),
@@ -374,7 +380,7 @@ int64_t commit_scrape(struct commit *commit, const struct commit_scrape *scrape,
                            ? outcome_tracked_count(outcome) + outcome->extra.count +
                                  outcome->extra_histograms.count
                            : 0;
-    return (int64_t)samples + outcome->stale.count + report_count(scrape->reports_extra);
+    return (int64_t)samples + other_markers(outcome) + report_count(scrape->reports_extra);
 }
 
 /* ---- a departure ---- */

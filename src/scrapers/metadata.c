@@ -410,15 +410,18 @@ static bool is_elsewhere(const struct metadata_gaps *gaps, uint64_t gap)
 bool metadata_is_apart(const struct series_store *store, const struct metadata_draft *draft,
                        const struct metadata *before, const struct metadata_gaps *gaps)
 {
-    uint32_t families = families_of(store, before->ref);
+    uint32_t families = before != NULL ? families_of(store, before->ref) : 0;
     struct family family;
     if (draft->settled < draft->count)
         return false;
     for (uint32_t i = 0; i < draft->count; i++) {
+        if (!is_at_place(gaps, draft->items[i].gap))
+            return false;
+        if (families == 0)
+            continue;
         uint32_t at =
             find_family(store, before->ref, families, draft->items[i].family.name, &family);
-        if (!is_at_place(gaps, draft->items[i].gap) ||
-            (at < families && is_elsewhere(gaps, before->gaps[at])))
+        if (at < families && is_elsewhere(gaps, before->gaps[at]))
             return false;
     }
     return true;

@@ -87,7 +87,7 @@ struct metadata_gaps {
 };
 
 /* Whether what the draft says stands in the gaps at these places, and is of families of which no
-   other gap of the body says anything, as far as `before` knows. */
+   other gap of the body says anything, as far as `before` knows; NULL: they are not. */
 bool metadata_is_apart(const struct series_store *store, const struct metadata_draft *draft,
                        const struct metadata *before, const struct metadata_gaps *gaps) MUST_USE;
 

@@ -52,8 +52,8 @@ struct outcome {
     bool have_starts;              /* the starts of the lists have a meaning */
     bool exceeded;                 /* more samples than the limit: nothing may be sent */
     bool is_difference;            /* added and stale are what two plans differ in, no more */
-    bool has_strays;               /* `extra` and `stamped` are strays (scrapers/strays.h) */
-    uint32_t added;                /* series that were not known before: scrape_series_added */
+    bool has_strays; /* `stamped` are strays, `extra` these and the markers (scrapers/strays.h) */
+    uint32_t added;  /* series that were not known before: scrape_series_added */
     uint32_t duplicate;
     uint32_t respelled;
     uint32_t out_of_order;

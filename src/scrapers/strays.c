@@ -71,6 +71,13 @@ static bool may_be_shared(const struct target *target, const struct body *body)
            !plan_change_is_another(body->plan, first, body->harvest.draft.lines[first]);
 }
 
+/* Whether what they say of families is what strays said in the scrape before. */
+static bool say_the_same(const struct target *target, const struct body *body)
+{
+    return target->strays != 0 && body->plan == target->plan &&
+           body->metadata.print == target->said;
+}
+
 bool strays_are_wanted(const struct target *target, const struct body *body,
                        const struct outcome *outcome)
 {
@@ -80,8 +87,8 @@ bool strays_are_wanted(const struct target *target, const struct body *body,
         return false;
     const struct metadata_gaps apart = {harvest->draft.hashes, harvest->count, body->strays,
                                         body->stray_count};
-    return metadata_is_apart(&target->scraper->store, &body->metadata, &body->plan->metadata,
-                             &apart);
+    return metadata_is_apart(&target->scraper->store, &body->metadata,
+                             say_the_same(target, body) ? NULL : &body->plan->metadata, &apart);
 }
 
 /* ---- how ---- */
@@ -104,6 +111,8 @@ static void take_out(struct outcome *outcome, const uint32_t *strays, uint32_t c
     }
     check(next == count);
     tracked->count = kept;
+    for (uint32_t i = 0; i < outcome->stale.count; i++)
+        outcome_append(&outcome->extra, outcome->stale.lines[i], SHM_STALE_BITS, now_ms);
 }
 
 bool strays_set_aside(struct body *body, struct outcome *outcome)
@@ -137,10 +146,13 @@ uint32_t strays_exposed(struct target *target, struct body *body, const struct p
     uint32_t base = plan->metadata.ref;
     uint32_t known = plan == target->plan ? target->exposed : 0;
     uint32_t ref;
+    if (plan == target->plan && say_the_same(target, body))
+        return target->exposed;
     if (metadata_add(store, &body->metadata, base, known, &ref) != 0)
         return base;
     if (ref != target->exposed)
         target->metadata_left = 0; /* what was there before may be gone, and its ref another's */
+    target->said = body->metadata.print;
     replace(store, &target->exposed, ref);
     return ref;
 }

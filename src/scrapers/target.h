@@ -54,6 +54,7 @@ struct target {
     uint32_t strays;        /* STAMPED of what it served beside the plan; 0: nothing */
     uint32_t strays_stayed; /* for so many scrapes they have been the same */
     uint32_t exposed;       /* METADATA of plan and strays together, a reference; 0: none */
+    uint64_t said;          /* print of what strays said of families for it */
     uint32_t metadata; /* METADATA record of what it exposes now; its own are those of the plan */
     uint32_t metadata_left; /* for so many scrapes families are remembered that are gone */
     const char *fallback;   /* protocol's word, or NULL */

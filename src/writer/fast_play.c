@@ -223,7 +223,8 @@ static bool find_mode(const struct fast *fast, uint32_t index, enum play_mode *r
     uint32_t at = index + fast->shift;
     if (!previous->valid || !previous->same_target || previous->template != fast->template ||
         previous->line + 1 != index || previous->tail_distance == 0 ||
-        fast->block->timestamps != NULL || previous->ms != fast->block->head.timestamp_ms)
+        fast->template->segments[0]->is_loose || fast->block->timestamps != NULL ||
+        previous->ms != fast->block->head.timestamp_ms)
         return false;
     *ret_mode = PLAY_NEXT;
     if (old->last == 0)

@@ -154,7 +154,10 @@ static bool write_any(struct fast *fast, struct elements *elements, const struct
     size_t old_at = series->old_at;
     uint32_t own = 0;
     uint32_t shared = 0;
-    if (old_at == 0 && !read_own(fast, series->index))
+    const uint8_t *own_bytes = fast->own;
+    if (old_at == 0 && series->index == 0)
+        own_bytes = template_segment(fast->template, 0)->literals + series->line->literals;
+    else if (old_at == 0 && !read_own(fast, series->index))
         return false;
     write_head(&fast->previous, elements, series);
     for (uint32_t p = 0; p < series->line->part_count; p++) {
@@ -164,7 +167,7 @@ static bool write_any(struct fast *fast, struct elements *elements, const struct
             elements_copy(elements, elements->raw - old_at - own - fast->old.shared.at[shared],
                           len);
         else if (len > 0)
-            elements_put_short(elements, fast->own + own, len);
+            elements_put_short(elements, own_bytes + own, len);
         own = part->own_end;
         if (copies_shared && part->shared_end > shared)
             copy_shared(fast, elements, shared, part->shared_end);

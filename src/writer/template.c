@@ -34,10 +34,11 @@ static bool was_seen(struct templates *templates, uint64_t key)
     return false;
 }
 
-static struct template_segment *new_segment(const struct template_columns *columns, uint64_t hash)
+/* The columns go behind the segment, where there is room for them. */
+static void fill_segment(struct template_segment *segment, const struct template_columns *columns,
+                         uint64_t hash)
 {
-    struct template_segment *segment = malloc(sizeof *segment + columns->len);
-    check(segment != NULL && columns->len <= UINT32_MAX);
+    check(columns->len <= UINT32_MAX);
     uint8_t *at = (uint8_t *)(segment + 1);
     memcpy(at, columns->bytes, columns->len);
     *segment = (struct template_segment){.hash = hash, .len = (uint32_t)columns->len};
@@ -45,6 +46,13 @@ static struct template_segment *new_segment(const struct template_columns *colum
     segment->parts = (struct template_part *)(void *)(segment->lines + columns->lines);
     segment->ops = (struct template_op *)(void *)(segment->parts + columns->parts);
     segment->literals = (uint8_t *)(segment->ops + columns->ops);
+}
+
+static struct template_segment *new_segment(const struct template_columns *columns, uint64_t hash)
+{
+    struct template_segment *segment = malloc(sizeof *segment + columns->len);
+    check(segment != NULL);
+    fill_segment(segment, columns, hash);
     return segment;
 }
 
@@ -115,8 +123,9 @@ static void forget_tapes_of(struct templates *templates, struct template_segment
     segment->tapes = NULL;
 }
 
-static void take_out(struct templates *templates, const struct template_segment *segment)
+static void free_segment(struct templates *templates, struct template_segment *segment)
 {
+    forget_tapes_of(templates, segment);
     struct template_segment **link = &templates->segments[segment->hash % SEGMENT_BUCKETS];
     while (*link != segment)
         link = &(*link)->next;
@@ -125,13 +134,6 @@ static void take_out(struct templates *templates, const struct template_segment 
     while (*link != segment)
         link = &(*link)->next_by_lines;
     *link = segment->next_by_lines;
-}
-
-static void free_segment(struct templates *templates, struct template_segment *segment)
-{
-    forget_tapes_of(templates, segment);
-    if (!segment->is_loose)
-        take_out(templates, segment);
     templates->bytes -= sizeof *segment + segment->len;
     free(segment);
 }
@@ -169,7 +171,7 @@ static void forget_tapes(struct templates *templates)
 void template_keep_tape(struct templates *templates, struct template_segment *segment,
                         const struct tape *tape)
 {
-    if (segment->is_loose || !was_seen(templates, tape->key ^ segment->hash) ||
+    if (!was_seen(templates, tape->key ^ segment->hash) ||
         templates->tape_bytes + tape->size > TAPES_MAX)
         return;
     struct tape *kept = malloc(tape->size);
@@ -239,24 +241,25 @@ static struct template *make(struct templates *templates, const struct template_
  * Of a few lines that no layout has: a series that has just come, or a marker. They are as a rule
  * never met again, but replicas have the same one after another.
  */
-static struct template *make_loose(struct templates *templates,
-                                   const struct template_request *request, uint64_t lines_key)
+static void make_loose(struct templates *templates, const struct template_request *request,
+                       uint64_t lines_key)
 {
     struct template_maker *maker = templates->maker;
-    struct template *template = malloc(sizeof *template + sizeof(struct template_segment *));
-    check(template != NULL);
-    *template = (struct template){.count = request->count};
+    struct template *loose = templates->loose;
     template_maker_start(maker);
     for (uint32_t i = 0; i < request->count; i++)
         template_maker_add(maker, request, i);
     const struct template_columns columns = template_maker_finish(maker);
-    struct template_segment *segment = new_segment(&columns, 0);
-    segment->lines_key = lines_key;
-    segment->references = 1;
-    segment->is_loose = true;
-    template->segments[0] = segment;
-    templates->bytes += size_of(template) + sizeof *segment + segment->len;
-    return template;
+    if (loose->segments[0] == NULL || columns.len > templates->loose_room) {
+        free(loose->segments[0]);
+        templates->loose_room = columns.len * 2;
+        loose->segments[0] = malloc(sizeof *loose->segments[0] + templates->loose_room);
+        check(loose->segments[0] != NULL);
+    }
+    fill_segment(loose->segments[0], &columns, 0);
+    loose->segments[0]->lines_key = lines_key;
+    loose->segments[0]->is_loose = true;
+    loose->count = request->count;
 }
 
 static void free_template(struct templates *templates, struct template *template)
@@ -278,6 +281,8 @@ void templates_init(struct templates *templates)
     templates->by_lines = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
     templates->seen = calloc(SEEN_SETS * SEEN_WAYS, sizeof *templates->seen);
     templates->maker = template_maker_new();
+    templates->loose = calloc(1, sizeof *templates->loose + sizeof(struct template_segment *));
+    check(templates->loose != NULL);
     check(templates->buckets != NULL && templates->segments != NULL &&
           templates->by_lines != NULL && templates->seen != NULL);
 }
@@ -303,7 +308,8 @@ void templates_fini(struct templates *templates)
 {
     forget(templates, INT64_MAX);
     free_template(templates, templates->spare);
-    free_template(templates, templates->loose);
+    free(templates->loose->segments[0]);
+    free(templates->loose);
     forget_segments(templates, INT64_MAX);
     template_maker_free(templates->maker);
     free(templates->segments);
@@ -324,12 +330,10 @@ static bool is_worth_keeping(struct templates *templates, const struct template 
 static const struct template *get_loose(struct templates *templates,
                                         const struct template_request *request)
 {
-    struct template *loose = templates->loose;
+    const struct template_segment *last = templates->loose->segments[0];
     uint64_t lines_key = key_of_lines(templates, request, 0, request->count);
-    if (loose == NULL || loose->segments[0]->lines_key != lines_key) {
-        free_template(templates, loose);
-        templates->loose = make_loose(templates, request, lines_key);
-    }
+    if (last == NULL || last->lines_key != lines_key)
+        make_loose(templates, request, lines_key);
     return templates->loose;
 }
 

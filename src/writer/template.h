@@ -76,7 +76,7 @@ struct template_segment {
     uint32_t len; /* of all columns, which follow */
     int64_t used_ns;
     bool is_kept;  /* for a while, when there is no reference any more */
-    bool is_loose; /* found by nobody; of a template that is not kept */
+    bool is_loose; /* of a template that is not kept: it has no tapes */
 };
 
 struct template
@@ -114,6 +114,7 @@ struct templates {
     struct template **buckets;
     struct template *spare;             /* of a layout that is not kept */
     struct template *loose;             /* of a few lines without a layout, the last ones */
+    size_t loose_room;                  /* bytes for its columns */
     uint32_t *seen;                     /* keys that were asked for once */
     struct template_segment **segments; /* by hash */
     struct template_segment **by_lines; /* by lines_key */

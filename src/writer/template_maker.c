@@ -326,6 +326,29 @@ static void write_line(struct template_maker *maker, uint32_t shared_count,
         line->part_count = 0;
 }
 
+/* Behind no other line: its literals are all of its own bytes. */
+static void write_first(struct template_maker *maker, uint32_t shared_count,
+                        const struct own_labels *own, struct template_line *line)
+{
+    uint32_t shared = 0;
+    uint8_t *at = add_items(&maker->literals, own->len, 1);
+    for (uint32_t i = 0; i <= own->count; i++) {
+        const struct own_label *label = i < own->count ? &own->labels[i] : NULL;
+        uint32_t before = label != NULL ? label->shared : shared_count;
+        if (before > shared || label == NULL) {
+            struct template_part *part = add_items(&maker->parts, 1, sizeof *part);
+            *part =
+                (struct template_part){.own_end = (uint16_t)(label != NULL ? label->at : own->len),
+                                       .shared_end = (uint16_t)before};
+            line->part_count++;
+        }
+        shared = before;
+        if (label != NULL)
+            at = wire_put_label(at, WIRE_V1_SERIES_LABEL, label->name, label->value);
+    }
+    line->own_len = (uint16_t)own->len;
+}
+
 void template_maker_add(struct template_maker *maker, const struct template_request *request,
                         uint32_t line)
 {
@@ -336,10 +359,12 @@ void template_maker_add(struct template_maker *maker, const struct template_requ
     *to = (struct template_line){.parts = (uint16_t)maker->parts.count,
                                  .ops = (uint16_t)maker->ops.count,
                                  .literals = (uint32_t)maker->literals.count};
-    if (read_line(request, request->lines[line], own))
-        write_line(maker, request->shared_count, own, before, to);
-    else
+    if (!read_line(request, request->lines[line], own))
         own->count = own->len = 0;
+    else if (before->count == 0)
+        write_first(maker, request->shared_count, own, to);
+    else
+        write_line(maker, request->shared_count, own, before, to);
 }
 
 /* ---- Segments ---- */

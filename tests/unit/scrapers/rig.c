@@ -445,7 +445,10 @@ static void render_sample(struct rig *rig, const struct block_view *block,
     } else {
         double value;
         memcpy(&value, &block->bits[at], sizeof(value));
-        strbuf_addf(&rig->text, isnan(value) ? " NaN" : " %.17g", value);
+        if (block->bits[at] == SHM_STALE_BITS)
+            strbuf_adds(&rig->text, " stale");
+        else
+            strbuf_addf(&rig->text, isnan(value) ? " NaN" : " %.17g", value);
     }
     int64_t time_ms = block->timestamps != NULL ? block->timestamps[at] : block->head.timestamp_ms;
     if (time_ms != rig->now_ms)

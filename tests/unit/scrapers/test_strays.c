@@ -322,11 +322,12 @@ static void depart(struct story *story, uint32_t target)
     model->exists = false;
     put_table(story);
     struct target *going = rig_target(story->rig, target + 1);
+    int64_t now_ms = story->rig->now_ms;
     if (going != NULL) {
+        story->rig->now_ms = going->departed_ms; /* for rig_take */
         loop_timer_set(story->rig->loop, &going->departure, loop_now(story->rig->loop));
         assert_int_equal(loop_run_once(story->rig->loop, 0), 0);
     }
-    story->rig->now_ms += RIG_INTERVAL_MS;
     add_markers(&expected, target, &model->tracked, &none);
     if (has_report) {
         struct strbuf text = STRBUF_GROWING;
@@ -335,6 +336,7 @@ static void depart(struct story *story, uint32_t target)
         strbuf_fini(&text);
     }
     assert_committed(&expected, rig_take(story->rig));
+    story->rig->now_ms = now_ms + 2 * RIG_INTERVAL_MS;
     model->exists = true;
     model->known = model->tracked = none;
     put_table(story);
