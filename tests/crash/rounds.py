@@ -73,8 +73,8 @@ class Round:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.load.__exit__()
+    def __exit__(self, *reason):
+        self.load.__exit__(*reason)
         self.guest.close()
 
     def live(self, each=2, **options):

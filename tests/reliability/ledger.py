@@ -115,10 +115,10 @@ class Ledger:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *reason):
         for receiver in [*self.receivers, self.guest]:
             receiver.process.stop_or_kill()
-        self.load.__exit__()
+        self.load.__exit__(*reason)
 
     # ------------------------------------------------------------------------------ what happens
 
