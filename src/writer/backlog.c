@@ -240,6 +240,7 @@ void backlog_open(struct backlog *backlog, struct delivery *delivery, struct rem
     finish_note(backlog);
     if (!backlog->is_there)
         return;
+    spool_drop_finished(&backlog->spool);
     reconcile(backlog);
     show(backlog);
 }

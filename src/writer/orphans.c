@@ -69,6 +69,7 @@ static void expire(struct orphans *orphans, const char *name, int64_t now_ms)
     uint64_t lost = 0;
     spool_open(&spool, orphans->storage_fd, name,
                (struct spool_limits){UINT64_MAX, orphans->max_age_ms});
+    spool_drop_finished(&spool);
     spool_expire(&spool, now_ms);
     for (int i = 0; i < SPOOL_LOSSES; i++)
         lost += spool.lost[i];

@@ -448,8 +448,6 @@ static void read_segments(struct spool *spool)
             leave_alone(spool, segment);
         else if (err != 0)
             lose_segment(spool, segment, SPOOL_LOST_DAMAGED);
-        else if (segment->records == 0)
-            remove_segment(spool, segment);
         else
             i++;
         is_whole &= err == 0 && i > 0 && &spool->segments[i - 1] == segment;
@@ -487,6 +485,14 @@ void spool_open(struct spool *spool, int storage_fd, const char *name, struct sp
     if (spool->count > 0) {
         const struct spool_segment *last = &spool->segments[spool->count - 1];
         spool->inherited = (struct spool_place){last->number, last->size};
+    }
+}
+
+void spool_drop_finished(struct spool *spool)
+{
+    for (uint32_t i = spool->count; i > 0; i--) {
+        if (spool->segments[i - 1].records == 0)
+            remove_segment(spool, &spool->segments[i - 1]);
     }
 }
 

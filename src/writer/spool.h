@@ -75,7 +75,7 @@ struct spool {
     int read_fd;  /* -1: none; of segment read_number */
     uint64_t read_number;
     struct spool_place inherited; /* the end of what was there at the start */
-    struct spool_place tail; /* the last record that was found or appended */
+    struct spool_place tail;      /* the last record that was found or appended */
     struct spool_hold held[SPOOL_HOLDERS];
     /* What is before is over in this lane, whatever its mark says: a disk may take none. */
     struct spool_place done[SPOOL_LANES];
@@ -92,6 +92,12 @@ struct spool_limits {
  */
 void spool_open(struct spool *spool, int storage_fd, const char *name, struct spool_limits limits);
 void spool_close(struct spool *spool);
+
+/*
+ * Removes the segments in which everything was over when the spool was opened. spool_open leaves
+ * them there: the mark of a record that a predecessor had just written may be wanted once more.
+ */
+void spool_drop_finished(struct spool *spool);
 
 /*
  * Stores a request; the caller fills in message, flags, key, lanes, written_ms, oldest_ms,

@@ -326,6 +326,31 @@ static void killed_at_any_point_it_loses_and_miscounts_nothing(void **state)
     }
 }
 
+/* Its mark is all that tells what became of it, and nothing else keeps the file. */
+static void the_last_record_of_a_file_is_counted_though_its_writer_dies_at_once(void **state)
+{
+    (void)state;
+    int status = 0;
+    const struct scrape what = {.scraper = 1, .target = 1, .ms = T0, .lines = 13};
+    process_open(&process, 2, "20ms", "    min_shards: 2\n", absence, NULL);
+    process_store(&process);
+    process_scrape(&process, &what);
+    process_start(&process, "writer.record_marked:1");
+    assert_false(runs_to_the_end(&status));
+    assert_true(was_killed(status));
+    assert_int_equal(process_spool_files(&process), 1);
+    process_start(&process, NULL);
+    assert_true(runs_to_the_end(&status));
+    assert_orderly(stop());
+    assert_complete();
+    assert_int_equal(process_count(&process, REMOTE_DELIVERED), process.scrapers.samples);
+    assert_int_equal(process_count(&process, REMOTE_SPOOL_OUT),
+                     process_count(&process, REMOTE_SPOOL_IN));
+    assert_int_equal(process_count(&process, REMOTE_SPOOL_LOST_DAMAGED), 0);
+    assert_int_equal(process_spool_files(&process), 0);
+    process_close(&process);
+}
+
 int main(void)
 {
     process_reserve_descriptors();
@@ -338,6 +363,7 @@ int main(void)
         cmocka_unit_test(without_a_supervisor_it_flushes_and_leaves),
         cmocka_unit_test(without_a_supervisor_it_flushes_for_five_seconds_at_most),
         cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(the_last_record_of_a_file_is_counted_though_its_writer_dies_at_once),
         cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[0]),
         cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[1]),
         cmocka_unit_test_prestate(killed_at_any_point_it_loses_and_miscounts_nothing, &variants[2]),

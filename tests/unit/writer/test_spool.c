@@ -68,6 +68,7 @@ static void reopen(struct spool_limits limits)
 {
     spool_close(&spool);
     spool_open(&spool, storage, "r", limits);
+    spool_drop_finished(&spool);
 }
 
 /* Body n, of a length and with bytes that follow from n. */
