@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random damage to a good file: whatever comes of it is a configuration or an error in one line
- * with a position, never anything else. SEED=n repeats a run.
+ * with a position, never anything else.
  */
 #include "config/config.h"
 
@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <cmocka.h>
+
+#include "tests/unit/dice.h"
 
 static const char good[] = "global: &g\n"
                            "  scrape_interval: 15s\n"
@@ -35,12 +36,11 @@ static const char good[] = "global: &g\n"
                            "  queue_config: {capacity: 100, max_shards: 4}\n"
                            "limpet: {scrapers: 2, cpus: 0-1, ring_size: 2MiB}\n";
 
-static uint64_t seed;
+static struct dice dice;
 
 static size_t roll(size_t sides)
 {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)(seed >> 33) % sides;
+    return dice_roll(&dice, (uint32_t)sides);
 }
 
 /* One edit: another byte, a byte less, or a piece copied elsewhere. */
@@ -105,8 +105,6 @@ int main(void)
         cmocka_unit_test(damaged_files_give_a_configuration_or_an_error_in_one_line),
         cmocka_unit_test(every_beginning_of_a_file_gives_one_or_the_other_too),
     };
-    const char *given = getenv("SEED");
-    seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    printf("SEED=%llu\n", (unsigned long long)seed);
+    dice = dice_new("damage");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,8 @@
 #include "exposition/exposition.h"
 #include "shm/reasons.h"
 #include "shm/remote_counters.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/console/stage.h"
-#include "tests/unit/shm/segments.h"
 
 static const struct target_query no_query;
 

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "discovery/owners.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 
 #define MS UINT64_C(1000000)
 

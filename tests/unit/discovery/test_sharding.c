@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 
 static bool takes(const struct sharding *sharding, const char *name, const char *value, uint64_t id)
 {

@@ -14,16 +14,9 @@
 #include "exposition/number.h"
 #include "exposition/number_avx2.h"
 #include "exposition/number_scale.h"
+#include "tests/unit/dice.h"
 
-static uint64_t seed;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
+static struct dice dice;
 
 static uint64_t bits_of(double value)
 {
@@ -36,7 +29,7 @@ static uint64_t bits_of(double value)
 static double random_double(void)
 {
     for (;;) {
-        uint64_t bits = next_random();
+        uint64_t bits = dice_bits(&dice);
         if ((bits >> 52 & 0x7ff) == 0x7ff)
             continue;
         double value;
@@ -160,15 +153,15 @@ static void agrees_with_libc_on_random_decimals(void **state)
     (void)state;
     for (int i = 0; i < 300000; i++) {
         char text[96];
-        int whole = (int)(next_random() % 20);
-        int fraction = (int)(next_random() % 25);
+        int whole = (int)(dice_bits(&dice) % 20);
+        int fraction = (int)(dice_bits(&dice) % 25);
         int len = 0;
         for (int k = 0; k <= whole; k++)
-            text[len++] = (char)('0' + next_random() % 10);
+            text[len++] = (char)('0' + dice_bits(&dice) % 10);
         text[len++] = '.';
         for (int k = 0; k < fraction; k++)
-            text[len++] = (char)('0' + next_random() % 10);
-        snprintf(text + len, sizeof(text) - (size_t)len, "e%d", (int)(next_random() % 61) - 30);
+            text[len++] = (char)('0' + dice_bits(&dice) % 10);
+        snprintf(text + len, sizeof(text) - (size_t)len, "e%d", (int)(dice_bits(&dice) % 61) - 30);
         assert_like_libc(text);
     }
 }
@@ -179,8 +172,8 @@ static void agrees_with_libc_on_integers_times_powers_of_ten(void **state)
     (void)state;
     for (int i = 0; i < 200000; i++) {
         char text[64];
-        uint64_t mantissa = next_random() >> next_random() % 64;
-        int exponent = (int)(next_random() % 700) - 370;
+        uint64_t mantissa = dice_bits(&dice) >> dice_bits(&dice) % 64;
+        int exponent = (int)(dice_bits(&dice) % 700) - 370;
         snprintf(text, sizeof(text), "%" PRIu64 "e%d", mantissa, exponent);
         double expected = strtod(text, NULL);
         double value = number_scale(mantissa, exponent);
@@ -203,17 +196,17 @@ static void agrees_with_libc_close_to_ties(void **state)
         static const int most_digits[] = {15, 16, 17, 18, 19, 20, 21, 25, 40, 780};
         char text[1024];
         double lower = fabs(random_double());
-        if (next_random() % 2 == 0) /* where ties have few digits */
-            lower = ldexp((double)(next_random() >> 11), (int)(next_random() % 90) - 20);
-        else if (next_random() % 8 == 0)
-            lower = ldexp((double)(next_random() >> (11 + next_random() % 52)), -1074);
+        if (dice_bits(&dice) % 2 == 0) /* where ties have few digits */
+            lower = ldexp((double)(dice_bits(&dice) >> 11), (int)(dice_bits(&dice) % 90) - 20);
+        else if (dice_bits(&dice) % 8 == 0)
+            lower = ldexp((double)(dice_bits(&dice) >> (11 + dice_bits(&dice) % 52)), -1074);
         long double tie = ((long double)lower + (long double)nextafter(lower, HUGE_VAL)) / 2;
         if (!isfinite(nextafter(lower, HUGE_VAL)))
             continue;
-        size_t kind = next_random() % (i % 64 == 0 ? 10 : 9);
+        size_t kind = dice_bits(&dice) % (i % 64 == 0 ? 10 : 9);
         int len = snprintf(text, sizeof(text), "%.*Le", most_digits[kind] - 1, tie);
         char *last = strchr(text, 'e') - 1;
-        int step = (int)(next_random() % 3) - 1;
+        int step = (int)(dice_bits(&dice) % 3) - 1;
         if (*last + step >= '0' && *last + step <= '9')
             *last = (char)(*last + step);
         assert_true(len < (int)sizeof(text));
@@ -344,9 +337,9 @@ static void the_quick_way_never_differs(void **state)
     size_t taken = 0;
     for (int round = 0; round < 2000000; round++) {
         char text[24];
-        size_t len = 1 + next_random() % (sizeof(text) - 1);
+        size_t len = 1 + dice_bits(&dice) % (sizeof(text) - 1);
         for (size_t i = 0; i < len; i++)
-            text[i] = alphabet[next_random() % (sizeof(alphabet) - 1)];
+            text[i] = alphabet[dice_bits(&dice) % (sizeof(alphabet) - 1)];
         const char *at = text;
         double quick, careful;
         if (!number_quick(&at, text + len, &quick))
@@ -392,19 +385,20 @@ static void random_line(char *text)
         "e+10\n",  "e+9\n",    "e-05\n", "e-15\n", "e+0:\n", "e+99\n", "e+100\n",
         "e-310\n", "e+1000\n", "e\n",    "x\n",    ".5\n",   "e+05",   ""};
     size_t len = 0;
-    size_t digits = next_random() % 24;
-    size_t zeros = next_random() % 4 == 0 ? next_random() % 8 : 0;
-    size_t point = next_random() % 24;
-    if (next_random() % 8 == 0)
+    size_t digits = dice_bits(&dice) % 24;
+    size_t zeros = dice_bits(&dice) % 4 == 0 ? dice_bits(&dice) % 8 : 0;
+    size_t point = dice_bits(&dice) % 24;
+    if (dice_bits(&dice) % 8 == 0)
         text[len++] = '-';
     for (size_t i = 0; i < digits; i++) {
         if (i == point)
             text[len++] = '.';
-        text[len++] = (char)('0' + (i < zeros || next_random() % 3 == 0 ? 0 : next_random() % 10));
+        text[len++] =
+            (char)('0' + (i < zeros || dice_bits(&dice) % 3 == 0 ? 0 : dice_bits(&dice) % 10));
     }
-    if (next_random() % 16 == 0)
-        text[next_random() % (len + 1)] = (char)next_random();
-    const char *end = ends[next_random() % (sizeof(ends) / sizeof(ends[0]))];
+    if (dice_bits(&dice) % 16 == 0)
+        text[dice_bits(&dice) % (len + 1)] = (char)dice_bits(&dice);
+    const char *end = ends[dice_bits(&dice) % (sizeof(ends) / sizeof(ends[0]))];
     memcpy(text + len, end, strlen(end));
 }
 
@@ -440,7 +434,7 @@ static void nor_do_the_ways_of_wide_registers(void **state)
     for (int round = 0; round < 2000000; round++) {
         char text[80];
         for (size_t i = 0; i < sizeof(text); i++)
-            text[i] = "0123456789.e+-\n "[next_random() % 16];
+            text[i] = "0123456789.e+-\n "[dice_bits(&dice) % 16];
         random_line(text);
         const char *at = text;
         double quick;
@@ -503,9 +497,7 @@ static void long_values_of_real_programs_are_taken_at_once(void **state)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given != NULL ? strtoull(given, NULL, 0) : 0x9e3779b97f4a7c15;
-    printf("SEED=%llu\n", (unsigned long long)seed);
+    dice.state = seed_of_run("number", UINT64_C(0x9e3779b97f4a7c15));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_should),
         cmocka_unit_test(reads_the_named_values),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "http/memo.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/http/transcript.h"
 
 #define DATE        "Date: Thu, 26 Nov 2026 06:31:36 GMT\r\n"
@@ -16,15 +17,7 @@
 #define LENGTH(len) "Content-Length: " len "\r\n"
 #define OK          "HTTP/1.1 200 OK\r\n"
 
-static uint64_t seed;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
+static struct dice dice;
 
 /* What is said of an answer, with a memo or without, each as one text. */
 static char *said_of(struct http_memo *memo, const char *bytes, size_t len, size_t *ret_used)
@@ -142,21 +135,22 @@ static size_t fill_in(const char *form, const char *date, const char *length, ch
 static size_t random_answer(char *bytes, size_t size)
 {
     char date[64], length[32];
-    uint64_t random = next_random();
+    uint64_t random = dice_bits(&dice);
     snprintf(date, sizeof(date), "%s, %02u Nov 2026 %02u:31:36 GMT",
              random % 2 == 0 ? "Thu" : "Fri", (unsigned)(random >> 8) % 30,
              (unsigned)(random >> 16) % 24);
-    snprintf(length, sizeof(length), "%u", (unsigned)(next_random() % (next_random() % 40 + 1)));
-    const char *form = forms[next_random() % (sizeof(forms) / sizeof(forms[0]))];
+    snprintf(length, sizeof(length), "%u",
+             (unsigned)(dice_bits(&dice) % (dice_bits(&dice) % 40 + 1)));
+    const char *form = forms[dice_bits(&dice) % (sizeof(forms) / sizeof(forms[0]))];
     size_t head_len = fill_in(form, date, length, bytes);
     assert_true(head_len + 40 < size);
     for (size_t i = 0; i < 40; i++)
-        bytes[head_len + i] = "0\r\n\r\n5 x"[next_random() % 9];
-    size_t all = head_len + next_random() % 40;
-    if (next_random() % 4 == 0) /* a byte is another one */
-        bytes[next_random() % head_len] = "\r\n :;0123a\x7f\xff"[next_random() % 12];
-    if (next_random() % 16 == 0) /* there is less */
-        all = next_random() % head_len;
+        bytes[head_len + i] = "0\r\n\r\n5 x"[dice_bits(&dice) % 9];
+    size_t all = head_len + dice_bits(&dice) % 40;
+    if (dice_bits(&dice) % 4 == 0) /* a byte is another one */
+        bytes[dice_bits(&dice) % head_len] = "\r\n :;0123a\x7f\xff"[dice_bits(&dice) % 12];
+    if (dice_bits(&dice) % 16 == 0) /* there is less */
+        all = dice_bits(&dice) % head_len;
     return all;
 }
 
@@ -209,9 +203,7 @@ static void a_head_is_only_recalled_at_its_beginning(void **state)
 
 int main(void)
 {
-    const char *given = getenv("SEED");
-    seed = given != NULL ? strtoull(given, NULL, 0) : 0x9e3779b97f4a7c15;
-    printf("SEED=%llu\n", (unsigned long long)seed);
+    dice.state = seed_of_run("memo", UINT64_C(0x9e3779b97f4a7c15));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(date_and_length_may_differ),
         cmocka_unit_test(nothing_else_may),

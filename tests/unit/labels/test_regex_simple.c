@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random patterns of the simple kind on random subjects: matches and groups are those of RE2.
- * SEED=n repeats a run.
  */
 #include "labels/regex_simple.h"
 
@@ -12,26 +11,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/strbuf.h"
 #include "labels/regex_engine.h"
+#include "tests/unit/dice.h"
 
 #define PATTERNS   4000
 #define SUBJECTS   25
 #define MAX_GROUPS 9
 
 static const struct regex_engine *engine;
-static uint64_t seed;
+static struct dice dice;
 static size_t simple_patterns;
 static size_t matches;
 
 static size_t roll(size_t sides)
 {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)(seed >> 33) % sides;
+    return dice_roll(&dice, (uint32_t)sides);
 }
 
 static const char *pick(const char *const *words, size_t n)
@@ -166,9 +164,7 @@ static int load(void **state)
         return -1;
     entry.symbol = dlsym(module, REGEX_ENGINE_SYMBOL);
     engine = entry.call();
-    const char *given = getenv("SEED");
-    seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("SEED=%llu\n", (unsigned long long)seed);
+    dice = dice_new("patterns");
     return 0;
 }
 

@@ -3,13 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "loop/timers.h"
+#include "tests/unit/dice.h"
 
 #define N 500
 
@@ -23,28 +21,20 @@ static void in_order(struct loop_timer *timer)
     calls++;
 }
 
-static unsigned seed(void)
-{
-    const char *text = getenv("SEED");
-    unsigned value = text == NULL ? (unsigned)time(NULL) : (unsigned)strtoul(text, NULL, 10);
-    fprintf(stderr, "SEED=%u\n", value);
-    return value;
-}
-
 static void expires_in_order_whatever_was_set_moved_and_cleared(void **state)
 {
     (void)state;
-    srand(seed());
+    struct dice dice = dice_new("timers");
     struct timers timers = {0};
     struct loop_timer all[N] = {0};
     int running = 0;
     for (int i = 0; i < 20 * N; i++) {
-        struct loop_timer *timer = &all[rand() % N];
+        struct loop_timer *timer = &all[dice_roll(&dice, N)];
         timer->expired = in_order;
-        if (rand() % 3 == 0)
+        if (dice_roll(&dice, 3) == 0)
             timers_clear(&timers, timer);
         else
-            timers_set(&timers, timer, rand() % 1000);
+            timers_set(&timers, timer, dice_roll(&dice, 1000));
     }
     int64_t next_ns = INT64_MAX;
     for (int i = 0; i < N; i++) {

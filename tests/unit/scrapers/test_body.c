@@ -15,9 +15,9 @@
 
 #include "base/strbuf.h"
 #include "scrapers/plan_change.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
-#include "tests/unit/shm/segments.h"
 
 /* ---- random bodies ---- */
 

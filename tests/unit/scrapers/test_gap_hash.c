@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "scrapers/gap_hash.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 
 static uint32_t word(const uint8_t *bytes, size_t len, size_t at)
 {

@@ -14,9 +14,9 @@
 #include "base/strbuf.h"
 #include "scrapers/outcome_difference.h"
 #include "scrapers/plan_change.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
-#include "tests/unit/shm/segments.h"
 
 #define LINES_MAX 80
 #define SERIES    120u

@@ -16,7 +16,7 @@
 #include "scrapers/outcome.h"
 #include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 
 #define LINES_MAX  40
 #define START_MS   INT64_C(1700000000000)

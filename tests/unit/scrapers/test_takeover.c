@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "scrapers/scrape.h"
 #include "tests/unit/scrapers/pair.h"
-#include "tests/unit/shm/segments.h"
 
 static const struct rig_answer TWO = RIG_BODY("a 1\nb 2\n");
 static const struct rig_answer ONLY_A = RIG_BODY("a 3\n");

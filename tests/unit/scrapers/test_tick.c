@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "scrapers/tick.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 
 #define S  NS_PER_S
 #define MS NS_PER_MS

@@ -3,14 +3,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-#include "base/clock.h"
 
 int segments_new(uint32_t kind, uint32_t index, uint64_t size, uint64_t geometry)
 {
@@ -88,24 +84,4 @@ uint64_t segments_memory(int fd)
     struct stat status;
     assert_return_code(fstat(fd, &status), 0);
     return (uint64_t)status.st_blocks * 512;
-}
-
-struct dice dice_new(const char *test)
-{
-    const char *seed = getenv("SEED");
-    struct dice dice = {seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)clock_wall_ns()};
-    print_message("%s: SEED=%llu\n", test, (unsigned long long)dice.state);
-    return dice;
-}
-
-uint64_t dice_bits(struct dice *dice)
-{
-    /* A linear congruential step; its low bits are poor, so that they get the high ones' help. */
-    dice->state = dice->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return dice->state ^ (dice->state >> 29);
-}
-
-uint32_t dice_roll(struct dice *dice, uint32_t sides)
-{
-    return (uint32_t)(((dice_bits(dice) >> 32) * sides) >> 32);
 }

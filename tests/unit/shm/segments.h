@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * What the tests of shared memory need: segments in anonymous memory, and dice that can be thrown
- * again. Failures end the test.
- */
+/* What the tests of shared memory need: segments in anonymous memory. Failures end the test. */
 #ifndef TESTS_UNIT_SHM_SEGMENTS_H
 #define TESTS_UNIT_SHM_SEGMENTS_H
 
@@ -33,14 +30,5 @@ void segments_publish(struct ring_producer *ring);
 
 /* Bytes of memory that the segment holds. */
 uint64_t segments_memory(int fd);
-
-struct dice {
-    uint64_t state;
-};
-
-/* From SEED in the environment, otherwise from the clock; says which. */
-struct dice dice_new(const char *test);
-uint64_t dice_bits(struct dice *dice);
-uint32_t dice_roll(struct dice *dice, uint32_t sides); /* 0 ... sides - 1 */
 
 #endif

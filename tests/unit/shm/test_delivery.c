@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "shm/remote_counters.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/shm/segments.h"
 
 #define RINGS 3

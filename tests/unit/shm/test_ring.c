@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/shm/segments.h"
 
 #define DATA (4 * SHM_PIECE)

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/shm/stage.h"
 
 static const uint32_t LINES[] = {1, 2, 3};

@@ -12,6 +12,7 @@
 
 #include "shm/series_index.h"
 #include "shm/series_private.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/shm/segments.h"
 #include "tests/unit/shm/stage.h"
 #include "tests/unit/shm/stepper.h"

@@ -16,6 +16,7 @@
 
 #include "shm/targets.h"
 #include "base/clock.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/shm/segments.h"
 #include "tests/unit/shm/stage.h"
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "supervisor/cpus.h"
+#include "tests/unit/dice.h"
 
 /* "0-3,6": the other way round than placement_format_cpus. */
 static cpu_set_t set_of(const char *text)
@@ -216,35 +217,27 @@ static void every_machine_gets_its_plan(void **context)
         try_machine(&machines[i]);
 }
 
-static unsigned seed(void)
-{
-    const char *text = getenv("SEED");
-    unsigned value = text != NULL ? (unsigned)strtoul(text, NULL, 10) : (unsigned)rand();
-    print_message("SEED=%u\n", value);
-    return value;
-}
-
 /* What holds on any machine. */
 static void nobody_is_ever_put_on_a_cpu_that_is_not_allowed(void **context)
 {
     (void)context;
-    srand(seed());
+    struct dice dice = dice_new("placement");
     for (int round = 0; round < 2000; round++) {
-        struct placement_input input = {.scrapers = 1 + (uint32_t)rand() % SHM_MAX_SCRAPERS,
-                                        .budget = (uint32_t)rand() % 9,
-                                        .pinning = (enum config_pinning)(rand() % 3)};
+        struct placement_input input = {.scrapers = 1 + dice_roll(&dice, SHM_MAX_SCRAPERS),
+                                        .budget = dice_roll(&dice, 9),
+                                        .pinning = (enum config_pinning)dice_roll(&dice, 3)};
         struct placement placement;
         CPU_ZERO(&input.allowed);
         CPU_ZERO(&input.second);
-        CPU_SET((size_t)(rand() % 64), &input.allowed);
+        CPU_SET(dice_roll(&dice, 64), &input.allowed);
         for (size_t cpu = 0; cpu < 64; cpu++) {
-            if (rand() % 3 == 0)
+            if (dice_roll(&dice, 3) == 0)
                 CPU_SET(cpu, &input.allowed);
-            if (rand() % 2 == 0 && CPU_ISSET(cpu, &input.allowed))
+            if (dice_roll(&dice, 2) == 0 && CPU_ISSET(cpu, &input.allowed))
                 CPU_SET(cpu, &input.second);
         }
-        int64_t room[3] = {rand() % 70, rand() % 70, rand() % 70};
-        input.cpus = (struct config_ints){room, (size_t)rand() % 4};
+        int64_t room[3] = {dice_roll(&dice, 70), dice_roll(&dice, 70), dice_roll(&dice, 70)};
+        input.cpus = (struct config_ints){room, dice_roll(&dice, 4)};
         placement_plan(&input, &placement);
         for (int who = -1; who < (int)input.scrapers; who++) {
             cpu_set_t cpus;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "tests/unit/dice.h"
 #include "tests/unit/shm/segments.h"
 #include "tests/unit/writer/rig.h"
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/writer/items.h"
 
 static uint64_t value_of(uint64_t target, uint32_t line, int64_t ms)
@@ -240,24 +241,18 @@ static void items_that_cannot_be_read_are_left_out_and_counted(void **state)
 
 enum { NAMES = 6, TARGETS = 5, LINES = 12, ITEMS = 200 };
 
-static uint64_t roll(uint64_t *seed, uint64_t sides)
-{
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (*seed >> 33) % sides;
-}
-
 /* Some of the names, in order; values may be empty where `may_hide`. */
-static size_t random_labels(uint64_t *seed, bool may_hide, struct label *labels)
+static size_t random_labels(struct dice *dice, bool may_hide, struct label *labels)
 {
     static const char *const names[NAMES] = {"A", "__name__", "b", "instance", "job", "zone"};
     static const char *const values[] = {"", "1", "2", "three", "a longer value", "b"};
     size_t count = 0;
     for (size_t i = 0; i < NAMES; i++) {
-        if (roll(seed, 2) == 0)
+        if (dice_roll(dice, 2) == 0)
             continue;
-        uint64_t first = may_hide ? 0 : 1;
-        labels[count++] =
-            (struct label){slice_of(names[i]), slice_of(values[first + roll(seed, 6 - first)])};
+        uint32_t first = may_hide ? 0 : 1;
+        labels[count++] = (struct label){slice_of(names[i]),
+                                         slice_of(values[first + dice_roll(dice, 6 - first)])};
     }
     return count;
 }
@@ -294,10 +289,9 @@ static struct request *read_body(bool is_v2, struct slice body)
 static void labels_at_random_are_the_same_in_both_versions(void **state)
 {
     (void)state;
-    const char *given = getenv("SEED");
-    for (uint64_t round = 0; round < (given != NULL ? 1 : 200); round++) {
-        uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : 1000 + round;
-        uint64_t shown = seed;
+    uint64_t seed = seed_of_run("labels", 1000);
+    for (uint64_t end = seed + (seed_is_given() ? 1 : 200); seed < end; seed++) {
+        struct dice dice = {seed};
         struct set targets[TARGETS];
         struct set lines[LINES];
         struct set external;
@@ -307,14 +301,14 @@ static void labels_at_random_are_the_same_in_both_versions(void **state)
         assert_int_equal(encoder_v2_init(&v2, 1 << 20), 0);
         encoder_start(&v1, NULL);
         encoder_v2_start(&v2, NULL);
-        external.count = random_labels(&seed, false, external.labels);
+        external.count = random_labels(&dice, false, external.labels);
         for (size_t i = 0; i < TARGETS; i++)
-            targets[i].count = random_labels(&seed, false, targets[i].labels);
+            targets[i].count = random_labels(&dice, false, targets[i].labels);
         for (size_t i = 0; i < LINES; i++)
-            lines[i].count = random_labels(&seed, true, lines[i].labels);
+            lines[i].count = random_labels(&dice, true, lines[i].labels);
         for (size_t i = 0; i < ITEMS; i++) {
             const struct set *target = &targets[i * TARGETS / ITEMS];
-            uint64_t line = roll(&seed, LINES);
+            uint64_t line = dice_roll(&dice, LINES);
             encoder_set_target(&v1, target->labels, target->count, external.labels, external.count);
             encoder_v2_set_target(&v2, target->labels, target->count, external.labels,
                                   external.count);
@@ -332,7 +326,7 @@ static void labels_at_random_are_the_same_in_both_versions(void **state)
         for (size_t i = 0; i < ITEMS; i++) {
             if (strcmp(first->items[i].series, second->items[i].series) != 0 ||
                 first->items[i].ms != second->items[i].ms)
-                fail_msg("SEED=%llu, item %zu: %s is not %s", (unsigned long long)shown, i,
+                fail_msg("SEED=%llu, item %zu: %s is not %s", (unsigned long long)seed, i,
                          second->items[i].series, first->items[i].series);
         }
         request_free(first);

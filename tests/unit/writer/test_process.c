@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/writer/ledger.h"
 #include "tests/unit/writer/process.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/writer/rig.h"
 
 #define T0 INT64_C(1700000000000)

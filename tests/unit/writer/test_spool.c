@@ -16,7 +16,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 #include "writer/spool.h"
 
 enum { BODY_MAX = 3000 };

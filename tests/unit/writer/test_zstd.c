@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/writer/items.h"
 #include "writer/compress.h"
 
