@@ -7,12 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash_table.h"
 #include "base/slice.h"
 
 struct kube_object {
-    struct kube_object *next; /* in its bucket */
-    uint64_t hash;            /* of namespace and name */
-    uint32_t epoch;           /* of the list that had it last */
+    struct hash_entry entry; /* by namespace and name */
+    uint32_t epoch;          /* of the list that had it last */
     uint32_t len;
     char record[]; /* kube_record.h */
 };
@@ -20,9 +20,7 @@ struct kube_object {
 /* Zeroed: empty. */
 struct kube_store {
     uint64_t seed; /* of hashes: anybody who may make objects chooses names */
-    struct kube_object **buckets;
-    size_t bucket_count; /* a power of two, or 0 */
-    size_t count;
+    struct hash_table objects;
     size_t bytes; /* of all objects */
     uint32_t epoch;
 };

@@ -109,7 +109,7 @@ static void count_objects(struct kube_watch *watch, size_t count_before, size_t 
 {
     struct shm_slot *slot = watch->host->slot;
     /* Differences of unsigned numbers, so that they may be negative. */
-    slot_add(slot, COUNTER_KUBE_OBJECTS, (uint64_t)watch->store.count - (uint64_t)count_before);
+    slot_add(slot, COUNTER_KUBE_OBJECTS, (uint64_t)watch->store.objects.count - (uint64_t)count_before);
     slot_add(slot, COUNTER_KUBE_BYTES, (uint64_t)watch->store.bytes - (uint64_t)bytes_before);
 }
 
@@ -126,7 +126,7 @@ static void note_change(struct kube_watch *watch, enum kube_change change)
 
 static void change_store(struct kube_watch *watch, struct slice record, bool remove)
 {
-    size_t count = watch->store.count, bytes = watch->store.bytes;
+    size_t count = watch->store.objects.count, bytes = watch->store.bytes;
     enum kube_change change =
         remove ? kube_store_remove(&watch->store, record) : kube_store_put(&watch->store, record);
     note_change(watch, change);
@@ -137,7 +137,7 @@ static void change_store(struct kube_watch *watch, struct slice record, bool rem
 
 static void sweep_store(struct kube_watch *watch)
 {
-    size_t count = watch->store.count, bytes = watch->store.bytes;
+    size_t count = watch->store.objects.count, bytes = watch->store.bytes;
     for (size_t gone = kube_store_sweep(&watch->store); gone > 0; gone--)
         note_change(watch, KUBE_DELETED);
     count_objects(watch, count, bytes);
@@ -508,7 +508,7 @@ static int start(struct kube_watch *watch, const struct kube_wanted *wanted, str
 
 static void destroy(struct kube_watch *watch)
 {
-    size_t count = watch->store.count, bytes = watch->store.bytes;
+    size_t count = watch->store.objects.count, bytes = watch->store.bytes;
     if (watch->client != NULL)
         sd_client_free(watch->client);
     end_answer(watch);

@@ -112,14 +112,14 @@ static void ask(struct loop_timer *timer)
 static void count_pods(struct kubelet_sd *sd, size_t count_before, size_t bytes_before)
 {
     struct shm_slot *slot = sd->source.host->slot;
-    slot_add(slot, COUNTER_KUBE_OBJECTS, (uint64_t)sd->pods.count - (uint64_t)count_before);
+    slot_add(slot, COUNTER_KUBE_OBJECTS, (uint64_t)sd->pods.objects.count - (uint64_t)count_before);
     slot_add(slot, COUNTER_KUBE_BYTES, (uint64_t)sd->pods.bytes - (uint64_t)bytes_before);
 }
 
 static int on_pod(void *context, const struct kube_parsed *parsed, struct errctx *reterr)
 {
     struct kubelet_sd *sd = context;
-    size_t count = sd->pods.count, bytes = sd->pods.bytes;
+    size_t count = sd->pods.objects.count, bytes = sd->pods.bytes;
     (void)reterr;
     if (parsed->record.len == 0)
         return 0;
@@ -186,7 +186,7 @@ static void fail(struct kubelet_sd *sd, const char *why)
  */
 static bool is_doubtful(struct kubelet_sd *sd)
 {
-    bool doubtful = sd->listed == 0 && sd->pods.count > 0 && !sd->was_empty;
+    bool doubtful = sd->listed == 0 && sd->pods.objects.count > 0 && !sd->was_empty;
     if (doubtful)
         log_warn(MSG("kubelet: no pods any more; if it says so again, they go"),
                  STR("url", sd_client_url(sd->client)));
@@ -198,7 +198,7 @@ static void take_pods(struct kubelet_sd *sd)
 {
     if (is_doubtful(sd))
         return;
-    size_t count = sd->pods.count, bytes = sd->pods.bytes;
+    size_t count = sd->pods.objects.count, bytes = sd->pods.bytes;
     size_t gone = kube_store_sweep(&sd->pods);
     slot_add(sd->source.host->slot, COUNTER_KUBE_EVENTS_DELETE, gone);
     count_pods(sd, count, bytes);
@@ -263,7 +263,7 @@ static int walk(const struct source *source, struct source_visit *visit)
 static void free_source(struct source *source)
 {
     struct kubelet_sd *sd = OWNER(source);
-    size_t count = sd->pods.count, bytes = sd->pods.bytes;
+    size_t count = sd->pods.objects.count, bytes = sd->pods.bytes;
     loop_timer_clear(source->host->loop, &sd->timer);
     if (sd->client != NULL)
         sd_client_free(sd->client);

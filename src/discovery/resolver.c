@@ -12,11 +12,11 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "discovery/dns_ttl.h"
 
 #define THREADS 5
-#define BUCKETS 1024u
 
 static const char no_answer_yet[] = "no answer yet";
 
@@ -46,7 +46,7 @@ struct question {
 
 /* A name belongs to the main thread, but for its text, which does not change. */
 struct name {
-    struct name *next_in_bucket;
+    struct hash_entry entry; /* by host */
     struct question addresses;
     struct question ttl; /* apart, so that it never delays addresses */
     struct resolver_answer answer;
@@ -60,7 +60,7 @@ struct name {
 
 struct resolver {
     uint64_t seed; /* of the places of names */
-    struct name *buckets[BUCKETS];
+    struct hash_table names;
     int event_fd;
     int pending;
     uint64_t failures;
@@ -213,15 +213,16 @@ int resolver_new(struct resolver **ret, struct errctx *reterr)
     return 0;
 }
 
-static void free_names(struct resolver *resolver)
+static struct name *name_of(struct hash_entry *entry)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        while (resolver->buckets[i] != NULL) {
-            struct name *name = resolver->buckets[i];
-            resolver->buckets[i] = name->next_in_bucket;
-            free(name);
-        }
-    }
+    return HASH_ENTRY_OF(entry, struct name, entry);
+}
+
+static bool free_name(struct hash_entry *entry, void *context)
+{
+    (void)context;
+    free(name_of(entry));
+    return true;
 }
 
 void resolver_free(struct resolver *resolver)
@@ -232,7 +233,8 @@ void resolver_free(struct resolver *resolver)
     pthread_mutex_unlock(&resolver->lock);
     for (int i = 0; i < resolver->threads_started; i++)
         pthread_join(resolver->threads[i], NULL);
-    free_names(resolver);
+    hash_table_sweep(&resolver->names, free_name, NULL);
+    hash_table_fini(&resolver->names);
     close(resolver->event_fd);
     pthread_cond_destroy(&resolver->work);
     pthread_mutex_destroy(&resolver->lock);
@@ -258,17 +260,13 @@ static bool parse_numeric(const char *host, struct resolver_answer *ret)
     return true;
 }
 
-static struct name **bucket_of(struct resolver *resolver, struct slice host)
+static struct name *find_name(const struct resolver *resolver, struct slice host)
 {
-    return &resolver->buckets[hash64(host.ptr, host.len, resolver->seed) % BUCKETS];
-}
-
-static struct name *find_name(struct resolver *resolver, struct slice host)
-{
-    struct name *name = *bucket_of(resolver, host);
-    while (name != NULL && !slice_is(host, name->host))
-        name = name->next_in_bucket;
-    return name;
+    struct hash_entry *entry =
+        hash_table_find(&resolver->names, hash64(host.ptr, host.len, resolver->seed));
+    while (entry != NULL && !slice_is(host, name_of(entry)->host))
+        entry = hash_entry_more(entry);
+    return entry == NULL ? NULL : name_of(entry);
 }
 
 static struct name *add_name(struct resolver *resolver, struct slice host, bool aside)
@@ -277,9 +275,7 @@ static struct name *add_name(struct resolver *resolver, struct slice host, bool 
     check(name != NULL);
     memcpy(name->host, host.ptr, host.len);
     name->wants_aside = aside;
-    struct name **bucket = bucket_of(resolver, host);
-    name->next_in_bucket = *bucket;
-    *bucket = name;
+    hash_table_add(&resolver->names, &name->entry, hash64(host.ptr, host.len, resolver->seed));
     name->addresses = (struct question){.name = name};
     name->ttl = (struct question){.name = name, .kind = KIND_TTL};
     ask_addresses(resolver, name);
@@ -456,28 +452,26 @@ static bool refresh_name(struct resolver *resolver, struct name *name, int64_t n
 bool resolver_refresh(struct resolver *resolver, int64_t now_mono_ns)
 {
     bool changed = false;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct name *name = resolver->buckets[i]; name != NULL; name = name->next_in_bucket)
-            changed = refresh_name(resolver, name, now_mono_ns) || changed;
-    }
+    for (struct hash_entry *entry = hash_table_next(&resolver->names, NULL); entry != NULL;
+         entry = hash_table_next(&resolver->names, entry))
+        changed = refresh_name(resolver, name_of(entry), now_mono_ns) || changed;
     return changed;
+}
+
+static bool free_unused(struct hash_entry *entry, void *context)
+{
+    struct name *name = name_of(entry);
+    bool goes = !name->used && !name->addresses.in_flight && !name->ttl.in_flight;
+    (void)context;
+    name->used = false;
+    if (goes)
+        free(name);
+    return goes;
 }
 
 void resolver_sweep(struct resolver *resolver)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        struct name **link = &resolver->buckets[i];
-        while (*link != NULL) {
-            struct name *name = *link;
-            if (name->used || name->addresses.in_flight || name->ttl.in_flight) {
-                name->used = false;
-                link = &name->next_in_bucket;
-            } else {
-                *link = name->next_in_bucket;
-                free(name);
-            }
-        }
-    }
+    hash_table_sweep(&resolver->names, free_unused, NULL);
 }
 
 int resolver_pending(const struct resolver *resolver)

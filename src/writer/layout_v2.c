@@ -271,18 +271,21 @@ static bool was_seen(struct layouts_v2 *layouts, uint64_t hash)
     return was;
 }
 
-static struct layout_v2 **bucket_of(struct layouts_v2 *layouts, uint64_t hash)
+static struct layout_v2 *layout_of(struct hash_entry *entry)
 {
-    return &layouts->buckets[hash & (LAYOUT_V2_BUCKETS - 1)];
+    return HASH_ENTRY_OF(entry, struct layout_v2, entry);
 }
 
-static struct layout_v2 *find(struct layouts_v2 *layouts, uint64_t hash,
+static struct layout_v2 *find(const struct layouts_v2 *layouts, uint64_t hash,
                               const struct layout_v2_key *key)
 {
-    struct layout_v2 *layout = *bucket_of(layouts, hash);
-    while (layout != NULL && !layout_v2_key_equal(&layout->key, key))
-        layout = layout->next;
-    return layout;
+    struct hash_entry *entry = hash_table_find(&layouts->kept, hash);
+    while (entry != NULL && !layout_v2_key_equal(&layout_of(entry)->key, key))
+        entry = hash_entry_more(entry);
+    if (entry != NULL)
+        return layout_of(entry);
+    bool is_spare = layouts->spare != NULL && layout_v2_key_equal(&layouts->spare->key, key);
+    return is_spare ? layouts->spare : NULL;
 }
 
 struct layout_v2 *layouts_v2_get(struct layouts_v2 *layouts, const struct layout_v2_key *key,
@@ -290,17 +293,13 @@ struct layout_v2 *layouts_v2_get(struct layouts_v2 *layouts, const struct layout
 {
     uint64_t hash = hash_of(key);
     struct layout_v2 *layout = find(layouts, hash, key);
-    if (layout == NULL && layouts->spare != NULL && layout_v2_key_equal(&layouts->spare->key, key))
-        layout = layouts->spare;
     if (layout == NULL) {
         bool is_kept = was_seen(layouts, hash) && layouts->bytes < BYTES_MAX;
         layout = make(layouts->maker, key, source);
         free(layouts->spare);
         layouts->spare = is_kept ? NULL : layout;
         if (is_kept) {
-            struct layout_v2 **bucket = bucket_of(layouts, hash);
-            layout->next = *bucket;
-            *bucket = layout;
+            hash_table_add(&layouts->kept, &layout->entry, hash);
             layouts->bytes += layout->size;
         }
     }
@@ -311,22 +310,27 @@ struct layout_v2 *layouts_v2_get(struct layouts_v2 *layouts, const struct layout
     return layout;
 }
 
+struct sweep {
+    struct layouts_v2 *layouts;
+    int64_t since_ns;
+};
+
+static bool forget_unused(struct hash_entry *entry, void *context)
+{
+    const struct sweep *sweep = context;
+    struct layout_v2 *layout = layout_of(entry);
+    if (layout->used_ns >= sweep->since_ns)
+        return false;
+    sweep->layouts->bytes -= layout->size;
+    free(layout);
+    return true;
+}
+
 /* Forgets what was not used since. */
 static void forget(struct layouts_v2 *layouts, int64_t since_ns)
 {
-    for (uint32_t i = 0; i < LAYOUT_V2_BUCKETS; i++) {
-        struct layout_v2 **at = &layouts->buckets[i];
-        while (*at != NULL) {
-            struct layout_v2 *layout = *at;
-            if (layout->used_ns >= since_ns) {
-                at = &layout->next;
-                continue;
-            }
-            *at = layout->next;
-            layouts->bytes -= layout->size;
-            free(layout);
-        }
-    }
+    struct sweep sweep = {layouts, since_ns};
+    hash_table_sweep(&layouts->kept, forget_unused, &sweep);
     free(layouts->spare);
     layouts->spare = NULL;
 }
@@ -344,6 +348,7 @@ void layouts_v2_start(struct layouts_v2 *layouts, int64_t now_ns)
 void layouts_v2_fini(struct layouts_v2 *layouts)
 {
     forget(layouts, INT64_MAX);
+    hash_table_fini(&layouts->kept);
     maker_free(layouts->maker);
     free(layouts->seen);
     *layouts = (struct layouts_v2){0};

@@ -15,14 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash_table.h"
 #include "base/slice.h"
 #include "shm/series_reader.h"
 
 enum {
     LAYOUT_V2_LINES_MAX = 4096,
     LAYOUT_V2_LABELS_MAX = 256, /* of a line */
-    LAYOUT_V2_SHARED_MAX = 64,
-    LAYOUT_V2_BUCKETS = 256
+    LAYOUT_V2_SHARED_MAX = 64
 };
 
 /* Of which lines; the same key stands for the same. */
@@ -71,7 +71,7 @@ struct layout_v2 {
     uint32_t *refs;     /* of the texts in the request at hand; 0: none yet */
     uint64_t request;   /* that is */
     /* private */
-    struct layout_v2 *next;
+    struct hash_entry entry;
     size_t size;
     int64_t used_ns;
 };
@@ -82,7 +82,7 @@ bool layout_v2_key_equal(const struct layout_v2_key *a, const struct layout_v2_k
 struct layouts_v2 {
     uint64_t seed; /* of hashes of texts, as the encoder has it */
     /* private */
-    struct layout_v2 *buckets[LAYOUT_V2_BUCKETS];
+    struct hash_table kept;
     struct layout_v2 *spare; /* one that is not kept */
     uint64_t *seen;          /* hashes of keys that were asked for */
     size_t bytes;

@@ -180,7 +180,7 @@ static void walk(const struct object *objects, size_t count, bool backwards, boo
                                                        .max_interval = 60000,
                                                        .max_timeout = 5000,
                                                        .max_sample_limit = 1000};
-    struct world world = {.pods = {0}};
+    struct world world = {0};
     for (size_t i = 0; i < count; i++) {
         size_t k = backwards ? count - 1 - i : i;
         put_object(&world, &objects[k], k);

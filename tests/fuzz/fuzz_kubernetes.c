@@ -77,7 +77,7 @@ static void walk(struct world *world, enum kube_kind kind)
 static void expect_same(const struct kube_store *a, const struct kube_store *b)
 {
     const struct kube_object *object = NULL;
-    check(a->count == b->count);
+    check(a->objects.count == b->objects.count);
     while ((object = kube_store_next(a, object)) != NULL) {
         struct slice record = kube_object_record(object);
         struct slice other = kube_store_find(b, kube_record_get(record, KUBE_NAMESPACE),

@@ -56,7 +56,7 @@ static void only_what_differs_is_a_change(void **state)
     assert_true(is_phase(&store, "a", "p", "Running"));
     assert_int_equal(drop(&store, "a", "p"), KUBE_DELETED);
     assert_false(is_phase(&store, "a", "p", "Running"));
-    assert_int_equal(store.count, 1);
+    assert_int_equal(store.objects.count, 1);
     kube_store_fini(&store);
 }
 
@@ -107,7 +107,7 @@ static void a_list_replaces_what_was_there(void **state)
     while ((object = kube_store_next(&store, object)) != NULL)
         seen++;
     assert_int_equal(seen, 335);
-    assert_int_equal(store.count, 335);
+    assert_int_equal(store.objects.count, 335);
     kube_store_fini(&store);
     assert_int_equal(store.bytes, 0);
 }
