@@ -2,7 +2,7 @@
 #include "writer/encode_v2_private.h"
 
 #include "shm/block.h"
-#include "writer/wire.h"
+#include "writer/encode_v2_tip.h"
 
 /* ---- Labels ---- */
 
@@ -89,6 +89,23 @@ uint8_t *encoder_v2_put_metadata(struct encoder_v2 *encoder, uint8_t *at,
     at[0] = WIRE_V2_SERIES_METADATA;
     at[1] = (uint8_t)(end - start);
     return end;
+}
+
+void encoder_v2_look_at_line(struct encoder_v2 *encoder, const struct layout_v2 *layout, uint32_t i,
+                             struct encode_v2_line *line)
+{
+    const struct layout_v2_line *from = &layout->lines[i];
+    line->labels = &layout->labels[from->labels];
+    line->count = from->label_count;
+    line->own = 0;
+    for (uint32_t k = 0; k < line->count; k++) {
+        line->label_at[k] = (uint16_t)line->own;
+        line->own += tip_size(encoder_v2_layout_ref(encoder, layout, line->labels[k].name));
+        line->own += tip_size(encoder_v2_layout_ref(encoder, layout, line->labels[k].value));
+    }
+    line->label_at[line->count] = (uint16_t)line->own;
+    const uint8_t *end = encoder_v2_put_metadata(encoder, line->metadata, layout, from);
+    line->metadata_len = (uint8_t)(end - line->metadata);
 }
 
 static uint8_t *put_sample(uint8_t *at, uint64_t bits, int64_t ms)

@@ -5,16 +5,6 @@
 #include "base/check.h"
 #include "shm/block.h"
 
-/* A line, as far as the next one that is put beside it needs it. */
-struct line_refs {
-    const struct layout_v2_label *labels;
-    uint32_t count;
-    uint32_t own;                                /* bytes of its own refs */
-    uint16_t label_at[LAYOUT_V2_LABELS_MAX + 1]; /* of these, before each label; the last: all */
-    uint8_t metadata_len;
-    uint8_t metadata[2 * ENCODE_V2_METADATA_MAX]; /* more can be read */
-};
-
 /* Writes the ops of a line, for which there is room. */
 struct step_writer {
     struct replicas_step_op *ops;
@@ -79,34 +69,17 @@ static inline void put_literal(struct step_writer *writer, uint32_t ref)
 
 /* ---- Lines ---- */
 
-static void look_at_line(struct encoder_v2 *encoder, const struct layout_v2 *layout, uint32_t i,
-                         struct line_refs *now)
-{
-    const struct layout_v2_line *line = &layout->lines[i];
-    now->labels = &layout->labels[line->labels];
-    now->count = line->label_count;
-    now->own = 0;
-    for (uint32_t k = 0; k < now->count; k++) {
-        now->label_at[k] = (uint16_t)now->own;
-        now->own += tip_size(encoder_v2_layout_ref(encoder, layout, now->labels[k].name));
-        now->own += tip_size(encoder_v2_layout_ref(encoder, layout, now->labels[k].value));
-    }
-    now->label_at[now->count] = (uint16_t)now->own;
-    const uint8_t *end = encoder_v2_put_metadata(encoder, now->metadata, layout, line);
-    now->metadata_len = (uint8_t)(end - now->metadata);
-}
-
 /* Own bytes before this shared label. */
-static uint32_t own_before(const struct line_refs *line, uint32_t shared)
+static uint32_t own_before(const struct encode_v2_line *line, uint32_t shared)
 {
     uint32_t k = 0;
     while (k < line->count && line->labels[k].shared <= shared)
         k++;
-    return k < line->count ? line->label_at[k] : line->own;
+    return line->label_at[k];
 }
 
 /* The label of that name, from label *at on, which moves behind it; false: there is none. */
-static bool find_label(const struct line_refs *line, uint32_t name, uint32_t *at)
+static bool find_label(const struct encode_v2_line *line, uint32_t name, uint32_t *at)
 {
     for (uint32_t k = *at; k < line->count; k++) {
         if (line->labels[k].name == name) {
@@ -119,8 +92,8 @@ static bool find_label(const struct line_refs *line, uint32_t name, uint32_t *at
 
 /* The label is number k - 1 of the line before, if it has its name. */
 static inline __attribute__((always_inline)) void
-write_own(struct step_writer *writer, const uint32_t *refs, const struct line_refs *now,
-          const struct line_refs *before, uint32_t i, bool is_there, uint32_t k)
+write_own(struct step_writer *writer, const uint32_t *refs, const struct encode_v2_line *now,
+          const struct encode_v2_line *before, uint32_t i, bool is_there, uint32_t k)
 {
     const struct layout_v2_label *label = &now->labels[i];
     uint32_t name = refs[label->name];
@@ -137,14 +110,15 @@ write_own(struct step_writer *writer, const uint32_t *refs, const struct line_re
     put_literal(writer, value);
 }
 
-static void write_any(struct step_writer *writer, const uint32_t *refs, const struct line_refs *now,
-                      const struct line_refs *before, uint32_t shared_count)
+static void write_any(struct step_writer *writer, const uint32_t *refs,
+                      const struct encode_v2_line *now, const struct encode_v2_line *before,
+                      uint32_t shared_count)
 {
     uint32_t shared = 0;
     uint32_t at = 0;
     for (uint32_t i = 0; i <= now->count; i++) {
-        uint32_t end = i < now->count ? now->labels[i].shared : shared_count;
-        uint32_t own = i < now->count ? now->label_at[i] : now->own;
+        uint32_t end = encode_v2_shared_before(now, i, shared_count);
+        uint32_t own = now->label_at[i];
         for (; shared < end; shared++)
             copy_shared(writer, (int32_t)own - (int32_t)own_before(before, shared), shared,
                         shared + 1);
@@ -157,7 +131,7 @@ static void write_any(struct step_writer *writer, const uint32_t *refs, const st
 
 /* The same if the line before has labels of the same names. */
 static void write_alike(struct step_writer *writer, const uint32_t *refs,
-                        const struct line_refs *now, const struct line_refs *before,
+                        const struct encode_v2_line *now, const struct encode_v2_line *before,
                         uint32_t shared_count)
 {
     uint32_t shared = 0;
@@ -172,7 +146,7 @@ static void write_alike(struct step_writer *writer, const uint32_t *refs,
         copy_shared(writer, (int32_t)now->own - (int32_t)before->own, shared, shared_count);
 }
 
-static bool are_alike(const struct line_refs *a, const struct line_refs *b)
+static bool are_alike(const struct encode_v2_line *a, const struct encode_v2_line *b)
 {
     bool alike = a->count == b->count;
     for (uint32_t i = 0; alike && i < a->count; i++)
@@ -181,7 +155,7 @@ static bool are_alike(const struct line_refs *a, const struct line_refs *b)
 }
 
 /* How many bytes of the metadata are those of the line before. */
-static uint32_t same_metadata(const struct line_refs *now, const struct line_refs *before)
+static uint32_t same_metadata(const struct encode_v2_line *now, const struct encode_v2_line *before)
 {
     uint32_t least =
         now->metadata_len < before->metadata_len ? now->metadata_len : before->metadata_len;
@@ -201,7 +175,7 @@ static uint32_t same_metadata(const struct line_refs *now, const struct line_ref
 }
 
 /* Labels of the same names, of which each takes as many bytes. */
-static bool are_in_step(const struct line_refs *a, const struct line_refs *b)
+static bool are_in_step(const struct encode_v2_line *a, const struct encode_v2_line *b)
 {
     if (a->count != b->count || a->metadata_len != b->metadata_len)
         return false;
@@ -214,7 +188,7 @@ static bool are_in_step(const struct line_refs *a, const struct line_refs *b)
 
 /* The same as write_alike for these, as nothing is shifted. */
 static void write_in_step(struct step_writer *writer, const uint32_t *refs,
-                          const struct line_refs *now, const struct line_refs *before,
+                          const struct encode_v2_line *now, const struct encode_v2_line *before,
                           uint32_t shared_count)
 {
     struct replicas_step_op *op = writer->ops;
@@ -222,7 +196,7 @@ static void write_in_step(struct step_writer *writer, const uint32_t *refs,
     uint32_t shared = 0;
     *op = (struct replicas_step_op){0};
     for (uint32_t i = 0; i <= now->count; i++) {
-        uint32_t end = i < now->count ? now->labels[i].shared : shared_count;
+        uint32_t end = encode_v2_shared_before(now, i, shared_count);
         if (end > shared) {
             op->from = op->to == op->from ? (uint8_t)shared : op->from;
             op->to = (uint8_t)end;
@@ -247,7 +221,8 @@ static void write_in_step(struct step_writer *writer, const uint32_t *refs,
 }
 
 static void make_step(struct replicas_place *place, const uint32_t *refs, uint32_t shared_count,
-                      uint32_t i, const struct line_refs *now, const struct line_refs *before)
+                      uint32_t i, const struct encode_v2_line *now,
+                      const struct encode_v2_line *before)
 {
     struct replicas_step *step = &place->steps[i];
     uint8_t *bytes = place->step_bytes + place->step_len;
@@ -292,18 +267,18 @@ static void make_room(const struct layout_v2 *layout, struct replicas_place *pla
 static void make_steps(struct encoder_v2 *encoder, const struct layout_v2 *layout,
                        struct replicas_place *place, uint32_t from, uint32_t to)
 {
-    struct line_refs lines[2];
+    struct encode_v2_line lines[2];
     uint32_t looked_at = UINT32_MAX; /* the line in lines[i & 1] */
     if (place->stepped_from <= from && to <= place->stepped_to)
         return; /* that one to `from` is not needed, and may not be known */
     make_room(layout, place, (uint32_t)encoder->shared_count, from + 1, to);
     for (uint32_t i = from + 1; i < to; i++) {
-        struct line_refs *before = &lines[(i - 1) & 1];
+        struct encode_v2_line *before = &lines[(i - 1) & 1];
         if (place->steps[i].is_known)
             continue;
         if (looked_at != i - 1)
-            look_at_line(encoder, layout, i - 1, before);
-        look_at_line(encoder, layout, i, &lines[i & 1]);
+            encoder_v2_look_at_line(encoder, layout, i - 1, before);
+        encoder_v2_look_at_line(encoder, layout, i, &lines[i & 1]);
         make_step(place, layout->refs, (uint32_t)encoder->shared_count, i, &lines[i & 1], before);
         looked_at = i;
     }

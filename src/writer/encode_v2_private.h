@@ -59,6 +59,25 @@ enum { ENCODE_V2_METADATA_MAX = 2 + 3 * (1 + ENCODE_V2_REF_MAX) };
 uint8_t *encoder_v2_put_metadata(struct encoder_v2 *encoder, uint8_t *at,
                                  const struct layout_v2 *layout, const struct layout_v2_line *line);
 
+/* A line as it is in the request: how many bytes its own refs take, and its metadata. */
+struct encode_v2_line {
+    const struct layout_v2_label *labels;
+    uint32_t count;
+    uint32_t own;                                /* bytes of its own refs */
+    uint16_t label_at[LAYOUT_V2_LABELS_MAX + 1]; /* of these, before each label; the last: all */
+    uint8_t metadata_len;
+    uint8_t metadata[2 * ENCODE_V2_METADATA_MAX]; /* more can be read */
+};
+void encoder_v2_look_at_line(struct encoder_v2 *encoder, const struct layout_v2 *layout, uint32_t i,
+                             struct encode_v2_line *line);
+
+/* So many of the shared labels stand before own label i; i == count: behind all own ones. */
+static inline uint32_t encode_v2_shared_before(const struct encode_v2_line *line, uint32_t i,
+                                               uint32_t shared_count)
+{
+    return i < line->count ? line->labels[i].shared : shared_count;
+}
+
 /* The shared labels of the target at hand, all of which its series have. */
 void encoder_v2_take_labels(struct encoder_v2 *encoder, struct replicas_labels *labels);
 

@@ -16,21 +16,22 @@ struct measure {
     uint16_t own_before[2][LAYOUT_V2_SHARED_MAX]; /* own bytes before each shared label: of the line
                                                      at hand, and of the one before */
     uint32_t i;                                   /* of the line at hand */
-    uint32_t own;
     uint32_t done; /* where the last run ended, own and shared bytes */
 };
 
-/* Shared labels [from, to) stand together in the line; those of them that may differ are a run. */
-static void add_run(struct measure *measure, struct replicas_line *line, uint32_t from, uint32_t to)
+/* Shared labels [from, to), at least one, stand together in the line, behind so many own bytes;
+   those of them that may differ are a run. */
+static void add_run(struct measure *measure, struct replicas_line *line, uint32_t own,
+                    uint32_t from, uint32_t to)
 {
     struct replicas_place *place = measure->place;
     const uint16_t *at = place->labels.at;
     uint16_t *own_before = measure->own_before[measure->i & 1];
     const uint16_t *old_before = measure->own_before[~measure->i & 1];
     for (uint32_t i = from; i < to; i++)
-        own_before[i] = (uint16_t)measure->own;
+        own_before[i] = (uint16_t)own;
     uint64_t behind = to == 64 ? 0 : UINT64_MAX << to;
-    uint64_t run = from == to ? 0 : place->differ & UINT64_MAX << from & ~behind;
+    uint64_t run = place->differ & UINT64_MAX << from & ~behind;
     if (run == 0)
         return;
     uint32_t first = (uint32_t)__builtin_ctzll(run);
@@ -39,42 +40,34 @@ static void add_run(struct measure *measure, struct replicas_line *line, uint32_
     if (len == 0)
         return;
     struct replicas_op *op = replicas_op(place);
-    *op = (struct replicas_op){.old = (uint16_t)(measure->own + at[first] - measure->done),
+    *op = (struct replicas_op){.old = (uint16_t)(own + at[first] - measure->done),
                                .start = at[first],
                                .len = (uint16_t)len,
-                               .shift = (int16_t)((int32_t)measure->own - old_before[first]),
+                               .shift = (int16_t)((int32_t)own - old_before[first]),
                                .is_literal =
                                    measure->i == 0 || old_before[first] != old_before[end - 1]};
-    measure->done = measure->own + at[end];
+    measure->done = own + at[end];
     line->ops++;
     line->literals = (uint16_t)(line->literals + (op->is_literal ? len : 0));
-}
-
-static uint32_t ref_size(const struct measure *measure, uint32_t number)
-{
-    return tip_size(encoder_v2_layout_ref(measure->encoder, measure->layout, number));
 }
 
 static void measure_line(struct measure *measure, struct replicas_line *line)
 {
     const struct replicas_place *place = measure->place;
-    const struct layout_v2_line *from = &measure->layout->lines[place->first + measure->i];
-    const struct layout_v2_label *label = &measure->layout->labels[from->labels];
-    uint8_t metadata[ENCODE_V2_METADATA_MAX];
+    struct encode_v2_line from;
     uint32_t shared = 0;
-    measure->own = measure->done = 0;
+    encoder_v2_look_at_line(measure->encoder, measure->layout, place->first + measure->i, &from);
+    measure->done = 0;
     *line = (struct replicas_line){0};
-    for (uint32_t left = from->label_count; left > 0; left--, label++) {
-        if (label->shared > shared)
-            add_run(measure, line, shared, label->shared);
-        shared = label->shared;
-        measure->own += ref_size(measure, label->name) + ref_size(measure, label->value);
+    for (uint32_t i = 0; i <= from.count; i++) {
+        uint32_t end = encode_v2_shared_before(&from, i, place->labels.count);
+        if (end > shared)
+            add_run(measure, line, from.label_at[i], shared, end);
+        shared = end;
     }
-    add_run(measure, line, shared, place->labels.count);
-    uint32_t refs = measure->own + place->labels.at[place->labels.count];
-    const uint8_t *end = encoder_v2_put_metadata(measure->encoder, metadata, measure->layout, from);
-    line->own = (uint16_t)measure->own;
-    line->metadata = (uint16_t)(end - metadata);
+    uint32_t refs = from.own + place->labels.at[place->labels.count];
+    line->own = (uint16_t)from.own;
+    line->metadata = from.metadata_len;
     line->after = (uint16_t)(refs - measure->done + TIP_SAMPLE_HEAD);
     struct tip_lengths lengths =
         tip_lengths(refs, (uint32_t)wire_varint_size((uint64_t)place->ms), line->metadata);
