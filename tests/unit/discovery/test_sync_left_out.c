@@ -13,16 +13,21 @@
 #include "base/strbuf.h"
 #include "tests/unit/discovery/synced.h"
 
-static void what_is_no_target_is_counted_and_harms_no_other(void **state)
+/* One job, whose targets stand in t.yml. */
+static void start_with_file(struct synced *fixture, const char *content)
 {
-    struct synced *fixture = *state;
-    directory_put(&fixture->directory, "t.yml",
-                  "- targets: ['127.0.0.1:99999', 'h/x', '127.0.0.1:1']\n"
-                  "- targets: ['127.0.0.1:2']\n  labels: {__scrape_interval__: soon}\n");
+    directory_put(&fixture->directory, "t.yml", content);
     synced_start(fixture, "scrape_configs:\n"
                           "  - job_name: a\n"
                           "    file_sd_configs: [{files: ['t.yml']}]\n");
     synced_write(fixture);
+}
+
+static void what_is_no_target_is_counted_and_harms_no_other(void **state)
+{
+    struct synced *fixture = *state;
+    start_with_file(fixture, "- targets: ['127.0.0.1:99999', 'h/x', '127.0.0.1:1']\n"
+                             "- targets: ['127.0.0.1:2']\n  labels: {__scrape_interval__: soon}\n");
     assert_int_equal(synced_count(fixture), 1);
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 3);
     synced_expect_refused(fixture,
@@ -147,12 +152,8 @@ static void a_target_that_is_too_long_harms_no_other(void **state)
     int len = sprintf(content, "- targets: ['127.0.0.1:1']\n  labels: {a: ");
     memset(content + len, 'x', TARGET_LENGTH_MAX);
     strcpy(content + len + TARGET_LENGTH_MAX, "}\n- targets: ['127.0.0.1:2']\n");
-    directory_put(&fixture->directory, "t.yml", content);
+    start_with_file(fixture, content);
     free(content);
-    synced_start(fixture, "scrape_configs:\n"
-                          "  - job_name: a\n"
-                          "    file_sd_configs: [{files: ['t.yml']}]\n");
-    synced_write(fixture);
     assert_int_equal(synced_count(fixture), 1);
     assert_int_equal(slot_get(fixture->slot, COUNTER_TARGET_SYNC_FAILURES), 1);
 }
@@ -161,11 +162,7 @@ static void a_table_that_is_full_leaves_the_old_one(void **state)
 {
     struct synced *fixture = *state;
     struct strbuf many = STRBUF_GROWING;
-    directory_put(&fixture->directory, "t.yml", "- targets: ['127.0.0.1:1']\n");
-    synced_start(fixture, "scrape_configs:\n"
-                          "  - job_name: a\n"
-                          "    file_sd_configs: [{files: ['t.yml']}]\n");
-    synced_write(fixture);
+    start_with_file(fixture, "- targets: ['127.0.0.1:1']\n");
     strbuf_adds(&many, "- targets: [");
     for (int i = 0; i < 20000; i++)
         strbuf_addf(&many, "'127.0.0.1:%d', ", i + 1);

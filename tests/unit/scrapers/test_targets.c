@@ -128,14 +128,22 @@ static void a_target_that_returns_in_time_is_not_marked(void **state)
     rig_free(rig);
 }
 
+/* Target 1 has served TWO and is gone; target 2 of this scraper is its heir. */
+static struct rig *rig_with_heir(uint32_t owner)
+{
+    struct rig *rig = rig_new();
+    const struct rig_target before = {.id = 1};
+    const struct rig_target heir = {.id = 2, .path = "/other", .owner = owner};
+    rig_table(rig, &before, 1);
+    rig_scrape(rig, 1, &TWO);
+    rig_table(rig, &heir, 1);
+    return rig;
+}
+
 static void an_heir_keeps_the_series_it_serves(void **state)
 {
     (void)state;
-    struct rig *rig = rig_new();
-    const struct rig_target both[] = {{.id = 1}, {.id = 2, .path = "/other"}};
-    rig_table(rig, both, 1);
-    rig_scrape(rig, 1, &TWO);
-    rig_table(rig, &both[1], 1);
+    struct rig *rig = rig_with_heir(0);
     assert_string_equal(rig_scrape(rig, 2, &OTHER), "b 2\nc 3\nup 1 scraped 2 post 2 added 2\n");
     let_departures_happen(rig);
     assert_string_equal(rig_take(rig), "a stale\n");
@@ -161,11 +169,7 @@ static bool is_refused_alone(const struct rig *rig)
 static void what_an_heir_has_lost_already_is_marked_where_it_may_be_refused(void **state)
 {
     (void)state;
-    struct rig *rig = rig_new();
-    const struct rig_target both[] = {{.id = 1}, {.id = 2, .path = "/other"}};
-    rig_table(rig, both, 1);
-    rig_scrape(rig, 1, &TWO);
-    rig_table(rig, &both[1], 1);
+    struct rig *rig = rig_with_heir(0);
     rig_scrape(rig, 2, &TWO);
     assert_string_equal(rig_scrape(rig, 2, &FAILURE),
                         "a stale\nb stale\nup 0 scraped 0 post 0 added 0\n");
@@ -182,14 +186,10 @@ static void what_an_heir_has_lost_already_is_marked_where_it_may_be_refused(void
 static void what_an_heir_serves_with_times_of_its_own_is_not_marked(void **state)
 {
     (void)state;
-    struct rig *rig = rig_new();
-    const struct rig_target both[] = {{.id = 1}, {.id = 2, .path = "/other"}};
+    struct rig *rig = rig_with_heir(0);
     char body[64];
     snprintf(body, sizeof(body), "a 1 %lld\nc 3\n", (long long)(RIG_START_MS + 1));
     const struct rig_answer answer = {.bytes = body, .len = strlen(body)};
-    rig_table(rig, both, 1);
-    rig_scrape(rig, 1, &TWO);
-    rig_table(rig, &both[1], 1);
     rig_scrape(rig, 2, &answer);
     let_departures_happen(rig);
     assert_string_equal(rig_take(rig), "b stale\n");
@@ -236,12 +236,7 @@ static void all_markers_of_a_large_target_lie_where_there_is_room_for_them(void 
 static void an_heir_of_another_scraper_inherits_everything(void **state)
 {
     (void)state;
-    struct rig *rig = rig_new();
-    const struct rig_target before = {.id = 1};
-    const struct rig_target after = {.id = 2, .path = "/other", .owner = 1};
-    rig_table(rig, &before, 1);
-    rig_scrape(rig, 1, &TWO);
-    rig_table(rig, &after, 1);
+    struct rig *rig = rig_with_heir(1);
     let_departures_happen(rig);
     assert_string_equal(rig_take(rig), "");
     assert_int_equal(series_usage(&rig->scraper.store).targets, 0);
