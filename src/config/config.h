@@ -7,53 +7,19 @@
  * Everything hangs on one arena and lives until config_free. Durations are milliseconds, sizes
  * bytes. Strings are never NULL ("" is "not given"), contain no NUL byte and are valid UTF-8.
  * Members exist for keys that do something or are accepted; a key whose function is missing stands
- * in the schema table (config/schema.c) only, and giving it is an error.
+ * in the schema table (config/schema_table.c) only, and giving it is an error.
  * The rules are those of Prometheus 3.14 in agent mode.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "base/err.h"
+#include "config/config_discovery.h"
+#include "config/config_http.h"
+#include "config/config_values.h"
 #include "labels/label_name.h"
 #include "labels/relabel.h"
-
-/* Lists and maps: `items` may be NULL when `len` is 0. */
-struct config_strings {
-    const char *const *items;
-    size_t len;
-};
-
-struct config_ints {
-    const int64_t *items;
-    size_t len;
-};
-
-struct config_pair {
-    const char *name;
-    const char *value;
-};
-
-/* Sorted by name (bytes), names unique. */
-struct config_map {
-    const struct config_pair *items;
-    size_t len;
-};
-
-struct config_param {
-    const char *name;
-    struct config_strings values;
-};
-
-/* Sorted by name (bytes), names unique. */
-struct config_params {
-    const struct config_param *items;
-    size_t len;
-};
 
 /* Valid rules, in the order in which they are applied. */
 struct config_relabels {
@@ -134,250 +100,6 @@ struct config_global {
     const char *scrape_failure_log_file; /* of jobs that do not say */
 };
 
-/* An entry of static_configs or of a file_sd file. */
-struct config_target_group {
-    struct config_strings targets; /* each becomes __address__ */
-    struct config_map labels;
-};
-
-struct config_target_groups {
-    const struct config_target_group *items;
-    size_t len;
-};
-
-/* An entry of file_sd_configs. */
-struct config_file_sd {
-    struct config_strings files; /* glob(3) patterns, resolved against the file's directory */
-    int64_t refresh_interval;
-};
-
-struct config_file_sds {
-    struct config_file_sd *items;
-    size_t len;
-};
-
-/* `basic_auth`. Files are resolved against the directory of the configuration; the same below. */
-struct config_basic_auth {
-    bool given;
-    const char *username;
-    const char *username_file;
-    const char *password;
-    const char *password_file;
-};
-
-/* `authorization`, or what bearer_token and bearer_token_file mean. */
-struct config_authorization {
-    bool given;
-    const char *type; /* never empty if given */
-    const char *credentials;
-    const char *credentials_file;
-};
-
-enum config_tls_version {
-    CONFIG_TLS_DEFAULT,
-    CONFIG_TLS_1_0,
-    CONFIG_TLS_1_1,
-    CONFIG_TLS_1_2,
-    CONFIG_TLS_1_3
-};
-
-/* `tls_config` */
-struct config_tls {
-    const char *ca;
-    const char *ca_file;
-    const char *cert;
-    const char *cert_file;
-    const char *key;
-    const char *key_file;
-    const char *server_name;
-    bool insecure_skip_verify;
-    bool include_system_ca_certs_pool; /* only of target_allocator.tls: besides ca or ca_file */
-    enum config_tls_version min_version;
-    enum config_tls_version max_version;
-};
-
-struct config_proxy {
-    const char *proxy_url;
-    const char *no_proxy;
-    bool proxy_from_environment;
-    struct config_params proxy_connect_header;
-};
-
-#define CONFIG_GRANT_JWT_WORD "urn:ietf:params:oauth:grant-type:jwt-bearer"
-
-enum config_grant { CONFIG_GRANT_CREDENTIALS, CONFIG_GRANT_JWT };
-
-enum config_signature { CONFIG_SIGN_RS256, CONFIG_SIGN_RS384, CONFIG_SIGN_RS512 };
-
-/* `oauth2` */
-struct config_oauth2 {
-    bool given;
-    const char *client_id;
-    const char *client_secret;
-    const char *client_secret_file;
-    const char *token_url;
-    struct config_strings scopes;
-    struct config_map endpoint_params;
-    enum config_grant grant_type;
-    const char *client_certificate_key; /* these are for CONFIG_GRANT_JWT */
-    const char *client_certificate_key_file;
-    const char *client_certificate_key_id;
-    enum config_signature signature_algorithm;
-    const char *iss;
-    const char *audience;     /* "": the token_url */
-    struct config_map claims; /* names to values in JSON */
-    struct config_tls tls_config;
-    struct config_proxy proxy;
-};
-
-/* An entry of `http_headers`. */
-struct config_http_header {
-    const char *name;
-    struct config_strings values;
-    struct config_strings secrets;
-    struct config_strings files;
-};
-
-/* Sorted by name (bytes), names unique. */
-struct config_http_headers {
-    struct config_http_header *items;
-    size_t len;
-};
-
-/* What every block with an HTTP client in it has. */
-struct config_http_client {
-    struct config_basic_auth basic_auth;
-    struct config_authorization authorization;
-    struct config_oauth2 oauth2;
-    const char *bearer_token;      /* after loading part of `authorization` */
-    const char *bearer_token_file; /* the same */
-    struct config_tls tls_config;
-    struct config_proxy proxy;
-    struct config_http_headers http_headers;
-    bool follow_redirects;
-    bool enable_http2; /* accepted; limpet speaks HTTP/1.1 */
-};
-
-/* An entry of http_sd_configs. */
-struct config_http_sd {
-    const char *url;
-    int64_t refresh_interval;
-    struct config_http_client http;
-};
-
-struct config_http_sds {
-    struct config_http_sd *items;
-    size_t len;
-};
-
-enum config_dns_type {
-    CONFIG_DNS_SRV,
-    CONFIG_DNS_A,
-    CONFIG_DNS_AAAA,
-    CONFIG_DNS_MX,
-    CONFIG_DNS_NS
-};
-
-/* An entry of dns_sd_configs. */
-struct config_dns_sd {
-    struct config_strings names; /* at least one */
-    enum config_dns_type type;
-    int64_t port; /* 0 only with SRV */
-    int64_t refresh_interval;
-};
-
-struct config_dns_sds {
-    struct config_dns_sd *items;
-    size_t len;
-};
-
-enum config_kube_role {
-    CONFIG_KUBE_POD,
-    CONFIG_KUBE_SERVICE,
-    CONFIG_KUBE_ENDPOINTS,
-    CONFIG_KUBE_ENDPOINTSLICE,
-    CONFIG_KUBE_NODE,
-    CONFIG_KUBE_INGRESS
-};
-
-struct config_kube_namespaces {
-    bool own_namespace;
-    struct config_strings names; /* empty, and own_namespace false: all */
-};
-
-struct config_kube_selector {
-    enum config_kube_role role; /* at most once in a list */
-    const char *label;
-    const char *field;
-};
-
-struct config_kube_selectors {
-    struct config_kube_selector *items;
-    size_t len;
-};
-
-struct config_kube_attach {
-    bool node;
-    bool namespace;
-    bool deployment;
-    bool job;
-    bool cronjob;
-};
-
-/* An entry of kubernetes_sd_configs. Neither api_server nor kubeconfig_file: in the cluster. */
-struct config_kubernetes_sd {
-    enum config_kube_role role;
-    const char *api_server;
-    const char *kubeconfig_file;
-    struct config_http_client http; /* of api_server */
-    struct config_kube_namespaces namespaces;
-    struct config_kube_selectors selectors;
-    struct config_kube_attach attach_metadata;
-};
-
-struct config_kubernetes_sds {
-    struct config_kubernetes_sd *items;
-    size_t len;
-};
-
-/* An entry of limpet.kubelet_sd_configs. */
-struct config_kubelet_sd {
-    const char *url; /* "": that of the environment */
-    int64_t refresh_interval;
-    struct config_http_client http;
-};
-
-struct config_kubelet_sds {
-    struct config_kubelet_sd *items;
-    size_t len;
-};
-
-enum config_mesh { CONFIG_MESH_ANY, CONFIG_MESH_OUTSIDE, CONFIG_MESH_INSIDE };
-
-/* An entry of limpet.annotation_discovery. */
-struct config_annotation_sd {
-    bool pods;
-    bool services;
-    const char *api_server; /* as of config_kubernetes_sd, like the next ones */
-    const char *kubeconfig_file;
-    struct config_http_client http;
-    struct config_kube_namespaces namespaces;
-    struct config_strings pod_labels; /* keys of labels of pods that targets have too */
-    bool job_from_name;               /* app.kubernetes.io/name is the label job */
-    enum config_mesh mesh;
-    const char *scheme;       /* of objects that say none: the job's */
-    const char *metrics_path; /* the same */
-    int64_t min_interval;
-    int64_t max_interval; /* at least min_interval */
-    int64_t max_timeout;  /* at most the job's interval */
-    int64_t max_sample_limit;
-};
-
-struct config_annotation_sds {
-    struct config_annotation_sd *items;
-    size_t len;
-};
-
 /* Whether targets are asked for gzip. */
 enum config_gzip {
     CONFIG_GZIP_UNSAID,
@@ -454,12 +176,12 @@ struct config_metadata {
     int64_t max_samples_per_send;
 };
 
-/* An entry of `remote_write`. */
 /* `limpet` of a remote. */
 struct config_remote_limpet {
     enum config_compression compression;
 };
 
+/* An entry of `remote_write`. */
 struct config_remote {
     const char *url;
     const char *name; /* given, or six hex digits that depend on this entry only; unique */

@@ -139,89 +139,90 @@ static void knows_where_tokens_are_given(void **state)
     assert_string_equal(client.oauth2.proxy.proxy_url, "http://p");
 }
 
+/* What is written, and what is said of it. */
+static const char *const refusals[][2] = {
+    {"{bearer_token: a, bearer_token_file: b}",
+     "1:16: at most one of bearer_token & bearer_token_file must be configured"},
+    {"{bearer_token: a, basic_auth: {}}",
+     "1:16: at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be "
+     "configured"},
+    {"{bearer_token_file: a, authorization: {}}",
+     "1:21: authorization is not compatible with bearer_token & bearer_token_file"},
+    {"basic_auth: {username: a, username_file: b}",
+     "1:13: at most one of basic_auth username & username_file must be configured"},
+    {"basic_auth: {password: a, password_file: b}",
+     "1:13: at most one of basic_auth password & password_file must be configured"},
+    {"authorization: {credentials: a, credentials_file: b}",
+     "1:16: at most one of authorization credentials & credentials_file must be configured"},
+    {"authorization: {type: BASIC}",
+     "1:16: authorization type cannot be set to \"basic\", use \"basic_auth\" instead"},
+    {"{authorization: {}, basic_auth: {}}",
+     "1:17: at most one of basic_auth, oauth2 & authorization must be configured"},
+    {"{basic_auth: {}, oauth2: {client_id: i, token_url: t}}",
+     "1:26: at most one of basic_auth, oauth2 & authorization must be configured"},
+    {"oauth2: {token_url: t}", "1:9: oauth2 client_id must be configured"},
+    {"oauth2: {client_id: i}", "1:9: oauth2 token_url must be configured"},
+    {"oauth2: {client_id: i, token_url: t, client_secret: a, client_secret_file: b}",
+     "1:53: at most one of oauth2 client_secret & client_secret_file must be configured"},
+    {"oauth2: {client_id: i, token_url: t, tls_config: {ca: a, ca_file: b}}",
+     "1:50: at most one of ca and ca_file must be configured"},
+    {"oauth2: {client_id: i, token_url: t, grant_type: "
+     "'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: a, "
+     "client_certificate_key_file: b}",
+     "1:121: at most one of oauth2 client_certificate_key & client_certificate_key_file must "
+     "be "
+     "configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer"},
+    {"oauth2: {client_id: i, token_url: t, signature_algorithm: HS256}",
+     "1:59: `signature_algorithm` must be one of `RS256`, `RS384`, `RS512`, not \"HS256\""},
+    {"oauth2: {client_id: i, token_url: t, claims: [a]}",
+     "1:46: `claims` must be a mapping, not a list"},
+    {"tls_config: {ca: a, ca_file: b}", "1:13: at most one of ca and ca_file must be configured"},
+    {"tls_config: {cert: a, cert_file: b}",
+     "1:13: at most one of cert and cert_file must be configured"},
+    {"tls_config: {key: a, key_file: b}",
+     "1:13: at most one of key and key_file must be configured"},
+    {"tls_config: {cert: a}",
+     "1:13: exactly one of key or key_file must be configured when a client certificate is "
+     "configured"},
+    {"tls_config: {key_file: a}",
+     "1:13: exactly one of cert or cert_file must be configured when a client key is "
+     "configured"},
+    {"tls_config: {min_version: TLS13, max_version: TLS12}",
+     "1:13: tls_config.max_version must be greater than or equal to tls_config.min_version if "
+     "both are specified"},
+    {"tls_config: {min_version: SSL3}",
+     "1:27: `min_version` must be one of `TLS10`, `TLS11`, `TLS12`, `TLS13`, not \"SSL3\""},
+    {"tls_config: {ca_ref: x}",
+     "1:14: `ca_ref` is not supported: limpet has no secret manager; use a file"},
+    {"{proxy_url: http://p, proxy_from_environment: true}",
+     "1:47: if proxy_from_environment is configured, proxy_url must not be configured"},
+    {"{no_proxy: a, proxy_from_environment: true}",
+     "1:12: if proxy_from_environment is configured, no_proxy must not be configured"},
+    {"no_proxy: a", "1:11: if no_proxy is configured, proxy_url must also be configured"},
+    {"proxy_connect_header: {X: [y]}",
+     "1:23: if proxy_connect_header is configured, proxy_url or proxy_from_environment must "
+     "also be configured"},
+    {"proxy_url: socks5://p:1",
+     "1:12: `proxy_url` must be a proxy that is spoken to by http, such as http://host:3128"},
+    {"http_headers: {Host: {values: [a]}}",
+     "1:15: `http_headers` must not hold \"Host\", which limpet sets itself"},
+    {"http_headers: {X-Prometheus-Scrape-Timeout-Seconds: {values: [a]}}",
+     "1:15: `http_headers` must not hold \"X-Prometheus-Scrape-Timeout-Seconds\", which limpet "
+     "sets itself"},
+    {"http_headers: {'a b': {values: [a]}}",
+     "1:15: `http_headers` must hold names of HTTP headers, not \"a b\""},
+    {"http_headers: {X: {secrets: [\"hidden\\nline\"]}}",
+     "1:15: `http_headers` must not hold line ends or control characters; a value of \"X\" "
+     "does"},
+    {"http_headers: {X: {value: [a]}}",
+     "1:20: unknown key \"value\"; the nearest valid key is `values`"},
+    {"http_headers: [X]",
+     "1:15: `http_headers` must be a mapping of names to mappings, not a list"},
+};
+
 static void refuses_what_prometheus_refuses(void **state)
 {
     (void)state;
-    static const char *const refusals[][2] = {
-        {"{bearer_token: a, bearer_token_file: b}",
-         "1:16: at most one of bearer_token & bearer_token_file must be configured"},
-        {"{bearer_token: a, basic_auth: {}}",
-         "1:16: at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be "
-         "configured"},
-        {"{bearer_token_file: a, authorization: {}}",
-         "1:21: authorization is not compatible with bearer_token & bearer_token_file"},
-        {"basic_auth: {username: a, username_file: b}",
-         "1:13: at most one of basic_auth username & username_file must be configured"},
-        {"basic_auth: {password: a, password_file: b}",
-         "1:13: at most one of basic_auth password & password_file must be configured"},
-        {"authorization: {credentials: a, credentials_file: b}",
-         "1:16: at most one of authorization credentials & credentials_file must be configured"},
-        {"authorization: {type: BASIC}",
-         "1:16: authorization type cannot be set to \"basic\", use \"basic_auth\" instead"},
-        {"{authorization: {}, basic_auth: {}}",
-         "1:17: at most one of basic_auth, oauth2 & authorization must be configured"},
-        {"{basic_auth: {}, oauth2: {client_id: i, token_url: t}}",
-         "1:26: at most one of basic_auth, oauth2 & authorization must be configured"},
-        {"oauth2: {token_url: t}", "1:9: oauth2 client_id must be configured"},
-        {"oauth2: {client_id: i}", "1:9: oauth2 token_url must be configured"},
-        {"oauth2: {client_id: i, token_url: t, client_secret: a, client_secret_file: b}",
-         "1:53: at most one of oauth2 client_secret & client_secret_file must be configured"},
-        {"oauth2: {client_id: i, token_url: t, tls_config: {ca: a, ca_file: b}}",
-         "1:50: at most one of ca and ca_file must be configured"},
-        {"oauth2: {client_id: i, token_url: t, grant_type: "
-         "'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: a, "
-         "client_certificate_key_file: b}",
-         "1:121: at most one of oauth2 client_certificate_key & client_certificate_key_file must "
-         "be "
-         "configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer"},
-        {"oauth2: {client_id: i, token_url: t, signature_algorithm: HS256}",
-         "1:59: `signature_algorithm` must be one of `RS256`, `RS384`, `RS512`, not \"HS256\""},
-        {"oauth2: {client_id: i, token_url: t, claims: [a]}",
-         "1:46: `claims` must be a mapping, not a list"},
-        {"tls_config: {ca: a, ca_file: b}",
-         "1:13: at most one of ca and ca_file must be configured"},
-        {"tls_config: {cert: a, cert_file: b}",
-         "1:13: at most one of cert and cert_file must be configured"},
-        {"tls_config: {key: a, key_file: b}",
-         "1:13: at most one of key and key_file must be configured"},
-        {"tls_config: {cert: a}",
-         "1:13: exactly one of key or key_file must be configured when a client certificate is "
-         "configured"},
-        {"tls_config: {key_file: a}",
-         "1:13: exactly one of cert or cert_file must be configured when a client key is "
-         "configured"},
-        {"tls_config: {min_version: TLS13, max_version: TLS12}",
-         "1:13: tls_config.max_version must be greater than or equal to tls_config.min_version if "
-         "both are specified"},
-        {"tls_config: {min_version: SSL3}",
-         "1:27: `min_version` must be one of `TLS10`, `TLS11`, `TLS12`, `TLS13`, not \"SSL3\""},
-        {"tls_config: {ca_ref: x}",
-         "1:14: `ca_ref` is not supported: limpet has no secret manager; use a file"},
-        {"{proxy_url: http://p, proxy_from_environment: true}",
-         "1:47: if proxy_from_environment is configured, proxy_url must not be configured"},
-        {"{no_proxy: a, proxy_from_environment: true}",
-         "1:12: if proxy_from_environment is configured, no_proxy must not be configured"},
-        {"no_proxy: a", "1:11: if no_proxy is configured, proxy_url must also be configured"},
-        {"proxy_connect_header: {X: [y]}",
-         "1:23: if proxy_connect_header is configured, proxy_url or proxy_from_environment must "
-         "also be configured"},
-        {"proxy_url: socks5://p:1",
-         "1:12: `proxy_url` must be a proxy that is spoken to by http, such as http://host:3128"},
-        {"http_headers: {Host: {values: [a]}}",
-         "1:15: `http_headers` must not hold \"Host\", which limpet sets itself"},
-        {"http_headers: {X-Prometheus-Scrape-Timeout-Seconds: {values: [a]}}",
-         "1:15: `http_headers` must not hold \"X-Prometheus-Scrape-Timeout-Seconds\", which limpet "
-         "sets itself"},
-        {"http_headers: {'a b': {values: [a]}}",
-         "1:15: `http_headers` must hold names of HTTP headers, not \"a b\""},
-        {"http_headers: {X: {secrets: [\"hidden\\nline\"]}}",
-         "1:15: `http_headers` must not hold line ends or control characters; a value of \"X\" "
-         "does"},
-        {"http_headers: {X: {value: [a]}}",
-         "1:20: unknown key \"value\"; the nearest valid key is `values`"},
-        {"http_headers: [X]",
-         "1:15: `http_headers` must be a mapping of names to mappings, not a list"},
-    };
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         struct config_http_client client;
         assert_int_equal(read_client(refusals[i][0], &client), ERR_CONFIG);
