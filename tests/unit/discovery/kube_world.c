@@ -52,6 +52,22 @@ void kube_world_fini(struct kube_world *world)
     strbuf_fini(&world->text);
 }
 
+int kube_world_make(void **state)
+{
+    struct kube_world *world = malloc(sizeof(*world));
+    assert_non_null(world);
+    kube_world_init(world);
+    *state = world;
+    return 0;
+}
+
+int kube_world_destroy(void **state)
+{
+    kube_world_fini(*state);
+    free(*state);
+    return 0;
+}
+
 static int put(void *context, const struct kube_parsed *parsed, struct errctx *reterr)
 {
     (void)reterr;
@@ -85,4 +101,9 @@ const char *kube_world_targets(struct kube_world *world, enum kube_kind kind)
         assert_int_equal(kube_labels_walk(&labels, kind, kube_object_record(object)), 0);
     kube_labels_fini(&labels);
     return world->text.text;
+}
+
+void kube_world_expect(struct kube_world *world, enum kube_kind kind, const char *wanted)
+{
+    assert_string_equal(kube_world_targets(world, kind), wanted);
 }

@@ -17,6 +17,11 @@ struct kube_world {
 void kube_world_init(struct kube_world *world);
 void kube_world_fini(struct kube_world *world);
 
+/* A test whose *state is one. */
+#define KUBE_WORLD(test) cmocka_unit_test_setup_teardown(test, kube_world_make, kube_world_destroy)
+int kube_world_make(void **state);
+int kube_world_destroy(void **state);
+
 /* Objects in JSON, separated by commas. */
 void kube_world_add(struct kube_world *world, enum kube_kind kind, const char *objects);
 
@@ -30,5 +35,12 @@ void kube_world_add(struct kube_world *world, enum kube_kind kind, const char *o
  * call.
  */
 const char *kube_world_targets(struct kube_world *world, enum kube_kind kind);
+void kube_world_expect(struct kube_world *world, enum kube_kind kind, const char *wanted);
+
+/* What a node "n1" with the label "zone" gives. */
+#define KUBE_WORLD_NODE_META                                                                       \
+    "  ~node_label_zone=a\n"                                                                       \
+    "  ~node_labelpresent_zone=true\n"                                                             \
+    "  ~node_name=n1\n"
 
 #endif
