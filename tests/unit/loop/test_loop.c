@@ -17,60 +17,9 @@
 
 #include <cmocka.h>
 
-#include "loop/loop.h"
-#include "tests/unit/loop/backends.h"
+#include "tests/unit/loop/ops.h"
 
 #define MANY 200
-
-struct test_op {
-    struct loop_op op;
-    struct loop *loop;
-    int result;
-    int calls;
-    char bytes[4096]; /* a copy of what was received */
-    struct loop_op *then_cancel;
-    int then_receive_from;
-    int then_take_from; /* a byte, past the loop */
-};
-
-static void note(struct loop_op *op, int result)
-{
-    struct test_op *test = (struct test_op *)op;
-    test->result = result;
-    test->calls++;
-    if (op->buffer != NULL && result > 0)
-        memcpy(test->bytes, op->buffer, (size_t)result);
-    if (test->then_cancel != NULL)
-        loop_cancel(test->loop, test->then_cancel);
-    if (test->then_take_from > 0)
-        assert_int_equal(recv(test->then_take_from, test->bytes, 1, 0), 1);
-    if (test->then_receive_from > 0) {
-        int fd = test->then_receive_from;
-        test->then_receive_from = 0;
-        loop_receive(test->loop, op, fd);
-    }
-}
-
-static struct test_op test_op(struct loop *loop)
-{
-    return (struct test_op){.op.done = note, .loop = loop};
-}
-
-static struct iovec piece(const char *text)
-{
-    return (struct iovec){(char *)(uintptr_t)text, strlen(text)};
-}
-
-static void make_pair(int pair[2])
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-}
-
-static void close_pair(struct loop *loop, const int pair[2])
-{
-    loop_close(loop, pair[0]);
-    loop_close(loop, pair[1]);
-}
 
 static void sends_and_receives(void **state)
 {
@@ -402,151 +351,6 @@ static void polls_what_is_readable(void **state)
     loop_close(loop, fd);
 }
 
-struct test_timer {
-    struct loop_timer timer;
-    struct loop *loop;
-    int *order;
-    int place;
-    int64_t again_ns;
-};
-
-static void note_timer(struct loop_timer *timer)
-{
-    struct test_timer *test = (struct test_timer *)timer;
-    assert_false(loop_timer_running(timer));
-    test->place = ++*test->order;
-    if (test->again_ns != 0)
-        loop_timer_set(test->loop, timer, test->again_ns);
-}
-
-static void ends_the_wait_when_a_timer_is_due(void **state)
-{
-    struct loop *loop = loop_of(state);
-    int order = 0;
-    struct test_timer test = {.timer.expired = note_timer, .loop = loop, .order = &order};
-    int64_t start_ns = clock_mono_ns();
-    loop_timer_set(loop, &test.timer, start_ns + 20 * NS_PER_MS);
-    RUN_UNTIL(loop, test.place == 1);
-    assert_true(loop_now(loop) >= start_ns + 20 * NS_PER_MS);
-    assert_true(loop_stats(loop)->turns < 10);
-}
-
-static void a_timer_that_is_always_due_does_not_hold_the_loop(void **state)
-{
-    struct loop *loop = loop_of(state);
-    int order = 0;
-    struct test_timer test = {
-        .timer.expired = note_timer, .loop = loop, .order = &order, .again_ns = 1};
-    loop_timer_set(loop, &test.timer, 1);
-    assert_int_equal(loop_run_once(loop, -1), 0);
-    assert_int_equal(order, 1);
-    assert_int_equal(loop_run_once(loop, -1), 0);
-    assert_int_equal(order, 2);
-    loop_timer_clear(loop, &test.timer);
-}
-
-static void does_not_wait_when_told_so(void **state)
-{
-    struct loop *loop = loop_of(state);
-    int pair[2];
-    make_pair(pair);
-    struct test_op in = test_op(loop);
-    loop_receive(loop, &in.op, pair[1]);
-    for (int i = 0; i < 100; i++)
-        assert_int_equal(loop_run_once(loop, 0), 0);
-    assert_int_equal(in.calls, 0);
-    loop_cancel(loop, &in.op);
-    RUN_UNTIL(loop, in.calls == 1);
-    close_pair(loop, pair);
-}
-
-static void sixteen_exchanges_share_their_system_calls(void **state)
-{
-    struct loop *loop = loop_of(state);
-    if (strcmp(loop_backend_name(loop), "io_uring") != 0)
-        skip();
-    int pairs[16][2];
-    struct test_op in[16], out[16];
-    struct iovec iov = piece("x");
-    uint64_t before = loop_stats(loop)->system_calls;
-    for (int i = 0; i < 16; i++) {
-        make_pair(pairs[i]);
-        in[i] = test_op(loop);
-        out[i] = test_op(loop);
-        loop_send(loop, &out[i].op, pairs[i][0], &iov, 1);
-        loop_receive(loop, &in[i].op, pairs[i][0]);
-    }
-    assert_int_equal(loop_run_once(loop, -1), 0);
-    for (int i = 0; i < 16; i++) {
-        assert_int_equal(out[i].calls, 1);
-        assert_int_equal(write(pairs[i][1], "y", 1), 1);
-    }
-    for (int i = 0; i < 16; i++)
-        RUN_UNTIL(loop, in[i].calls == 1);
-    /* One to submit and for the sends, one that finds the answers, and one to receive each. */
-    assert_in_range(loop_stats(loop)->system_calls - before, 2, 1 + 1 + 16 + 1);
-    for (int i = 0; i < 16; i++)
-        close_pair(loop, pairs[i]);
-}
-
-static int set_up_gathering(void **state)
-{
-    struct loop_options options = test_options(LOOP_BACKEND_IO_URING);
-    struct errctx ctx = {""};
-    options.gather = 8;
-    *state = NULL;
-    if (loop_new(&options, (struct loop **)state, &ctx) != 0)
-        fprintf(stderr, "no loop: %s\n", ctx.text);
-    return 0;
-}
-
-static void a_wait_gathers_but_not_for_long(void **state)
-{
-    struct loop *loop = loop_of(state);
-    int pairs[4][2];
-    struct test_op in[4];
-    for (int i = 0; i < 4; i++) {
-        make_pair(pairs[i]);
-        in[i] = test_op(loop);
-        loop_receive(loop, &in[i].op, pairs[i][0]);
-    }
-    assert_int_equal(loop_run_once(loop, 0), 0);
-    /* Three of four are there: one wait would end at once, gathering looks for the fourth. */
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(write(pairs[i][1], "x", 1), 1);
-    int64_t start_ns = clock_mono_ns();
-    assert_int_equal(loop_run_once(loop, -1), 0);
-    assert_true(clock_mono_ns() - start_ns >= LOOP_GATHER_NS);
-    assert_int_equal(in[0].calls + in[1].calls + in[2].calls, 3);
-    assert_int_equal(in[3].calls, 0);
-    loop_cancel(loop, &in[3].op);
-    RUN_UNTIL(loop, in[3].calls == 1);
-    for (int i = 0; i < 4; i++)
-        close_pair(loop, pairs[i]);
-}
-
-static void a_wait_that_gathered_nothing_is_followed_by_a_patient_one(void **state)
-{
-    struct loop *loop = loop_of(state);
-    int pairs[4][2];
-    struct test_op in[4];
-    for (int i = 0; i < 4; i++) {
-        make_pair(pairs[i]);
-        in[i] = test_op(loop);
-        loop_receive(loop, &in[i].op, pairs[i][0]);
-    }
-    assert_int_equal(loop_run_once(loop, -1), 0); /* in vain */
-    int64_t start_ns = clock_mono_ns();
-    assert_int_equal(loop_run_once(loop, 50 * NS_PER_MS), 0);
-    assert_true(clock_mono_ns() - start_ns >= 50 * NS_PER_MS);
-    for (int i = 0; i < 4; i++)
-        loop_cancel(loop, &in[i].op);
-    for (int i = 0; i < 4; i++)
-        RUN_UNTIL(loop, in[i].calls == 1);
-    for (int i = 0; i < 4; i++)
-        close_pair(loop, pairs[i]);
-}
-
 /* io_uring_setup fails with EPERM, as in a container with a default seccomp profile. */
 static void refuse_io_uring(void)
 {
@@ -612,14 +416,6 @@ int main(void)
         ON_BOTH(an_operation_queued_anew_survives_the_old_cancellation),
         ON_BOTH(forgets_a_closed_descriptor),
         ON_BOTH(polls_what_is_readable),
-        ON_BOTH(ends_the_wait_when_a_timer_is_due),
-        ON_BOTH(a_timer_that_is_always_due_does_not_hold_the_loop),
-        ON_BOTH(does_not_wait_when_told_so),
-        ON_BOTH(sixteen_exchanges_share_their_system_calls),
-        cmocka_unit_test_setup_teardown(a_wait_gathers_but_not_for_long, set_up_gathering,
-                                        tear_down_loop),
-        cmocka_unit_test_setup_teardown(a_wait_that_gathered_nothing_is_followed_by_a_patient_one,
-                                        set_up_gathering, tear_down_loop),
         cmocka_unit_test(falls_back_to_epoll_and_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
