@@ -39,7 +39,7 @@ __unix_socket__ | other test_http_client: test_a_target_behind_a_unix_socket
 a failure to connect, send or receive a head | hangs; reset in the head; end in the head; not HTTP
 ten redirects are followed | nine redirects; ten redirects; redirect without end
 follow_redirects: false makes 3xx an error | redirect that is not followed
-credentials go to no other host | other test_http_client: test_credentials_do_not_go_to_strangers
+credentials go to no other host | other test_http_routes: test_credentials_do_not_go_to_strangers
 any status but 200 fails, 204 and 206, too | status *
 gzip only if Content-Encoding says exactly so | gzip; gzip in upper case; x-gzip; plain text called deflate; plain text called identity
 several members | gzip of several members

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What requests carry and which way they go: credentials inline and from files that change, TLS
-against a real nginx, redirects, gzip, proxies; and that secrets stay where they belong."""
+"""What requests carry: credentials inline and from files that change, TLS against a real nginx,
+gzip; and that secrets stay where they belong. Which way they go: test_http_routes.py."""
 import base64
 import gzip
 import http.server
 import json
 import os
 import pathlib
-import socket
 import subprocess
-import threading
 import urllib.parse
 
 import pytest
@@ -18,8 +16,8 @@ from lib.http_server import HttpServer
 from lib.limpet import Limpet, config, job, remote, write_atomically
 from lib.nginx import Nginx
 from lib.proc import BUILD, wait_until
-from lib.remote_write import Answer, Receiver
-from lib.stream import count_ran_out, ups
+from lib.remote_write import Receiver
+from lib.stream import count_scrapes, ups, wait_for_up
 from lib.target import Reply, Target
 
 BODY = b"page_total 1\n"
@@ -29,15 +27,6 @@ def latest(receiver, name, **labels):
     """The newest value that is no marker."""
     samples = [value for _, value in receiver.samples(name, **labels) if value == value]
     return samples[-1] if samples else None
-
-
-def wait_for_up(receiver, job_name, value, after=0):
-    """Waits for a sample of `up` beyond the first `after` ones that has this value."""
-    receiver.wait_for(lambda r: value in [v for _, v in r.samples("up", job=job_name)[after:]], 15)
-
-
-def scrapes(receiver, job_name):
-    return len(receiver.samples("up", job=job_name))
 
 
 def expecting(**wanted):
@@ -97,13 +86,13 @@ def test_a_file_that_changes_counts_from_the_next_scrapes_on(tmp_path):
         write_atomically(str(token), "one\n")
         wait_for_up(receiver, "a", 1)
         wanted[0] = "two"
-        before = scrapes(receiver, "a")
+        before = count_scrapes(receiver, "a")
         wait_for_up(receiver, "a", 0, before)
         write_atomically(str(token), "two\n")
-        before = scrapes(receiver, "a")
+        before = count_scrapes(receiver, "a")
         wait_for_up(receiver, "a", 1, before)
         os.unlink(token)
-        before = scrapes(receiver, "a")
+        before = count_scrapes(receiver, "a")
         wait_for_up(receiver, "a", 0, before)
         limpet.stop()
 
@@ -456,146 +445,3 @@ def test_who_is_asked_for_gzip(tmp_path):
             limpet.stop()
         assert {request.path: request.header("Accept-Encoding") for request in target.requests} == wanted
         assert {value for _, value in receiver.samples("page_total") if value == value} == {1}
-
-
-def moved(location, status="302 Found"):
-    return Reply(b"elsewhere\n", status=status, headers=[("Location", location)])
-
-
-def test_redirects_are_followed_but_not_for_ever(tmp_path):
-    def script(request):
-        if request.path == "/metrics":
-            return moved("/a/../b?x=y", "301 Moved Permanently")
-        if request.path == "/b?x=y":
-            return moved("c", "307 Temporary Redirect")
-        return Reply(BODY) if request.path == "/c" else Reply(b"", status="404 Not Found")
-
-    with Target(script) as target, Target(lambda request: moved("/metrics")) as circle, \
-            Target(lambda request: moved("http://no-such-name.test/")) as unknown, Receiver() as receiver:
-        jobs = [job("follows", [target.address]), job("circle", [circle.address]),
-                job("unknown", [unknown.address]),
-                job("stays", [target.address], follow_redirects=False)]
-        with Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="500ms")) as limpet:
-            for name, up in (("follows", 1), ("circle", 0), ("unknown", 0), ("stays", 0)):
-                wait_for_up(receiver, name, up)
-                assert set(ups(receiver, 0.5, job=name)) <= {up}, name
-            limpet.stop()
-        paths = [request.path for request in target.requests]
-        assert paths.count("/c") <= paths.count("/b?x=y") <= paths.count("/metrics")
-        assert len(circle.requests) >= 10
-        # The same host needs no other connection.
-        assert target.connections <= 4 + count_ran_out(receiver, 0.5)
-
-
-def test_a_remote_that_has_moved(tmp_path):
-    moved_to = lambda url: Answer(status=308, headers={"Location": url})
-    credentials = {"bearer_token": "abc"}
-    with Receiver() as receiver, Receiver() as front, Receiver() as gone, Target(BODY) as target:
-        front.default = moved_to(receiver.url)
-        gone.default = Answer(status=302, headers={"Location": "/elsewhere"})
-        settings = config(job("a", [target.address]), remote(front.url, **credentials),
-                          remote(gone.url, follow_redirects=False))
-        with Limpet(tmp_path, settings) as limpet:
-            wait_for_up(receiver, "a", 1)
-            gone.wait_for(lambda r: len(r.requests) >= 2)
-            limpet.stop()
-        assert not receiver.problems() and not front.problems()
-        assert len(front.requests) == len(receiver.requests)
-        for first, second in zip(front.requests, receiver.requests):
-            assert first.body == second.body and second.method == "POST"
-            assert second.header("Authorization") == "Bearer abc"  # the same host
-        assert {request.path for request in gone.requests} == {"/api/v1/write"}
-
-
-def test_credentials_do_not_go_to_strangers(tmp_path):
-    with Target(BODY, host="127.0.0.2") as stranger, Receiver() as receiver:
-        with Target(lambda request: moved(f"http://{stranger.address}/metrics")) as target:
-            settings = {"bearer_token": "abc", "http_headers": {"X-Key": {"secrets": ["s"]}}}
-            with Limpet(tmp_path, config(job("a", [target.address], **settings), remote(receiver.url))) as limpet:
-                wait_for_up(receiver, "a", 1)
-                limpet.stop()
-            assert target.requests and stranger.requests
-            for request in target.requests:
-                assert request.header("Authorization") == "Bearer abc"
-                assert request.header("X-Key") == "s"
-            for request in stranger.requests:
-                assert request.header("Authorization") is None
-                assert request.header("X-Key") is None
-                assert request.header("Referer") == f"http://{target.address}/metrics"
-
-
-def test_a_proxy_gets_the_whole_url(tmp_path):
-    with Target(BODY) as proxy, Target(BODY) as direct, Receiver() as receiver:
-        way = {"proxy_url": f"http://me:pass@{proxy.address}", "no_proxy": "127.0.0.0/8"}
-        jobs = [job("proxied", ["10.255.255.1:9100"], **way), job("spared", [direct.address], **way)]
-        with Limpet(tmp_path, config(*jobs, remote(receiver.url))) as limpet:
-            wait_for_up(receiver, "proxied", 1)
-            wait_for_up(receiver, "spared", 1)
-            limpet.stop()
-        assert all(request.path == "http://10.255.255.1:9100/metrics" and
-                   request.header("Host") == "10.255.255.1:9100" and
-                   request.header("Proxy-Authorization") == basic("me", "pass") for request in proxy.requests)
-        assert all(request.path == "/metrics" and request.header("Proxy-Authorization") is None
-                   for request in direct.requests)
-
-
-class Tunnels:
-    """A proxy that grants every tunnel; self.heads has the requests for them."""
-
-    def __init__(self):
-        self.heads = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            got = sock.recv(4096)
-            if not got:
-                return
-            head += got
-        self.heads.append(head.decode())
-        host, port = head.split()[1].decode().rsplit(":", 1)
-        far = socket.create_connection((host, int(port)))
-        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        threading.Thread(target=self._pass, args=(far, sock), daemon=True).start()
-        self._pass(sock, far)
-
-    @staticmethod
-    def _pass(source, drain):
-        try:
-            while True:
-                data = source.recv(65536)
-                if not data:
-                    break
-                drain.sendall(data)
-            drain.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-
-def test_a_tunnel_leads_to_a_target_and_to_a_remote(tmp_path, certificates):
-    tunnels = Tunnels()
-    with Receiver() as receiver, Nginx(tmp_path, certificates, receiver.port) as nginx:
-        way = {"proxy_url": f"http://{tunnels.address}", "tls_config": {"ca_file": str(certificates / "ca.pem")},
-               "proxy_connect_header": {"X-Why": ["test"]}}
-        settings = config(job("a", [nginx.address()], scheme="https", **way),
-                          remote(f"https://{nginx.address()}/api/v1/write", **way), interval="200ms")
-        with Limpet(tmp_path, settings) as limpet:
-            wait_for_up(receiver, "a", 1)
-            receiver.wait_for(lambda r: scrapes(r, "a") > 5, 10)
-            limpet.stop()
-    # One tunnel each, kept as long as it is needed.
-    assert 2 <= len(tunnels.heads) <= 4 + count_ran_out(receiver, 0.2)
-    for head in tunnels.heads:
-        assert head.startswith(f"CONNECT {nginx.address()} HTTP/1.1\r\n")
-        assert "\r\nX-Why: test\r\n" in head

@@ -9,9 +9,9 @@ import pytest
 import snappy
 
 from lib import remote_write
+from lib.farm import START_MS, STEP_MS, as_series, farm, scrape, scrapes_of_two, sink
 from lib.remote_write import encode_bytes, encode_varint
 from lib.remote_write_v2 import CONTENT_TYPE
-from test_farm_sink import START_MS, STEP_MS, as_series, farm, scrape, scrapes_of_two, sink  # noqa: F401
 
 HEADERS = {**remote_write.HEADERS, "Connection": "close", "Content-Type": CONTENT_TYPE,
            "X-Prometheus-Remote-Write-Version": "2.0.0"}

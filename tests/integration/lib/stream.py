@@ -136,6 +136,15 @@ def count_ran_out(receiver, time_out):
     return len(_by_scrape(receiver, "up", {})) - len(ups(receiver, time_out))
 
 
+def wait_for_up(receiver, job_name, value, after=0):
+    """Waits for a sample of `up` beyond the first `after` ones that has this value."""
+    receiver.wait_for(lambda r: value in [v for _, v in r.samples("up", job=job_name)[after:]], 15)
+
+
+def count_scrapes(receiver, job_name):
+    return len(receiver.samples("up", job=job_name))
+
+
 def _arrange(rows):
     times = sorted({ts for text, ts, _ in rows if text == "up"})
     scrapes = {ts: Scrape(ts) for ts in times}
