@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tree promises about itself: who includes whom, where outside libraries live, what the
-programs link, what may not be called. Fast, and nothing is run but git, grep's work and readelf."""
+programs link, what may not be called, how long things may be. Fast, and nothing is run but git,
+grep's work and readelf."""
+import ast
 import os
 import pathlib
 import re
@@ -56,6 +58,11 @@ LINKS = {
 SYSTEM_LIBRARIES = {"libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}
 
 BANNED = re.compile(r"\b(strcpy|strcat|gets|atoi|atol|system|popen|alloca|strtok|volatile)\s*\(|\bvolatile\b")
+
+
+# Longer than that, a file or a function is more than one thing.
+FILE_LINES = 600
+FUNCTION_LINES = 70
 
 
 def sources(*folders, suffixes=(".c", ".h")):
@@ -128,6 +135,43 @@ def test_nothing_is_left_to_be_done():
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if re.search(r"\b(TODO|FIXME|XXX)\b", line) and "XXXXXX" not in line:
                 wrong.append(f"{path.relative_to(TOP)}:{number}: {line.strip()}")
+    assert not wrong, "\n".join(wrong)
+
+
+def c_functions(text):
+    """(line, lines) of each: clang-format puts the braces of a body into column 1."""
+    lines = text.splitlines()
+    for start in (number for number, line in enumerate(lines) if line == "{"):
+        head = start
+        while head > 0 and lines[head - 1] and not lines[head - 1].endswith((";", "}", "*/")):
+            head -= 1
+        end = next(number for number in range(start, len(lines)) if lines[number].startswith("}"))
+        yield head + 1, end - head + 1
+
+
+def python_functions(text):
+    """(line, lines) of each, without those of functions in it."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, functions)]
+    for node in found:
+        inside = {line for other in found if other is not node and node.lineno < other.lineno <= node.end_lineno
+                  for line in range(other.lineno, other.end_lineno + 1)}
+        yield node.lineno, node.end_lineno - node.lineno + 1 - len(inside)
+
+
+def test_files_are_not_too_long():
+    wrong = [f"{path.relative_to(TOP)} has {count} lines, {FILE_LINES} are allowed"
+             for path in sources(".", suffixes=(".c", ".cc", ".h", ".py"))
+             if (count := len(path.read_text().splitlines())) > FILE_LINES]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_functions_are_not_too_long():
+    wrong = []
+    for path in sources(".", suffixes=(".c", ".cc", ".h", ".py")):
+        functions = python_functions if path.suffix == ".py" else c_functions
+        wrong += [f"{path.relative_to(TOP)}:{line}: {count} lines, {FUNCTION_LINES} are allowed"
+                  for line, count in functions(path.read_text()) if count > FUNCTION_LINES]
     assert not wrong, "\n".join(wrong)
 
 
