@@ -32,3 +32,37 @@ void bench_free(struct stage_bodies *bench)
     close(bench->segments.series);
     free(bench);
 }
+
+void bench_read(struct stage_bodies *bench, struct body *body, struct plan *plan,
+                const struct strbuf *text, struct dice *cuts)
+{
+    const struct body_source source = {.context = bench->context,
+                                       .plan = plan,
+                                       .format = EXPOSITION_TEXT,
+                                       .honor_timestamps = true,
+                                       .limit = 1000};
+    body_begin(body, &bench->tools, &source);
+    body->may_guess = body->may_guess && cuts != NULL;
+    for (size_t at = 0; at < text->len;) {
+        size_t n = cuts == NULL ? text->len : 1 + dice_roll(cuts, 1u << dice_roll(cuts, 10));
+        if (n > text->len - at)
+            n = text->len - at;
+        /* Exactly so many bytes, so that a sanitizer sees who reads beyond. */
+        char *piece = malloc(n);
+        memcpy(piece, text->text + at, n);
+        body_take(body, slice_make(piece, n));
+        free(piece);
+        at += n;
+    }
+    body_finish(body);
+}
+
+void bench_learn_plan(struct stage_bodies *bench, struct body *body, struct plan **plan)
+{
+    struct plan *fresh = NULL;
+    if (body->state != BODY_COMPLETE || body->harvest.count == 0)
+        return;
+    assert_int_equal(body_plan(body, &bench->plans, &fresh), 0);
+    plan_release(&bench->plans, *plan);
+    *plan = fresh;
+}

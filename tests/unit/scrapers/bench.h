@@ -4,10 +4,19 @@
 #define TESTS_UNIT_SCRAPERS_BENCH_H
 
 #include "perf/stage_bodies.h"
+#include "scrapers/body.h"
+#include "tests/unit/dice.h"
 
 struct stage_bodies *bench_new(const struct relabel *relabel);
 
 /* Everything must have been given back. */
 void bench_free(struct stage_bodies *bench);
+
+/* Reads a text with this plan, in pieces where `cuts` says; NULL: in one, and without guesses. */
+void bench_read(struct stage_bodies *bench, struct body *body, struct plan *plan,
+                const struct strbuf *text, struct dice *cuts);
+
+/* The plan for the next body, as after a good scrape. */
+void bench_learn_plan(struct stage_bodies *bench, struct body *body, struct plan **plan);
 
 #endif
