@@ -75,11 +75,11 @@ static void names_cannot_be_made_to_meet_in_a_bucket(void **state)
         assert_int_equal(put(&store, "a", name, "Running"), KUBE_ADDED);
         found++;
     }
-    assert_int_equal(store.bucket_count, NAMES);
-    for (size_t i = 0; i < store.bucket_count; i++) {
+    assert_true(store.objects.mask + 1 >= NAMES / 2);
+    for (size_t i = 0; i <= store.objects.mask; i++) {
         uint32_t length = 0;
-        for (const struct kube_object *object = store.buckets[i]; object != NULL;
-             object = object->next)
+        for (const struct hash_entry *entry = store.objects.buckets[i]; entry != NULL;
+             entry = entry->next)
             length++;
         assert_in_range(length, 0, NAMES / 4);
     }
