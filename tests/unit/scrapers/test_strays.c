@@ -13,7 +13,7 @@
 
 #include "shm/family.h"
 #include "tests/unit/scrapers/pair.h"
-#include "tests/unit/shm/segments.h"
+#include "tests/unit/dice.h"
 
 static const struct rig_answer FAILURE =
     RIG_BODY("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");

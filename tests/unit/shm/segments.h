@@ -5,6 +5,7 @@
 
 #include "shm/ring.h"
 #include "shm/segment.h"
+#include "tests/unit/dice.h"
 
 /* A new memfd that is a segment of this kind; the caller closes it. */
 int segments_new(uint32_t kind, uint32_t index, uint64_t size, uint64_t geometry);
