@@ -28,12 +28,6 @@
 /* Go's Transport.TLSHandshakeTimeout. */
 #define MAX_HANDSHAKE_NS (10 * NS_PER_S)
 
-/* Between looks at what came before the deadline and has not been received yet: each time twice as
-   long, up to LOOK_NS << LOOK_SHIFT_MAX; all of them take five seconds. */
-#define LOOK_NS        (4 * NS_PER_MS)
-#define LOOK_SHIFT_MAX 5u
-#define LOOKS_MAX      42u
-
 enum state {
     IDLE,            /* the stream is closed or kept */
     OPENING,         /* connecting to request.addresses[address], the TLS handshake included */
@@ -61,21 +55,10 @@ static void tell_done(struct fetch_connection *conn)
     conn->handler->on_done(conn, error, text);
 }
 
-/*
- * A kept connection may have been closed by the peer just before the request came. RFC 9110, 9.2.2:
- * what is not idempotent may be repeated only if the peer certainly has not seen it.
- */
-static bool may_retry(const struct fetch_connection *conn)
-{
-    return conn->is_reused && conn->error != 0 && conn->error != ERR_TIMEOUT &&
-           !http_response_started(&conn->response) &&
-           (conn->request.idempotent || !fetch_request_maybe_delivered(conn));
-}
-
 /* Nothing is in flight any more. */
 static void end_closed(struct fetch_connection *conn)
 {
-    if (may_retry(conn)) {
+    if (fetch_may_retry(conn)) {
         fetch_clear_failure(conn);
         conn->address = 0;
         open_stream(conn);
@@ -174,10 +157,8 @@ static void open_next(struct fetch_connection *conn)
 static void exchange(struct fetch_connection *conn)
 {
     const struct fetch_request *request = &conn->request;
-    int64_t left_ns = request->deadline_ns - loop_now(conn->stream.loop);
     conn->state = EXCHANGING;
-    conn->looks = 0;
-    conn->allowed_ms = left_ns < 0 ? 0 : (uint32_t)(left_ns / NS_PER_MS);
+    fetch_note_allowed_time(conn);
     conn->send_error = 0;
     conn->got_head = false;
     http_response_start(&conn->response, request->is_head);
@@ -249,19 +230,6 @@ static void on_securing(struct net_stream *stream)
 }
 
 /*
- * If the deadline is over when the request has just gone out, it is this process that was kept from
- * running: nobody was asked before, so the time to answer begins now.
- */
-static void allow_time_if_late(struct fetch_connection *conn)
-{
-    int64_t now_ns = loop_now(conn->stream.loop);
-    if (conn->state != EXCHANGING || now_ns < conn->request.deadline_ns || conn->allowed_ms == 0)
-        return;
-    conn->request.deadline_ns = now_ns + conn->allowed_ms * NS_PER_MS;
-    loop_timer_set(conn->stream.loop, &conn->timer, conn->request.deadline_ns);
-}
-
-/*
  * A peer may answer before it has read everything, and then stop reading: the answer counts. So a
  * failed send only ends the exchange if the receive, which the failure ends too, finds no answer.
  */
@@ -272,8 +240,8 @@ static void on_sent(struct net_stream *stream, int result)
     if (conn->state == TUNNELLING && result == 0)
         conn->sent_before += conn->request.tunnel.len; /* no part of the request */
     conn->send_error = result;
-    if (result == 0)
-        allow_time_if_late(conn);
+    if (result == 0 && conn->state == EXCHANGING)
+        fetch_allow_time_if_late(conn);
     if (result == 0 || result == -EPIPE || result == -ECONNRESET)
         return;
     fetch_set_system_failure(conn, result, "write");
@@ -509,28 +477,10 @@ static const struct net_stream_events stream_events = {
     .closed = on_closed,
 };
 
-/*
- * What has come when the deadline is noticed has come in time: that it has not been received yet is
- * this process' fault, which had too little CPU or more answers than it can take in a turn. So the
- * exchange goes on while something lies there. What the owner has put off is not meant, nor a peer
- * that goes on sending: that one is found without input sooner or later.
- */
-static bool waits_to_be_received(struct fetch_connection *conn)
-{
-    if (conn->state != EXCHANGING || conn->is_paused || conn->looks == LOOKS_MAX ||
-        !net_stream_has_input(&conn->stream))
-        return false;
-    uint32_t shift = conn->looks < LOOK_SHIFT_MAX ? conn->looks : LOOK_SHIFT_MAX;
-    conn->looks++;
-    loop_timer_set(conn->stream.loop, &conn->timer,
-                   loop_now(conn->stream.loop) + (LOOK_NS << shift));
-    return true;
-}
-
 static void on_timer(struct loop_timer *timer)
 {
     struct fetch_connection *conn = OWNER(timer, timer);
-    if (waits_to_be_received(conn))
+    if (conn->state == EXCHANGING && fetch_waits_to_be_received(conn))
         return;
     if (conn->state == FAILED) {
         tell_done(conn);

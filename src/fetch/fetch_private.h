@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Why an exchange failed, in words; what is not an answer to it. */
+/* Why an exchange failed, in words; what is not an answer to it; whether it is late. */
 #ifndef FETCH_FETCH_PRIVATE_H
 #define FETCH_FETCH_PRIVATE_H
 
@@ -29,5 +29,30 @@ bool fetch_came_before_request(const struct fetch_connection *conn);
  * says it on the new connection again, and there it counts.
  */
 bool fetch_is_astray(const struct fetch_connection *conn, int status);
+
+/*
+ * Whether the exchange, which has failed, may be tried on a new connection: a kept one may have
+ * been closed by the peer just before the request came. RFC 9110, 9.2.2: what is not idempotent may
+ * be repeated only if the peer certainly has not seen it.
+ */
+bool fetch_may_retry(const struct fetch_connection *conn);
+
+/* An exchange begins: how long it may take. */
+void fetch_note_allowed_time(struct fetch_connection *conn);
+
+/*
+ * The request has just gone out. If the deadline is over it is this process that was kept from
+ * running: nobody was asked before, so the time to answer begins now.
+ */
+void fetch_allow_time_if_late(struct fetch_connection *conn);
+
+/*
+ * At the deadline: what has come when it is noticed has come in time; that it has not been received
+ * yet is this process' fault, which had too little CPU or more answers than it can take in a turn.
+ * So the exchange goes on, with the timer set again, while something lies there. What the owner has
+ * put off is not meant, nor a peer that goes on sending: that one is found without input sooner or
+ * later.
+ */
+bool fetch_waits_to_be_received(struct fetch_connection *conn);
 
 #endif

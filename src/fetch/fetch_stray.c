@@ -22,3 +22,10 @@ bool fetch_is_astray(const struct fetch_connection *conn, int status)
 {
     return conn->is_reused && (status == REQUEST_TIMEOUT || net_stream_is_sending(&conn->stream));
 }
+
+bool fetch_may_retry(const struct fetch_connection *conn)
+{
+    return conn->is_reused && conn->error != 0 && conn->error != ERR_TIMEOUT &&
+           !http_response_started(&conn->response) &&
+           (conn->request.idempotent || !fetch_request_maybe_delivered(conn));
+}

@@ -201,16 +201,13 @@ static bool is_beyond_limit(struct outcome *outcome, const struct outcome_input 
 static bool is_too_old_or_new(struct outcome *outcome, const struct outcome_input *input,
                               const struct sample *sample, uint32_t flags)
 {
-    if (sample->is_explicit && sample->time_ms > input->now_ms + OUTCOME_AHEAD_MAX_MS) {
+    if (sample->is_explicit && outcome_is_too_far_ahead(input, sample->time_ms)) {
         outcome->out_of_bounds++;
         return true;
     }
-    int64_t last_ms = last_time(input, flags);
-    if (sample->time_ms > last_ms ||
-        (uint64_t)last_ms - (uint64_t)sample->time_ms < (uint64_t)input->window_ms)
-        return false;
-    outcome->out_of_order++;
-    return true;
+    bool is_old = !outcome_is_newer(input, sample->time_ms, last_time(input, flags));
+    outcome->out_of_order += is_old;
+    return is_old;
 }
 
 static struct outcome_list *list_of(struct outcome *outcome, bool is_histogram, bool is_tracked)

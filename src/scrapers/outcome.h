@@ -28,9 +28,6 @@ struct outcome_list {
     uint32_t room; /* private */
 };
 
-/* A sample may not lie further in the future. */
-#define OUTCOME_AHEAD_MAX_MS (INT64_C(600) * 1000)
-
 struct outcome_input;
 
 /* Made for one scrape after another; the memory stays. All zero at the start. */
@@ -90,6 +87,18 @@ struct outcome_input {
     bool track_timestamps;
     bool failed; /* an error ended the body: what came before it counts as seen, but is not sent */
 };
+
+/* What makes a sample with a time of its own one that is sent; private to the outcome_*.c. */
+#define OUTCOME_AHEAD_MAX_MS (INT64_C(600) * 1000)
+static inline bool outcome_is_too_far_ahead(const struct outcome_input *input, int64_t time_ms)
+{
+    return time_ms > input->now_ms + OUTCOME_AHEAD_MAX_MS;
+}
+static inline bool outcome_is_newer(const struct outcome_input *input, int64_t time_ms,
+                                    int64_t last_ms)
+{
+    return time_ms > last_ms || (uint64_t)last_ms - (uint64_t)time_ms < (uint64_t)input->window_ms;
+}
 
 /*
  * The outcome of a body, whose lines are those of `plan` where the harvest is not drafted;

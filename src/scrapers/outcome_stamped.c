@@ -63,16 +63,6 @@ static bool are_same_lines(const struct outcome_input *input, const struct harve
     return tracked.at == tracked.count && stamped.at == stamped.count;
 }
 
-static bool is_newer(const struct outcome_input *input, int64_t time_ms, int64_t last_ms)
-{
-    return time_ms > last_ms || (uint64_t)last_ms - (uint64_t)time_ms < (uint64_t)input->window_ms;
-}
-
-static bool is_too_far_ahead(const struct outcome_input *input, int64_t time_ms)
-{
-    return time_ms > input->now_ms + OUTCOME_AHEAD_MAX_MS;
-}
-
 /* A refused sample of a series that is tracked is a series that vanishes. */
 static bool may_refuse(const struct outcome_input *input, const struct harvest *harvest,
                        const uint32_t *lines)
@@ -84,7 +74,8 @@ static bool may_refuse(const struct outcome_input *input, const struct harvest *
     for (uint32_t i = 0; i < harvest->count; i++) {
         int64_t time_ms = harvest->times[i];
         if (lines[i] != LINE_DROPPED && time_ms != HARVEST_NO_TIME &&
-            (is_too_far_ahead(input, time_ms) || !is_newer(input, time_ms, *last++)))
+            (outcome_is_too_far_ahead(input, time_ms) ||
+             !outcome_is_newer(input, time_ms, *last++)))
             return true;
     }
     return false;
@@ -96,9 +87,9 @@ static void take_stamped(struct outcome *outcome, const struct outcome_input *in
 {
     bool is_tracked = input->track_timestamps;
     int64_t later_ms = last_ms;
-    if (is_too_far_ahead(input, time_ms)) {
+    if (outcome_is_too_far_ahead(input, time_ms)) {
         outcome->out_of_bounds++;
-    } else if (!is_newer(input, time_ms, last_ms)) {
+    } else if (!outcome_is_newer(input, time_ms, last_ms)) {
         outcome->out_of_order++;
     } else {
         outcome_append(is_tracked ? &outcome->tracked : &outcome->extra, line, bits, time_ms);

@@ -132,6 +132,46 @@ static int64_t next_instant(const struct rhythm *rhythm, int64_t after_ns, uint3
     return group_instant(rhythm, place, cycle_ns);
 }
 
+static uint32_t count_members(const struct tick_group *group)
+{
+    uint32_t count = 0;
+    for (const struct tick_member *member = group->first; member != NULL; member = member->next)
+        count++;
+    return count;
+}
+
+/* Ticks of all members after `from_ns` and up to `to_ns`. */
+static uint64_t count_ticks(const struct rhythm *rhythm, int64_t from_ns, int64_t to_ns)
+{
+    uint64_t ticks = 0;
+    for (uint32_t i = 0; i < rhythm->group_count; i++) {
+        int64_t offset_ns = group_instant(rhythm, i, 0);
+        int64_t passed_ns = tick_last(to_ns, rhythm->interval_ns, offset_ns) -
+                            tick_last(from_ns, rhythm->interval_ns, offset_ns);
+        ticks += count_members(&rhythm->groups[i]) * (uint64_t)(passed_ns / rhythm->interval_ns);
+    }
+    return ticks;
+}
+
+/* Nobody is called any more for what is longer ago than an interval: the same members are due
+   again by now. */
+static void leave_old(struct rhythm *rhythm, int64_t wall_ns)
+{
+    if (rhythm->done_until_ns < wall_ns - rhythm->interval_ns)
+        rhythm->done_until_ns = wall_ns - rhythm->interval_ns;
+}
+
+/* That a step of the clock, which may not have been noticed yet, has jumped over them is no loss.
+ */
+static void count_lost(struct rhythm *rhythm, int64_t wall_ns, int64_t mono_ns)
+{
+    struct schedule *schedule = rhythm->schedule;
+    int64_t oldest_ns = wall_ns - rhythm->interval_ns;
+    bool has_stepped = wall_ns - mono_ns - schedule->wall_offset_ns >= STEP_NS;
+    if (rhythm->done_until_ns < oldest_ns && !has_stepped)
+        schedule->lost += count_ticks(rhythm, rhythm->done_until_ns, oldest_ns);
+}
+
 static void arm(struct rhythm *rhythm)
 {
     struct schedule *schedule = rhythm->schedule;
@@ -141,11 +181,11 @@ static void arm(struct rhythm *rhythm)
         return;
     }
     int64_t wall_ns = schedule->wall_now();
-    /* What is longer ago than an interval is lost: the same members are due again by now. */
-    if (rhythm->done_until_ns < wall_ns - rhythm->interval_ns)
-        rhythm->done_until_ns = wall_ns - rhythm->interval_ns;
+    int64_t mono_ns = clock_mono_ns();
+    count_lost(rhythm, wall_ns, mono_ns);
+    leave_old(rhythm, wall_ns);
     rhythm->due_ns = next_instant(rhythm, rhythm->done_until_ns, &place);
-    loop_timer_set(schedule->loop, &rhythm->timer, clock_mono_ns() + rhythm->due_ns - wall_ns);
+    loop_timer_set(schedule->loop, &rhythm->timer, mono_ns + rhythm->due_ns - wall_ns);
 }
 
 static void call_group(struct rhythm *rhythm, struct tick_member *member, int64_t due_ns)
@@ -191,7 +231,6 @@ static struct rhythm *rhythm_of(struct schedule *schedule, int64_t interval_ns)
     check(rhythm != NULL);
     rhythm->schedule = schedule;
     rhythm->interval_ns = interval_ns;
-    rhythm->done_until_ns = schedule->wall_now();
     rhythm->timer.expired = on_timer;
     rhythm->next = schedule->rhythms;
     schedule->rhythms = rhythm;
@@ -203,6 +242,8 @@ void schedule_add(struct schedule *schedule, struct tick_member *member, int64_t
     check(member->rhythm == NULL);
     check(member->phase_ns >= 0 && member->phase_ns < member->interval_ns);
     member->rhythm = rhythm_of(schedule, member->interval_ns);
+    if (member->rhythm->members == 0)
+        member->rhythm->done_until_ns = schedule->wall_now();
     member->last_ns = last_ns;
     member->is_new = true;
     member->rhythm->members++;
@@ -432,6 +473,7 @@ bool schedule_watch_clock(struct schedule *schedule)
             rhythm->done_until_ns = wall_ns;
             forget_limits(rhythm);
         }
+        leave_old(rhythm, wall_ns);
         arm(rhythm);
     }
     return true;

@@ -38,6 +38,7 @@ struct schedule {
     void (*due)(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns);
     int64_t (*wall_now)(void); /* clock_wall_ns, but for tests */
     uint64_t clock_steps;      /* that were noticed */
+    uint64_t lost;             /* ticks of members that were not called: this process did not run */
     /*
      * Schedules of other processes share the members of an interval with this one: so many in all,
      * 0 or 1: none. See schedule_count.

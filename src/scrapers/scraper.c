@@ -142,6 +142,14 @@ static void watch_clock(struct scraper *scraper)
     scraper->warned_of_clock = true;
 }
 
+static void count_lost_ticks(struct scraper *scraper)
+{
+    if (scraper->schedule.lost == 0)
+        return;
+    slot_add(scraper->slot, COUNTER_SCRAPE_SKIPPED_MISSED, scraper->schedule.lost);
+    scraper->schedule.lost = 0;
+}
+
 static void show_state(struct scraper *scraper)
 {
     const struct loop_stats *stats = loop_stats(scraper->loop);
@@ -183,6 +191,7 @@ bool scraper_turn(struct scraper *scraper)
     int64_t now_ns = loop_now(scraper->loop);
     atomic_store_explicit(&scraper->slot->working_on, 0, memory_order_relaxed);
     watch_clock(scraper);
+    count_lost_ticks(scraper);
     if (!scraper->stopping)
         target_set_refresh(scraper);
     if (series_reclaim(&scraper->store) && !scraper->stopping)

@@ -211,9 +211,11 @@ static void a_clock_set_forward_or_back_is_noticed_and_followed(void **state)
     schedule_settle(&bench->schedule);
     for (int i = 0; i < 2; i++) {
         TURN_UNTIL(bench, bench->members[0].calls >= 1);
+        uint64_t lost = bench->schedule.lost;
         wall_step_ns += steps[i];
         assert_true(schedule_watch_clock(&bench->schedule));
         assert_int_equal(bench->schedule.clock_steps, i + 1);
+        assert_int_equal(bench->schedule.lost, lost);
         bench->members[0].calls = 0;
         TURN_UNTIL(bench, bench->members[0].calls >= 3);
         int64_t distance_ns = stepped_wall() - bench->members[0].due_ns[2];
@@ -245,6 +247,30 @@ static void a_standstill_is_not_taken_for_a_step_of_the_clock(void **state)
     wall_step_ns = -3600 * NS_PER_S;
     assert_true(schedule_watch_clock(&bench->schedule));
     assert_int_equal(bench->schedule.clock_steps, 1);
+    bench_free(bench);
+}
+
+static void ticks_that_a_standstill_has_lost_are_counted(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(INTERVAL_NS);
+    struct scheduled *members = bench->members;
+    add(bench, 0, 0, 0);
+    add(bench, 1, INTERVAL_NS / 2, 0);
+    schedule_settle(&bench->schedule);
+    TURN_UNTIL(bench, members[0].calls >= 1 && members[1].calls >= 1);
+    int64_t until_ns = clock_mono_ns() + 5 * INTERVAL_NS;
+    while (clock_mono_ns() < until_ns)
+        continue;
+    int calls = members[0].calls;
+    TURN_UNTIL(bench, members[0].calls >= calls + 3 && members[1].calls >= calls + 2);
+    int64_t lost = 0;
+    for (int i = 0; i < 2; i++) {
+        for (int k = 1; k < members[i].calls; k++)
+            lost += (members[i].due_ns[k] - members[i].due_ns[k - 1]) / INTERVAL_NS - 1;
+    }
+    assert_true(lost >= 4);
+    assert_int_equal(bench->schedule.lost, lost);
     bench_free(bench);
 }
 
@@ -288,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_restart_does_not_move_phases),
         cmocka_unit_test(a_clock_set_forward_or_back_is_noticed_and_followed),
         cmocka_unit_test(a_standstill_is_not_taken_for_a_step_of_the_clock),
+        cmocka_unit_test(ticks_that_a_standstill_has_lost_are_counted),
         cmocka_unit_test(a_stopped_schedule_calls_nobody),
         cmocka_unit_test(members_come_and_go),
     };
