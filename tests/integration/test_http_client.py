@@ -18,7 +18,7 @@ from lib.nginx import Nginx
 from lib.proc import BUILD, wait_until
 from lib.remote_write import Receiver
 from lib.stream import count_scrapes, ups, wait_for_up
-from lib.target import Reply, Target
+from lib.target import Reply, Target, moved
 
 BODY = b"page_total 1\n"
 

@@ -8,13 +8,9 @@ from lib.limpet import Limpet, config, job, remote
 from lib.nginx import Nginx
 from lib.remote_write import Answer, Receiver
 from lib.stream import count_ran_out, count_scrapes, ups, wait_for_up
-from lib.target import Reply, Target
+from lib.target import Reply, Target, moved
 
 BODY = b"page_total 1\n"
-
-
-def moved(location, status="302 Found"):
-    return Reply(b"elsewhere\n", status=status, headers=[("Location", location)])
 
 
 def test_redirects_are_followed_but_not_for_ever(tmp_path):

@@ -72,9 +72,9 @@ def check_stream(case, rows, address, requests, lost=0, gone=0):
     assert STALE not in numbers, (case, said)
     assert numbers == sorted(set(numbers)), (case, said)
     assert requests - len(stream.scrapes) <= 1 + lost, (case, requests, said)
-    gaps = [b.ts - a.ts for a, b in zip(stream.scrapes, stream.scrapes[1:])]
-    odd = [gap for gap in gaps if gap > 1.9 * INTERVAL_MS]
-    assert len(odd) <= gone, (case, odd, said)
+    # A scrape may be late by nearly an interval where the machine did not let anybody run.
+    ticks = (stream.scrapes[-1].ts - stream.scrapes[0].ts) // INTERVAL_MS + 1
+    assert ticks - len(stream.scrapes) <= gone, (case, ticks, said)
     before = None
     for scrape in stream.scrapes:
         if scrape.ran_out(TIME_OUT):  # everything that was there has been marked
@@ -364,7 +364,7 @@ def test_no_byte_of_shared_memory_has_two_writers(tmp_path, receiver):
         receiver.wait_for(lambda r: len(r.samples("up")) >= 6, timeout=20)
         check_owners(limpet, 3)
         assert limpet.reload(farm.settings(receiver, 2))
-        wait_until(lambda: len(limpet.children()["limpet-scraper"]) == 2, 60, "two scrapers", 0.2)
+        wait_until(lambda: len(limpet.children().get("limpet-scraper", [])) == 2, 60, "two scrapers", 0.2)
         wait_until(lambda: sum(count for _, count in shares(limpet)[:2]) == 6, 40,
                    "two scrapers with all targets", 0.2)
         check_owners(limpet, 2)

@@ -72,6 +72,11 @@ class Reply:
         return Pieces(parts[:-1], CLOSE if self.framing == "close" else KEEP)
 
 
+def moved(location, status="302 Found"):
+    """A redirect."""
+    return Reply(b"elsewhere\n", status=status, headers=[("Location", location)])
+
+
 def chunked(body, size=1000):
     out = b""
     for at in range(0, len(body), size):
