@@ -101,6 +101,7 @@ struct fetch_connection {
     uint32_t address;    /* the one that is being tried */
     uint32_t exchange;   /* number of the current one, to notice a change in a call back */
     uint32_t allowed_ms; /* from the start of the exchange to its deadline */
+    uint32_t noticed_ms; /* from there to when it was noticed that it is over */
     uint8_t state;
     uint8_t looks; /* at what has come, since the deadline is over */
     bool is_reused;

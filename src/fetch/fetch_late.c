@@ -28,7 +28,12 @@ void fetch_allow_time_if_late(struct fetch_connection *conn)
 
 bool fetch_waits_to_be_received(struct fetch_connection *conn)
 {
-    if (conn->is_paused || conn->looks == LOOKS_MAX || !net_stream_has_input(&conn->stream))
+    int64_t late_ns = loop_now(conn->stream.loop) - conn->request.deadline_ns;
+    if (conn->looks == 0)
+        conn->noticed_ms = late_ns < 0 ? 0 : (uint32_t)(late_ns / NS_PER_MS);
+    if (conn->is_paused || conn->looks == LOOKS_MAX ||
+        late_ns > (int64_t)(conn->noticed_ms + conn->allowed_ms) * NS_PER_MS ||
+        !net_stream_has_input(&conn->stream))
         return false;
     uint32_t shift = conn->looks < LOOK_SHIFT_MAX ? conn->looks : LOOK_SHIFT_MAX;
     conn->looks++;

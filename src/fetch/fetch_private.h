@@ -49,7 +49,8 @@ void fetch_allow_time_if_late(struct fetch_connection *conn);
 /*
  * At the deadline: what has come when it is noticed has come in time; that it has not been received
  * yet is this process' fault, which had too little CPU or more answers than it can take in a turn.
- * So the exchange goes on, with the timer set again, while something lies there. What the owner has
+ * So the exchange goes on, with the timer set again, while something lies there, but not for longer
+ * than it was allowed to take at all, nor than five seconds. What the owner has
  * put off is not meant, nor a peer that goes on sending: that one is found without input sooner or
  * later.
  */

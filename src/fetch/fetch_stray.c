@@ -7,7 +7,8 @@
  *
  * An answer to a request cannot come before the request has been sent. The receive is queued before
  * the send (see exchange), and both backends tell of what it found before they tell of a later
- * send, and of an answer after the send that it answers. So it shows by what has been sent.
+ * send, and of an answer after the send that it answers. So it shows by what has been sent. (Not
+ * with epoll in a turn that has received all that a turn may: then the send goes first.)
  */
 #include "fetch/fetch_private.h"
 

@@ -412,7 +412,7 @@ bool metadata_is_apart(const struct series_store *store, const struct metadata_d
 {
     uint32_t families = before != NULL ? families_of(store, before->ref) : 0;
     struct family family;
-    if (draft->settled < draft->count)
+    if (draft->settled < draft->count || draft->count > SAME_DRAFT_MAX)
         return false;
     for (uint32_t i = 0; i < draft->count; i++) {
         if (!is_at_place(gaps, draft->items[i].gap))

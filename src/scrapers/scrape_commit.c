@@ -187,6 +187,18 @@ static void note_change(const struct target *target, const struct ending *ending
 /* So many scrapes more metadata of a family is known after it was exposed last. */
 #define METADATA_SCRAPES 10u
 
+/* But of no more families than so many times those that are exposed, and some. */
+#define REMEMBERED_TIMES 4u
+#define REMEMBERED_MORE  4096u
+
+/* What is not exposed any more is not remembered without end where something else is said each
+ * time. */
+static bool may_remember(const struct series_store *store, uint32_t exposed, uint32_t known)
+{
+    uint32_t now = exposed == 0 ? 0 : series_count(store, exposed);
+    return known == 0 || series_count(store, known) / REMEMBERED_TIMES <= now + REMEMBERED_MORE;
+}
+
 /*
  * What is known of the target's families with this scrape: those that it exposes, and for a while
  * those that it has exposed. A reference for the caller; 0: nothing is known.
@@ -205,7 +217,7 @@ static uint32_t make_metadata(struct scrape *scrape, const struct ending *ending
         bool is_new = target->metadata_left == 0 || target->metadata != exposed;
         target->metadata_left = is_new ? METADATA_SCRAPES : target->metadata_left - 1;
         target->metadata = exposed;
-        if (target->metadata_left == 0)
+        if (target->metadata_left == 0 || !may_remember(store, exposed, known))
             ref = exposed;
         else if (is_new && metadata_unite(store, exposed, known, &ref) == 0)
             return ref;

@@ -16,6 +16,9 @@
 /* Strays that have been the same in so many scrapes become part of the plan with the next. */
 #define STAYED_MAX 2u
 
+/* Markers that stand in their block, 12 bytes each; more have one of their own, of 4. */
+#define MARKERS_MAX 256u
+
 /* ---- whether ---- */
 
 /* Each sample was taken, with the scrape's time, and none is the second one of its series. */
@@ -27,7 +30,7 @@ static bool is_simple(const struct body *body, const struct outcome *outcome)
            outcome->plan == NULL && !outcome->exceeded &&
            outcome->tracked.count == harvest->count - body->dropped && outcome->extra.count == 0 &&
            outcome->histograms.count == 0 && outcome->extra_histograms.count == 0 &&
-           outcome->stamped.count == 0;
+           outcome->stamped.count == 0 && outcome->stale.count <= MARKERS_MAX;
 }
 
 static bool are_few(const struct body *body)

@@ -40,7 +40,8 @@ static bool has_room(struct throttle *throttle)
     if (throttle->under_way < THROTTLE_FREE)
         return true;
     look_at_rate(throttle);
-    return throttle->pressing <= throttle->rate * 1000 / 2;
+    uint64_t rate = throttle->rate > THROTTLE_RATE ? throttle->rate : THROTTLE_RATE;
+    return throttle->pressing <= rate * 1000 / 2;
 }
 
 static void arm(struct throttle *throttle, int64_t at_ns)

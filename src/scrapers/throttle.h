@@ -17,8 +17,9 @@
  * its time-out, and by then it has lost its connection.
  *
  * Nobody waits where answers take less than a quarter of their time-outs, or where fewer than
- * THROTTLE_FREE are under way; so a machine that keeps up does not notice, nor do targets that are
- * slow by themselves but for very many that need more than half of their time-outs.
+ * THROTTLE_FREE are under way; so a machine that keeps up does not notice. Nor do targets that are
+ * slow by themselves, for whom holding back would only lower the rate: THROTTLE_RATE answers a
+ * second are expected of any machine, which with time-outs of 10 seconds allows for 2500 under way.
  */
 #ifndef SCRAPERS_THROTTLE_H
 #define SCRAPERS_THROTTLE_H
@@ -26,6 +27,7 @@
 #include "loop/loop.h"
 
 #define THROTTLE_FREE 128u /* a tick's */
+#define THROTTLE_RATE 500u
 
 /* Embedded in what waits; zeroed, it does not. */
 struct throttle_member {

@@ -89,8 +89,9 @@ static uint64_t key_of_lines(const struct templates *templates,
     struct {
         uint64_t group;
         uint32_t first_is_first;
+        uint32_t count; /* a line that is damaged may be as none */
         uint32_t lines[TEMPLATE_SEGMENT + 1][2];
-    } all = {.group = request->group, .first_is_first = first == 0};
+    } all = {.group = request->group, .first_is_first = first == 0, .count = end - first};
     for (uint32_t i = first == 0 ? 0 : first - 1; i < end; i++) {
         uint32_t *line = all.lines[i + 1 - first];
         line[0] = request->lines[i];
