@@ -240,6 +240,32 @@ static uint64_t delay_percentile(const struct sink_counts *counts, uint64_t perc
     return 0;
 }
 
+/* How many samples had which delay: [ms, count], ... */
+static void add_delays(const struct sink_counts *counts, struct strbuf *json)
+{
+    const char *comma = "";
+    for (uint64_t i = 0; i < SINK_DELAY_MS + SINK_DELAY_S; i++) {
+        bool is_ms = i < SINK_DELAY_MS;
+        uint64_t ms = is_ms ? i : (i - SINK_DELAY_MS + 1) * 1000;
+        uint64_t count = is_ms ? counts->delays_ms[i] : counts->delays_s[i - SINK_DELAY_MS];
+        if (count == 0)
+            continue;
+        strbuf_addf(json, "%s[%llu,%llu]", comma, (unsigned long long)ms,
+                    (unsigned long long)count);
+        comma = ",";
+    }
+}
+
+static void add_arrivals(const struct sink_counts *counts, struct strbuf *json)
+{
+    strbuf_addf(json, "\"arrival_delay_ms\":{\"p50\":%llu,\"p99\":%llu,\"max\":%llu,\"counts\":[",
+                (unsigned long long)delay_percentile(counts, 50),
+                (unsigned long long)delay_percentile(counts, 99),
+                (unsigned long long)delay_percentile(counts, 100));
+    add_delays(counts, json);
+    strbuf_adds(json, "]}");
+}
+
 /* Series whose staleness marker was followed by another sample. */
 static void add_stale(const struct sink *sink, struct account *account, struct strbuf *json)
 {
@@ -338,10 +364,9 @@ void sink_report_write(const struct sink *sink, struct strbuf *json)
     sink_repeats_describe(&sink->repeats, json);
     strbuf_adds(json, ",\n\"faults\":");
     sink_faults_describe(&sink->faults, json);
-    strbuf_addf(json, ",\n\"arrival_delay_ms\":{\"p50\":%llu,\"p99\":%llu,\"max\":%llu}}\n",
-                (unsigned long long)delay_percentile(&sink->counts, 50),
-                (unsigned long long)delay_percentile(&sink->counts, 99),
-                (unsigned long long)delay_percentile(&sink->counts, 100));
+    strbuf_adds(json, ",\n");
+    add_arrivals(&sink->counts, json);
+    strbuf_adds(json, "}\n");
 }
 
 void sink_report_write_scrapes(const struct sink *sink, struct strbuf *json)

@@ -31,6 +31,9 @@ def test_faithful_scrapes_are_complete_and_without_error(farm, sink, options):
     assert scrapes["samples_expected"] == 8 * (ready["series"] + 5)
     assert report["samples"]["stored"] == scrapes["samples_expected"] + report["stale"]["stored"]
     assert report["samples"]["verified"] == 8 * ready["series"]
+    delays = report["arrival_delay_ms"]
+    assert sum(samples for _, samples in delays["counts"]) == report["samples"]["received"]
+    assert max(ms for ms, _ in delays["counts"]) == delays["max"]
     assert report["intervals"] == {"ms": STEP_MS, "exact": 6, "off": 0, "first_off": []}
     assert report["stale"]["stored"] == report["stale"]["expected"]
     assert report["stale"]["mismatched_scrapes"] == 0
