@@ -74,7 +74,7 @@ static bool tells(const struct last_request *last)
 /* Ends the account of a request. */
 static void settle(struct sink *sink, const struct last_request *last, int status, bool is_read)
 {
-    sink_repeats_settle(&sink->repeats, last->hash, status);
+    sink_repeats_settle(&sink->repeats, last->hash, status, is_read);
     if (is_read && tells(last))
         sink_unheard_drop(&sink->unheard, &last->samples);
     else
@@ -140,6 +140,7 @@ static void on_close(void *ctx, struct serve_conn *conn)
         settle(sink, last, 0, false);
     } else if (conn->peer_left ||
                (conn->peer_closed && clock_mono_ns() < last->answered_ns + UNREAD_NS)) {
+        sink_repeats_settle(&sink->repeats, last->hash, last->status, false);
         sink_unheard_add(&sink->unheard, &last->samples, tells(last));
         sink->counts.ambiguous += last->samples.left_out;
     }

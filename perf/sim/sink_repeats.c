@@ -62,12 +62,12 @@ void sink_repeats_note(struct sink_repeats *repeats, uint64_t hash, bool marked_
     repeats->of_refused += is_final(body->last_status);
 }
 
-void sink_repeats_settle(struct sink_repeats *repeats, uint64_t hash, int status)
+void sink_repeats_settle(struct sink_repeats *repeats, uint64_t hash, int status, bool is_read)
 {
     check(hash != 0);
     bool good = status >= 200 && status < 300;
     struct sink_body *body = find(repeats, hash);
-    if (body == NULL && good)
+    if (body == NULL && good && is_read)
         return;
     if (body == NULL) {
         grow(repeats);

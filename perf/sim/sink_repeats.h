@@ -30,8 +30,8 @@ struct sink_repeats {
 /* A request has come; to be called before its outcome is known. */
 void sink_repeats_note(struct sink_repeats *repeats, uint64_t hash, bool marked_as_retry);
 
-/* Its outcome: a status, or 0 if it got no answer. */
-void sink_repeats_settle(struct sink_repeats *repeats, uint64_t hash, int status);
+/* Its outcome: a status, or 0 if it got no answer; is_read: its sender can have read that. */
+void sink_repeats_settle(struct sink_repeats *repeats, uint64_t hash, int status, bool is_read);
 
 void sink_repeats_describe(const struct sink_repeats *repeats, struct strbuf *json);
 

@@ -282,7 +282,8 @@ def test_what_arrived_without_its_sender_knowing_is_told(sink):
         client.close()
         receiver.process.send(signal.SIGCONT)
         assert unheard_are(1)
-        assert receiver.post([], body=body) == 204 and unheard_are(0)
+        assert receiver.post([], body=body, Retry_Attempt="1") == 204 and unheard_are(0)
+    assert receiver.report()["repeats"]["not_identical"] == 0
     # Two scrapes in one request: a repeat is refused, which says nothing; one by one it does.
     both = plain((4000, 1.0), (5000, 1.0))
     receiver.faults("lose-answer=1")
