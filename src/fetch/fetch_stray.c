@@ -7,8 +7,8 @@
  *
  * An answer to a request cannot come before the request has been sent. The receive is queued before
  * the send (see exchange), and both backends tell of what it found before they tell of a later
- * send, and of an answer after the send that it answers. So it shows by what has been sent. (Not
- * with epoll in a turn that has received all that a turn may: then the send goes first.)
+ * send, and of an answer after the send that it answers. So it shows by what has been sent. (With
+ * epoll only what its last wait has told of: to ask again before each send would be a call more.)
  */
 #include "fetch/fetch_private.h"
 

@@ -32,6 +32,7 @@ struct slot {
     uint8_t mode;
     bool readable; /* a receive may find something */
     bool ended;    /* the peer has sent its last: stays readable */
+    bool is_late;  /* a receive is among the late ones */
 };
 
 struct epoll {
@@ -39,7 +40,7 @@ struct epoll {
     bool no_pwait2;     /* missing, or refused by a seccomp filter */
     struct slot *slots; /* by descriptor */
     uint32_t n_slots;
-    struct op_queue late;  /* receives that a turn had no room for: the first of the next */
+    struct op_queue late;  /* what a turn had no room for: the first of the next */
     struct op_queue fresh; /* not tried yet, or cancelled */
     uint8_t *buffer;
     uint32_t buffer_size;
@@ -171,9 +172,15 @@ static void finish_connect(struct loop *loop, struct loop_op *op)
     loop_complete(loop, op, -err);
 }
 
+/* It goes behind a receive that was queued before it, and may be given up by what that finds. */
 static void try_send(struct loop *loop, struct loop_op *op)
 {
+    struct epoll *epoll = loop->state;
     struct msghdr message = {0};
+    if (slot_of(epoll, op->fd)->is_late) {
+        op_queue_push(&epoll->late, op);
+        return;
+    }
     message.msg_iov = (struct iovec *)(uintptr_t)op->target;
     message.msg_iovlen = op->target_len;
     loop->stats.system_calls++;
@@ -192,18 +199,19 @@ static void try_send(struct loop *loop, struct loop_op *op)
 static void try_receive(struct loop *loop, struct loop_op *op)
 {
     struct epoll *epoll = loop->state;
-    if (!slot_of(epoll, op->fd)->readable) {
+    struct slot *slot = slot_of(epoll, op->fd);
+    if (!slot->readable) {
         park(loop, op);
         return;
     }
-    if (epoll->taken >= LOOP_TURN_BYTES) {
+    slot->is_late = epoll->taken >= LOOP_TURN_BYTES;
+    if (slot->is_late) {
         op_queue_push(&epoll->late, op);
         return;
     }
     loop->stats.system_calls++;
     ssize_t got = recv(op->fd, epoll->buffer, epoll->buffer_size, MSG_DONTWAIT);
     int result = got < 0 ? -errno : (int)got;
-    struct slot *slot = slot_of(epoll, op->fd);
     if (!slot->ended && result != (int)epoll->buffer_size)
         slot->readable = false;
     if (result == -EAGAIN) {
@@ -234,6 +242,8 @@ static void arm_poll(struct loop *loop, struct loop_op *op)
 static void try_once(struct loop *loop, struct loop_op *op)
 {
     if (op->cancelled) {
+        if (op->kind == OP_RECEIVE)
+            slot_of(loop->state, op->fd)->is_late = false;
         loop_complete(loop, op, -ECANCELED);
         return;
     }

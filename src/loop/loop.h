@@ -14,6 +14,8 @@
  *  - At most one sending (connect, send) and one receiving (receive, poll_readable) operation may
  *    be in flight on a descriptor; a descriptor is used with receive or with poll_readable, not
  *    with both.
+ *  - A receive that is queued before a send tells of what was known to be there first, also where
+ *    the turn has no room for it: the send is told of later, or not made before.
  *  - A descriptor that was used with a loop is closed by loop_close, when nothing is in flight.
  *  - Results are those of the system call: >= 0, or -errno.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A turn of the loop receives so much and no more, and everybody comes to it. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,11 +150,71 @@ static void streams_without_end_keep_nobody_waiting(void **state)
     close_streams(loop);
 }
 
+struct request {
+    struct loop_op receive;
+    struct loop_op send;
+    struct loop *loop;
+    int received; /* results; 0: not yet */
+    int sent;
+};
+
+static void take_first(struct loop_op *op, int result)
+{
+    struct request *request =
+        (struct request *)(void *)((char *)op - offsetof(struct request, receive));
+    assert_int_equal(request->sent, 0);
+    request->received = result;
+    loop_cancel(request->loop, &request->send);
+}
+
+static void note_sent(struct loop_op *op, int result)
+{
+    struct request *request =
+        (struct request *)(void *)((char *)op - offsetof(struct request, send));
+    assert_int_not_equal(request->received, 0);
+    request->sent = result;
+}
+
+/* Who keeps a connection learns so what was there before it asks for something. */
+static void what_is_there_is_told_before_a_later_send_although_the_turn_is_full(void **state)
+{
+    struct loop *loop = loop_of(state);
+    struct request request = {.receive.done = take_first, .send.done = note_sent, .loop = loop};
+    char text[] = "ask";
+    struct iovec piece = {text, 3};
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    open_streams(loop);
+    loop_receive(loop, &request.receive, pair[1]); /* from now on epoll watches it */
+    assert_int_equal(write(pair[0], "x", 1), 1);
+    RUN_UNTIL(loop, request.received != 0);
+    request.received = 0;
+    assert_int_equal(write(pair[0], "stray", 5), 5);
+    assert_int_equal(loop_run_once(loop, 0), 0);
+
+    for (uint32_t i = 0; i < STREAMS; i++)
+        feed(&streams[i]);
+    assert_int_equal(loop_run_once(loop, -1), 0); /* as much as it has room for */
+    loop_receive(loop, &request.receive, pair[1]);
+    loop_send(loop, &request.send, pair[1], &piece, 1);
+    assert_int_equal(loop_run_once(loop, -1), 0);
+    assert_int_equal(request.received, 0);
+    RUN_UNTIL(loop, request.sent != 0);
+    assert_int_equal(request.received, 5);
+    assert_true(request.sent == 3 || request.sent == -ECANCELED);
+    char asked[4];
+    assert_int_equal(recv(pair[0], asked, sizeof(asked), 0), request.sent == 3 ? 3 : -1);
+    close_streams(loop);
+    loop_close(loop, pair[0]);
+    loop_close(loop, pair[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(a_turn_receives_so_much_and_no_more),
         ON_BOTH(streams_without_end_keep_nobody_waiting),
+        ON_BOTH(what_is_there_is_told_before_a_later_send_although_the_turn_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
