@@ -21,7 +21,7 @@ bool fetch_came_before_request(const struct fetch_connection *conn)
 
 bool fetch_is_astray(const struct fetch_connection *conn, int status)
 {
-    return conn->is_reused && (status == REQUEST_TIMEOUT || net_stream_is_sending(&conn->stream));
+    return conn->is_reused && (status == REQUEST_TIMEOUT || net_stream_has_unsent(&conn->stream));
 }
 
 bool fetch_may_retry(const struct fetch_connection *conn)

@@ -97,7 +97,7 @@ static void send_done(struct loop_op *op, int result)
 {
     struct net_stream *stream = OWNER(op, out);
     if (result > 0) {
-        if (stream->tls == NULL || stream_tls_is_sending(stream->tls))
+        if (stream->tls == NULL || stream_tls_is_leaving(stream->tls))
             stream->sent_bytes += (uint64_t)result;
         skip_sent(stream, (size_t)result);
     }
@@ -210,6 +210,11 @@ bool net_stream_is_open(const struct net_stream *stream)
 bool net_stream_is_sending(const struct net_stream *stream)
 {
     return stream->out.in_flight || (stream->tls != NULL && stream_tls_is_sending(stream->tls));
+}
+
+bool net_stream_has_unsent(const struct net_stream *stream)
+{
+    return stream->tls != NULL ? stream_tls_is_sending(stream->tls) : stream->out.in_flight;
 }
 
 bool net_stream_is_securing(const struct net_stream *stream)

@@ -91,7 +91,12 @@ void net_stream_receive(struct net_stream *stream);
 bool net_stream_close(struct net_stream *stream) MUST_USE;
 
 bool net_stream_is_open(const struct net_stream *stream);
+
+/* Something is on its way to the peer: with TLS perhaps what TLS itself has to say. */
 bool net_stream_is_sending(const struct net_stream *stream);
+
+/* `sent` is still to come. */
+bool net_stream_has_unsent(const struct net_stream *stream);
 
 /* TCP is connected, and the TLS handshake is going on or has failed. */
 bool net_stream_is_securing(const struct net_stream *stream);
@@ -107,7 +112,8 @@ uint64_t net_stream_sent_bytes(const struct net_stream *stream);
 
 /*
  * Whether there is anything to receive now, an end or an error, too: one system call. An idle
- * stream of which that is true was closed by the peer, or has bytes that nobody asked for.
+ * stream of which that is true was closed by the peer, or has bytes that nobody asked for; with TLS
+ * it may be new keys or a ticket, too.
  */
 bool net_stream_has_input(const struct net_stream *stream);
 

@@ -32,6 +32,10 @@ struct stream_tls {
     int end;               /* 0: the peer said that this was all; ERR_TLS */
     uint8_t state;
     bool sending; /* the user waits for `sent` */
+    /* The user's bytes, encrypted: in what the session has for the peer, and in what is in flight.
+       Besides there may be what TLS has to say by itself, the answer to a KeyUpdate say. */
+    bool is_filling;
+    bool is_leaving;
 };
 
 static struct {
@@ -67,18 +71,18 @@ void stream_tls_free(struct stream_tls *tls)
 
 /* ---- Sending ---- */
 
-/* Starts to send what the session has for the peer, if it has something and nothing is on its way.
- */
-static bool flush(struct net_stream *stream)
+/* Starts to send what the session has for the peer, if nothing is on its way. */
+static void flush(struct net_stream *stream)
 {
     if (stream->out.in_flight)
-        return true;
+        return;
     struct slice output = net_tls_output(stream->tls->session);
     if (output.len == 0)
-        return false;
+        return;
     struct iovec piece = {(char *)(uintptr_t)output.ptr, output.len};
+    stream->tls->is_leaving = stream->tls->is_filling;
+    stream->tls->is_filling = false;
     stream_send(stream, &piece, 1);
-    return true;
 }
 
 /* The same for the last words: they go if the system takes them at once. */
@@ -107,6 +111,7 @@ static int encrypt(struct stream_tls *tls)
             int taken = net_tls_write(tls->session, plain->iov_base, len);
             if (taken < 0)
                 return taken;
+            tls->is_filling = true;
             plain->iov_base = (char *)plain->iov_base + taken;
             plain->iov_len -= (size_t)taken;
             left -= (size_t)taken;
@@ -171,11 +176,13 @@ void stream_tls_sent(struct net_stream *stream, int result)
             tell_sent(stream, result);
         return;
     }
+    tls->is_leaving = false;
     if (plain_len(tls) > 0 && encrypt(tls) != 0) {
         break_off(stream);
         return;
     }
-    if (!flush(stream) && tls->sending)
+    flush(stream);
+    if (tls->sending && !tls->is_leaving)
         tell_sent(stream, 0);
 }
 
@@ -305,6 +312,11 @@ void stream_tls_close(struct net_stream *stream)
 bool stream_tls_is_sending(const struct stream_tls *tls)
 {
     return tls->sending;
+}
+
+bool stream_tls_is_leaving(const struct stream_tls *tls)
+{
+    return tls->is_leaving;
 }
 
 bool stream_tls_is_securing(const struct stream_tls *tls)

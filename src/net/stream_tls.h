@@ -32,6 +32,9 @@ void stream_tls_close(struct net_stream *stream);
 /* The user's bytes are being sent. */
 bool stream_tls_is_sending(const struct stream_tls *tls);
 
+/* Some of them, encrypted, are in what is in flight or has just been sent. */
+bool stream_tls_is_leaving(const struct stream_tls *tls);
+
 /* The handshake is not complete. */
 bool stream_tls_is_securing(const struct stream_tls *tls);
 
