@@ -39,6 +39,7 @@ struct serve {
     int epoll_fd;
     int signal_fd;
     struct listener *listeners;
+    struct serve_conn *conns;
     struct serve_conn *delay_first, *delay_last; /* by due_ns */
     int64_t now_wall_ns;                         /* when the last epoll_wait returned */
     uint32_t accepted;
@@ -186,6 +187,9 @@ static void free_if_dead(struct serve_conn *conn)
     struct serve *serve = conn->serve;
     if (serve->handler.on_close != NULL)
         serve->handler.on_close(serve->handler.ctx, conn);
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+    *(conn->prev != NULL ? &conn->prev->next : &serve->conns) = conn->next;
     free(conn->in);
     strbuf_fini(&conn->out);
     free(conn);
@@ -424,7 +428,12 @@ static void accept_all(struct serve *serve, const struct listener *listener)
             epoll_ctl(serve->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
             close(fd);
             free(conn);
+            continue;
         }
+        conn->next = serve->conns;
+        if (conn->next != NULL)
+            conn->next->prev = conn;
+        serve->conns = conn;
     }
 }
 
@@ -485,6 +494,11 @@ void serve_run(struct serve *serve)
 
 void serve_free(struct serve *serve)
 {
+    while (serve->conns != NULL) {
+        struct serve_conn *conn = serve->conns;
+        close_conn(conn);
+        free_if_dead(conn);
+    }
     while (serve->listeners != NULL) {
         struct listener *listener = serve->listeners;
         serve->listeners = listener->next;

@@ -38,7 +38,8 @@ struct serve_conn {
 
     /* private */
     struct serve *serve;
-    char *in; /* what was read and not taken yet */
+    struct serve_conn *prev, *next; /* of all that there are */
+    char *in;                       /* what was read and not taken yet */
     size_t in_len, in_cap;
     size_t in_missing; /* of the request in it, as far as is known */
     struct strbuf out;
@@ -94,6 +95,8 @@ int serve_listen(struct serve *serve, const struct serve_listen *options, uint16
 
 /* Serves until SIGTERM or SIGINT (which it blocks from serve_new on). */
 void serve_run(struct serve *serve);
+
+/* Closes the connections that are open, too: each has its on_close. */
 void serve_free(struct serve *serve);
 
 /* The value of a header (name in any case), without surrounding blanks; false if it is not there.

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import time
 import urllib.request
 
@@ -213,3 +214,16 @@ def test_wrong_options_are_errors(tmp_path):
         process = Process([built("perf/farm"), *words], str(tmp_path), "wrong")
         with process:
             assert process.wait(5) == 2 and process.stderr()
+
+
+def test_ends_well_although_connections_are_open(farm):
+    """Built with the address sanitizer it would say what is left."""
+    process, ready = farm()
+    host, port = ready["first"].split(":")
+    kept = http.client.HTTPConnection(ready["first"], timeout=20)
+    kept.request("GET", "/metrics")
+    kept.getresponse().read()
+    with socket.create_connection((host, int(port)), 20) as half:
+        half.sendall(b"GET /metrics HTTP/1.1\r\n")
+        scrape(ready["first"])
+        assert process.stop() == 0

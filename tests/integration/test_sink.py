@@ -234,6 +234,21 @@ def test_the_report_is_also_written_at_the_end(sink, tmp_path):
     assert report["samples"]["stored"] == 1 and report["errors"]["total"] == 0
 
 
+def test_ends_well_although_connections_are_open(sink, tmp_path):
+    """Built with the address sanitizer it would say what is left."""
+    receiver = sink("--report", str(tmp_path / "report.json"))
+    head = b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    with socket.create_connection(("127.0.0.1", int(receiver.base.split(":")[-1])), 20) as hung, \
+         socket.create_connection(hung.getpeername(), 20) as half:
+        receiver.faults("hang=1&count=1")
+        body = remote_write.encode(plain((1000, 1.0)))
+        hung.sendall(head + b"%d\r\n\r\n" % len(body) + body)
+        wait_until(lambda: receiver.report()["requests"]["hung"] == 1, what="the request that hangs")
+        half.sendall(head + b"9\r\n\r\n1234")
+        assert receiver.process.stop() == 0
+    assert json.loads((tmp_path / "report.json").read_text())["samples"]["stored"] == 0
+
+
 def test_prometheus_itself_scrapes_and_forwards_without_error(farm, sink, tmp_path):
     farm("--targets", "20", "--encoding", "mixed", "--file-sd", str(tmp_path / "sd.json"))
     receiver = sink("--any-agent", "--interval", "1000")
