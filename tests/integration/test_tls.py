@@ -31,6 +31,7 @@ class Cut:
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # so that nobody waits at it any more
         self.listener.close()
 
     def _accept(self):

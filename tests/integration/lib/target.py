@@ -10,6 +10,7 @@
 A reply is either a Reply (well-formed HTTP with a chosen framing) or Pieces: bytes, Waits and a
 way to end, for everything that is not well-formed.
 """
+import contextlib
 import selectors
 import socket
 import struct
@@ -124,10 +125,12 @@ class Target:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(unix)
             self.listener.listen(64)
+        self.thread = None
         if hub is not None:
             hub.add(self)
         else:
-            threading.Thread(target=self._accept, daemon=True).start()
+            self.thread = threading.Thread(target=self._accept, daemon=True)
+            self.thread.start()
 
     def __enter__(self):
         return self
@@ -137,6 +140,12 @@ class Target:
 
     def close(self):
         self.stopping.set()
+        # To close it would leave who waits for a connection where he is; when a signal makes him ask
+        # again, he would take those of the next listener, which has its number.
+        with contextlib.suppress(OSError):  # closed before
+            self.listener.shutdown(socket.SHUT_RDWR)
+        if self.thread is not None:
+            self.thread.join(60)
         self.listener.close()
         for sock in list(self.sockets):
             self._end(sock, CLOSE)
@@ -149,11 +158,6 @@ class Target:
 
     def wait_for_requests(self, count, timeout=10.0):
         self.wait_for(lambda target: len(target.requests) >= count, timeout)
-
-    def drop_connections(self, end=RESET):
-        """Ends all connections that are open, now."""
-        for sock in list(self.sockets):
-            self._end(sock, end)
 
     def _accept(self):
         while self.accept_one():
