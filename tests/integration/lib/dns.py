@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A name server for tests. It needs port 53, so root."""
+import errno
 import os
 import random
 import socket
@@ -42,12 +43,23 @@ class Dns:
         self.records, self.code, self.asked, self.silent = {}, 0, [], set()
         self.ttls = {}
         self.first_asked = {}  # name: when the kernel got it, by UDP
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.7"
-        self.socket.bind((self.address, 53))
-        self.tcp = socket.create_server((self.address, 53))
+        while not self.listen(f"127.{random.randrange(1, 255)}.{random.randrange(256)}.7"):
+            pass  # another has it
         threading.Thread(target=self.run, daemon=True).start()
         threading.Thread(target=self.run_tcp, daemon=True).start()
+
+    def listen(self, address):
+        self.address = address
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.socket.bind((address, 53))
+            self.tcp = socket.create_server((address, 53))
+        except OSError as problem:
+            self.socket.close()
+            if problem.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
 
     def found(self, name, kind):
         """The records of an answer: (owner, type, value)."""
