@@ -105,7 +105,7 @@ def test_copies_and_different_targets_are_told_apart_by_labels(farm):
 
 def get(address, **headers):
     request = urllib.request.Request(f"http://{address}/metrics", headers=headers)
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.headers, answer.read()
 
 
@@ -126,12 +126,12 @@ def test_openmetrics_ends_as_it_must_and_timestamps_are_now(farm):
     assert body.endswith(b"\n# EOF\n")
     _, ready = farm("--timestamps")
     lines = [line for line in get(ready["first"])[1].decode().splitlines() if line[0] != "#"]
-    assert all(abs(int(line.split()[-1]) - time.time() * 1000) < 5000 for line in lines)
+    assert all(abs(int(line.split()[-1]) - time.time() * 1000) < 60000 for line in lines)
 
 
 def test_numbers_persist_over_connections_and_keep_alive_works(farm):
     _, ready = farm()
-    connection = http.client.HTTPConnection(ready["first"], timeout=5)
+    connection = http.client.HTTPConnection(ready["first"], timeout=60)
     for n in (1, 2, 3):
         connection.request("GET", "/metrics")
         assert parse(connection.getresponse().read().decode())[0][1] == n
@@ -203,8 +203,7 @@ def test_a_body_the_client_does_not_wait_for_is_not_complete(farm):
         text = prom.http_get(f"http://127.0.0.1:{ready['port']}/farm")[1]
         return json.loads(text)["targets"][0]
 
-    with pytest.raises(TimeoutError):
-        prom.http_get(f"http://{ready['first']}/metrics", timeout=0.05)
+    assert prom.gives_up(f"http://{ready['first']}/metrics", 0.05)
     wait_until(lambda: account()["requests"] == 1, what="the request")
     assert account()["complete"] == 0
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Real programs from Debian: receivers asked by PromQL, exporters to scrape."""
+import contextlib
+import http.client
 import json
 import os
 import sys
@@ -26,6 +28,21 @@ def http_post(url, body, headers, timeout=60.0):
             return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as problem:
         return problem.code, problem.read().decode(errors="replace")
+
+
+def gives_up(url, seconds, body=None, headers=None):
+    """Asks, or posts the body, and hangs up if no answer comes within so many seconds after that.
+    Returns whether none came."""
+    address = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET" if body is None else "POST", address.path, body, headers or {})
+        connection.sock.settimeout(seconds)
+        try:
+            connection.getresponse()
+        except TimeoutError:
+            return True
+    return False
 
 
 class _Queried:
