@@ -78,8 +78,9 @@ def test_a_stateful_set_shares_targets_out_by_hash(tmp_path):
         start(3, 4)
         after = wait_until(lambda: (lambda found: found if {"limpet-3"} in found.values() else None)(
             wait_for_all(net, ips)), 20, "a share of the fourth")
+        # A quarter by a hash of addresses that nobody has chosen: as good as always between these.
         moved = {ip for ip in ips if after[ip] != before[ip]}
-        assert all(after[ip] == {"limpet-3"} for ip in moved) and 5 <= len(moved) <= 28
+        assert all(after[ip] == {"limpet-3"} for ip in moved) and 2 <= len(moved) <= 35
 
 
 @pytest.mark.parametrize("unlocated, takers", [("all", 2), ("none", 0)])

@@ -176,8 +176,8 @@ def test_a_killed_child_is_back_in_a_second_and_nothing_is_lost(tmp_path, receiv
             os.kill(pid, signal.SIGKILL)
             began = time.monotonic()
             wait_until(lambda: pid not in limpet.children().get(role, [pid]), 5, f"a new {role}")
-            # Where nothing else happens within a second. Who is found hanging takes longer.
-            assert time.monotonic() - began < 4
+            # Where nothing else happens within a second. Who is found hanging takes ten.
+            assert time.monotonic() - began < 8
             wait_for_more_scrapes(receiver, 2)
         wait_until(limpet.is_ready, 5, "ready")
         limpet.stop()
@@ -254,7 +254,7 @@ def test_one_that_has_nothing_to_do_wakes_every_other_second(tmp_path, receiver)
             return max(woken.values()) <= (time.monotonic() - began) / 2 + 1
 
         # Not yet at the start, and not where the machine has to read something again.
-        wait_until(is_quiet, 5, "a time without more")
+        wait_until(is_quiet, 20, "a time without more")
         limpet.stop()
 
 

@@ -195,8 +195,8 @@ def test_a_killed_child_is_back_in_under_a_second(tmp_path, child):
         began = time.monotonic()
         os.kill(before[child], signal.SIGKILL)
         limpet.wait_for_lines(f'msg="child ready" child={child}', 2)
-        # Where nothing else happens, that is; who is found hanging takes longer.
-        assert time.monotonic() - began < 4
+        # Where nothing else happens, that is; who is found hanging takes ten.
+        assert time.monotonic() - began < 8
         after = limpet.all_children()
         assert {name for name in NAMES if before[name] != after[name]} == {child}
         limpet.stop_in_order()

@@ -469,7 +469,7 @@ def test_a_target_that_moves_is_not_marked_stale_in_between(tmp_path, allocator)
             wait_until(lambda: len(merged(receiver)[web.address]) >= before + 4, 10, "more samples")
             assert not any(is_stale for _, is_stale in merged(receiver)[web.address])
             times = [at for at, _ in merged(receiver)[web.address]]
-            assert max(b - a for a, b in zip(times, times[1:])) < 4500  # on a busy machine
+            assert max(b - a for a, b in zip(times, times[1:])) < 8000  # on a busy machine
             wait_until(lambda: any(labels["instance"] == web.address for labels in refused), 10,
                        "a marker that comes too late")
             wait_until(lambda: any(is_stale for _, is_stale in merged(receiver)[gone.address]), 10,

@@ -10,7 +10,7 @@ from lib.proc import wait_until
 BAD = ["status=503&percent=70", "delay_ms=5000", "hang=1", "reset=after-body&percent=60",
        "reset=after-head"]
 SECONDS = 8
-STALL_MS = 2000  # for so long a busy machine may not run somebody
+STALL_MS = 3000  # for so long a busy machine may not run somebody
 
 
 def anonymous_kib(pid):
