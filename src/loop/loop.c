@@ -12,6 +12,7 @@
 #define DEFAULT_ENTRIES     1024u
 #define DEFAULT_BUFFER_SIZE 16384u
 #define PROBE_LIMIT_NS      NS_PER_S
+#define PROBE_TURNS         4 /* more than a trial needs */
 
 struct probe_op {
     struct loop_op op;
@@ -26,7 +27,10 @@ static void probe_done(struct loop_op *op, int result)
     probe->done = true;
 }
 
-/* Sends and receives a byte: seccomp, rlimits and old kernels show only in real operations. */
+/*
+ * Sends and receives a byte: seccomp, rlimits and old kernels show only in real operations. However
+ * long this process was not run meanwhile, it has the turns that it needs.
+ */
 static int probe_pair(struct loop *loop, const int pair[2], struct errctx *ctx)
 {
     char byte = 'x';
@@ -36,8 +40,8 @@ static int probe_pair(struct loop *loop, const int pair[2], struct errctx *ctx)
     loop_receive(loop, &in.op, pair[1]);
     int64_t limit_ns = clock_mono_ns() + PROBE_LIMIT_NS;
     int err = 0;
-    while (err == 0 && !(out.done && in.done)) {
-        if (clock_mono_ns() > limit_ns)
+    for (int turns = 0; err == 0 && !(out.done && in.done); turns++) {
+        if (turns >= PROBE_TURNS && clock_mono_ns() > limit_ns)
             return err_set(ctx, -ETIME, "a trial operation did not complete");
         err = loop_run_once(loop, PROBE_LIMIT_NS);
     }
@@ -57,8 +61,12 @@ static int probe(struct loop *loop, struct errctx *ctx)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return err_set(ctx, -errno, "cannot make a socket pair: %s", err_text(-errno));
     int err = probe_pair(loop, pair, ctx);
-    loop_close(loop, pair[0]);
-    loop_close(loop, pair[1]);
+    for (int i = 0; i < 2; i++) {
+        if (err == 0)
+            loop_close(loop, pair[i]);
+        else
+            close(pair[i]); /* operations may wait for it; they go with the backend */
+    }
     return err;
 }
 

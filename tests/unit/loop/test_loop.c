@@ -351,13 +351,13 @@ static void polls_what_is_readable(void **state)
     loop_close(loop, fd);
 }
 
-/* io_uring_setup fails with EPERM, as in a container with a default seccomp profile. */
-static void refuse_io_uring(void)
+/* From now on this system call does nothing but to fail; with 0 it returns that instead. */
+static void refuse(uint32_t system_call, uint32_t error)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, system_call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
@@ -366,9 +366,10 @@ static void refuse_io_uring(void)
         _exit(77);
 }
 
+/* As in a container with a default seccomp profile. */
 static int try_refused(void)
 {
-    refuse_io_uring();
+    refuse(SYS_io_uring_setup, EPERM);
     struct loop *loop = NULL;
     struct errctx ctx = {""};
     struct loop_options options = test_options(LOOP_BACKEND_IO_URING);
@@ -385,18 +386,41 @@ static int try_refused(void)
     return 0;
 }
 
-static void falls_back_to_epoll_and_says_why(void **state)
+/* Of what is waited for nothing is ever told. */
+static int try_deaf(void)
 {
-    (void)state;
+    struct loop *loop = NULL;
+    struct errctx ctx = {""};
+    struct loop_options options = test_options(LOOP_BACKEND_EPOLL);
+    refuse(SYS_epoll_pwait2, 0);
+    if (loop_new(&options, &loop, &ctx) != -ETIME)
+        return 1;
+    return strcmp(ctx.text, "epoll: a trial operation did not complete") == 0 ? 0 : 2;
+}
+
+static void in_a_child(int (*try_it)(void))
+{
     pid_t pid = fork();
     if (pid == 0)
-        _exit(try_refused());
+        _exit(try_it());
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == 77)
         skip();
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void falls_back_to_epoll_and_says_why(void **state)
+{
+    (void)state;
+    in_a_child(try_refused);
+}
+
+static void says_that_the_trial_does_not_end(void **state)
+{
+    (void)state;
+    in_a_child(try_deaf);
 }
 
 int main(void)
@@ -417,6 +441,7 @@ int main(void)
         ON_BOTH(forgets_a_closed_descriptor),
         ON_BOTH(polls_what_is_readable),
         cmocka_unit_test(falls_back_to_epoll_and_says_why),
+        cmocka_unit_test(says_that_the_trial_does_not_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
