@@ -81,15 +81,21 @@ static void bench_free(struct bench *bench)
     free(bench);
 }
 
+static void turn(struct bench *bench, int64_t limit_ns)
+{
+    assert_true(clock_mono_ns() < limit_ns);
+    assert_int_equal(loop_run_once(bench->loop, NS_PER_MS), 0);
+}
+
+/* By a clock that the test sets. */
+#define RUN_UNTIL(bench, condition)                                                                \
+    for (int64_t limit_ns_ = clock_mono_ns() + PATIENCE_NS; !(condition);)                         \
+    turn((bench), limit_ns_)
+
 #define TURN_UNTIL(bench, condition)                                                               \
-    do {                                                                                           \
-        int64_t limit_ns_ = clock_mono_ns() + PATIENCE_NS;                                         \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_mono_ns() < limit_ns_);                                              \
-            assert_int_equal(loop_run_once((bench)->loop, NS_PER_MS), 0);                          \
-            schedule_watch_clock(&(bench)->schedule);                                              \
-        }                                                                                          \
-    } while (0)
+    for (int64_t limit_ns_ = clock_mono_ns() + PATIENCE_NS; !(condition);                          \
+         schedule_watch_clock(&(bench)->schedule))                                                 \
+    turn((bench), limit_ns_)
 
 /* What a member that moves from one to the other rests on. */
 static void schedules_that_share_members_have_the_same_instants(void **state)
@@ -115,6 +121,14 @@ static void schedules_that_share_members_have_the_same_instants(void **state)
     assert_int_equal(instants[1], INTERVAL_NS / 4 * 3);
 }
 
+static int fewest_calls(const struct bench *bench, int members)
+{
+    int fewest = bench->members[0].calls;
+    for (int i = 1; i < members; i++)
+        fewest = bench->members[i].calls < fewest ? bench->members[i].calls : fewest;
+    return fewest;
+}
+
 static void everyone_is_called_once_an_interval_at_its_phase(void **state)
 {
     (void)state;
@@ -123,13 +137,13 @@ static void everyone_is_called_once_an_interval_at_its_phase(void **state)
     for (int i = 0; i < MEMBERS; i++)
         add(bench, i, (int64_t)i * INTERVAL_NS / MEMBERS, 0);
     schedule_settle(&bench->schedule);
-    TURN_UNTIL(bench, total_calls >= 5 * MEMBERS);
+    int64_t settled_ns = clock_wall_ns();
+    TURN_UNTIL(bench, fewest_calls(bench, MEMBERS) >= 4);
     for (int i = 0; i < MEMBERS; i++) {
         struct scheduled *member = &bench->members[i];
-        assert_true(member->calls >= 4);
         assert_true(member->due_ns[0] >= started_ns);
-        assert_true(member->due_ns[0] <= started_ns + INTERVAL_NS);
-        for (int k = 0; k < member->calls; k++) {
+        assert_true(member->due_ns[0] <= settled_ns + INTERVAL_NS || bench->schedule.lost > 0);
+        for (int k = 0; k < member->calls && k < CALLS_MAX; k++) {
             int64_t behind_ns =
                 (member->tick.phase_ns - member->due_ns[k] % INTERVAL_NS + INTERVAL_NS) %
                 INTERVAL_NS;
@@ -152,31 +166,47 @@ static void members_of_a_slot_share_a_tick(void **state)
     for (int i = 0; i < 20; i++)
         add(bench, i, (int64_t)i * NS_PER_MS, 0);
     schedule_settle(&bench->schedule);
-    TURN_UNTIL(bench, total_calls >= 20);
+    TURN_UNTIL(bench, fewest_calls(bench, 20) >= 1);
     for (int i = 0; i < 20; i++) {
-        assert_int_equal(bench->members[i].due_ns[0], bench->members[0].due_ns[0]);
-        assert_int_equal(bench->members[i].due_ns[0] % INTERVAL_NS, 0);
+        /* The last one: a tick that passes while they are added is not that of all. */
+        const struct scheduled *member = &bench->members[i];
+        int64_t due_ns = member->due_ns[member->calls - 1];
+        assert_int_equal(due_ns, bench->members[0].due_ns[bench->members[0].calls - 1]);
+        assert_int_equal(due_ns % INTERVAL_NS, 0);
     }
     bench_free(bench);
 }
 
+static int64_t standing_wall_ns;
+
+static int64_t standing_wall(void)
+{
+    return standing_wall_ns;
+}
+
+/* Started when the last tick is just over, and that it stays until the test goes on. */
 static void a_missed_tick_is_made_up_for_and_a_made_one_is_not_repeated(void **state)
 {
     (void)state;
     struct bench *bench = bench_new(INTERVAL_NS);
-    /* Started when the last tick is just over; the slot is the whole interval. */
+    struct scheduled *members = bench->members;
+    /* The slot is the whole interval. */
     int64_t last_tick_ns = tick_last(clock_wall_ns(), INTERVAL_NS, 0);
+    standing_wall_ns = last_tick_ns + 10 * NS_PER_MS;
+    bench->schedule.wall_now = standing_wall;
     add(bench, 0, 0, last_tick_ns - INTERVAL_NS);     /* the last tick was missed */
     add(bench, 1, 0, last_tick_ns);                   /* it was made */
     add(bench, 2, 0, last_tick_ns - 5 * INTERVAL_NS); /* more than one was */
     add(bench, 3, 0, 0);                              /* a new one */
     schedule_settle(&bench->schedule);
-    TURN_UNTIL(bench, bench->members[0].calls >= 2);
-    TURN_UNTIL(bench, bench->members[3].calls >= 1);
-    assert_true(bench->members[0].due_ns[0] >= last_tick_ns);
-    assert_int_equal(bench->members[0].due_ns[1] - bench->members[0].due_ns[0], INTERVAL_NS);
+    RUN_UNTIL(bench, members[0].calls == 1);
+    assert_int_equal(members[0].due_ns[0], last_tick_ns);
+    assert_int_equal(total_calls, 1);
+    standing_wall_ns += INTERVAL_NS;
+    RUN_UNTIL(bench, total_calls == 5);
+    assert_int_equal(members[0].due_ns[1], last_tick_ns + INTERVAL_NS);
     for (int i = 1; i < 4; i++)
-        assert_int_equal(bench->members[i].due_ns[0], bench->members[0].due_ns[1]);
+        assert_int_equal(members[i].due_ns[0], last_tick_ns + INTERVAL_NS);
     bench_free(bench);
 }
 
@@ -255,6 +285,7 @@ static void ticks_that_a_standstill_has_lost_are_counted(void **state)
     (void)state;
     struct bench *bench = bench_new(INTERVAL_NS);
     struct scheduled *members = bench->members;
+    int64_t started_ns = clock_wall_ns();
     add(bench, 0, 0, 0);
     add(bench, 1, INTERVAL_NS / 2, 0);
     schedule_settle(&bench->schedule);
@@ -270,7 +301,12 @@ static void ticks_that_a_standstill_has_lost_are_counted(void **state)
             lost += (members[i].due_ns[k] - members[i].due_ns[k - 1]) / INTERVAL_NS - 1;
     }
     assert_true(lost >= 4);
-    assert_int_equal(bench->schedule.lost, lost);
+    /* The machine's own standstills may have lost some before the first call and after the last. */
+    int64_t passed_ns =
+        tick_last(clock_wall_ns(), INTERVAL_NS, 0) - tick_last(started_ns, INTERVAL_NS, 0);
+    int64_t most = 2 * passed_ns / INTERVAL_NS - total_calls;
+    int64_t counted = (int64_t)bench->schedule.lost;
+    assert_true(counted >= lost && counted <= most);
     bench_free(bench);
 }
 
