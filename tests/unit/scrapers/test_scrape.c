@@ -259,8 +259,9 @@ static void a_hanging_target_fails_at_its_timeout(void **state)
     struct rig *rig = rig_new();
     const struct rig_answer hangs =
         RIG_BODY_THEN("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n", hangs);
-    rig_table(rig, &(struct rig_target){.timeout_ms = 50}, 1);
+    rig_table(rig, &(struct rig_target){0}, 1);
     assert_string_equal(rig_scrape(rig, 1, &ONE), "a 1\nup 1 scraped 1 post 1 added 1\n");
+    rig_table(rig, &(struct rig_target){.timeout_ms = 50}, 1);
     assert_string_equal(rig_scrape(rig, 1, &hangs), "a stale\n" NOTHING);
     assert_true(rig_duration() >= 0.05);
     assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_TIMEOUT), 1);
@@ -271,7 +272,7 @@ static void asks_as_prometheus_does(void **state)
 {
     (void)state;
     struct rig *rig = rig_new();
-    rig_table(rig, &(struct rig_target){.timeout_ms = 1500, .path = "/m?x=y"}, 1);
+    rig_table(rig, &(struct rig_target){.timeout_ms = 9500, .path = "/m?x=y"}, 1);
     rig_scrape(rig, 1, &ONE);
     assert_string_equal(rig->request, "GET /m?x=y HTTP/1.1\r\n"
                                       "Host: example:9100\r\n"
@@ -283,7 +284,7 @@ static void asks_as_prometheus_does(void **state)
                                       "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
                                       "text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n"
                                       "Accept-Encoding: identity\r\n"
-                                      "X-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n"
+                                      "X-Prometheus-Scrape-Timeout-Seconds: 9.5\r\n"
                                       "\r\n");
     rig_free(rig);
 }
