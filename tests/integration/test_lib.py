@@ -2,6 +2,9 @@
 """The helpers of these tests, tried on each other and on real programs."""
 import http.client
 import math
+import pathlib
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -9,7 +12,7 @@ import urllib.request
 import pytest
 
 from lib import prom, remote_write
-from lib.proc import Process, wait_until
+from lib.proc import Process, free_port, wait_until
 from lib.remote_write import Answer, Receiver
 from lib.target import CLOSE, HANG, RESET, Pieces, Reply, Target, Wait
 
@@ -178,6 +181,18 @@ def test_target_waits_for_an_event_between_pieces():
         assert answer.read(1) == b"a"
         go.set()
         assert answer.read() == b"b"
+
+
+def test_no_process_gets_a_port_that_another_has_got():
+    """Where both come by the same ports and nobody listens there yet."""
+    script = ("import itertools, sys; sys.path.insert(0, sys.argv[1]); from lib import proc\n"
+              "proc._own_ports = lambda: itertools.islice(proc._PORTS, int(sys.argv[2]) - 10300, None)\n"
+              "print(proc.free_port(), flush=True)")
+    port = free_port()
+    path = pathlib.Path(__file__).parent
+    other = subprocess.run([sys.executable, "-c", script, path, str(port)], check=True,
+                           capture_output=True, text=True)
+    assert int(other.stdout) > port
 
 
 def test_process_reports_output_and_exit_status(tmp_path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes under test: output in files, bounded waits, nothing left running."""
+import collections
 import contextlib
 import itertools
 import json
@@ -36,6 +37,9 @@ def wait_until(condition, timeout=10.0, what="the condition", step=0.02):
 # elsewhere, one that was forked, too: suites run besides, and a suite may have several.
 _PORTS = range(10300, 32700)
 _ports_of = {}  # by process: of this one, and of those before it that it was forked from
+# Names by which processes that come by the same ports know that one is taken, though nobody listens
+# there yet, or ever: of the last ones.
+_marks = collections.deque(maxlen=64)
 
 
 def _own_ports():
@@ -49,12 +53,18 @@ def free_port():
     """A port of 127.0.0.1 that was free just now and that nobody gets by chance, for programs that
     cannot choose one."""
     for port in _own_ports():
+        mark = socket.socket(socket.AF_UNIX)
         with socket.socket() as sock:
             try:
+                mark.bind(f"\0limpet-test-port-{port}")
                 sock.bind(("127.0.0.1", port))
-                return port
             except OSError:
-                pass
+                mark.close()
+                continue
+        if len(_marks) == _marks.maxlen:
+            _marks[0].close()
+        _marks.append(mark)
+        return port
     raise AssertionError("no port is free")
 
 
