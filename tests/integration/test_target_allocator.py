@@ -11,7 +11,7 @@ import pytest
 
 from lib.allocator import Answer, TargetAllocator, scrape_config
 from lib.limpet import Limpet, Paths, config, job, remote
-from lib.proc import wait_until
+from lib.proc import free_port, wait_until
 from lib import remote_write as wire
 from lib.remote_write import STALE_BITS, Receiver
 from lib.target import Reply, Target
@@ -270,9 +270,9 @@ def kill(limpet, program):
 
 
 def test_whoever_starts_again_goes_on_without_the_allocator(tmp_path, receiver, target):
-    allocator = TargetAllocator()
+    port = free_port()
+    allocator = TargetAllocator(port=port)
     allocator.__enter__()
-    port = allocator.port
     allocator.jobs["web"] = scrape_config("web", "300ms")
     allocator.assign("web", POD, [target.address])
     text = settings(receiver, allocator)
@@ -297,8 +297,9 @@ def test_whoever_starts_again_goes_on_without_the_allocator(tmp_path, receiver, 
 
 
 def test_a_job_that_is_not_there_at_first_is_waited_for(tmp_path, receiver, target):
-    with TargetAllocator() as closed:
-        port = closed.port
+    port = free_port()
+    with TargetAllocator(port=port) as closed:
+        pass
     text = settings(receiver, closed, job("own", [target.address]))
     with Limpet(tmp_path, text) as limpet:  # ready without it
         target.wait_for_requests(1, 10)
@@ -374,8 +375,8 @@ def merged(receiver, name="up"):
 
 
 def test_an_allocator_that_starts_anew_may_have_nothing_for_a_moment(tmp_path, receiver, target):
-    with TargetAllocator() as allocator:
-        port = allocator.port
+    port = free_port()
+    with TargetAllocator(port=port) as allocator:
         allocator.jobs["web"] = scrape_config("web", "2s")
         allocator.assign("web", POD, [target.address])
         with Limpet(tmp_path, settings(receiver, allocator)) as limpet:
