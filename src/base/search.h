@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Binary search in sorted arrays, by a number. */
+/* Searching in arrays, by a number. */
 #ifndef BASE_SEARCH_H
 #define BASE_SEARCH_H
 
@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /*
- * The index of the first item that is not before the key; `count`: all are. Items are of `size`
- * bytes, and those before the key come first. Inline, so that is_before is no call.
+ * Binary search in a sorted array: the index of the first item that is not before the key; `count`:
+ * all are. Items are of `size` bytes, and those before the key come first. Inline, so that
+ * is_before is no call.
  */
 static inline size_t search_lower_bound(const void *items, size_t count, size_t size,
                                         bool (*is_before)(const void *item, uint64_t key),
@@ -24,6 +25,15 @@ static inline size_t search_lower_bound(const void *items, size_t count, size_t 
             high = middle;
     }
     return low;
+}
+
+/* Whether one of numbers [first, end) is this one: they are few, and in any order. */
+static inline bool search_has(const uint32_t *numbers, uint32_t first, uint32_t end,
+                              uint32_t number)
+{
+    while (first < end && numbers[first] != number)
+        first++;
+    return first < end;
 }
 
 #endif

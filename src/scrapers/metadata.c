@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/search.h"
 
 #define ITEMS_KEPT 1024u /* memory for more is not kept for the next use */
 
@@ -383,14 +384,6 @@ int metadata_unite(struct series_store *store, uint32_t fresh, uint32_t old, uin
 
 /* ---- families beside others ---- */
 
-static bool is_place(const struct metadata_gaps *gaps, uint32_t at)
-{
-    uint32_t i = 0;
-    while (i < gaps->place_count && gaps->places[i] != at)
-        i++;
-    return i < gaps->place_count;
-}
-
 static bool is_at_place(const struct metadata_gaps *gaps, uint64_t gap)
 {
     uint32_t i = 0;
@@ -402,7 +395,8 @@ static bool is_at_place(const struct metadata_gaps *gaps, uint64_t gap)
 static bool is_elsewhere(const struct metadata_gaps *gaps, uint64_t gap)
 {
     uint32_t i = 0;
-    while (i < gaps->count && (gaps->hashes[i] != gap || is_place(gaps, i)))
+    while (i < gaps->count &&
+           (gaps->hashes[i] != gap || search_has(gaps->places, 0, gaps->place_count, i)))
         i++;
     return gap != 0 && i < gaps->count;
 }

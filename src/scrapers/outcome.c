@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/search.h"
+
 /* So long a series with own timestamps is remembered after it was last seen. */
 #define REMEMBER_MS (INT64_C(600) * 1000)
 
@@ -132,11 +134,7 @@ static int64_t last_time(const struct outcome_input *input, uint32_t flags)
 
 static bool is_reserved(const struct outcome_input *input, uint32_t line)
 {
-    for (uint32_t i = 0; i < input->reserved_count; i++) {
-        if (input->reserved[i] == line)
-            return true;
-    }
-    return false;
+    return search_has(input->reserved, 0, input->reserved_count, line);
 }
 
 struct sample {

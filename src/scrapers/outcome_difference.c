@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/search.h"
 #include "scrapers/outcome_list.h"
 #include "scrapers/plan_change.h"
 
@@ -60,18 +61,6 @@ static struct difference find_difference(const struct plan_columns *old, uint32_
     return found;
 }
 
-static bool has_line(const uint32_t *lines, uint32_t at, uint32_t end, uint32_t line)
-{
-    while (at < end && lines[at] != line)
-        at++;
-    return at < end;
-}
-
-static bool is_reserved(const struct outcome_input *input, uint32_t line)
-{
-    return has_line(input->reserved, 0, input->reserved_count, line);
-}
-
 bool outcome_had_strays(const struct outcome_input *input)
 {
     return (input->before.flags & SHM_STATE_STRAYS) != 0 && input->before.stamped != 0;
@@ -107,13 +96,14 @@ static bool compare_between(const struct outcome_input *input, const struct diff
         uint32_t line = new->lines[i];
         if (line == LINE_DROPPED)
             continue;
-        if ((new->types[i] & PLAN_HISTOGRAM) != 0 || is_reserved(input, line) ||
-            has_line(new->lines, between->start, i, line) ||
-            has_line(old, 0, between->start, line) ||
-            has_line(old, between->old_end, plan->count, line))
+        if ((new->types[i] & PLAN_HISTOGRAM) != 0 ||
+            search_has(input->reserved, 0, input->reserved_count, line) ||
+            search_has(new->lines, between->start, i, line) ||
+            search_has(old, 0, between->start, line) ||
+            search_has(old, between->old_end, plan->count, line))
             return false;
-        *ret_added += !has_line(old, between->start, between->old_end, line) &&
-                      !has_line(strays.lines, 0, strays.count, line);
+        *ret_added += !search_has(old, between->start, between->old_end, line) &&
+                      !search_has(strays.lines, 0, strays.count, line);
     }
     return true;
 }
@@ -124,12 +114,12 @@ static void mark_vanished(struct outcome *outcome, const struct outcome_input *i
 {
     struct strays strays = strays_before(input);
     for (uint32_t i = 0; i < strays.count; i++) {
-        if (!has_line(new->lines, between->start, between->new_end, strays.lines[i]))
+        if (!search_has(new->lines, between->start, between->new_end, strays.lines[i]))
             outcome_append(&outcome->stale, strays.lines[i], 0, input->timestamp_ms);
     }
     for (uint32_t i = between->start; i < between->old_end; i++) {
         uint32_t line = old->lines[i];
-        if (line != LINE_DROPPED && !has_line(new->lines, between->start, between->new_end, line))
+        if (line != LINE_DROPPED && !search_has(new->lines, between->start, between->new_end, line))
             outcome_append(&outcome->stale, line, 0, input->timestamp_ms);
     }
 }
@@ -174,7 +164,7 @@ bool outcome_by_difference(struct outcome *outcome, const struct outcome_input *
     mark_vanished(outcome, input, &between, old, new);
     if (harvest->count > 0)
         take_all(&outcome->tracked, harvest);
-    if (plan->dropped > 0 || has_line(new->lines, between.start, between.new_end, LINE_DROPPED))
+    if (plan->dropped > 0 || search_has(new->lines, between.start, between.new_end, LINE_DROPPED))
         leave_dropped_out(&outcome->tracked);
     return true;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "exposition/number.h"
 #include "scrapers/plan_change.h"
 #include "scrapers/work.h"
@@ -74,15 +75,6 @@ static void grow(struct plans *plans)
     free(plans->buckets);
     plans->buckets = buckets;
     plans->mask = mask;
-}
-
-static bool is_reserved(const struct plans *plans, uint32_t line)
-{
-    for (uint32_t i = 0; i < plans->reserved_count; i++) {
-        if (plans->reserved[i] == line)
-            return true;
-    }
-    return false;
 }
 
 /*
@@ -160,7 +152,7 @@ static void go_over(const struct plans *plans, struct plan_maker *maker, uint32_
         uint32_t *seen = refmap_at(&maker->seen, line);
         if (*seen == 0)
             maker->unique[maker->unique_count++] = line;
-        if (*seen != 0 || is_reserved(plans, line))
+        if (*seen != 0 || search_has(plans->reserved, 0, plans->reserved_count, line))
             plan->plain = false;
         *seen = 1;
     }
