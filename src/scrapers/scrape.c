@@ -190,8 +190,9 @@ static void log_failure(const struct scrape *scrape)
 static bool is_out_of_order(const struct scrape *scrape)
 {
     const struct target *target = scrape->target;
-    struct series_state before = series_target_state(&target->scraper->store, target->ref);
-    return before.scrape_seq > 0 && scrape->timestamp_ms <= before.timestamp_ms;
+    int64_t last_ms;
+    return series_target_last(&target->scraper->store, target->ref, &last_ms) &&
+           scrape->timestamp_ms <= last_ms;
 }
 
 void scrape_count_transfer(struct target *target)

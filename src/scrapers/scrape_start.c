@@ -98,12 +98,12 @@ static void on_waited_too_long(struct loop_timer *timer)
 static bool find_timestamp(const struct target *target, int64_t tick_ns, int64_t *ret_ms)
 {
     const struct scraper *scraper = target->scraper;
-    struct series_state last = series_target_state(&scraper->store, target->ref);
+    int64_t last_ms;
     *ret_ms = clock_ms_of_ns(tick_ns);
-    if (last.scrape_seq == 0 || *ret_ms > last.timestamp_ms)
+    if (!series_target_last(&scraper->store, target->ref, &last_ms) || *ret_ms > last_ms)
         return true;
     *ret_ms = clock_ms_of_ns(scraper->schedule.wall_now());
-    return *ret_ms != last.timestamp_ms;
+    return *ret_ms != last_ms;
 }
 
 static void start(struct target *target, int64_t due_ns, int64_t timestamp_ms, uint64_t promised)

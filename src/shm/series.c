@@ -409,6 +409,15 @@ struct series_state series_target_state(const struct series_store *store, uint32
                                  valid->scrape_seq,   valid->flags,      valid->metadata_ref};
 }
 
+bool series_target_last(const struct series_store *store, uint32_t ref, int64_t *ret_ms)
+{
+    const struct shm_target_state *valid = series_valid_state(store, target_body(store, ref));
+    if (valid == NULL || valid->scrape_seq == 0)
+        return false;
+    *ret_ms = valid->timestamp_ms;
+    return true;
+}
+
 void series_target_view(const struct series_store *store, uint32_t ref,
                         struct series_record *ret_record)
 {

@@ -151,6 +151,9 @@ void series_target_view(const struct series_store *store, uint32_t ref,
 /* The state that is committed. All zero when there is none. */
 struct series_state series_target_state(const struct series_store *store, uint32_t ref);
 
+/* The time of the last scrape in it. False: there has been none. */
+bool series_target_last(const struct series_store *store, uint32_t ref, int64_t *ret_ms);
+
 /*
  * Writes the state that will be the target's once the ring has published everything reserved now.
  * Must be followed by ring_publish, or by series_target_forget when that does not come. Takes over
