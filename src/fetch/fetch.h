@@ -98,12 +98,11 @@ struct fetch_connection {
     uint64_t sent_before;                   /* bytes of the stream when the exchange began */
     const struct net_tls_context *kept_tls; /* that of the kept connection */
     uint64_t kept_peer;
+    int64_t noticed_ns;  /* when it was noticed that the deadline is over; 0: not yet */
     uint32_t address;    /* the one that is being tried */
     uint32_t exchange;   /* number of the current one, to notice a change in a call back */
     uint32_t allowed_ms; /* from the start of the exchange to its deadline */
-    uint32_t noticed_ms; /* from there to when it was noticed that it is over */
     uint8_t state;
-    uint8_t looks; /* at what has come, since the deadline is over */
     bool is_reused;
     bool is_paused;
     bool got_head;
