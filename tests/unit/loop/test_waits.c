@@ -108,51 +108,60 @@ static int set_up_gathering(void **state)
     return 0;
 }
 
+/* Four ends of pairs, and what is received there. */
+struct receives {
+    int pairs[4][2];
+    struct test_op in[4];
+};
+
+static void receive_from_four(struct loop *loop, struct receives *four)
+{
+    for (int i = 0; i < 4; i++) {
+        make_pair(four->pairs[i]);
+        four->in[i] = test_op(loop);
+        loop_receive(loop, &four->in[i].op, four->pairs[i][0]);
+    }
+}
+
+static void close_four(struct loop *loop, struct receives *four)
+{
+    for (int i = 0; i < 4; i++)
+        close_pair(loop, four->pairs[i]);
+}
+
 static void a_wait_gathers_but_not_for_long(void **state)
 {
     struct loop *loop = loop_of(state);
-    int pairs[4][2];
-    struct test_op in[4];
-    for (int i = 0; i < 4; i++) {
-        make_pair(pairs[i]);
-        in[i] = test_op(loop);
-        loop_receive(loop, &in[i].op, pairs[i][0]);
-    }
+    struct receives four;
+    receive_from_four(loop, &four);
     assert_int_equal(loop_run_once(loop, 0), 0);
     /* Three of four are there: one wait would end at once, gathering looks for the fourth. */
     for (int i = 0; i < 3; i++)
-        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+        assert_int_equal(write(four.pairs[i][1], "x", 1), 1);
     int64_t start_ns = clock_mono_ns();
     assert_int_equal(loop_run_once(loop, -1), 0);
     assert_true(clock_mono_ns() - start_ns >= LOOP_GATHER_NS);
-    assert_int_equal(in[0].calls + in[1].calls + in[2].calls, 3);
-    assert_int_equal(in[3].calls, 0);
-    loop_cancel(loop, &in[3].op);
-    RUN_UNTIL(loop, in[3].calls == 1);
-    for (int i = 0; i < 4; i++)
-        close_pair(loop, pairs[i]);
+    assert_int_equal(four.in[0].calls + four.in[1].calls + four.in[2].calls, 3);
+    assert_int_equal(four.in[3].calls, 0);
+    loop_cancel(loop, &four.in[3].op);
+    RUN_UNTIL(loop, four.in[3].calls == 1);
+    close_four(loop, &four);
 }
 
 static void a_wait_that_gathered_nothing_is_followed_by_a_patient_one(void **state)
 {
     struct loop *loop = loop_of(state);
-    int pairs[4][2];
-    struct test_op in[4];
-    for (int i = 0; i < 4; i++) {
-        make_pair(pairs[i]);
-        in[i] = test_op(loop);
-        loop_receive(loop, &in[i].op, pairs[i][0]);
-    }
+    struct receives four;
+    receive_from_four(loop, &four);
     assert_int_equal(loop_run_once(loop, -1), 0); /* in vain */
     int64_t start_ns = clock_mono_ns();
     assert_int_equal(loop_run_once(loop, 50 * NS_PER_MS), 0);
     assert_true(clock_mono_ns() - start_ns >= 50 * NS_PER_MS);
     for (int i = 0; i < 4; i++)
-        loop_cancel(loop, &in[i].op);
+        loop_cancel(loop, &four.in[i].op);
     for (int i = 0; i < 4; i++)
-        RUN_UNTIL(loop, in[i].calls == 1);
-    for (int i = 0; i < 4; i++)
-        close_pair(loop, pairs[i]);
+        RUN_UNTIL(loop, four.in[i].calls == 1);
+    close_four(loop, &four);
 }
 
 int main(void)

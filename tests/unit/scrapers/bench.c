@@ -7,12 +7,23 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/unit/labels/rules.h"
+
 struct stage_bodies *bench_new(const struct relabel *relabel)
 {
     struct stage_bodies *bench = malloc(sizeof(*bench));
     assert_non_null(bench);
     stage_bodies_init(bench, relabel);
     return bench;
+}
+
+struct relabel *bench_drop(const char *names)
+{
+    const struct relabel_config rule =
+        RULE(.action = RELABEL_DROP, .source_labels = SOURCES("__name__"), .regex = names);
+    struct relabel *relabel;
+    assert_int_equal(relabel_compile(&rule, 1, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
+    return relabel;
 }
 
 void bench_free(struct stage_bodies *bench)

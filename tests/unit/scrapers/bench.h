@@ -9,6 +9,9 @@
 
 struct stage_bodies *bench_new(const struct relabel *relabel);
 
+/* A rule that drops the lines whose names this expression matches. */
+struct relabel *bench_drop(const char *names);
+
 /* Everything must have been given back. */
 void bench_free(struct stage_bodies *bench);
 

@@ -15,7 +15,6 @@
 #include "scrapers/outcome_difference.h"
 #include "scrapers/plan_change.h"
 #include "tests/unit/dice.h"
-#include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
 
 #define LINES_MAX 80
@@ -243,12 +242,7 @@ static void an_outcome_does_not_depend_on_how_it_was_found(void **state)
 static void nor_where_rules_drop_lines(void **state)
 {
     (void)state;
-    const struct relabel_config rules[] = {
-        RULE(.action = RELABEL_DROP, .source_labels = SOURCES("__name__"),
-             .regex = "f10|f11|f12|f3"),
-    };
-    struct relabel *relabel;
-    assert_int_equal(relabel_compile(rules, 1, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
+    struct relabel *relabel = bench_drop("f10|f11|f12|f3");
     compare_stories(dice_new(__func__), relabel);
     relabel_free(relabel);
 }
@@ -389,11 +383,7 @@ static void what_another_target_has_shown_means_the_same(void **state)
 static void also_where_rules_drop_lines(void **state)
 {
     (void)state;
-    const struct relabel_config rules[] = {
-        RULE(.action = RELABEL_DROP, .source_labels = SOURCES("__name__"), .regex = "f10|f11|f12"),
-    };
-    struct relabel *relabel;
-    assert_int_equal(relabel_compile(rules, 1, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
+    struct relabel *relabel = bench_drop("f10|f11|f12");
     follow_stories(dice_new(__func__), relabel);
     relabel_free(relabel);
 }

@@ -14,7 +14,6 @@
 
 #include "base/strbuf.h"
 #include "scrapers/outcome.h"
-#include "tests/unit/labels/rules.h"
 #include "tests/unit/scrapers/bench.h"
 #include "tests/unit/dice.h"
 
@@ -229,11 +228,7 @@ static void an_outcome_with_timestamps_does_not_depend_on_how_it_was_found(void 
 static void nor_where_rules_drop_lines(void **state)
 {
     (void)state;
-    const struct relabel_config rules[] = {
-        RULE(.action = RELABEL_DROP, .source_labels = SOURCES("__name__"), .regex = "f2|f7|f8"),
-    };
-    struct relabel *relabel;
-    assert_int_equal(relabel_compile(rules, 1, LABEL_SCHEME_UTF8, &relabel, NULL), 0);
+    struct relabel *relabel = bench_drop("f2|f7|f8");
     tell_stories(dice_new(__func__), relabel);
     relabel_free(relabel);
 }
