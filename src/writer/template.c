@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "writer/template_maker.h"
 
-enum { BUCKETS = 8192, SEGMENT_BUCKETS = 8192, SEEN_SETS = 4096, SEEN_WAYS = 8 };
+enum { SEEN_SETS = 4096, SEEN_WAYS = 8 };
 
 /* Templates that are not used for so long are forgotten; more bytes than that are not kept. */
 #define UNUSED_NS  (300 * NS_PER_S)
@@ -19,6 +19,11 @@ enum { BUCKETS = 8192, SEGMENT_BUCKETS = 8192, SEEN_SETS = 4096, SEEN_WAYS = 8 }
 #define PARTS_MAX  ((size_t)8 << 20) /* with parts of layouts that are too large for all to stay */
 
 /* ---- Segments ---- */
+
+static struct template_segment *segment_of(struct hash_entry *entry)
+{
+    return HASH_ENTRY_OF(entry, struct template_segment, entry);
+}
 
 /* Whether the key was asked for before, as far as is remembered; it is from now on. */
 static bool was_seen(struct templates *templates, uint64_t key)
@@ -35,25 +40,30 @@ static bool was_seen(struct templates *templates, uint64_t key)
 }
 
 /* The columns go behind the segment, where there is room for them. */
-static void fill_segment(struct template_segment *segment, const struct template_columns *columns,
-                         uint64_t hash)
+static void fill_segment(struct template_segment *segment, const struct template_columns *columns)
 {
     check(columns->len <= UINT32_MAX);
     uint8_t *at = (uint8_t *)(segment + 1);
     memcpy(at, columns->bytes, columns->len);
-    *segment = (struct template_segment){.hash = hash, .len = (uint32_t)columns->len};
+    *segment = (struct template_segment){.len = (uint32_t)columns->len};
     segment->lines = (struct template_line *)(void *)at;
     segment->parts = (struct template_part *)(void *)(segment->lines + columns->lines);
     segment->ops = (struct template_op *)(void *)(segment->parts + columns->parts);
     segment->literals = (uint8_t *)(segment->ops + columns->ops);
 }
 
-static struct template_segment *new_segment(const struct template_columns *columns, uint64_t hash)
+static struct template_segment *new_segment(const struct template_columns *columns)
 {
     struct template_segment *segment = malloc(sizeof *segment + columns->len);
     check(segment != NULL);
-    fill_segment(segment, columns, hash);
+    fill_segment(segment, columns);
     return segment;
+}
+
+static bool has_columns(const struct template_segment *segment,
+                        const struct template_columns *columns)
+{
+    return segment->len == columns->len && memcmp(segment + 1, columns->bytes, columns->len) == 0;
 }
 
 /* The segment that the maker has; a reference for the caller. */
@@ -61,20 +71,14 @@ static struct template_segment *get_segment(struct templates *templates, uint64_
 {
     const struct template_columns columns = template_maker_finish(templates->maker);
     uint64_t hash = hash64_keyed(columns.bytes, columns.len, &templates->hash_key);
-    struct template_segment **bucket = &templates->segments[hash % SEGMENT_BUCKETS];
-    struct template_segment *segment = *bucket;
-    while (segment != NULL && (segment->hash != hash || segment->len != columns.len ||
-                               memcmp(segment + 1, columns.bytes, columns.len) != 0))
-        segment = segment->next;
-    if (segment == NULL) {
-        segment = new_segment(&columns, hash);
-        segment->next = *bucket;
-        *bucket = segment;
-        bucket = &templates->by_lines[lines_key % SEGMENT_BUCKETS];
-        segment->lines_key = lines_key;
+    struct hash_entry *entry = hash_table_find(&templates->segments, hash);
+    while (entry != NULL && !has_columns(segment_of(entry), &columns))
+        entry = hash_entry_more(entry);
+    struct template_segment *segment = entry != NULL ? segment_of(entry) : new_segment(&columns);
+    if (entry == NULL) {
+        hash_table_add(&templates->segments, &segment->entry, hash);
+        hash_table_add(&templates->by_lines, &segment->by_lines, lines_key);
         segment->is_kept = was_seen(templates, lines_key);
-        segment->next_by_lines = *bucket;
-        *bucket = segment;
         templates->bytes += sizeof *segment + columns.len;
     }
     segment->references++;
@@ -103,13 +107,12 @@ static uint64_t key_of_lines(const struct templates *templates,
 /* A segment that was made of the same lines; a reference for the caller; or NULL. */
 static struct template_segment *find_segment(struct templates *templates, uint64_t lines_key)
 {
-    struct template_segment *segment = templates->by_lines[lines_key % SEGMENT_BUCKETS];
-    while (segment != NULL && segment->lines_key != lines_key)
-        segment = segment->next_by_lines;
-    if (segment != NULL) {
-        segment->references++;
-        segment->used_ns = templates->now_ns;
-    }
+    struct hash_entry *entry = hash_table_find(&templates->by_lines, lines_key);
+    if (entry == NULL)
+        return NULL;
+    struct template_segment *segment = HASH_ENTRY_OF(entry, struct template_segment, by_lines);
+    segment->references++;
+    segment->used_ns = templates->now_ns;
     return segment;
 }
 
@@ -124,17 +127,11 @@ static void forget_tapes_of(struct templates *templates, struct template_segment
     segment->tapes = NULL;
 }
 
+/* It has been taken out of templates->segments. */
 static void free_segment(struct templates *templates, struct template_segment *segment)
 {
     forget_tapes_of(templates, segment);
-    struct template_segment **link = &templates->segments[segment->hash % SEGMENT_BUCKETS];
-    while (*link != segment)
-        link = &(*link)->next;
-    *link = segment->next;
-    link = &templates->by_lines[segment->lines_key % SEGMENT_BUCKETS];
-    while (*link != segment)
-        link = &(*link)->next_by_lines;
-    *link = segment->next_by_lines;
+    hash_table_remove(&templates->by_lines, &segment->by_lines);
     templates->bytes -= sizeof *segment + segment->len;
     free(segment);
 }
@@ -142,37 +139,39 @@ static void free_segment(struct templates *templates, struct template_segment *s
 static void release_segment(struct templates *templates, struct template_segment *segment)
 {
     bool stays = segment->is_kept && templates->bytes <= BYTES_MAX;
-    if (--segment->references == 0 && !stays)
-        free_segment(templates, segment);
+    if (--segment->references > 0 || stays)
+        return;
+    hash_table_remove(&templates->segments, &segment->entry);
+    free_segment(templates, segment);
 }
 
-static void forget_segments(struct templates *templates, int64_t before_ns)
+struct sweep {
+    struct templates *templates;
+    int64_t since_ns;
+};
+
+static bool forget_unused_segment(struct hash_entry *entry, void *context)
 {
-    for (uint32_t i = 0; i < SEGMENT_BUCKETS; i++) {
-        struct template_segment *segment = templates->segments[i];
-        while (segment != NULL) {
-            struct template_segment *next = segment->next;
-            if (segment->references == 0 && segment->used_ns < before_ns)
-                free_segment(templates, segment);
-            segment = next;
-        }
-    }
+    const struct sweep *sweep = context;
+    struct template_segment *segment = segment_of(entry);
+    if (segment->references > 0 || segment->used_ns >= sweep->since_ns)
+        return false;
+    free_segment(sweep->templates, segment);
+    return true;
 }
 
 /* When there is no more room, those that are in use are soon there again. */
 static void forget_tapes(struct templates *templates)
 {
-    for (uint32_t i = 0; i < SEGMENT_BUCKETS && templates->tape_bytes > 0; i++) {
-        for (struct template_segment *segment = templates->segments[i]; segment != NULL;
-             segment = segment->next)
-            forget_tapes_of(templates, segment);
-    }
+    struct hash_entry *entry = NULL;
+    while ((entry = hash_table_next(&templates->segments, entry)) != NULL)
+        forget_tapes_of(templates, segment_of(entry));
 }
 
 void template_keep_tape(struct templates *templates, struct template_segment *segment,
                         const struct tape *tape)
 {
-    if (!was_seen(templates, tape->key ^ segment->hash) ||
+    if (!was_seen(templates, tape->key ^ segment->entry.hash) ||
         templates->tape_bytes + tape->size > TAPES_MAX)
         return;
     struct tape *kept = malloc(tape->size);
@@ -218,7 +217,7 @@ static struct template *make(struct templates *templates, const struct template_
     struct template *template =
         malloc(sizeof *template + count * sizeof(struct template_segment *));
     check(template != NULL);
-    *template = (struct template){.key = request->key, .count = request->count};
+    *template = (struct template){.entry.hash = request->key, .count = request->count};
     bool has_before = true; /* the maker has the line before; nothing is before the first one */
     template_maker_start(templates->maker);
     for (uint32_t first = 0; first < request->count; first += TEMPLATE_SEGMENT) {
@@ -257,8 +256,8 @@ static void make_loose(struct templates *templates, const struct template_reques
         loose->segments[0] = malloc(sizeof *loose->segments[0] + templates->loose_room);
         check(loose->segments[0] != NULL);
     }
-    fill_segment(loose->segments[0], &columns, 0);
-    loose->segments[0]->lines_key = lines_key;
+    fill_segment(loose->segments[0], &columns);
+    loose->segments[0]->by_lines.hash = lines_key;
     loose->segments[0]->is_loose = true;
     loose->count = request->count;
 }
@@ -277,46 +276,45 @@ void templates_init(struct templates *templates)
 {
     *templates = (struct templates){0};
     hash_key_make(&templates->hash_key);
-    templates->buckets = calloc(BUCKETS, sizeof(struct template *));
-    templates->segments = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
-    templates->by_lines = calloc(SEGMENT_BUCKETS, sizeof(struct template_segment *));
     templates->seen = calloc(SEEN_SETS * SEEN_WAYS, sizeof *templates->seen);
     templates->maker = template_maker_new();
     templates->loose = calloc(1, sizeof *templates->loose + sizeof(struct template_segment *));
-    check(templates->loose != NULL);
-    check(templates->buckets != NULL && templates->segments != NULL &&
-          templates->by_lines != NULL && templates->seen != NULL);
+    check(templates->loose != NULL && templates->seen != NULL);
 }
 
-/* Forgets those that were not used since. */
-static void forget(struct templates *templates, int64_t before_ns)
+static struct template *template_of(struct hash_entry *entry)
 {
-    for (uint32_t i = 0; i < BUCKETS; i++) {
-        struct template **link = &templates->buckets[i];
-        while (*link != NULL) {
-            struct template *template = *link;
-            if (template->used_ns >= before_ns) {
-                link = &template->next;
-                continue;
-            }
-            *link = template->next;
-            free_template(templates, template);
-        }
-    }
+    return HASH_ENTRY_OF(entry, struct template, entry);
+}
+
+static bool forget_unused(struct hash_entry *entry, void *context)
+{
+    const struct sweep *sweep = context;
+    if (template_of(entry)->used_ns >= sweep->since_ns)
+        return false;
+    free_template(sweep->templates, template_of(entry));
+    return true;
+}
+
+/* Forgets what was not used since. */
+static void forget(struct templates *templates, int64_t since_ns)
+{
+    struct sweep sweep = {templates, since_ns};
+    hash_table_sweep(&templates->kept, forget_unused, &sweep);
+    hash_table_sweep(&templates->segments, forget_unused_segment, &sweep);
 }
 
 void templates_fini(struct templates *templates)
 {
-    forget(templates, INT64_MAX);
     free_template(templates, templates->spare);
     free(templates->loose->segments[0]);
     free(templates->loose);
-    forget_segments(templates, INT64_MAX);
+    forget(templates, INT64_MAX);
     template_maker_free(templates->maker);
-    free(templates->segments);
-    free(templates->by_lines);
+    hash_table_fini(&templates->kept);
+    hash_table_fini(&templates->segments);
+    hash_table_fini(&templates->by_lines);
     free(templates->seen);
-    free(templates->buckets);
     *templates = (struct templates){0};
 }
 
@@ -324,7 +322,7 @@ void templates_fini(struct templates *templates)
 static bool is_worth_keeping(struct templates *templates, const struct template *template,
                              bool is_part)
 {
-    return template->key != 0 && was_seen(templates, template->key) &&
+    return template->entry.hash != 0 && was_seen(templates, template->entry.hash) &&
            templates->bytes <= (is_part ? PARTS_MAX : BYTES_MAX);
 }
 
@@ -333,44 +331,51 @@ static const struct template *get_loose(struct templates *templates,
 {
     const struct template_segment *last = templates->loose->segments[0];
     uint64_t lines_key = key_of_lines(templates, request, 0, request->count);
-    if (last == NULL || last->lines_key != lines_key)
+    if (last == NULL || last->by_lines.hash != lines_key)
         make_loose(templates, request, lines_key);
     return templates->loose;
+}
+
+static void sweep_if_due(struct templates *templates)
+{
+    int64_t now_ns = templates->now_ns;
+    if (now_ns - templates->swept_ns <= UNUSED_NS / 4)
+        return;
+    size_t before = templates->bytes;
+    templates->swept_ns = now_ns;
+    forget(templates, now_ns - UNUSED_NS);
+    if (before - templates->bytes > TRIM_BYTES)
+        (void)malloc_trim(0);
+    if (templates->tape_bytes > TAPES_MAX / 4 * 3)
+        forget_tapes(templates);
+}
+
+/* NULL: there is none. */
+static struct template *find(const struct templates *templates, uint64_t key)
+{
+    struct hash_entry *entry = key == 0 ? NULL : hash_table_find(&templates->kept, key);
+    if (entry != NULL)
+        return template_of(entry);
+    struct template *spare = templates->spare;
+    return key != 0 && spare != NULL && spare->entry.hash == key ? spare : NULL;
 }
 
 const struct template *templates_get(struct templates *templates,
                                      const struct template_request *request, int64_t now_ns)
 {
-    struct template **bucket = &templates->buckets[request->key % BUCKETS];
     templates->now_ns = now_ns;
-    if (now_ns - templates->swept_ns > UNUSED_NS / 4) {
-        size_t before = templates->bytes;
-        templates->swept_ns = now_ns;
-        forget(templates, now_ns - UNUSED_NS);
-        forget_segments(templates, now_ns - UNUSED_NS);
-        if (before - templates->bytes > TRIM_BYTES)
-            (void)malloc_trim(0);
-        if (templates->tape_bytes > TAPES_MAX / 4 * 3)
-            forget_tapes(templates);
-    }
+    sweep_if_due(templates);
     if (request->key == 0 && request->count <= TEMPLATE_SEGMENT)
         return get_loose(templates, request);
-    struct template *template = request->key == 0 ? NULL : *bucket;
-    while (template != NULL && template->key != request->key)
-        template = template->next;
-    if (template == NULL && request->key != 0 && templates->spare != NULL &&
-        templates->spare->key == request->key)
-        template = templates->spare;
+    struct template *template = find(templates, request->key);
     if (template == NULL) {
         free_template(templates, templates->spare);
         templates->spare = NULL;
         template = make(templates, request);
-        if (is_worth_keeping(templates, template, request->is_part)) {
-            template->next = *bucket;
-            *bucket = template;
-        } else {
+        if (is_worth_keeping(templates, template, request->is_part))
+            hash_table_add(&templates->kept, &template->entry, request->key);
+        else
             templates->spare = template;
-        }
     }
     template->used_ns = now_ns;
     return template;

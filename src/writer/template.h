@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "base/hash_table.h"
 #include "shm/series_reader.h"
 #include "writer/tape.h"
 
@@ -68,10 +69,8 @@ struct template_segment {
     uint8_t *literals;  /* some bytes more than those can be read */
     struct tape *tapes; /* see template_keep_tape */
     /* private */
-    struct template_segment *next;
-    struct template_segment *next_by_lines;
-    uint64_t hash;      /* of the columns */
-    uint64_t lines_key; /* of the lines it was made of, and of their generations */
+    struct hash_entry entry;    /* hash: of the columns */
+    struct hash_entry by_lines; /* hash: of the lines it was made of, and of their generations */
     uint32_t references;
     uint32_t len; /* of all columns, which follow */
     int64_t used_ns;
@@ -81,10 +80,9 @@ struct template_segment {
 
 struct template
 {
-    uint64_t key;
     uint32_t count; /* of lines */
     /* private */
-    struct template *next;
+    struct hash_entry entry; /* hash: the key of its request */
     int64_t used_ns;
     struct template_segment *segments[];
 };
@@ -111,16 +109,16 @@ static inline const struct template_part *template_parts(const struct template *
 struct templates {
     struct hash_key hash_key;
     /* private */
-    struct template **buckets;
-    struct template *spare;             /* of a layout that is not kept */
-    struct template *loose;             /* of a few lines without a layout, the last ones */
-    size_t loose_room;                  /* bytes for its columns */
-    uint32_t *seen;                     /* keys that were asked for once */
-    struct template_segment **segments; /* by hash */
-    struct template_segment **by_lines; /* by lines_key */
-    size_t bytes;                       /* of all of it */
-    size_t tape_bytes;                  /* of these, of tapes */
-    uint64_t tapes_epoch;               /* moves when any of them goes */
+    struct hash_table kept;     /* of templates */
+    struct template *spare;     /* of a layout that is not kept */
+    struct template *loose;     /* of a few lines without a layout, the last ones */
+    size_t loose_room;          /* bytes for its columns */
+    uint32_t *seen;             /* keys that were asked for once */
+    struct hash_table segments; /* by what they are */
+    struct hash_table by_lines; /* the same, by what they were made of */
+    size_t bytes;               /* of all of it */
+    size_t tape_bytes;          /* of these, of tapes */
+    uint64_t tapes_epoch;       /* moves when any of them goes */
     int64_t now_ns;
     int64_t swept_ns;
     struct template_maker *maker;
