@@ -146,6 +146,22 @@ static uint32_t follow_widely(const struct plan *plan, uint32_t at, uint32_t mos
     } while (more > 0);
     return taken;
 }
+
+static uint32_t follow_stamped_widely(const struct plan *plan, uint32_t at, uint32_t most,
+                                      const struct gap_key *key, struct slice *bytes,
+                                      uint64_t *bits, int64_t *times)
+{
+    uint32_t taken = 0;
+    uint32_t more;
+    do {
+        taken +=
+            follow_stamped(plan, at + taken, most - taken, key, bytes, bits + taken, times + taken);
+        more = follow_plainly(plan, at + taken, taken < most ? 1 : 0, key, bytes, bits + taken,
+                              times + taken);
+        taken += more;
+    } while (more > 0);
+    return taken;
+}
 #endif
 
 uint32_t plan_follow(const struct plan *plan, uint32_t at, uint32_t most, const struct gap_key *key,
@@ -162,11 +178,9 @@ uint32_t plan_follow_stamped(const struct plan *plan, uint32_t at, uint32_t most
                              const struct gap_key *key, struct slice *bytes, uint64_t *bits,
                              int64_t *times)
 {
-    uint32_t taken = 0;
 #ifdef CPU_MAY_HAVE_AVX2
     if (key->is_wide)
-        taken = follow_stamped(plan, at, most, key, bytes, bits, times);
+        return follow_stamped_widely(plan, at, most, key, bytes, bits, times);
 #endif
-    return taken +
-           follow_plainly(plan, at + taken, most - taken, key, bytes, bits + taken, times + taken);
+    return follow_plainly(plan, at, most, key, bytes, bits, times);
 }
