@@ -30,6 +30,12 @@ struct stores {
     size_t room;
 };
 
+struct records {
+    struct slice *items;
+    size_t len;
+    size_t room;
+};
+
 /* Hashes of what the log has said, so that it says it once while it holds. */
 struct said {
     uint64_t *items;
@@ -45,6 +51,7 @@ struct annotation_sd {
     size_t slice_count;
     bool complete; /* all was known, or not for too long, once: there are targets from then on */
     bool lacks_services;            /* the log has said so */
+    bool said_full;                 /* that there are more than SLICES_MAX */
     int64_t services_wait_began_ns; /* 0: not yet */
     int64_t slices_wait_began_ns;
     struct stores pods, services, endpoints; /* for a walk */
@@ -82,6 +89,19 @@ static bool is_watched(const struct annotation_sd *sd, struct slice ns, struct s
     return false;
 }
 
+static void say_that_slices_are_full(struct annotation_sd *sd, struct slice ns, struct slice name)
+{
+    struct strbuf text = STRBUF_GROWING;
+    if (sd->said_full)
+        return;
+    sd->said_full = true;
+    strbuf_addf(&text, "%.*s/%.*s", SLICE_ARG(ns), SLICE_ARG(name));
+    log_warn(
+        MSG("annotations: too many services without a selector; of some, no endpoint is known"),
+        STR("first_left_out", text.text), INT("followed", SLICES_MAX));
+    strbuf_fini(&text);
+}
+
 static void watch_slices(struct annotation_sd *sd, struct slice service)
 {
     struct errctx why;
@@ -89,8 +109,12 @@ static void watch_slices(struct annotation_sd *sd, struct slice service)
     struct strbuf label = STRBUF_GROWING;
     struct slice ns = kube_record_get(service, KUBE_NAMESPACE);
     struct slice name = kube_record_get(service, KUBE_NAME);
-    if (sd->slice_count == SLICES_MAX || is_watched(sd, ns, name))
+    if (is_watched(sd, ns, name))
         return;
+    if (sd->slice_count == SLICES_MAX) {
+        say_that_slices_are_full(sd, ns, name);
+        return;
+    }
     strbuf_addf(&label, "%s%.*s", slice_label, SLICE_ARG(name));
     const struct kube_wanted wanted = {.kind = KUBE_ENDPOINTSLICES,
                                        .ns = arena_copy(&arena, ns.ptr, ns.len),
@@ -121,17 +145,34 @@ static bool are_slices_known(const struct annotation_sd *sd)
     return true;
 }
 
-/* Watches what is not watched yet; never closes anything, for a watch may be on the stack. */
+static void collect_without_selector(struct records *records, const struct kube_store *store)
+{
+    const struct kube_object *object = NULL;
+    while ((object = next_without_selector(store, object)) != NULL) {
+        records->items = (struct slice *)grow_for_one(records->items, records->len, &records->room,
+                                                      sizeof(*records->items));
+        records->items[records->len++] = kube_object_record(object);
+    }
+}
+
+/*
+ * Watches what is not watched yet; never closes anything, for a watch may be on the stack. In an
+ * order that is the same on all nodes and after each start: where not all can be followed, all are
+ * to follow the same ones.
+ */
 static void look_for_slices(struct annotation_sd *sd)
 {
-    for (size_t i = 0; i < sd->watches.len; i++) {
+    struct records records = {0};
+    for (size_t i = 0; i < sd->watches.len && sd->config->services; i++) {
         const struct kube_part *part = sd->watches.parts[i];
-        const struct kube_store *store = kube_watch_store(part->watch);
-        const struct kube_object *object = NULL;
-        while (part->kind == KUBE_SERVICES && sd->config->services &&
-               (object = next_without_selector(store, object)) != NULL)
-            watch_slices(sd, kube_object_record(object));
+        if (part->kind == KUBE_SERVICES)
+            collect_without_selector(&records, kube_watch_store(part->watch));
     }
+    if (records.len > 0)
+        qsort(records.items, records.len, sizeof(*records.items), kube_record_compare);
+    for (size_t i = 0; i < records.len; i++)
+        watch_slices(sd, records.items[i]);
+    free(records.items);
 }
 
 static bool is_slice_needed(const struct annotation_sd *sd, const struct kube_part *slices)

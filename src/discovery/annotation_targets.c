@@ -9,16 +9,6 @@
 
 /* ---- Records ---- */
 
-static int compare_records(const void *a, const void *b)
-{
-    const struct slice *left = a, *right = b;
-    int order = slice_compare(kube_record_get(*left, KUBE_NAMESPACE),
-                              kube_record_get(*right, KUBE_NAMESPACE));
-    return order != 0 ? order
-                      : slice_compare(kube_record_get(*left, KUBE_NAME),
-                                      kube_record_get(*right, KUBE_NAME));
-}
-
 /* Then nobody knows whether it has the annotation. */
 static bool is_left_out(struct slice record)
 {
@@ -40,7 +30,7 @@ static void collect(struct annotation_records *records, const struct kube_store 
         }
     }
     if (records->len > 0)
-        qsort(records->items, records->len, sizeof(struct slice), compare_records);
+        qsort(records->items, records->len, sizeof(struct slice), kube_record_compare);
 }
 
 /* ---- Pods ---- */

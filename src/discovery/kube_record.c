@@ -112,6 +112,16 @@ size_t kube_record_count(struct slice record, enum kube_field field)
     return count;
 }
 
+int kube_record_compare(const void *a, const void *b)
+{
+    const struct slice *left = a, *right = b;
+    int order = slice_compare(kube_record_get(*left, KUBE_NAMESPACE),
+                              kube_record_get(*right, KUBE_NAMESPACE));
+    return order != 0 ? order
+                      : slice_compare(kube_record_get(*left, KUBE_NAME),
+                                      kube_record_get(*right, KUBE_NAME));
+}
+
 static void add_length(struct strbuf *record, size_t len)
 {
     check(len < (size_t)1 << 35);

@@ -109,7 +109,8 @@ static void count_objects(struct kube_watch *watch, size_t count_before, size_t 
 {
     struct shm_slot *slot = watch->host->slot;
     /* Differences of unsigned numbers, so that they may be negative. */
-    slot_add(slot, COUNTER_KUBE_OBJECTS, (uint64_t)watch->store.objects.count - (uint64_t)count_before);
+    slot_add(slot, COUNTER_KUBE_OBJECTS,
+             (uint64_t)watch->store.objects.count - (uint64_t)count_before);
     slot_add(slot, COUNTER_KUBE_BYTES, (uint64_t)watch->store.bytes - (uint64_t)bytes_before);
 }
 

@@ -211,6 +211,21 @@ def test_a_service_without_selector_is_asked_for_alone(tmp_path, server, receive
         limpet.stop()
 
 
+def test_of_many_services_without_selector_the_first_by_name_are_followed(tmp_path, server,
+                                                                          receiver):
+    names = [f"bare-{number:02}" for number in range(70)]
+    for name in names[::-1]:
+        server.put("services", service(name, selector={}, annotations=SCRAPE))
+    with Limpet(tmp_path, settings(receiver, server)) as limpet:
+        wait_until(lambda: len(server.lists("endpointslices")) == 64, 20, "the lists of slices")
+        wait_until(lambda: problems(limpet) == {"no_endpoint": 70}, 20, "the problems")
+        assert sorted(r.query["labelSelector"] for r in server.lists("endpointslices")) == [
+            f"kubernetes.io/service-name={name}" for name in names[:64]]
+        assert limpet.stderr().count("too many services without a selector") == 1
+        assert "first_left_out=default/bare-64 followed=64" in limpet.stderr()
+        limpet.stop()
+
+
 def test_slices_that_are_forbidden_keep_nobody_waiting_for_long(tmp_path, server, receiver, target):
     server.forbidden.add("endpointslices")
     server.put("services", service("bare", selector={}, annotations=SCRAPE))
