@@ -48,6 +48,18 @@ struct rhythm {
 #define RHYTHM_OF(pointer)                                                                         \
     ((struct rhythm *)(void *)((char *)(pointer)-offsetof(struct rhythm, timer)))
 
+/* How far the wall clock is ahead; looked at again if this process was not run in between. */
+static int64_t wall_offset(void)
+{
+    int64_t before_ns;
+    int64_t offset_ns;
+    do {
+        before_ns = clock_mono_ns();
+        offset_ns = clock_wall_ns() - before_ns;
+    } while (clock_mono_ns() - before_ns >= NS_PER_MS);
+    return offset_ns;
+}
+
 void schedule_init(struct schedule *schedule, struct loop *loop, int64_t tick_max_ns,
                    void (*due)(struct tick_member *member, int64_t due_ns, int64_t timestamp_ns))
 {
@@ -55,7 +67,7 @@ void schedule_init(struct schedule *schedule, struct loop *loop, int64_t tick_ma
                                   .tick_max_ns = tick_max_ns,
                                   .due = due,
                                   .wall_now = clock_wall_ns,
-                                  .wall_offset_ns = clock_wall_ns() - clock_mono_ns()};
+                                  .wall_offset_ns = wall_offset()};
 }
 
 /* ---- groups ---- */
