@@ -16,9 +16,9 @@
  * answer; those that open one are held back by the ramp (ramp.h). A target that hangs counts until
  * its time-out, and by then it has lost its connection.
  *
- * Nobody waits where answers take less than a quarter of their time-outs, or where fewer than
- * THROTTLE_FREE are under way; so a machine that keeps up does not notice. Nor do targets that are
- * slow by themselves, for whom holding back would only lower the rate: THROTTLE_RATE answers a
+ * Nobody begins to wait where answers take less than a quarter of their time-outs, or where fewer
+ * than THROTTLE_FREE are under way; so a machine that keeps up does not notice. Nor do targets that
+ * are slow by themselves, for whom holding back would only lower the rate: THROTTLE_RATE answers a
  * second are expected of any machine, which with time-outs of 10 seconds allows for 2500 under way.
  */
 #ifndef SCRAPERS_THROTTLE_H

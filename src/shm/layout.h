@@ -300,7 +300,7 @@ struct shm_target_state {
     uint32_t stamped_ref; /* series with timestamps of their own, or strays; 0 = none */
     uint32_t stamped_generation;
     uint32_t scrape_seq;
-    uint32_t flags;        /* SHM_STATE_REPORTED */
+    uint32_t flags;        /* SHM_STATE_ */
     uint32_t metadata_ref; /* what is known of the families it exposes; 0 = nothing */
     uint32_t metadata_generation;
 };
