@@ -144,23 +144,27 @@ static int64_t next_instant(const struct rhythm *rhythm, int64_t after_ns, uint3
     return group_instant(rhythm, place, cycle_ns);
 }
 
-static uint32_t count_members(const struct tick_group *group)
+/* Ticks of the member after `from_ns`, up to `to_ns` and after the last one it was called for. */
+static uint64_t member_ticks(const struct tick_member *member, int64_t offset_ns, int64_t from_ns,
+                             int64_t to_ns)
 {
-    uint32_t count = 0;
-    for (const struct tick_member *member = group->first; member != NULL; member = member->next)
-        count++;
-    return count;
+    int64_t interval_ns = member->interval_ns;
+    if (from_ns < member->not_before_ns - 1)
+        from_ns = member->not_before_ns - 1;
+    if (from_ns >= to_ns)
+        return 0;
+    int64_t passed_ns =
+        tick_last(to_ns, interval_ns, offset_ns) - tick_last(from_ns, interval_ns, offset_ns);
+    return (uint64_t)(passed_ns / interval_ns);
 }
 
-/* Ticks of all members after `from_ns` and up to `to_ns`. */
 static uint64_t count_ticks(const struct rhythm *rhythm, int64_t from_ns, int64_t to_ns)
 {
     uint64_t ticks = 0;
     for (uint32_t i = 0; i < rhythm->group_count; i++) {
-        int64_t offset_ns = group_instant(rhythm, i, 0);
-        int64_t passed_ns = tick_last(to_ns, rhythm->interval_ns, offset_ns) -
-                            tick_last(from_ns, rhythm->interval_ns, offset_ns);
-        ticks += count_members(&rhythm->groups[i]) * (uint64_t)(passed_ns / rhythm->interval_ns);
+        const struct tick_member *member = rhythm->groups[i].first;
+        for (; member != NULL; member = member->next)
+            ticks += member_ticks(member, group_instant(rhythm, i, 0), from_ns, to_ns);
     }
     return ticks;
 }
