@@ -10,13 +10,14 @@ TWO = [*ONE, Death("scraper-1", 1, 1030.0, 1030.001)]
 
 
 def account(log, arrived, deaths, failed=(), more=(), dropped=0):
-    """Of the target a, whose log has (second of the request, of its body, connection), where the
-    numbers in arrived did arrive; `more`: requests of other targets that did, which took 1 ms."""
+    """Of the target a, whose log has (second of the request, of its body, connection), and True where
+    its scraper had left, where the numbers in arrived did arrive; `more`: requests of other targets
+    that did, which took 1 ms."""
     targets = {"a": log, **{f"b{i}": [(at, at + 0.001, 100 + i)] for i, at in enumerate(more)}}
     ledger = [{"instance": instance, "numbers": [[1, len(rows)]],
                "first_arrival_ns": rows[0][0] * 1e9,
-               "log": [[(at - rows[0][0]) * 1e6, (end - rows[0][0]) * 1e6, connection, 0]
-                       for at, end, connection in rows]} for instance, rows in targets.items()]
+               "log": [[(at - rows[0][0]) * 1e6, (end - rows[0][0]) * 1e6, connection, bool(left)]
+                       for at, end, connection, *left in rows]} for instance, rows in targets.items()]
     rows = [[log[n - 1][0] * 1000, n, 71, 71, 1, 31, 0] for n in arrived]
     rows += [[ts * 1000, 0, 0, 66, 0, 31, 66] for ts in failed]
     there = [{"instance": "a", "scrapes": rows}] + [
@@ -84,6 +85,14 @@ def test_what_was_asked_for_when_its_time_was_over_has_failed_and_is_not_lost():
     assert lost(log, [2], [], failed=[1000.53]) == [1]  # no request is before its tick
     (first, second) = account(log, [2], [], failed=[1000, 1000.51]).failures()
     assert first == ("a", 1000, None) and second[2].number == 1
+
+
+def test_a_failure_is_that_of_a_scrape_which_no_death_explains():
+    """The farm stood still; the second was in flight at the death, and the third ran out of time."""
+    log = [(1009.3, 1011.1, 1, True), (1009.8, 1011.1, 2, True), (1010.5, 1011.1, 3), (1011.2, 1011.3, 4)]
+    assert lost(log, [4], ONE, failed=[1009.3, 1010.5]) == []
+    assert lost(log, [4], [], failed=[1009.3, 1010.5]) == [2]
+    assert len(lost(log, [4], ONE, failed=[1009.3])) == 1
 
 
 def test_the_log_tells_of_children_that_nobody_saw():

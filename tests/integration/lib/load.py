@@ -260,8 +260,10 @@ class Account:
                 before = number or before
                 if number or up:
                     continue
-                served = next((scrape for scrape in own if before < scrape.number < limit and (
-                    scrape.left or ms / 1000 - TICK <= scrape.begin <= end)), None)
+                candidates = [scrape for scrape in own if before < scrape.number < limit and (
+                    scrape.left or ms / 1000 - TICK <= scrape.begin <= end)]
+                # What its scraper has left may have been in flight when that died, besides.
+                served = min(candidates, key=lambda scrape: (scrape.left, scrape.number), default=None)
                 own = [scrape for scrape in own if scrape is not served]
                 found.append((instance, ms / 1000, served))
         return found
