@@ -62,8 +62,8 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->state = BODY_OPEN;
     body->scraped = body->accepted = body->predicted = body->learnt = 0;
     body->dropped = body->left_out = body->repeated = 0;
-    body->stray_count = 0;
-    body->has_no_strays = false;
+    body->stray_count = body->typed = 0;
+    body->has_no_strays = body->is_typed = false;
     body->excess = LINE_EXCESS_NONE;
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;
@@ -255,6 +255,7 @@ static bool note_family(struct body *body, const struct exposition_entry *entry)
 {
     if (entry->kind == EXPOSITION_HELP)
         mark_family(body);
+    body->is_typed |= entry->kind == EXPOSITION_TYPE;
     if (!body->source.takes_metadata)
         return true;
     metadata_draft_note(&body->metadata, entry, body->source.format);
@@ -296,7 +297,7 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
                 return bytes.len;
             start = exposition_rest(&body->parser).ptr;
             body->parsed = 0;
-            body->is_cut = false;
+            body->is_cut = body->is_typed = false;
             at_start = true;
             break;
         case EXPOSITION_END:

@@ -79,7 +79,8 @@ struct body {
     uint32_t learnt;
     uint32_t stray_count; /* samples whose lines the plan does not say, where there is one */
     uint32_t strays[BODY_STRAYS_MAX]; /* their places in the harvest, if they are no more */
-    bool has_no_strays;               /* they are not in the harvest any more (scrapers/strays.h) */
+    uint32_t typed;     /* bit i: the line behind stray i has a TYPE of its own before it */
+    bool has_no_strays; /* they are not in the harvest any more (scrapers/strays.h) */
     struct metadata_draft metadata;
     struct errctx error; /* why it is not COMPLETE */
     /* private */
@@ -95,6 +96,7 @@ struct body {
     size_t parsed;             /* bytes of the gap in hand that the parser has gone over */
     size_t wanted;             /* so many bytes have to be kept for another look at them */
     bool is_cut;               /* the start of the gap in hand is not there any more */
+    bool is_typed;             /* a TYPE stands in the gap in hand */
     bool is_stamped;           /* the last line that was expected had a timestamp */
     bool may_guess;
     struct body_mark family; /* of the protobuf format: the one in hand */

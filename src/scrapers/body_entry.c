@@ -182,6 +182,7 @@ static void count_repeat(struct body *body)
 
 static void note_stray(struct body *body)
 {
+    _Static_assert(BODY_STRAYS_MAX <= 32, "one bit of body->typed each");
     if (body->stray_count < BODY_STRAYS_MAX)
         body->strays[body->stray_count] = body->harvest.count;
     body->stray_count++;
@@ -316,18 +317,28 @@ static void take_sample(struct body *body, const char *start, const struct expos
         take_exemplars(body, entry);
 }
 
+/* Whether the next entry stands right behind a stray that is noted. */
+static bool is_behind_stray(const struct body *body)
+{
+    uint32_t count = body->stray_count;
+    return count > 0 && count <= BODY_STRAYS_MAX &&
+           body->strays[count - 1] + 1 == body->harvest.count;
+}
+
 /* An entry that the parser found. */
 static void place_sample(struct body *body, const char *start, const struct exposition_entry *entry,
                          struct plan_sample sample)
 {
     struct plan_entry found = recognise(body, start, entry);
     uint32_t before = body->harvest.count;
+    uint32_t typed = body->is_typed && is_behind_stray(body) ? 1u << (body->stray_count - 1) : 0;
     if (body_is_full(body))
         leave_out(body, entry);
     else
         place_found(body, sample, entry, found);
     /* What is said in a gap that no plan will have is read each time. */
     bool is_kept = body->harvest.count > before;
+    body->typed |= is_kept ? typed : 0;
     metadata_draft_settle(&body->metadata, body->predicts && is_kept ? found.hash : 0);
 }
 

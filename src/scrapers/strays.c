@@ -45,6 +45,27 @@ static bool are_few(const struct body *body)
     return body->harvest.count - body->stray_count > body->dropped;
 }
 
+/*
+ * Whether no line that stays has its type from the TYPE of a stray: in a plan without strays it
+ * would go on having it, and have others read what follows as if that TYPE were there.
+ */
+static bool lend_no_type(const struct body *body)
+{
+    const uint8_t *types = body->harvest.draft.types;
+    uint8_t before = EXPOSITION_TYPE_UNKNOWN; /* of the strays that stand together */
+    for (uint32_t i = 0; i < body->stray_count; i++) {
+        uint32_t at = body->strays[i];
+        bool is_first = i == 0 || body->strays[i - 1] + 1 != at;
+        bool is_last = i + 1 == body->stray_count || body->strays[i + 1] != at + 1;
+        if (is_first)
+            before = at == 0 ? EXPOSITION_TYPE_UNKNOWN : types[at - 1];
+        if (is_last && at + 1 < body->harvest.count && types[at] != before &&
+            types[at + 1] == types[at] && (body->typed >> i & 1) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Whether they are those of the scrape before. */
 static bool are_the_same(const struct target *target, const uint32_t *lines, uint32_t count)
 {
@@ -86,7 +107,7 @@ bool strays_are_wanted(const struct target *target, const struct body *body,
 {
     const struct harvest *harvest = &body->harvest;
     if (!are_few(body) || target->plan == NULL || !is_simple(body, outcome) ||
-        have_stayed(target, body) || may_be_shared(target, body))
+        !lend_no_type(body) || have_stayed(target, body) || may_be_shared(target, body))
         return false;
     const struct metadata_gaps apart = {harvest->draft.hashes, harvest->count, body->strays,
                                         body->stray_count};

@@ -447,6 +447,40 @@ static void what_the_first_of_many_shows_becomes_part_of_a_plan_at_once(void **s
     rig_free(rig);
 }
 
+/* ---- types ---- */
+
+/* A page of gauges, with this text behind it. */
+static const char *scrape_gauges_and(struct rig *rig, uint64_t id, const char *more)
+{
+    struct strbuf text = STRBUF_GROWING;
+    for (uint32_t i = 0; i < BASE; i++)
+        strbuf_addf(&text, "%sf%u 1\n", i == 0 ? "# TYPE f0 gauge\n" : "", i);
+    strbuf_adds(&text, more);
+    const struct rig_answer answer = {.bytes = text.text, .len = text.len};
+    const char *committed = rig_scrape(rig, id, &answer);
+    strbuf_fini(&text);
+    return committed;
+}
+
+/* A bound is rewritten where the TYPE before it says histogram. */
+static void a_stray_lends_its_type_to_no_line_that_stays(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    const struct rig_target both[] = {{.id = 1}, {.id = 2, .extra = "t=2"}};
+    rig_table(rig, both, 2);
+    (void)scrape_gauges_and(rig, 1, "# TYPE b histogram\nb{le=\"1\"} 1\n");
+    const char *text = scrape_gauges_and(rig, 1, "# TYPE s histogram\ns 1\nb{le=\"1\"} 1\n");
+    assert_non_null(strstr(text, "b{le=\"1.0\"} 1\n"));
+    text = scrape_gauges_and(rig, 1, "b{le=\"1\"} 1\nc{le=\"1\"} 1\n");
+    assert_non_null(strstr(text, "c{le=\"1\"} 1\n"));
+    text = scrape_gauges_and(rig, 2, "b{le=\"1\"} 1\n");
+    assert_non_null(strstr(text, "b{le=\"1\",t=\"2\"} 1\n"));
+    rig_free(rig);
+}
+
+/* ---- who goes on ---- */
+
 static void let_it_depart(struct rig *rig, uint64_t id)
 {
     struct target *target = rig_target(rig, id);
@@ -484,7 +518,7 @@ static void strays_move_with_their_target(void **state)
     pair_give(&pair, 0, false);
     for (uint32_t n = 0; n < 3; n++) {
         page.count = BASE;
-        insert(&page, 7, 1000 + n);
+        insert(&page, 8, 1000 + n);
         insert(&page, 9, 1009);
         write_page(&text, &page, n);
         (void)pair_scrape(&pair, 0, &(struct rig_answer){.bytes = text.text, .len = text.len});
@@ -494,8 +528,8 @@ static void strays_move_with_their_target(void **state)
     pair_move(&pair, 1);
     (void)rig_take(pair.rigs[1]);
     assert_int_equal(pair.rigs[1]->scraper.active_series, BASE + 2);
-    insert(&page, 7, 1009);
-    insert(&page, 7, 1500);
+    insert(&page, 8, 1009);
+    insert(&page, 8, 1500);
     write_page(&text, &page, 9);
     const char *committed =
         pair_scrape(&pair, 1, &(struct rig_answer){.bytes = text.text, .len = text.len});
@@ -512,6 +546,7 @@ int main(void)
         cmocka_unit_test(targets_with_names_of_their_own_share_plan_and_layout),
         cmocka_unit_test(what_stays_becomes_part_of_the_plan),
         cmocka_unit_test(what_the_first_of_many_shows_becomes_part_of_a_plan_at_once),
+        cmocka_unit_test(a_stray_lends_its_type_to_no_line_that_stays),
         cmocka_unit_test(an_heir_has_strays_of_its_own),
         cmocka_unit_test(strays_move_with_their_target),
     };
