@@ -422,10 +422,12 @@ bool body_followed_plan(const struct body *body)
            body->harvest.count == body->plan->count;
 }
 
-/* While a body is predicted, what it says of families is known with the plan. */
+/* While a body is predicted, what it says of families in its gaps is known with the plan. */
 static bool said_what_was_expected(const struct body *body)
 {
-    return body->predicts || body->metadata.print == body->plan->metadata.print;
+    const struct metadata *expected = &body->plan->metadata;
+    return body->predicts ? metadata_draft_loose(&body->metadata) == expected->loose
+                          : body->metadata.print == expected->print;
 }
 
 int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *maker,

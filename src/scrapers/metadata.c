@@ -60,6 +60,19 @@ static uint64_t add_print(uint64_t print, struct slice text)
     return hash64(text.ptr, text.len, print + text.len);
 }
 
+uint64_t metadata_draft_loose(const struct metadata_draft *draft)
+{
+    uint64_t print = 0;
+    for (uint32_t i = 0; i < draft->count; i++) {
+        const struct metadata_family *item = &draft->items[i];
+        if (i < draft->settled && item->gap != 0)
+            continue;
+        print = add_print(print + item->family.type, item->family.name);
+        print = add_print(add_print(print, item->family.help), item->family.unit);
+    }
+    return print;
+}
+
 static struct slice decoded(struct metadata_draft *draft, struct slice raw,
                             enum exposition_format format)
 {
@@ -327,7 +340,7 @@ int metadata_make(struct series_store *store, struct metadata_draft *draft,
                   const struct metadata_before *before, const uint64_t *hashes, uint32_t count,
                   struct metadata *ret_metadata)
 {
-    *ret_metadata = (struct metadata){.print = draft->print};
+    *ret_metadata = (struct metadata){.print = draft->print, .loose = metadata_draft_loose(draft)};
     bool has_before = before != NULL && before->metadata->ref != 0;
     if (has_before && make_same(store, draft, before, hashes, count, ret_metadata))
         return 0;
@@ -421,18 +434,21 @@ bool metadata_is_apart(const struct series_store *store, const struct metadata_d
     return true;
 }
 
-/* Whether a record with so many more families than the base, whose they all are, has those of the
-   draft, each as it is said there. */
+/* Whether a record, which has all families of the base, has those of the draft besides and no
+   others, each as it is said there. */
 static bool has_all(const struct series_store *store, const struct metadata_draft *draft,
                     uint32_t known, uint32_t base)
 {
     uint32_t families = families_of(store, known);
     uint32_t places[SAME_DRAFT_MAX];
+    uint32_t others = families_of(store, base);
     struct family family;
-    if (draft->count > SAME_DRAFT_MAX || families != families_of(store, base) + draft->count)
+    if (draft->count > SAME_DRAFT_MAX || families != others + draft->count)
         return false;
     for (uint32_t i = 0; i < draft->count; i++) {
         const struct metadata_family *item = &draft->items[i];
+        if (find_family(store, base, others, item->family.name, &family) < others)
+            return false;
         places[i] = find_family(store, known, families, item->family.name, &family);
         if (places[i] == families || !is_said_again(item, &family, true))
             return false;

@@ -40,6 +40,7 @@ struct metadata {
     uint32_t ref; /* 0: nothing is known */
     uint64_t *gaps;
     uint64_t print;
+    uint64_t loose; /* print of what was said in no gap of the plan */
 };
 
 void metadata_draft_clear(struct metadata_draft *draft);
@@ -54,6 +55,10 @@ void metadata_draft_note(struct metadata_draft *draft, const struct exposition_e
 
 /* Whether they take more. */
 bool metadata_draft_is_full(const struct metadata_draft *draft);
+
+/* A print of what was said in no gap of the next plan, such as behind the last sample: nobody knows
+   it by a gap, so it is there only if it is said. 0: nothing. */
+uint64_t metadata_draft_loose(const struct metadata_draft *draft);
 
 /* The body is over: memory for very many families goes back. */
 void metadata_draft_end(struct metadata_draft *draft);

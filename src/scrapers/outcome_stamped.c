@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scrapers/outcome_stamped.h"
 
+#include "scrapers/outcome_difference.h"
 #include "scrapers/outcome_list.h"
 
 /* All of it is done in one piece. */
@@ -18,7 +19,7 @@ static bool is_simple(const struct outcome_input *input, const struct harvest *h
 {
     return followed && plan == input->known && plan->plain && !plan->has_histograms &&
            harvest->has_times && !harvest->has_starts && harvest->exemplars.count == 0 &&
-           !input->failed && harvest->count <= COUNT_MAX &&
+           !input->failed && !outcome_had_strays(input) && harvest->count <= COUNT_MAX &&
            (input->sample_limit == 0 || plan->count - plan->dropped <= input->sample_limit);
 }
 

@@ -46,7 +46,7 @@ static uint32_t surprises_of(const struct scrape *scrape)
 static size_t piece_of(const struct scrape *scrape, size_t len)
 {
     const struct body *body = &scrape->body;
-    const struct plan *plan = scrape->uses_body ? body->plan : scrape->target->plan;
+    const struct plan *plan = scrape->uses_body ? body->plan : scrape->target->past.plan;
     bool is_expected = plan != NULL && !(scrape->uses_body && body->harvest.is_drafted);
     size_t most = is_expected ? PIECE_EXPECTED : PIECE_OTHER;
     return len < most ? len : most;
@@ -179,7 +179,7 @@ static void start_body(struct scrape *scrape)
     struct errctx why;
     struct body_source source = {
         .context = target->context,
-        .plan = target->plan,
+        .plan = target->past.plan,
         .honor_timestamps = (target->flags & SHM_TARGET_HONOR_TIMESTAMPS) != 0,
         .takes_exemplars = scraper->takes_exemplars,
         .takes_metadata = scraper->takes_metadata,

@@ -33,8 +33,8 @@ static struct outcome_input input_of(const struct scrape *scrape)
     return (struct outcome_input){
         .store = &scraper->store,
         .before = series_target_state(&scraper->store, target->ref),
-        .known = target->plan,
-        .known_strays = target->strays,
+        .known = target->past.plan,
+        .known_strays = target->past.strays,
         .reserved = scraper->report.lines,
         .reserved_count = reports_extra(target) ? REPORT_EXTRA_COUNT : REPORT_COUNT,
         .timestamp_ms = scrape->timestamp_ms,
@@ -166,18 +166,18 @@ static void count_outcome(const struct scrape *scrape, const struct outcome *out
 
 static void set_plan(struct target *target, struct plan *plan)
 {
-    plan_release(&target->scraper->plans, target->plan);
-    target->plan = plan;
+    plan_release(&target->scraper->plans, target->past.plan);
+    target->past.plan = plan;
 }
 
 /* The plan is followed by others, too: what it has become here may help them. */
 static void note_change(const struct target *target, const struct ending *ending)
 {
     const struct outcome *outcome = &ending->outcome;
-    const struct plan *from = target->plan;
+    const struct plan *from = target->past.plan;
     struct plan *to = ending->plan;
     uint32_t own = 2; /* references: the target's and its body's */
-    if (target->strays != 0 || outcome->has_strays)
+    if (target->past.strays != 0 || outcome->has_strays)
         return;
     if (outcome->is_difference && from != NULL && to != NULL && from->references > own &&
         from->context == to->context && from != to)
@@ -199,32 +199,71 @@ static bool may_remember(const struct series_store *store, uint32_t exposed, uin
     return known == 0 || series_count(store, known) / REMEMBERED_TIMES <= now + REMEMBERED_MORE;
 }
 
-/*
- * What is known of the target's families with this scrape: those that it exposes, and for a while
- * those that it has exposed. A reference for the caller; 0: nothing is known.
- */
-static uint32_t make_metadata(struct scrape *scrape, const struct ending *ending)
+static uint32_t retained(struct series_store *store, uint32_t ref)
 {
-    struct target *target = scrape->target;
-    struct series_store *store = &target->scraper->store;
-    const struct plan *plan = ending->plan;
-    uint32_t known = series_target_state(store, target->ref).metadata;
-    uint32_t exposed = plan != NULL ? plan->metadata.ref : 0;
-    uint32_t ref = known;
-    if (plan != NULL && ending->outcome.has_strays)
-        exposed = strays_exposed(target, &scrape->body, plan);
-    if (scrape->failure == SCRAPE_GOOD && known != exposed) {
-        bool is_new = target->metadata_left == 0 || target->metadata != exposed;
-        target->metadata_left = is_new ? METADATA_SCRAPES : target->metadata_left - 1;
-        target->metadata = exposed;
-        if (target->metadata_left == 0 || !may_remember(store, exposed, known))
-            ref = exposed;
-        else if (is_new && metadata_unite(store, exposed, known, &ref) == 0)
-            return ref;
-    }
     if (ref != 0)
         series_retain(store, ref);
     return ref;
+}
+
+/* What the scrape exposes: a METADATA record, a reference; 0: nothing. */
+static uint32_t expose(struct scrape *scrape, const struct ending *ending, uint64_t *ret_said)
+{
+    const struct target *target = scrape->target;
+    const struct plan *plan = ending->plan;
+    *ret_said = STRAYS_SAID_NOTHING;
+    if (plan == NULL)
+        return 0;
+    if (ending->outcome.has_strays)
+        return strays_exposed(target, &scrape->body, plan, ret_said);
+    return retained(&target->scraper->store, plan->metadata.ref);
+}
+
+/*
+ * What is known of the target's families with this scrape: those that it exposes, and for a while
+ * those that it has exposed. Nothing of it counts before it is committed.
+ */
+static void make_metadata(struct scrape *scrape, struct ending *ending)
+{
+    const struct target *target = scrape->target;
+    struct series_store *store = &target->scraper->store;
+    struct ending_metadata *to = &ending->metadata;
+    uint32_t known = series_target_state(store, target->ref).metadata;
+    *to = (struct ending_metadata){.left = target->past.metadata_left};
+    if (scrape->failure == SCRAPE_GOOD) {
+        to->exposed = expose(scrape, ending, &to->said);
+        uint32_t exposed = to->exposed;
+        bool is_new = to->left == 0 || target->past.metadata != exposed;
+        if (known != exposed)
+            to->left = is_new ? METADATA_SCRAPES : to->left - 1;
+        if (to->left == 0 || !may_remember(store, exposed, known))
+            known = exposed;
+        else if (known != exposed && is_new &&
+                 metadata_unite(store, exposed, known, &to->known) == 0)
+            return;
+    }
+    to->known = retained(store, known);
+}
+
+static void forget_metadata(struct series_store *store, struct ending_metadata *metadata)
+{
+    if (metadata->known != 0)
+        series_release(store, metadata->known);
+    if (metadata->exposed != 0)
+        series_release(store, metadata->exposed);
+    *metadata = (struct ending_metadata){0};
+}
+
+/* What is exposed becomes part of the target's past. */
+static void keep_metadata(struct target *target, struct ending_metadata *metadata)
+{
+    struct target_past *past = &target->past;
+    if (past->metadata != 0)
+        series_release(&target->scraper->store, past->metadata);
+    past->metadata = metadata->exposed;
+    past->metadata_left = metadata->left;
+    past->said = metadata->said;
+    metadata->exposed = 0;
 }
 
 static void set_series(struct target *target, uint32_t series)
@@ -246,16 +285,15 @@ static void put(struct scrape *scrape, struct ending *ending)
     struct target *target = scrape->target;
     struct scraper *scraper = target->scraper;
     const struct outcome *outcome = &ending->outcome;
+    make_metadata(scrape, ending);
     struct commit_scrape committed = {.target_ref = target->ref,
                                       .timestamp_ms = scrape->timestamp_ms,
                                       .reports_extra = reports_extra(target),
                                       .send_samples = scrape->failure == SCRAPE_GOOD,
-                                      .metadata = make_metadata(scrape, ending)};
+                                      .metadata = ending->metadata.known};
     fill_report(scrape, outcome, committed.report);
     ring_begin(&scraper->ring, ending->bytes);
     int64_t samples = commit_scrape(&scraper->commit, &committed, outcome);
-    if (committed.metadata != 0)
-        series_release(&scraper->store, committed.metadata);
     if (samples < 0) {
         scrape_count(scraper, COUNTER_SCRAPE_NOT_STORED, 1);
         return;
@@ -266,6 +304,8 @@ static void put(struct scrape *scrape, struct ending *ending)
     scrape_count(scraper, COUNTER_STALE_MARKERS, outcome->stale.count);
     count_outcome(scrape, outcome);
     set_series(target, outcome_tracked_count(outcome) + strays_count(outcome));
+    if (scrape->failure == SCRAPE_GOOD)
+        keep_metadata(target, &ending->metadata);
     if (!ending->has_plan)
         return;
     note_change(target, ending);
@@ -424,6 +464,7 @@ static void give_back(struct scrape *scrape, struct ending *ending)
     else if (ending->stage == LAYOUT)
         layout_give_up(&ending->layout, &scraper->store);
     ending->outcome.layout = 0;
+    forget_metadata(&scraper->store, &ending->metadata);
     plans_give_up(&scraper->plans, &ending->maker);
     plan_release(&scraper->plans, ending->plan);
     ending->plan = NULL;

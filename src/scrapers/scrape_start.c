@@ -24,7 +24,8 @@ static bool is_quarantined(const struct scraper *scraper, uint64_t id)
 /* What the scrape will probably put into the ring. */
 static uint64_t promise_of(const struct target *target)
 {
-    uint32_t expected = target->plan != NULL ? target->plan->count - target->plan->dropped : 0;
+    const struct plan *plan = target->past.plan;
+    uint32_t expected = plan != NULL ? plan->count - plan->dropped : 0;
     return commit_bytes(expected + PROMISE_SPARE, target->series);
 }
 

@@ -70,8 +70,9 @@ static bool lend_no_type(const struct body *body)
 static bool are_the_same(const struct target *target, const uint32_t *lines, uint32_t count)
 {
     const struct series_store *store = &target->scraper->store;
-    return target->strays != 0 && series_count(store, target->strays) == count &&
-           memcmp(series_stamped_lines(store, target->strays), lines, count * sizeof(*lines)) == 0;
+    return target->past.strays != 0 && series_count(store, target->past.strays) == count &&
+           memcmp(series_stamped_lines(store, target->past.strays), lines,
+                  count * sizeof(*lines)) == 0;
 }
 
 static bool have_stayed(const struct target *target, const struct body *body)
@@ -79,7 +80,8 @@ static bool have_stayed(const struct target *target, const struct body *body)
     uint32_t lines[BODY_STRAYS_MAX];
     for (uint32_t i = 0; i < body->stray_count; i++)
         lines[i] = body->harvest.draft.lines[body->strays[i]];
-    return target->strays_stayed >= STAYED_MAX && are_the_same(target, lines, body->stray_count);
+    return target->past.strays_stayed >= STAYED_MAX &&
+           are_the_same(target, lines, body->stray_count);
 }
 
 /*
@@ -89,24 +91,25 @@ static bool have_stayed(const struct target *target, const struct body *body)
  */
 static bool may_be_shared(const struct target *target, const struct body *body)
 {
-    uint32_t own = target->plan == body->plan ? 2 : 1; /* references: the target's and its body's */
+    uint32_t own =
+        target->past.plan == body->plan ? 2 : 1; /* references: the target's and its body's */
     uint32_t first = body->strays[0];
-    return target->strays == 0 && body->plan->references > own &&
+    return target->past.strays == 0 && body->plan->references > own &&
            !plan_change_is_another(body->plan, first, body->harvest.draft.lines[first]);
 }
 
 /* Whether what they say of families is what strays said in the scrape before. */
 static bool say_the_same(const struct target *target, const struct body *body)
 {
-    return target->strays != 0 && body->plan == target->plan &&
-           body->metadata.print == target->said;
+    return target->past.strays != 0 && body->plan == target->past.plan &&
+           body->metadata.print == target->past.said;
 }
 
 bool strays_are_wanted(const struct target *target, const struct body *body,
                        const struct outcome *outcome)
 {
     const struct harvest *harvest = &body->harvest;
-    if (!are_few(body) || target->plan == NULL || !is_simple(body, outcome) ||
+    if (!are_few(body) || target->past.plan == NULL || !is_simple(body, outcome) ||
         !lend_no_type(body) || have_stayed(target, body) || may_be_shared(target, body))
         return false;
     const struct metadata_gaps apart = {harvest->draft.hashes, harvest->count, body->strays,
@@ -148,7 +151,8 @@ bool strays_set_aside(struct body *body, struct outcome *outcome)
         lines[i] = harvest->draft.lines[body->strays[i]];
     take_out(outcome, lines, count);
     outcome->has_strays = true;
-    if (body->predicted == body->plan->count && harvest->count == body->predicted + count)
+    if (body->predicted == body->plan->count && harvest->count == body->predicted + count &&
+        body->plan->metadata.loose == 0)
         return true;
     harvest_take_out(harvest, body->strays, count);
     body->has_no_strays = true;
@@ -157,49 +161,41 @@ bool strays_set_aside(struct body *body, struct outcome *outcome)
 
 /* ---- what is known of them ---- */
 
-static void replace(struct series_store *store, uint32_t *ref, uint32_t by)
-{
-    if (*ref != 0)
-        series_release(store, *ref);
-    *ref = by;
-}
-
-uint32_t strays_exposed(struct target *target, struct body *body, const struct plan *plan)
+uint32_t strays_exposed(const struct target *target, struct body *body, const struct plan *plan,
+                        uint64_t *ret_said)
 {
     struct series_store *store = &target->scraper->store;
+    const struct target_past *past = &target->past;
+    uint32_t ref = past->metadata;
+    *ret_said = body->metadata.print;
+    if (plan == past->plan && say_the_same(target, body)) {
+        if (ref != 0)
+            series_retain(store, ref);
+        return ref;
+    }
     uint32_t base = plan->metadata.ref;
-    uint32_t known = plan == target->plan ? target->exposed : 0;
-    uint32_t ref;
-    if (plan == target->plan && say_the_same(target, body))
-        return target->exposed;
-    if (metadata_add(store, &body->metadata, base, known, &ref) != 0)
-        return base;
-    if (ref != target->exposed)
-        target->metadata_left = 0; /* what was there before may be gone, and its ref another's */
-    target->said = body->metadata.print;
-    replace(store, &target->exposed, ref);
-    return ref;
+    if (metadata_add(store, &body->metadata, base, plan == past->plan ? past->metadata : 0, &ref) ==
+        0)
+        return ref;
+    *ret_said = STRAYS_SAID_NOTHING;
+    if (base != 0)
+        series_retain(store, base);
+    return base;
 }
 
 void strays_keep(struct target *target, const struct outcome *outcome)
 {
     struct series_store *store = &target->scraper->store;
     const struct outcome_list *strays = &outcome->stamped;
+    struct target_past *past = &target->past;
     uint32_t ref = 0;
     if (outcome->has_strays) {
         bool stayed = are_the_same(target, strays->lines, strays->count);
-        target->strays_stayed = stayed ? target->strays_stayed + 1 : 0;
+        past->strays_stayed = stayed ? past->strays_stayed + 1 : 0;
         ref = series_target_state(store, target->ref).stamped;
         series_retain(store, ref);
-    } else {
-        replace(store, &target->exposed, 0);
     }
-    replace(store, &target->strays, ref);
-}
-
-void strays_forget(struct target *target)
-{
-    struct series_store *store = &target->scraper->store;
-    replace(store, &target->exposed, 0);
-    replace(store, &target->strays, 0);
+    if (past->strays != 0)
+        series_release(store, past->strays);
+    past->strays = ref;
 }

@@ -26,8 +26,13 @@ bool strays_are_wanted(const struct target *target, const struct body *body,
  * are out of the harvest, too, of which a plan can be made. */
 bool strays_set_aside(struct body *body, struct outcome *outcome) MUST_USE;
 
-/* What plan and body say of families together: a METADATA record, which the target keeps. */
-uint32_t strays_exposed(struct target *target, struct body *body, const struct plan *plan);
+/* As good a print as any of what strays have said if that is not to be relied on. */
+#define STRAYS_SAID_NOTHING UINT64_MAX
+
+/* What plan and body say of families together: a METADATA record, a reference for the caller; 0:
+ * nothing. *ret_said: the print of what strays said. */
+uint32_t strays_exposed(const struct target *target, struct body *body, const struct plan *plan,
+                        uint64_t *ret_said);
 
 /* The outcome is committed, and what was served is expected the next time. */
 void strays_keep(struct target *target, const struct outcome *outcome);
@@ -37,8 +42,5 @@ static inline uint32_t strays_count(const struct outcome *outcome)
 {
     return outcome->has_strays ? outcome->stamped.count : 0;
 }
-
-/* The target goes. */
-void strays_forget(struct target *target);
 
 #endif

@@ -8,7 +8,6 @@
 #include "scrapers/request.h"
 #include "scrapers/scrape.h"
 #include "scrapers/scraper.h"
-#include "scrapers/strays.h"
 #include "scrapers/way.h"
 #include "shm/series_reader.h"
 
@@ -184,6 +183,16 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
     return target;
 }
 
+void target_past_forget(struct scraper *scraper, struct target_past *past)
+{
+    plan_release(&scraper->plans, past->plan);
+    if (past->strays != 0)
+        series_release(&scraper->store, past->strays);
+    if (past->metadata != 0)
+        series_release(&scraper->store, past->metadata);
+    *past = (struct target_past){0};
+}
+
 static void free_now(struct target *target)
 {
     if (target->context != NULL)
@@ -210,9 +219,7 @@ void target_free(struct target *target)
     target->job = NULL;
     scraper->active_series -= target->series;
     target->series = 0;
-    plan_release(&scraper->plans, target->plan);
-    target->plan = NULL;
-    strays_forget(target);
+    target_past_forget(scraper, &target->past);
     costs_clear(&scraper->costs, &target->cost_place);
     if (target->has_reason)
         reasons_clear(&scraper->reasons, target->id);

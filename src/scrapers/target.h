@@ -28,6 +28,17 @@ enum target_life {
     TARGET_RELEASING  /* only its connection is still being closed */
 };
 
+/* What a target served in its last good scrape that was committed; what the refs stand for is its
+ * own, too. */
+struct target_past {
+    struct plan *plan;      /* or NULL */
+    uint32_t strays;        /* STAMPED of what it served beside the plan; 0: nothing */
+    uint32_t strays_stayed; /* for so many scrapes they have been the same */
+    uint32_t metadata;      /* METADATA of what plan and strays exposed; 0: nothing */
+    uint32_t metadata_left; /* for so many scrapes families are remembered that are gone */
+    uint64_t said;          /* print of what strays said of families for it */
+};
+
 struct target {
     struct target *next; /* of the same bucket */
     struct scraper *scraper;
@@ -50,20 +61,14 @@ struct target {
     struct detour *detour;       /* NULL: no redirects are being followed */
     struct line_context *context;
     struct exemplar_memory exemplars;
-    struct plan *plan;      /* what it served in its last good scrape, or NULL */
-    uint32_t strays;        /* STAMPED of what it served beside the plan; 0: nothing */
-    uint32_t strays_stayed; /* for so many scrapes they have been the same */
-    uint32_t exposed;       /* METADATA of plan and strays together, a reference; 0: none */
-    uint64_t said;          /* print of what strays said of families for it */
-    uint32_t metadata; /* METADATA record of what it exposes now; its own are those of the plan */
-    uint32_t metadata_left; /* for so many scrapes families are remembered that are gone */
-    const char *fallback;   /* protocol's word, or NULL */
-    struct scrape *scrape;  /* that is running, or NULL */
-    char *head;             /* of the request */
-    bool supplied;          /* its job came over the network */
-    bool is_shared;  /* departing: instances share it out, and the shares may be others now */
-    bool has_reason; /* that is shown: its last scrape failed */
-    char *error;     /* it cannot be asked, and why; else NULL */
+    struct target_past past;
+    const char *fallback;  /* protocol's word, or NULL */
+    struct scrape *scrape; /* that is running, or NULL */
+    char *head;            /* of the request */
+    bool supplied;         /* its job came over the network */
+    bool is_shared;        /* departing: instances share it out, and the shares may be others now */
+    bool has_reason;       /* that is shown: its last scrape failed */
+    char *error;           /* it cannot be asked, and why; else NULL */
     uint32_t head_len;
     uint32_t base_len;     /* of it, the part that stays: without credentials and empty line */
     uint32_t tail_version; /* of the client whose credentials it has */
@@ -106,6 +111,9 @@ uint64_t target_describe(const struct target_view *view);
    have that of another one's. */
 uint64_t target_labels_key(const struct hash_key *secret, const struct label *labels,
                            uint32_t count);
+
+/* Gives back what is its own. All zero afterwards. */
+void target_past_forget(struct scraper *scraper, struct target_past *past);
 
 /* Closes the connection, gives everything back, frees; perhaps later, from the loop. */
 void target_free(struct target *target);

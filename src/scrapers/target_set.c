@@ -301,19 +301,18 @@ static void stop_schedule(struct target *target)
  */
 static bool replace(struct scraper *scraper, struct target *old, const struct target_view *view)
 {
-    struct plan *plan = old->plan;
-    plan_retain(plan);
+    struct target_past past = old->past;
+    old->past = (struct target_past){0};
     if (old->scrape != NULL)
         scrape_abandon(old->scrape);
     stop_schedule(old);
     target_set_forget(old);
     bool added = add_target(scraper, view);
     struct target *fresh = target_set_find(&scraper->targets, view->id);
-    if (added && plan != NULL && fresh->context == plan->context) {
-        plan_retain(plan);
-        fresh->plan = plan;
-    }
-    plan_release(&scraper->plans, plan);
+    if (added && past.plan != NULL && fresh->context == past.plan->context)
+        fresh->past = past;
+    else
+        target_past_forget(scraper, &past);
     return added;
 }
 

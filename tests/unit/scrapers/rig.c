@@ -376,6 +376,19 @@ const char *rig_scrape(struct rig *rig, uint64_t id, const struct rig_answer *an
     return rig_take(rig);
 }
 
+void rig_fill_ring(struct rig *rig)
+{
+    struct ring_producer *ring = &rig->scraper.ring;
+    for (uint64_t bytes; (bytes = ring_room(ring)) >= sizeof(struct shm_block);) {
+        void *room;
+        ring_begin(ring, bytes);
+        assert_int_equal(ring_reserve(ring, bytes, &room), 0);
+        *(struct shm_block *)room = (struct shm_block){
+            .magic = SHM_BLOCK_MAGIC, .kind = SHM_BLOCK_SKIP, .length = (uint32_t)bytes};
+        rig->doorbells += ring_publish(ring);
+    }
+}
+
 uint64_t rig_counter(const struct rig *rig, enum counter counter)
 {
     return slot_get(rig->slot, counter);

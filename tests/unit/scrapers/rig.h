@@ -117,6 +117,10 @@ const char *rig_scrape(struct rig *rig, uint64_t id, const struct rig_answer *an
  */
 const char *rig_take(struct rig *rig);
 
+/* Until rig_take there is no room for what is committed. A scrape has to be under way: without room
+ * none starts. */
+void rig_fill_ring(struct rig *rig);
+
 /* What discovery says of a host: that it is at 127.0.0.1, or that there is none. */
 void rig_tell_host(struct rig *rig, const char *host, bool exists);
 

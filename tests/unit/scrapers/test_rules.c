@@ -172,7 +172,7 @@ static void targets_share_what_rules_do_not_read(void **state)
                         "b{new=\"x\",zone=\"b\"} 2\n" UP("scraped 2 post 1 added 1"));
     assert_int_equal(rig_counter(rig, COUNTER_LINES_LEARNT), 2);
     assert_int_equal(rig_counter(rig, COUNTER_SAMPLES_RELABEL_DROPPED), 2);
-    assert_ptr_equal(rig_target(rig, 1)->plan, rig_target(rig, 2)->plan);
+    assert_ptr_equal(rig_target(rig, 1)->past.plan, rig_target(rig, 2)->past.plan);
     rig_free(rig);
 }
 

@@ -285,7 +285,7 @@ static void scrape(struct story *story, uint32_t target, uint32_t n)
     struct model *model = &story->models[target];
     struct texts expected = {.count = 0};
     struct target *of = rig_target(story->rig, target + 1);
-    bool had_strays = of->strays != 0;
+    bool had_strays = of->past.strays != 0;
     if (dice_roll(&story->dice, 25) == 0) {
         expect_failed(&expected, model, target);
         assert_committed(&expected, rig_scrape(story->rig, target + 1, &FAILURE));
@@ -298,8 +298,8 @@ static void scrape(struct story *story, uint32_t target, uint32_t n)
     assert_committed(&expected, rig_scrape(story->rig, target + 1, &answer));
     assert_families_are_known(story, target);
     assert_int_equal(of->series, model->page.count);
-    story->strays += of->strays != 0;
-    story->stayed += had_strays && of->strays == 0 && model->page.count > BASE;
+    story->strays += of->past.strays != 0;
+    story->stayed += had_strays && of->past.strays == 0 && model->page.count > BASE;
 }
 
 static void restart(struct story *story)
@@ -395,9 +395,9 @@ static void targets_with_names_of_their_own_share_plan_and_layout(void **state)
     }
     const struct target *one = rig_target(rig, 1);
     const struct target *other = rig_target(rig, 2);
-    assert_ptr_equal(one->plan, other->plan);
-    assert_int_equal(one->plan->count, BASE);
-    assert_int_not_equal(one->strays, 0);
+    assert_ptr_equal(one->past.plan, other->past.plan);
+    assert_int_equal(one->past.plan->count, BASE);
+    assert_int_not_equal(one->past.strays, 0);
     assert_int_equal(one->series, BASE + 1);
     assert_int_equal(series_target_state(&rig->scraper.store, one->ref).layout,
                      series_target_state(&rig->scraper.store, other->ref).layout);
@@ -412,16 +412,16 @@ static void what_stays_becomes_part_of_the_plan(void **state)
     (void)scrape_with(rig, 1, NULL, 0);
     for (uint32_t n = 0; n < 3; n++) {
         const char *text = scrape_with(rig, 1, (const uint32_t[]){1000}, 1);
-        assert_int_not_equal(rig_target(rig, 1)->strays, 0);
-        assert_int_equal(rig_target(rig, 1)->plan->count, BASE);
+        assert_int_not_equal(rig_target(rig, 1)->past.strays, 0);
+        assert_int_equal(rig_target(rig, 1)->past.plan->count, BASE);
         assert_non_null(
             strstr(text, n == 0 ? "scraped 41 post 41 added 1\n" : "scraped 41 post 41 added 0\n"));
     }
     const char *text = scrape_with(rig, 1, (const uint32_t[]){1000}, 1);
     assert_null(strstr(text, "stale"));
     assert_non_null(strstr(text, "scraped 41 post 41 added 0\n"));
-    assert_int_equal(rig_target(rig, 1)->strays, 0);
-    assert_int_equal(rig_target(rig, 1)->plan->count, BASE + 1);
+    assert_int_equal(rig_target(rig, 1)->past.strays, 0);
+    assert_int_equal(rig_target(rig, 1)->past.plan->count, BASE + 1);
     rig_free(rig);
 }
 
@@ -441,45 +441,11 @@ static void what_the_first_of_many_shows_becomes_part_of_a_plan_at_once(void **s
         uint64_t learnt = rig_counter(rig, COUNTER_LINES_LEARNT);
         (void)scrape_with(rig, 2, &n, 1);
         assert_int_equal(rig_counter(rig, COUNTER_LINES_LEARNT), learnt);
-        assert_int_equal(rig_target(rig, 1)->strays, 0);
-        assert_ptr_equal(rig_target(rig, 1)->plan, rig_target(rig, 2)->plan);
+        assert_int_equal(rig_target(rig, 1)->past.strays, 0);
+        assert_ptr_equal(rig_target(rig, 1)->past.plan, rig_target(rig, 2)->past.plan);
     }
     rig_free(rig);
 }
-
-/* ---- types ---- */
-
-/* A page of gauges, with this text behind it. */
-static const char *scrape_gauges_and(struct rig *rig, uint64_t id, const char *more)
-{
-    struct strbuf text = STRBUF_GROWING;
-    for (uint32_t i = 0; i < BASE; i++)
-        strbuf_addf(&text, "%sf%u 1\n", i == 0 ? "# TYPE f0 gauge\n" : "", i);
-    strbuf_adds(&text, more);
-    const struct rig_answer answer = {.bytes = text.text, .len = text.len};
-    const char *committed = rig_scrape(rig, id, &answer);
-    strbuf_fini(&text);
-    return committed;
-}
-
-/* A bound is rewritten where the TYPE before it says histogram. */
-static void a_stray_lends_its_type_to_no_line_that_stays(void **state)
-{
-    (void)state;
-    struct rig *rig = rig_new();
-    const struct rig_target both[] = {{.id = 1}, {.id = 2, .extra = "t=2"}};
-    rig_table(rig, both, 2);
-    (void)scrape_gauges_and(rig, 1, "# TYPE b histogram\nb{le=\"1\"} 1\n");
-    const char *text = scrape_gauges_and(rig, 1, "# TYPE s histogram\ns 1\nb{le=\"1\"} 1\n");
-    assert_non_null(strstr(text, "b{le=\"1.0\"} 1\n"));
-    text = scrape_gauges_and(rig, 1, "b{le=\"1\"} 1\nc{le=\"1\"} 1\n");
-    assert_non_null(strstr(text, "c{le=\"1\"} 1\n"));
-    text = scrape_gauges_and(rig, 2, "b{le=\"1\"} 1\n");
-    assert_non_null(strstr(text, "b{le=\"1\",t=\"2\"} 1\n"));
-    rig_free(rig);
-}
-
-/* ---- who goes on ---- */
 
 static void let_it_depart(struct rig *rig, uint64_t id)
 {
@@ -496,12 +462,12 @@ static void an_heir_has_strays_of_its_own(void **state)
     rig_table(rig, both, 1);
     (void)scrape_with(rig, 1, NULL, 0);
     (void)scrape_with(rig, 1, (const uint32_t[]){1000, 1001}, 2);
-    assert_int_not_equal(rig_target(rig, 1)->strays, 0);
+    assert_int_not_equal(rig_target(rig, 1)->past.strays, 0);
     rig_table(rig, &both[1], 1);
     (void)scrape_with(rig, 2, NULL, 0);
     (void)scrape_with(rig, 2, (const uint32_t[]){1001, 1003}, 2);
     (void)scrape_with(rig, 2, (const uint32_t[]){1001, 1004}, 2);
-    assert_int_not_equal(rig_target(rig, 2)->strays, 0);
+    assert_int_not_equal(rig_target(rig, 2)->past.strays, 0);
     let_it_depart(rig, 1);
     const char *text = rig_take(rig);
     assert_ptr_equal(strstr(text, "g1{n=\"1000\"} stale"), text);
@@ -524,7 +490,7 @@ static void strays_move_with_their_target(void **state)
         (void)pair_scrape(&pair, 0, &(struct rig_answer){.bytes = text.text, .len = text.len});
         page = whole_page();
     }
-    assert_int_not_equal(rig_target(pair.rigs[0], 1)->strays, 0);
+    assert_int_not_equal(rig_target(pair.rigs[0], 1)->past.strays, 0);
     pair_move(&pair, 1);
     (void)rig_take(pair.rigs[1]);
     assert_int_equal(pair.rigs[1]->scraper.active_series, BASE + 2);
@@ -546,7 +512,6 @@ int main(void)
         cmocka_unit_test(targets_with_names_of_their_own_share_plan_and_layout),
         cmocka_unit_test(what_stays_becomes_part_of_the_plan),
         cmocka_unit_test(what_the_first_of_many_shows_becomes_part_of_a_plan_at_once),
-        cmocka_unit_test(a_stray_lends_its_type_to_no_line_that_stays),
         cmocka_unit_test(an_heir_has_strays_of_its_own),
         cmocka_unit_test(strays_move_with_their_target),
     };
