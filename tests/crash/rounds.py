@@ -3,7 +3,6 @@
 
 Everything random comes from one seed, so a round can be had again: SEED=<seed>.
 """
-import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ import time
 
 from lib.limpet import write_atomically
 from lib.load import Load
-from lib.proc import BUILD, wait_until
+from lib.proc import BUILD, kill, wait_until
 from lib.remote_write import STALE_BITS
 from lib.stream import REPORT
 from lib.target import Target
@@ -92,9 +91,8 @@ class Round:
             self.limpet.wait()
         else:
             pids = self.limpet.children().get(victim, [])
-            with contextlib.suppress(ProcessLookupError):  # that died by itself
-                if pids:
-                    os.kill(self.random.choice(pids), signal.SIGKILL)
+            if pids:
+                kill(self.random.choice(pids))
         if not self.limpet.running():
             self.limpet = self.load.start(ready=False)
 

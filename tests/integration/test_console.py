@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lib.limpet import ROLES, Limpet, config, job, program_of, remote
-from lib.proc import built, free_port, wait_until
+from lib.proc import built, free_port, kill, wait_until
 from lib.prom import Prometheus, http_get
 from lib.target import Reply, Target
 
@@ -60,8 +60,7 @@ def test_ready_names_the_child_that_is_missing_until_it_is_back(tmp_path, target
             nonlocal deaths
             status, text = limpet.get("/-/ready")
             for pid in limpet.children().get("limpet-scraper", []):
-                os.kill(pid, signal.SIGKILL)
-                deaths += 1
+                deaths += kill(pid)
             return status == 503 and deaths >= 6 and text
 
         text = wait_until(down, 20, "503")

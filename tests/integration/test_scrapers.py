@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lib.limpet import Limpet, config, job, remote
-from lib.proc import wait_until
+from lib.proc import kill, wait_until
 from lib.stream import (STALE, assert_each_request_is_one_scrape, count_whole, count_whole_by_case,
                         rows_by_case, stream_of, stream_of_rows)
 from lib.target import Hub, Target, Wait, Pieces, Reply
@@ -264,8 +264,7 @@ def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, recei
                 time.sleep(dice.uniform(0, 0.05))
                 pids = limpet.children().get("limpet-scraper")
                 if pids:
-                    os.kill(dice.choice(pids), signal.SIGKILL)
-                    deaths += 1
+                    deaths += kill(dice.choice(pids))
             wait_for_scrapes(receiver)
         limpet.stop()
         # An answer that a dead scraper had is asked for again, or its tick is missed.

@@ -24,7 +24,7 @@ import traceback
 
 from lib.limpet import config, file_job, remote, write_atomically
 from lib.load import Load
-from lib.proc import PATIENCE, Process, built, wait_until
+from lib.proc import PATIENCE, Process, built, kill, wait_until
 from lib.prom import http_get, http_post
 
 LOSSES = [  # every counter that says that a sample will not arrive
@@ -173,8 +173,7 @@ class Ledger:
         pids = self.pids(victim)
         if pids:
             self.scrapers_died += victim == "limpet-scraper"
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.random.choice(pids), signal.SIGKILL)
+            kill(self.random.choice(pids))
 
     def some_receivers(self):
         return self.random.sample(self.receivers, self.random.randint(1, len(self.receivers)))

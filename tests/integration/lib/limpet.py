@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 
-from .proc import BUILD, Process, free_port, wait_until
+from .proc import BUILD, Process, free_port, kill, wait_until
 from .prom import http_get, http_post
 
 ROLES = ["limpet-discovery", "limpet-scraper", "limpet-writer", "limpet-console"]
@@ -240,10 +240,7 @@ class Limpet(Process):
         """SIGKILL to the whole tree at once."""
         self.kill_tree()
         for pid in self.left_over():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid)
         wait_until(lambda: not self.left_over(), 5, "the end of the tree")
 
     def __str__(self):

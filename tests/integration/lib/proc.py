@@ -208,6 +208,15 @@ class Process:
         self.kill_tree()
 
 
+def kill(pid):
+    """SIGKILL to one that may have died just now; whether it was still there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def children_of(pid):
     """{pid: command name} of the direct children, from /proc."""
     found = {}

@@ -4,10 +4,9 @@
 import os
 import re
 import shutil
-import signal
 
 from .limpet import ROLES, Paths, program_of, session_members
-from .proc import Process, built, children_of, wait_until
+from .proc import Process, built, children_of, kill, wait_until
 
 CONFIG = """
 global: {scrape_interval: 5s}
@@ -56,7 +55,7 @@ class Supervisor(Process):
     def __exit__(self, *_):
         self.stop_or_kill()
         for pid in session_members(self.pid):
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         if self.own_paths:
             self.paths.remove()
 
