@@ -14,6 +14,7 @@
 #include "net/socket.h"
 
 #define MAX_CONNECTIONS 256
+#define DEAD_ADDRESSES  4 /* that a process has */
 
 struct connection {
     pthread_t thread;
@@ -78,14 +79,21 @@ static void *accept_all(void *argument)
 }
 
 /* Blocking, unlike a socket of net/. */
-static int listen_any(int backlog, struct net_address *ret_address)
+static int bind_any(struct net_address *ret_address)
 {
     struct net_address any;
     check(net_address_parse(SLICE_LITERAL("127.0.0.1:0"), &any) == 0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check(fd >= 0 && bind(fd, &any.any, any.len) == 0 && listen(fd, backlog) == 0);
+    check(fd >= 0 && bind(fd, &any.any, any.len) == 0);
     ret_address->len = sizeof(ret_address->v6);
     check(getsockname(fd, &ret_address->any, &ret_address->len) == 0);
+    return fd;
+}
+
+static int listen_any(int backlog, struct net_address *ret_address)
+{
+    int fd = bind_any(ret_address);
+    check(listen(fd, backlog) == 0);
     return fd;
 }
 
@@ -136,12 +144,15 @@ struct net_address server_address(const struct server *server)
     return server->address;
 }
 
+/* It stays bound, as nobody else's, but never listens. */
 struct net_address server_dead_address(void)
 {
-    struct net_address address;
-    int fd = listen_any(1, &address);
-    close(fd);
-    return address;
+    static struct net_address addresses[DEAD_ADDRESSES];
+    static int count;
+    int nth = count++ % DEAD_ADDRESSES;
+    if (count <= DEAD_ADDRESSES)
+        (void)bind_any(&addresses[nth]);
+    return addresses[nth];
 }
 
 struct net_address server_deaf_address(int ret_fds[2])
