@@ -23,8 +23,10 @@ static void start_redirected(struct rig *rig)
     answer = (struct rig_answer){.bytes = text, .len = strlen(text)};
     rig->asked_for[0] = '\0';
     rig_start(rig, 1, &answer);
-    while (rig->asked_for[0] == '\0')
+    while (rig->asked_for[0] == '\0') {
+        assert_int_equal(rig->scraper.running, 1);
         assert_int_equal(loop_run_once(rig->loop, 10 * NS_PER_MS), 0);
+    }
     assert_string_equal(rig->asked_for, "new.test");
 }
 
@@ -59,8 +61,9 @@ static void a_host_of_which_nothing_is_heard_ends_it_in_time(void **state)
 {
     (void)state;
     struct rig *rig = rig_new();
-    rig_table(rig, &(struct rig_target){.timeout_ms = 100}, 1);
+    rig_table(rig, &(struct rig_target){0}, 1);
     start_redirected(rig);
+    rig_target(rig, 1)->timeout_ns = 100 * NS_PER_MS; /* since its start, as late as it is now */
     rig_finish(rig);
     assert_string_equal(rig_take(rig), "up 0 scraped 0 post 0 added 0\n");
     assert_int_equal(rig_counter(rig, COUNTER_SCRAPE_TIMEOUT), 1);
