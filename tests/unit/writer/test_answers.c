@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "tests/unit/writer/rig.h"
+#include "writer/shard.h"
 
 #define T0 INT64_C(1700000000000)
 
@@ -216,14 +218,25 @@ static void the_receiver_may_ask_for_a_longer_pause(void **state)
     rig_close(&rig);
 }
 
+/* Until the receiver has so many requests, of which it is not going to answer the last. */
+static void let_time_run_out(size_t requests)
+{
+    struct fetch_connection *conn = &rig.writer.remotes[0].shards.items[0].attempt.fetch;
+    rig_run_until_requests(&rig, requests);
+    conn->request.deadline_ns = loop_now(rig.loop);
+    loop_timer_set(rig.loop, &conn->timer, conn->request.deadline_ns);
+}
+
 static void no_answer_in_time_is_no_answer(void **state)
 {
     (void)state;
     struct script script = SCRIPT(HANG, ANSWER(99), HANG);
     open_with(&script);
-    rig.remotes[0].remote_timeout = 50;
+    rig.remotes[0].remote_timeout = 60000;
     rig_start(&rig);
     scrape(1, T0, 10);
+    let_time_run_out(1);
+    let_time_run_out(3);
     rig_drain(&rig);
     assert_int_equal(receiver_request_count(rig.receivers[0]), 4);
     assert_int_equal(rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED), 3);
@@ -250,15 +263,29 @@ static void an_answer_counts_even_if_the_rest_of_it_does_not_come(void **state)
     rig_close(&rig);
 }
 
+/* A port that is nobody else's meanwhile. */
+static int hold_port(uint16_t *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
 /* Nobody listens until the receiver is there. */
 static void a_receiver_that_is_not_there_yet_gets_everything_later(void **state)
 {
     (void)state;
-    struct script script = {0};
-    open_with(&script);
-    uint16_t port = receiver_port(rig.receivers[0]);
-    receiver_free(rig.receivers[0]);
-    rig.receivers[0] = NULL;
+    rig_open(&rig, 1, RING, 1);
+    uint16_t port;
+    int held = hold_port(&port);
+    snprintf(rig.urls[0], sizeof rig.urls[0], "http://127.0.0.1:%u/write", port);
+    rig.remotes[0].url = rig.urls[0];
     rig_start(&rig);
     for (int64_t i = 0; i < 10; i++)
         scrape(1, T0 + i * 1000, 100);
@@ -269,6 +296,7 @@ static void a_receiver_that_is_not_there_yet_gets_everything_later(void **state)
     assert_outcome(1000, 0, 0);
     rig_assert_complete(&rig, 0);
     rig_close(&rig);
+    close(held);
 }
 
 static void tell_address(const char *number)
