@@ -310,6 +310,31 @@ static void ticks_that_a_standstill_has_lost_are_counted(void **state)
     bench_free(bench);
 }
 
+/* Another one's missed tick lets the schedule go back, behind what this one was called for. */
+static void a_tick_that_was_called_is_not_lost_later(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_new(NS_PER_MS);
+    struct scheduled *members = bench->members;
+    int64_t tick_ns = tick_last(clock_wall_ns(), INTERVAL_NS, 0);
+    int64_t missed_ns = tick_ns - INTERVAL_NS / 64;
+    standing_wall_ns = tick_ns - NS_PER_MS;
+    bench->schedule.wall_now = standing_wall;
+    add(bench, 0, 0, 0);
+    schedule_settle(&bench->schedule);
+    standing_wall_ns = tick_ns;
+    RUN_UNTIL(bench, members[0].calls == 1);
+    standing_wall_ns = missed_ns + INTERVAL_NS - NS_PER_MS;
+    add(bench, 1, INTERVAL_NS - INTERVAL_NS / 64, missed_ns - INTERVAL_NS);
+    schedule_settle(&bench->schedule);
+    standing_wall_ns = tick_ns + INTERVAL_NS + 10 * NS_PER_MS;
+    RUN_UNTIL(bench, total_calls == 4);
+    assert_int_equal(members[0].calls, 2);
+    assert_int_equal(members[1].due_ns[0], missed_ns);
+    assert_int_equal(bench->schedule.lost, 0);
+    bench_free(bench);
+}
+
 static void a_stopped_schedule_calls_nobody(void **state)
 {
     (void)state;
@@ -351,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_clock_set_forward_or_back_is_noticed_and_followed),
         cmocka_unit_test(a_standstill_is_not_taken_for_a_step_of_the_clock),
         cmocka_unit_test(ticks_that_a_standstill_has_lost_are_counted),
+        cmocka_unit_test(a_tick_that_was_called_is_not_lost_later),
         cmocka_unit_test(a_stopped_schedule_calls_nobody),
         cmocka_unit_test(members_come_and_go),
     };
