@@ -6,25 +6,14 @@
 #include <snappy-c.h>
 
 #include "writer/pages.h"
-
-/* Tags: field number << 3 | wire type (0 varint, 1 eight bytes, 2 length and bytes). */
-enum {
-    TAG_REQUEST_TIMESERIES = 1 << 3 | 2,
-    TAG_SERIES_LABEL = 1 << 3 | 2,
-    TAG_SERIES_SAMPLE = 2 << 3 | 2,
-    TAG_LABEL_NAME = 1 << 3 | 2,
-    TAG_LABEL_VALUE = 2 << 3 | 2,
-    TAG_SAMPLE_VALUE = 1 << 3 | 1,
-    TAG_SAMPLE_MS = 2 << 3 | 0
-};
+#include "writer/wire.h"
 
 enum {
-    VARINT_MAX = 10,
     /* Tag and length of a series are guessed to take 3 bytes: right for 128 to 16383 bytes. */
     SERIES_HEAD_GUESS = 3,
-    SERIES_HEAD_MAX = 1 + VARINT_MAX,
-    SAMPLE_MAX = 2 + 9 + 1 + VARINT_MAX,
-    LABEL_HEAD_MAX = 3 * (1 + VARINT_MAX)
+    SERIES_HEAD_MAX = 1 + WIRE_VARINT_MAX,
+    SAMPLE_MAX = 2 + 9 + 1 + WIRE_VARINT_MAX,
+    LABEL_HEAD_MAX = 3 * (1 + WIRE_VARINT_MAX)
 };
 
 int encoder_init(struct encoder *encoder, size_t max_bytes)
@@ -64,39 +53,6 @@ void encoder_start(struct encoder *encoder, uint8_t *out)
     encoder->wire_len = 0;
 }
 
-static uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-static size_t varint_size(uint64_t value)
-{
-    size_t size = 1;
-    while (value >= 0x80) {
-        size++;
-        value >>= 7;
-    }
-    return size;
-}
-
-static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t len)
-{
-    memcpy(at, bytes, len);
-    return at + len;
-}
-
-static uint8_t *put_text(uint8_t *at, uint8_t tag, struct slice text)
-{
-    *at++ = tag;
-    at = put_varint(at, text.len);
-    return put_bytes(at, text.ptr, text.len);
-}
-
 static size_t label_size_max(const struct label *label)
 {
     return label->name.len + label->value.len + LABEL_HEAD_MAX;
@@ -105,12 +61,7 @@ static size_t label_size_max(const struct label *label)
 /* At most label_size_max() bytes. */
 static uint8_t *put_label(uint8_t *at, const struct label *label)
 {
-    size_t inner = 2 + varint_size(label->name.len) + label->name.len +
-                   varint_size(label->value.len) + label->value.len;
-    *at++ = TAG_SERIES_LABEL;
-    at = put_varint(at, inner);
-    at = put_text(at, TAG_LABEL_NAME, label->name);
-    return put_text(at, TAG_LABEL_VALUE, label->value);
+    return wire_put_label(at, WIRE_V1_SERIES_LABEL, label->name, label->value);
 }
 
 /* Out of memory ends the process: the supervisor starts another, which goes on where this was. */
@@ -178,7 +129,7 @@ void encoder_set_target(struct encoder *encoder, const struct label *target, siz
 static uint8_t *put_external(const struct encoder *encoder, uint8_t *at,
                              const struct encode_shared *shared)
 {
-    return put_bytes(at, encoder->wire + shared->external_at, shared->external_len);
+    return wire_put_bytes(at, encoder->wire + shared->external_at, shared->external_len);
 }
 
 static uint8_t *put_shared(const struct encoder *encoder, uint8_t *at,
@@ -186,7 +137,7 @@ static uint8_t *put_shared(const struct encoder *encoder, uint8_t *at,
 {
     if (shared->target_len == 0)
         return put_external(encoder, at, shared);
-    return put_bytes(at, encoder->wire + shared->target_at, shared->target_len);
+    return wire_put_bytes(at, encoder->wire + shared->target_at, shared->target_len);
 }
 
 /* The two sorted lists as one; where both have a name, the series' own label decides. */
@@ -212,43 +163,42 @@ static uint8_t *put_merged(const struct encoder *encoder, uint8_t *at, const str
     return at;
 }
 
-/* Little-endian whatever the machine is. */
-static uint8_t *put_fixed64(uint8_t *at, uint64_t bits)
-{
-    for (int i = 0; i < 8; i++)
-        *at++ = (uint8_t)(bits >> (8 * i));
-    return at;
-}
-
 static uint8_t *put_sample(uint8_t *at, uint64_t bits, int64_t ms)
 {
-    *at++ = TAG_SERIES_SAMPLE;
-    *at++ = (uint8_t)(1 + 8 + 1 + varint_size((uint64_t)ms));
-    *at++ = TAG_SAMPLE_VALUE;
-    at = put_fixed64(at, bits);
-    *at++ = TAG_SAMPLE_MS;
-    return put_varint(at, (uint64_t)ms);
+    *at++ = WIRE_V1_SERIES_SAMPLE;
+    *at++ = (uint8_t)(1 + 8 + 1 + wire_varint_size((uint64_t)ms));
+    *at++ = WIRE_V1_SAMPLE_VALUE;
+    at = wire_put_fixed64(at, bits);
+    *at++ = WIRE_V1_SAMPLE_MS;
+    return wire_put_varint(at, (uint64_t)ms);
 }
 
 /* Puts tag and length before the series, which was written where they would end if 2 bytes hold the
    length; returns the size of all of it. */
 static size_t close_series(uint8_t *start, size_t len)
 {
-    size_t head = 1 + varint_size(len);
+    size_t head = 1 + wire_varint_size(len);
     if (head != SERIES_HEAD_GUESS)
         memmove(start + head, start + SERIES_HEAD_GUESS, len);
-    *start = TAG_REQUEST_TIMESERIES;
-    put_varint(start + 1, len);
+    *start = WIRE_V1_REQUEST_SERIES;
+    (void)wire_put_varint(start + 1, len);
     return head + len;
+}
+
+/* For a series with these labels beside the shared ones, and so many bytes behind them. */
+static bool has_room(const struct encoder *encoder, const struct label *labels, size_t count,
+                     size_t rest)
+{
+    size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + rest;
+    for (size_t i = 0; i < count; i++)
+        size_max += label_size_max(&labels[i]);
+    return size_max <= encoder->raw_room - encoder_bytes(encoder);
 }
 
 int encoder_add(struct encoder *encoder, const struct label *labels, size_t count, uint64_t bits,
                 int64_t ms)
 {
-    size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + SAMPLE_MAX;
-    for (size_t i = 0; i < count; i++)
-        size_max += label_size_max(&labels[i]);
-    if (size_max > encoder->raw_room - encoder_bytes(encoder))
+    if (!has_room(encoder, labels, count, SAMPLE_MAX))
         return ERR_FULL;
 
     uint8_t *start = encoder->raw + encoder->raw_len;
@@ -263,19 +213,16 @@ int encoder_add(struct encoder *encoder, const struct label *labels, size_t coun
 int encoder_add_message(struct encoder *encoder, const struct label *labels, size_t count,
                         uint8_t tag, struct slice first, struct slice second)
 {
-    size_t size_max = SERIES_HEAD_MAX + encoder->wire_len + 1 + VARINT_MAX + first.len + second.len;
-    for (size_t i = 0; i < count; i++)
-        size_max += label_size_max(&labels[i]);
-    if (size_max > encoder->raw_room - encoder_bytes(encoder))
+    if (!has_room(encoder, labels, count, 1 + WIRE_VARINT_MAX + first.len + second.len))
         return ERR_FULL;
 
     uint8_t *start = encoder->raw + encoder->raw_len;
     uint8_t *body = start + SERIES_HEAD_GUESS;
     uint8_t *end = put_merged(encoder, body, labels, count);
     *end++ = tag;
-    end = put_varint(end, first.len + second.len);
-    end = put_bytes(end, first.ptr, first.len);
-    end = put_bytes(end, second.ptr, second.len);
+    end = wire_put_varint(end, first.len + second.len);
+    end = wire_put_bytes(end, first.ptr, first.len);
+    end = wire_put_bytes(end, second.ptr, second.len);
     encoder->raw_len += close_series(start, (size_t)(end - body));
     encoder->samples++;
     return 0;
