@@ -95,6 +95,14 @@ static int tell(enum heritage_kind kind)
     return message_send(HERITAGE_SUPERVISION, &message, -1);
 }
 
+void child_note_backend(struct child *child, const char *name, const char *why)
+{
+    struct shm_slot *slot = child->slot;
+    atomic_store(&slot->backend, strcmp(name, "io_uring") == 0 ? 1 : 2);
+    strncpy(slot->backend_why, why, sizeof(slot->backend_why) - 1);
+    log_info(MSG("event loop"), STR("backend", name), STR("why", why));
+}
+
 void child_ready(struct child *child)
 {
     check(atomic_load(&child->slot->state) == SHM_STATE_STARTING);

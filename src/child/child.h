@@ -83,6 +83,10 @@ enum child_order {
 int child_start(struct child *child, enum child_role role, int argc, char **argv,
                 struct errctx *reterr) MUST_USE;
 
+/* Before that: which backend the event loop of this child has, and why (loop/loop.h). For its page,
+   and logged. */
+void child_note_backend(struct child *child, const char *name, const char *why);
+
 /* State "ready"; tells the supervisor. Once, when everything is attached. */
 void child_ready(struct child *child);
 

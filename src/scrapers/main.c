@@ -12,12 +12,10 @@
 #include <errno.h>
 #include <malloc.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "child/beat.h"
 #include "child/child.h"
 #include "config/freeze.h"
@@ -153,12 +151,8 @@ static int start_loop(struct errctx *reterr)
     int err = loop_new(&options, &life.scraper.loop, reterr);
     if (err != 0)
         return err;
-    const char *name = loop_backend_name(life.scraper.loop);
-    const char *why = loop_backend_why(life.scraper.loop);
-    struct shm_slot *slot = life.child.slot;
-    atomic_store(&slot->backend, strcmp(name, "io_uring") == 0 ? 1 : 2);
-    strncpy(slot->backend_why, why, sizeof(slot->backend_why) - 1);
-    log_info(MSG("event loop"), STR("backend", name), STR("why", why));
+    child_note_backend(&life.child, loop_backend_name(life.scraper.loop),
+                       loop_backend_why(life.scraper.loop));
     return 0;
 }
 

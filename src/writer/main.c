@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -159,12 +158,8 @@ static int start_loop(struct errctx *reterr)
     int err = loop_new(&options, &life.writer.loop, reterr);
     if (err != 0)
         return err;
-    const char *name = loop_backend_name(life.writer.loop);
-    const char *why = loop_backend_why(life.writer.loop);
-    struct shm_slot *slot = life.child.slot;
-    atomic_store(&slot->backend, strcmp(name, "io_uring") == 0 ? 1 : 2);
-    strncpy(slot->backend_why, why, sizeof slot->backend_why - 1);
-    log_info(MSG("event loop"), STR("backend", name), STR("why", why));
+    child_note_backend(&life.child, loop_backend_name(life.writer.loop),
+                       loop_backend_why(life.writer.loop));
     return 0;
 }
 
