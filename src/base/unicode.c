@@ -3,39 +3,34 @@
 
 #include <stddef.h>
 
+#include "base/search.h"
 #include "base/unicode_tables.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
+static bool ends_before(const void *range, uint64_t code)
+{
+    return ((const struct range *)range)->last < code;
+}
+
 static bool in_ranges(const struct range *ranges, size_t n, uint32_t code)
 {
-    size_t low = 0;
-    size_t high = n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (code > ranges[middle].last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < n && code >= ranges[low].first;
+    size_t at = search_lower_bound(ranges, n, sizeof(*ranges), ends_before, code);
+    return at < n && code >= ranges[at].first;
+}
+
+static bool mapping_ends_before(const void *mapping, uint64_t code)
+{
+    return ((const struct mapping *)mapping)->last < code;
 }
 
 static uint32_t map(const struct mapping *mappings, size_t n, uint32_t code)
 {
-    size_t low = 0;
-    size_t high = n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (code > mappings[middle].last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == n || code < mappings[low].first ||
-        (code - mappings[low].first) % mappings[low].step != 0)
+    size_t at = search_lower_bound(mappings, n, sizeof(*mappings), mapping_ends_before, code);
+    if (at == n || code < mappings[at].first ||
+        (code - mappings[at].first) % mappings[at].step != 0)
         return code;
-    return code + (uint32_t)mappings[low].delta;
+    return code + (uint32_t)mappings[at].delta;
 }
 
 bool unicode_is_letter(uint32_t code)
