@@ -152,7 +152,25 @@ static int decode_param(const struct document *source, const struct node_pair *p
     return r;
 }
 
-/* Mappings whose keys are free: names to strings or to lists of strings. */
+/* A name and its block. */
+static int decode_named(const struct document *source, const struct node_pair *pair,
+                        const struct schema_key *key, void *out)
+{
+    int r = decode_block(source, pair->value, key->block, out);
+    return r == 0 ? take_text(source, pair->key, key, out) : r;
+}
+
+static int decode_entry(const struct document *source, const struct node_pair *pair,
+                        const struct schema_key *key, void *out)
+{
+    if (key->type == SCHEMA_NAMED)
+        return decode_named(source, pair, key, out);
+    if (key->type == SCHEMA_PARAMS)
+        return decode_param(source, pair, key, out);
+    return decode_pair(source, pair, key, out);
+}
+
+/* Mappings whose keys are free: names to strings, to lists of strings or to blocks. */
 static int decode_map(const struct document *source, const struct node *node,
                       const struct schema_key *key, struct schema_list *ret_list)
 {
@@ -162,32 +180,8 @@ static int decode_map(const struct document *source, const struct node *node,
     size_t size = schema_item_size(key);
     char *items = arena_alloc(source->arena, node->len * size);
     int r = 0;
-    for (size_t i = 0; i < node->len && r == 0; i++) {
-        void *item = items + i * size;
-        r = key->type == SCHEMA_PARAMS ? decode_param(source, &pairs[i], key, item)
-                                       : decode_pair(source, &pairs[i], key, item);
-    }
-    free(pairs);
-    *ret_list = (struct schema_list){node->len > 0 ? items : NULL, node->len};
-    return r;
-}
-
-/* Names to blocks. */
-static int decode_named(const struct document *source, const struct node *node,
-                        const struct schema_key *key, struct schema_list *ret_list)
-{
-    if (node->kind != NODE_MAP)
-        return fail_type(source, node, key);
-    struct node_pair *pairs = sort_pairs(node);
-    size_t size = schema_item_size(key);
-    char *items = arena_alloc(source->arena, node->len * size);
-    int r = 0;
-    for (size_t i = 0; i < node->len && r == 0; i++) {
-        void *item = items + i * size;
-        r = decode_block(source, pairs[i].value, key->block, item);
-        if (r == 0)
-            r = take_text(source, pairs[i].key, key, item);
-    }
+    for (size_t i = 0; i < node->len && r == 0; i++)
+        r = decode_entry(source, &pairs[i], key, items + i * size);
     free(pairs);
     *ret_list = (struct schema_list){node->len > 0 ? items : NULL, node->len};
     return r;
@@ -200,9 +194,7 @@ static int decode_list_key(const struct document *source, const struct node *nod
     int r;
     if (key->type == SCHEMA_STRUCTS)
         r = decode_list(source, node, key->name, key->block, &list);
-    else if (key->type == SCHEMA_NAMED)
-        r = decode_named(source, node, key, &list);
-    else if (key->type == SCHEMA_MAP || key->type == SCHEMA_PARAMS)
+    else if (key->type == SCHEMA_MAP || key->type == SCHEMA_PARAMS || key->type == SCHEMA_NAMED)
         r = decode_map(source, node, key, &list);
     else
         r = decode_items(source, node, key, &list);
