@@ -43,7 +43,7 @@ static struct lookup_question *find(struct lookups *lookups, uint64_t key)
 static bool ask(struct lookups *lookups, struct slice host, uint64_t asker, uint32_t state,
                 int64_t now_mono_ns)
 {
-    uint64_t key = names_key(host);
+    uint64_t key = names_key(lookups->names->names, host);
     struct lookup_question *question = find(lookups, key);
     if (question == NULL || !is_in_use(question, now_mono_ns)) {
         question = free_place(lookups, asker, now_mono_ns);

@@ -159,9 +159,9 @@ void remotes_update(struct remotes *remotes)
 
 static struct name_addresses *find(struct remotes *remotes, struct slice host)
 {
-    uint64_t key = names_key(host);
+    uint64_t key = names_key(remotes->writer.names, host);
     for (uint32_t i = 0; i < remotes->count; i++) {
-        if (names_key(remotes->names[i].host) == key)
+        if (names_key(remotes->writer.names, remotes->names[i].host) == key)
             return &remotes->names[i];
     }
     return NULL;

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 14u
+#define SHM_LAYOUT_MAJOR 15u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -405,7 +405,7 @@ _Static_assert(sizeof(struct shm_dropped) == 24, "layout");
 
 /* A host that is no target: of a remote, of a proxy, or of where a redirect leads to. */
 struct shm_name {
-    uint64_t key; /* hash of the host */
+    uint64_t key; /* hash of the host by shm_names.hash_key; 0: none */
     uint32_t address_count;
     uint32_t state; /* SHM_NAME_*, of the last question; addresses stay whatever it says */
     uint8_t addresses[SHM_TARGET_ADDRESSES][SHM_SOCKADDR_SIZE];
@@ -420,11 +420,14 @@ _Static_assert(sizeof(struct shm_name) == 128, "layout");
 /* From page 2 on: written by discovery only. As long as names are few, only page 2 has memory. */
 #define SHM_NAMES     (2 * SHM_PAGE)
 #define SHM_NAMES_MAX 192u
+#define SHM_NAMES_KEY 192u /* bytes */
 
 struct shm_names {
     _Atomic uint64_t generation;             /* its low bit says which copies are in force */
     _Atomic uint64_t full;                   /* 1: no further name is taken in now */
     _Atomic uint64_t counts[2];              /* of names, in each copy */
+    _Atomic uint64_t has_key;                /* 1: it is there, for good; released */
+    uint64_t hash_key[SHM_NAMES_KEY / 8];    /* random: who chooses names shall not know it */
     struct shm_name names[SHM_NAMES_MAX][2]; /* two copies of each */
 };
 _Static_assert(SHM_NAMES + sizeof(struct shm_names) <= SHM_TARGETS_DATA, "names before the halves");

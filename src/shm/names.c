@@ -20,20 +20,57 @@ static int map(struct shm_segment *segment, int fd, bool writable, struct shm_na
     return err;
 }
 
-uint64_t names_key(struct slice host)
+/* Before there is a key there are no names. */
+static struct hash_key key_of(const struct shm_names *names)
 {
+    struct hash_key key = {{0}};
+    _Static_assert(sizeof(key.secret) == SHM_NAMES_KEY, "the key as it lies there");
+    /* acquire; pairs with give_key */
+    if (atomic_load_explicit(&names->has_key, memory_order_acquire) != 0)
+        memcpy(key.secret, names->hash_key, sizeof(key.secret));
+    return key;
+}
+
+/* Memory for so many names. -errno. */
+static int reserve(const struct names_writer *writer, uint32_t count)
+{
+    uint64_t end =
+        SHM_NAMES + offsetof(struct shm_names, names) + count * sizeof(writer->names->names[0]);
+    return segment_reserve(writer->segment.fd, SHM_NAMES, end);
+}
+
+/* A successor of the one that made the key keeps it, and so what readers remember by it. */
+static void give_key(const struct names_writer *writer)
+{
+    struct shm_names *names = writer->names;
+    struct hash_key key;
+    /* Where there is no memory for it there is none for names: it follows with them. */
+    if (atomic_load_explicit(&names->has_key, memory_order_relaxed) != 0 || reserve(writer, 0) != 0)
+        return;
+    hash_key_make(&key);
+    memcpy(names->hash_key, key.secret, sizeof(key.secret));
+    /* release; pairs with key_of: the key is complete */
+    atomic_store_explicit(&names->has_key, 1, memory_order_release);
+}
+
+uint64_t names_key(const struct shm_names *names, struct slice host)
+{
+    struct hash_key secret = key_of(names);
     char lower[HOST_MAX];
     size_t len = host.len < sizeof(lower) ? host.len : sizeof(lower);
     for (size_t i = 0; i < len; i++)
         lower[i] = (char)tolower((unsigned char)host.ptr[i]);
-    uint64_t key = hash64(lower, len, 0);
+    uint64_t key = hash64_keyed(lower, len, &secret);
     return key != 0 ? key : 1;
 }
 
 int names_writer_attach(struct names_writer *writer, int fd, struct errctx *reterr)
 {
     *writer = (struct names_writer){0};
-    return map(&writer->segment, fd, true, &writer->names, reterr);
+    int err = map(&writer->segment, fd, true, &writer->names, reterr);
+    if (err == 0)
+        give_key(writer);
+    return err;
 }
 
 void names_writer_detach(struct names_writer *writer)
@@ -42,10 +79,10 @@ void names_writer_detach(struct names_writer *writer)
     *writer = (struct names_writer){0};
 }
 
-static struct shm_name record_of(const struct name_addresses *name)
+static struct shm_name record_of(const struct shm_names *names, const struct name_addresses *name)
 {
     struct shm_name record = {
-        .key = names_key(name->host), .address_count = name->count, .state = name->state};
+        .key = names_key(names, name->host), .address_count = name->count, .state = name->state};
     check(name->count <= SHM_TARGET_ADDRESSES);
     for (uint32_t i = 0; i < name->count; i++)
         memcpy(record.addresses[i], &name->addresses[i], SHM_SOCKADDR_SIZE);
@@ -56,13 +93,13 @@ int names_write(struct names_writer *writer, const struct name_addresses *names,
 {
     check(count <= SHM_NAMES_MAX);
     struct shm_names *shared = writer->names;
-    uint64_t end = SHM_NAMES + offsetof(struct shm_names, names) + count * sizeof(shared->names[0]);
-    int err = segment_reserve(writer->segment.fd, SHM_NAMES, end);
+    int err = reserve(writer, count);
     if (err != 0)
         return err;
+    give_key(writer);
     uint64_t next = atomic_load_explicit(&shared->generation, memory_order_relaxed) + 1;
     for (uint32_t i = 0; i < count; i++) {
-        struct shm_name record = record_of(&names[i]);
+        struct shm_name record = record_of(shared, &names[i]);
         words_store(&shared->names[i][next & 1], &record, sizeof(record));
     }
     atomic_store_explicit(&shared->counts[next & 1], count, memory_order_release); /* as words */
@@ -132,13 +169,13 @@ static uint32_t take_addresses(const struct shm_name *record, struct sockaddr_in
 uint32_t names_lookup(const struct names_reader *reader, struct slice host,
                       struct sockaddr_in6 ret_addresses[SHM_TARGET_ADDRESSES])
 {
-    struct shm_name record = find(reader->names, names_key(host));
+    struct shm_name record = find(reader->names, names_key(reader->names, host));
     return take_addresses(&record, ret_addresses);
 }
 
 uint32_t names_state(const struct names_reader *reader, struct slice host)
 {
-    struct shm_name record = find(reader->names, names_key(host));
+    struct shm_name record = find(reader->names, names_key(reader->names, host));
     return record.key != 0 ? record.state : NAME_UNKNOWN;
 }
 

@@ -64,7 +64,10 @@ uint32_t names_state(const struct names_reader *reader, struct slice host);
 /* No further name is taken in now. */
 bool names_are_full(const struct names_reader *reader);
 
-/* Names with the same key are the same name. Never 0. */
-uint64_t names_key(struct slice host);
+/*
+ * Names with the same key are the same name: targets choose where they redirect to, so the hash has
+ * a key that none of them knows. The first discovery makes it. Never 0.
+ */
+uint64_t names_key(const struct shm_names *names, struct slice host);
 
 #endif

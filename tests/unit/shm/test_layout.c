@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 14u
-#define FINGERPRINT         UINT64_C(0x5cbc15988b1e8a3c)
+#define FINGERPRINT_VERSION 15u
+#define FINGERPRINT         UINT64_C(0xd769d26a7756a4c5)
 
 struct number {
     const char *what;
@@ -246,6 +246,8 @@ static const struct number numbers[] = {
     AT(shm_names, generation),
     AT(shm_names, full),
     AT(shm_names, counts),
+    AT(shm_names, has_key),
+    AT(shm_names, hash_key),
     AT(shm_names, names),
     VALUE(SHM_NAMES),
     VALUE(SHM_NAMES_MAX),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "tests/unit/shm/segments.h"
 
 enum { HALF = 64 << 10 };
@@ -124,6 +125,43 @@ static void as_many_names_as_there_may_be_are_found_and_fewer_again(void **state
     close_stage(&stage);
 }
 
+/* Two names that the hash without a key takes for one: easily made. */
+static void no_name_passes_for_another_one(void **state)
+{
+    (void)state;
+    const struct slice names[] = {
+        SLICE_LITERAL("\xb9\x39\x62\xea\x7b\x73\x82\x67\x07\xa0\xd3\xa4\xfb\xc5\x9b\x6d"),
+        SLICE_LITERAL("\xb9\x39\x62\xea\x7b\x73\x82\x67\xa9\x15\x0d\x0b\x2d\x73\x74\xb7")};
+    struct stage stage;
+    struct sockaddr_in6 found[SHM_TARGET_ADDRESSES];
+    assert_int_equal(hash64(names[0].ptr, names[0].len, 0), hash64(names[1].ptr, names[1].len, 0));
+    open_stage(&stage);
+    struct name_addresses first = host("", 1, 1);
+    first.host = names[0];
+    assert_int_equal(names_write(&stage.writer, &first, 1), 0);
+    assert_int_equal(names_lookup(&stage.reader, names[0], found), 1);
+    assert_int_equal(names_lookup(&stage.reader, names[1], found), 0);
+    assert_int_equal(names_state(&stage.reader, names[1]), NAME_UNKNOWN);
+    close_stage(&stage);
+}
+
+static void a_successor_knows_names_by_the_same_key(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct names_writer successor;
+    struct sockaddr_in6 found[SHM_TARGET_ADDRESSES];
+    open_stage(&stage);
+    struct name_addresses name = host("a", 1, 7);
+    assert_int_equal(names_write(&stage.writer, &name, 1), 0);
+    uint64_t key = names_key(stage.reader.names, SLICE_LITERAL("a"));
+    assert_int_equal(names_writer_attach(&successor, stage.fd, NULL), 0);
+    assert_int_equal(names_key(successor.names, SLICE_LITERAL("a")), key);
+    assert_int_equal(names_lookup(&stage.reader, SLICE_LITERAL("a"), found), 1);
+    names_writer_detach(&successor);
+    close_stage(&stage);
+}
+
 struct race {
     struct stage *stage;
     _Atomic bool is_over;
@@ -168,6 +206,8 @@ int main(void)
         cmocka_unit_test(what_was_written_last_is_found),
         cmocka_unit_test(nonsense_is_no_address),
         cmocka_unit_test(as_many_names_as_there_may_be_are_found_and_fewer_again),
+        cmocka_unit_test(no_name_passes_for_another_one),
+        cmocka_unit_test(a_successor_knows_names_by_the_same_key),
         cmocka_unit_test(nobody_sees_addresses_of_two_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
