@@ -27,7 +27,11 @@ void refmap_reset(struct refmap *map, size_t count)
     memset(map->cells, 0, room * sizeof(*map->cells));
 }
 
-/* The cell of ref, or the empty one where it belongs. */
+/*
+ * The cell of ref, or the empty one where it belongs. It needs no secret: refs are places in the
+ * store, given out to all targets in turn and told to none of them, and a target that wanted many
+ * of them alike would need some thousand lines for each.
+ */
 static struct refmap_cell *cell_of(const struct refmap *map, uint32_t ref)
 {
     uint32_t at = (ref * UINT32_C(2654435769)) >> 7 & map->mask;

@@ -44,9 +44,10 @@ void target_set_fini(struct target_set *set)
     free(set->foreign);
 }
 
+/* Who chooses labels can choose ids, too, but not which of them share a bucket. */
 static struct target **bucket_of(const struct target_set *set, uint64_t id)
 {
-    return &set->buckets[(id ^ id >> 32) & set->mask];
+    return &set->buckets[hash64_keyed(&id, sizeof(id), &set->secret) & set->mask];
 }
 
 struct target *target_set_find(const struct target_set *set, uint64_t id)

@@ -30,7 +30,7 @@ struct target_set {
     bool is_torn;           /* that one was replaced meanwhile: nobody knows the rest of it */
     bool wants_retry;       /* a target found no memory for its record */
     int64_t retry_at_ns;    /* monotonic; private */
-    struct hash_key secret; /* of label keys; private */
+    struct hash_key secret; /* of label keys and of the places of ids; private */
     uint64_t *foreign;      /* label keys of other scrapers' targets, sorted; private */
     uint32_t foreign_count;
     uint32_t foreign_room;

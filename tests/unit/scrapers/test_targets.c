@@ -502,6 +502,31 @@ static void memory_does_not_grow_with_time(void **state)
     rig_free(rig);
 }
 
+/* Ids are hashes without a key of what others choose: any number may be alike in any of their bits.
+ */
+static void ids_that_are_alike_share_no_bucket(void **state)
+{
+    (void)state;
+    enum { COUNT = 128, MOST = 24 }; /* one a bucket on average, and by chance a few */
+    static struct rig_target targets[COUNT];
+    struct rig *rig = rig_new();
+    for (uint32_t i = 0; i < COUNT; i++)
+        targets[i].id = (uint64_t)(i + 1) << 16;
+    rig_table(rig, targets, COUNT);
+    const struct target_set *set = &rig->scraper.targets;
+    assert_int_equal(set->count, COUNT);
+    assert_true(set->mask <= UINT16_MAX);
+    for (uint32_t i = 0; i <= set->mask; i++) {
+        uint32_t length = 0;
+        for (const struct target *target = set->buckets[i]; target != NULL; target = target->next)
+            length++;
+        assert_in_range(length, 0, MOST);
+    }
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_non_null(target_set_find(set, targets[i].id));
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -529,6 +554,7 @@ int main(void)
         cmocka_unit_test(nothing_departs_before_there_is_a_table),
         cmocka_unit_test(a_target_without_memory_is_taken_up_when_there_is_some),
         cmocka_unit_test(memory_does_not_grow_with_time),
+        cmocka_unit_test(ids_that_are_alike_share_no_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
