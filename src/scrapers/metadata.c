@@ -119,6 +119,44 @@ static int compare_items(const void *a, const void *b)
     return left->order < right->order ? -1 : left->order > right->order;
 }
 
+/* Where the items that are in order from `from` on end. */
+static uint32_t end_of_run(const struct metadata_family *items, uint32_t from, uint32_t count)
+{
+    uint32_t at = from + 1;
+    while (at < count && compare_items(&items[at - 1], &items[at]) < 0)
+        at++;
+    return at < count ? at : count;
+}
+
+/* Two runs, of which the second begins at `middle`, become one. */
+static void merge_runs(struct metadata_family *items, uint32_t middle, uint32_t count)
+{
+    struct metadata_family *first = malloc(middle * sizeof(*first));
+    check(first != NULL);
+    memcpy(first, items, middle * sizeof(*first));
+    /* What has been put never reaches the next one of the second run: it lacks what `left` has. */
+    for (uint32_t left = 0, right = middle, at = 0; left < middle; at++) {
+        bool is_left = right == count || compare_items(&first[left], &items[right]) < 0;
+        items[at] = is_left ? first[left++] : items[right++];
+    }
+    free(first);
+}
+
+/*
+ * As a rule they are in order: exporters sort them, and those that were known before are appended
+ * as one more run. Very many take long otherwise.
+ */
+static void sort_items(struct metadata_family *items, uint32_t count)
+{
+    uint32_t middle = end_of_run(items, 0, count);
+    if (middle == count)
+        return;
+    if (end_of_run(items, middle, count) == count)
+        merge_runs(items, middle, count);
+    else
+        qsort(items, count, sizeof(*items), compare_items);
+}
+
 /* What is said later of a family counts, for each of the three. */
 static void merge(struct metadata_family *into, const struct metadata_family *later)
 {
@@ -138,7 +176,7 @@ static void make_unique(struct metadata_draft *draft)
     uint32_t kept = 0;
     if (draft->count == 0)
         return;
-    qsort(draft->items, draft->count, sizeof(*draft->items), compare_items);
+    sort_items(draft->items, draft->count);
     for (uint32_t i = 1; i < draft->count; i++) {
         if (slice_equal(draft->items[i].family.name, draft->items[kept].family.name))
             merge(&draft->items[kept], &draft->items[i]);
@@ -157,6 +195,10 @@ struct gap_table {
     uint32_t mask;
 };
 
+/* Up to so many gaps have a table of so many times their cells. */
+#define SPARSE     16u
+#define SPARSE_MAX 8192u
+
 static uint32_t place_of(const struct gap_table *table, uint64_t gap)
 {
     uint32_t at = (uint32_t)gap & table->mask;
@@ -169,7 +211,10 @@ static struct gap_table find_gaps(const uint64_t *gaps, uint32_t gap_count, cons
                                   uint32_t count)
 {
     struct gap_table table = {.mask = 15};
-    while (table.mask < 2 * gap_count)
+    /* Most of very many hashes are those of no family: where most cells are free, it shows at once.
+     */
+    uint32_t room = gap_count <= SPARSE_MAX ? SPARSE * gap_count : 2 * gap_count;
+    while (table.mask < room)
         table.mask = 2 * table.mask + 1;
     table.gaps = calloc((size_t)table.mask + 1, sizeof(*table.gaps));
     table.found = calloc((size_t)table.mask + 1, sizeof(*table.found));

@@ -462,6 +462,26 @@ static void what_comments_say_is_known_of_the_target(void **state)
     rig_free(rig);
 }
 
+static void families_are_known_by_name_in_whatever_order_they_come(void **state)
+{
+    (void)state;
+    static const struct rig_answer orders[] = {
+        RIG_BODY(A B C),
+        RIG_BODY(B C A),
+        RIG_BODY(C A B),
+        RIG_BODY(C B A),
+        RIG_BODY(B A C),
+        RIG_BODY("# TYPE b counter\n" A C B), /* what is said later counts */
+        RIG_BODY("# HELP c So.\n" B "# TYPE b gauge\n" A C),
+    };
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+        struct rig *rig = new_rig(NULL, 0);
+        (void)rig_scrape(rig, 1, &orders[i]);
+        assert_string_equal(known_families(rig), "a_total 1 How \\ many. ;b 2  ;c 0 See. ;");
+        rig_free(rig);
+    }
+}
+
 static void a_failed_scrape_changes_nothing_about_families(void **state)
 {
     (void)state;
@@ -559,6 +579,7 @@ int main(void)
         cmocka_unit_test(exemplars_are_not_looked_at_if_no_remote_wants_them),
         cmocka_unit_test(created_lines_are_samples_or_start_timestamps),
         cmocka_unit_test(what_comments_say_is_known_of_the_target),
+        cmocka_unit_test(families_are_known_by_name_in_whatever_order_they_come),
         cmocka_unit_test(a_failed_scrape_changes_nothing_about_families),
         cmocka_unit_test(a_family_is_known_for_ten_scrapes_more),
         cmocka_unit_test(replicas_share_what_is_known),
