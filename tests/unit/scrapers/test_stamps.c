@@ -214,7 +214,8 @@ static void tell_stories(struct dice dice, const struct relabel *relabel)
             scrape(&story, &text);
         end(&story);
     }
-    assert_in_range(story.quick, STORIES * SCRAPES / 4, STORIES * SCRAPES - 1);
+    /* 650 on average of 3000 runs, with a standard deviation of 77. */
+    assert_in_range(story.quick, STORIES * SCRAPES / 10, STORIES * SCRAPES - 1);
     strbuf_fini(&text);
     bench_free(story.bench);
 }
