@@ -15,7 +15,7 @@ enum answer {
     ANSWER_NONE,      /* none came: the same again later */
     ANSWER_DELIVERED, /* 2xx */
     ANSWER_RETRY,     /* 5xx, and 429 where configured: the same again later */
-    ANSWER_REFUSED    /* anything else, redirects included: never again */
+    ANSWER_REFUSED    /* anything else, redirects and 408 included: never again */
 };
 
 enum answer answer_classify(int status, bool retry_on_429);

@@ -49,7 +49,8 @@ bool verdict_is_not_understood(const struct attempt *attempt, uint32_t message, 
 
 /*
  * Whether the answer may mean no more than that the receiver cannot unpack zstd: what was sent is
- * to be sent again as snappy, and the answer to that counts.
+ * to be sent again as snappy, and the answer to that counts. zstd is always remote write 1.0, where
+ * no answer tells how much was written: there is nothing of it to be counted before.
  */
 bool verdict_wants_snappy(const struct attempt *attempt, enum answer answer);
 
