@@ -5,7 +5,7 @@
  * One JSON line; under callgrind, the difference between two numbers of rounds is what a sample
  * costs, without what is learnt at the start.
  *
- *     perf/parse ROUNDS FILE...
+ *     perf/parse ROUNDS [--protobuf | --native] FILE...
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@
 enum { PIECE = 16384 };
 
 struct bench {
+    enum exposition_format format;
+    unsigned flags;
     struct stage_bodies stage;
     struct body body;
     struct plan *plan;
@@ -44,8 +46,12 @@ static void read_body(struct bench *bench, struct slice text)
 {
     const struct body_source source = {.context = bench->stage.context,
                                        .plan = bench->plan,
-                                       .format = EXPOSITION_TEXT,
+                                       .format = bench->format,
+                                       .flags = bench->flags,
                                        .honor_timestamps = true,
+                                       .takes_exemplars = true,
+                                       .takes_metadata = true,
+                                       .max_schema = HISTOGRAM_SCHEMA_MAX,
                                        .limit = UINT32_MAX / 8};
     struct body *body = &bench->body;
     body_begin(body, &bench->stage.tools, &source);
@@ -65,18 +71,30 @@ static void read_body(struct bench *bench, struct slice text)
     body_end(body, &bench->stage.plans);
 }
 
+/* Whether the word says which one the bodies have; else it is text. */
+static bool take_format(struct bench *bench, const char *word)
+{
+    bool is_native = strcmp(word, "--native") == 0;
+    if (!is_native && strcmp(word, "--protobuf") != 0)
+        return false;
+    bench->format = EXPOSITION_PROTOBUF;
+    bench->flags = is_native ? EXPOSITION_NATIVE_HISTOGRAMS : 0;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct bench bench;
     unsigned long rounds = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
-    if (rounds == 0)
-        stage_die("usage: parse ROUNDS FILE...");
+    char **files = argv + (rounds == 0 ? 0 : take_format(&bench, argv[2]) ? 3 : 2);
+    int count = (int)(argv + argc - files);
+    if (rounds == 0 || count == 0)
+        stage_die("usage: parse ROUNDS [--protobuf | --native] FILE...");
     stage_bodies_init(&bench.stage, NULL);
-    int count = argc - 2;
     struct slice *bodies = calloc((size_t)count, sizeof *bodies);
     check(bodies != NULL);
     for (int i = 0; i < count; i++) {
-        bodies[i] = read_file(argv[2 + i]);
+        bodies[i] = read_file(files[i]);
         read_body(&bench, bodies[i]);
     }
     bench.samples = bench.predicted = bench.bytes = 0;

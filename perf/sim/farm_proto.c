@@ -15,7 +15,6 @@ enum { METRIC_HISTOGRAM = 7, ITEM_COUNT = 1, ITEM_SUM = 2, ITEM_PART = 3 };
 enum { SCHEMA = 5, ZERO_THRESHOLD = 6, POSITIVE_SPAN = 12, POSITIVE_DELTA = 13 };
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2 };
 
-#define LENGTH_BYTES  4 /* of a message whose length is filled in afterwards */
 #define NATIVE_SCHEMA 3
 
 static char *put_varint(char *at, uint64_t value)
@@ -50,18 +49,22 @@ static uint64_t zigzag(int64_t value)
     return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
 }
 
-/* A message whose length comes later takes a varint of full width for it. */
+/* A message whose length comes later has one byte for it at first. */
 static char *begin(char *at, unsigned field)
 {
-    return put_varint(at, field << 3 | WIRE_BYTES) + LENGTH_BYTES;
+    return put_varint(at, field << 3 | WIRE_BYTES) + 1;
 }
 
-static void end_at(char *content, const char *at)
+/* It ends at `at`: makes way for a longer length. Returns where it ends then. */
+static char *end_message(char *content, char *at)
 {
+    char length[10];
     size_t len = (size_t)(at - content);
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        content[i - LENGTH_BYTES] =
-            (char)((len >> 7 * i & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0));
+    size_t more = (size_t)(put_varint(length, len) - length) - 1;
+    if (more > 0)
+        memmove(content + more, content, len);
+    memcpy(content - 1, length, more + 1);
+    return at + more;
 }
 
 struct rendering {
@@ -82,7 +85,7 @@ static char *put_label(char *at, struct slice name, struct slice value)
     char *label = at = begin(at, METRIC_LABEL);
     at = put_bytes(at, 1, name.ptr, name.len);
     at = put_bytes(at, 2, value.ptr, value.len);
-    end_at(label, at);
+    at = end_message(label, at);
     return at;
 }
 
@@ -141,7 +144,7 @@ static char *put_native(const struct rendering *r, uint32_t first, uint32_t buck
     char *span = at = begin(at, POSITIVE_SPAN);
     at = put_number(at, 1, zigzag(-8));
     at = put_number(at, 2, buckets);
-    end_at(span, at);
+    at = end_message(span, at);
     for (uint32_t i = 0; i < buckets; i++) {
         int64_t up_to = (int64_t)number_of(r, first + i);
         at = put_number(at, POSITIVE_DELTA, zigzag(up_to - below - before));
@@ -166,11 +169,11 @@ static char *put_parts(const struct rendering *r, const struct plan_family *fami
         at = is_histogram ? put_number(at, 1, (uint64_t)number_of(r, first + i))
                           : put_double(at, 1, bound);
         at = put_double(at, 2, is_histogram ? bound : number_of(r, first + i));
-        end_at(part, at);
+        at = end_message(part, at);
     }
     if (is_histogram && r->body->style.native)
         at = put_native(r, first, parts, at);
-    end_at(item, at);
+    at = end_message(item, at);
     return at;
 }
 
@@ -179,7 +182,7 @@ static char *put_plain(const struct rendering *r, const struct plan_family *fami
 {
     char *item = at = begin(at, family->type == FAMILY_GAUGE ? METRIC_GAUGE : METRIC_COUNTER);
     at = put_double(at, 1, number_of(r, line));
-    end_at(item, at);
+    at = end_message(item, at);
     return at;
 }
 
@@ -195,7 +198,7 @@ static char *put_family(const struct rendering *r, const struct plan_family *fam
         at = line == PLAN_LINE_PARAMS ? put_params(r, at)
                                       : put_labels(r, line, family->step > 1, at);
         at = family->step > 1 ? put_parts(r, family, line, at) : put_plain(r, family, line, at);
-        end_at(metric, at);
+        at = end_message(metric, at);
     }
     return at;
 }
@@ -204,9 +207,9 @@ char *farm_proto_render(const struct farm_body *body, uint32_t target, uint64_t 
 {
     const struct rendering r = {body, target, n};
     for (uint32_t i = 0; i < body->plan.family_count; i++) {
-        char *family = at = at + LENGTH_BYTES;
+        char *family = at = at + 1;
         at = put_family(&r, &body->plan.families[i], at);
-        end_at(family, at);
+        at = end_message(family, at);
     }
     return at;
 }
