@@ -74,6 +74,11 @@ enum exposition_kind exposition_next(struct exposition_parser *parser,
     return ret_entry->kind = kind;
 }
 
+bool exposition_series(struct exposition_parser *parser, struct exposition_entry *entry)
+{
+    return parser->format != EXPOSITION_PROTOBUF || protobuf_series(parser, entry);
+}
+
 struct slice exposition_rest(const struct exposition_parser *parser)
 {
     if (parser->ended != EXPOSITION_NEED_MORE || parser->cursor > parser->len)

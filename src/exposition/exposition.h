@@ -90,6 +90,25 @@ struct exposition_exemplar {
     int64_t timestamp_ms;
 };
 
+/* Which of the samples of its metric one is; with it what the series is called, and which label it
+ * has besides those of the metric. */
+enum exposition_part {
+    EXPOSITION_PART_VALUE, /* also a native histogram */
+    EXPOSITION_PART_COUNT,
+    EXPOSITION_PART_SUM,
+    EXPOSITION_PART_BUCKET,  /* le */
+    EXPOSITION_PART_QUANTILE /* quantile */
+};
+
+/* What a series is made of: where this and the name of the family are the same, it is the same. */
+struct exposition_origin {
+    bool starts_metric;  /* no other entry is of the same metric yet */
+    struct slice labels; /* the metric's as the message has them; ptr NULL: they are not together,
+                            and nothing is to be concluded */
+    enum exposition_part part;
+    uint64_t number; /* IEEE-754; of le or quantile */
+};
+
 /*
  * Only the members of its kind are set. Valid until the next call of exposition_feed(), in the
  * protobuf format until the next one of exposition_next().
@@ -98,8 +117,9 @@ struct exposition_entry {
     enum exposition_kind kind;
 
     /* EXPOSITION_SAMPLE and EXPOSITION_HISTOGRAM */
-    struct slice series; /* name and braces as written, or as protobuf's labels would be written
-                            in the order of their names: the identity inside one scrape */
+    struct slice series; /* name and braces as written: the identity inside one scrape; of the
+                            protobuf format only after exposition_series() */
+    struct exposition_origin origin; /* of the protobuf format */
     enum exposition_normalise normalise;
     uint64_t bits; /* IEEE-754; a NaN is always EXPOSITION_NAN_BITS */
     bool has_timestamp;
@@ -170,6 +190,11 @@ void exposition_feed(struct exposition_parser *parser, const char *bytes, size_t
 
 enum exposition_kind exposition_next(struct exposition_parser *parser,
                                      struct exposition_entry *ret_entry) MUST_USE;
+
+/* Of a sample or histogram, until the next call of exposition_next(): sets its series, in the
+ * protobuf format as labels would be written in the order of their names. False: its labels are
+ * none, and the parser has come to EXPOSITION_ERROR. */
+bool exposition_series(struct exposition_parser *parser, struct exposition_entry *entry) MUST_USE;
 
 /* The bytes not yet consumed, at the end of the last feed. Empty after END and ERROR. */
 struct slice exposition_rest(const struct exposition_parser *parser);

@@ -17,6 +17,9 @@ enum exposition_kind protobuf_next(struct exposition_parser *parser,
                                    struct exposition_entry *ret_entry);
 void protobuf_begin(struct protobuf *protobuf, unsigned flags);
 
+/* exposition_series. */
+bool protobuf_series(struct exposition_parser *parser, struct exposition_entry *entry);
+
 /* The same with EXPOSITION_CREATED_TIMESTAMPS: skips _created lines, fills in start_ms. */
 enum exposition_kind created_next(struct exposition_parser *parser,
                                   struct exposition_entry *ret_entry);

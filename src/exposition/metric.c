@@ -13,8 +13,9 @@ static const char NOT_A_MESSAGE[] = "the body is no valid protobuf message";
 
 typedef const char *decode_fn(struct metric *metric, const struct wire_field *field, void *into);
 
-static const char *decode_message(struct metric *metric, struct slice message, decode_fn *decode,
-                                  void *into)
+/* Inlined where the decoder is known, so that each message has a loop of its own. */
+static inline __attribute__((always_inline)) const char *
+decode_message(struct metric *metric, struct slice message, decode_fn *decode, void *into)
 {
     struct wire wire = wire_of(message);
     for (;;) {
@@ -33,8 +34,8 @@ static const char *decode_message(struct metric *metric, struct slice message, d
     }
 }
 
-static const char *decode_inner(struct metric *metric, const struct wire_field *field,
-                                decode_fn *decode, void *into)
+static inline __attribute__((always_inline)) const char *
+decode_inner(struct metric *metric, const struct wire_field *field, decode_fn *decode, void *into)
 {
     return field->type == WIRE_BYTES ? decode_message(metric, field->bytes, decode, into)
                                      : NOT_A_MESSAGE;
@@ -343,7 +344,7 @@ static const char *decode_histogram(struct metric *metric, const struct wire_fie
     }
 }
 
-/* ---- the metric ---- */
+/* ---- labels ---- */
 
 static const char *take_label(struct metric *metric, const struct wire_field *field)
 {
@@ -361,13 +362,44 @@ static const char *take_label(struct metric *metric, const struct wire_field *fi
     return why;
 }
 
+static const char *decode_if_label(struct metric *metric, const struct wire_field *field,
+                                   void *into)
+{
+    (void)into;
+    return field->number == 1 ? take_label(metric, field) : NULL;
+}
+
+const char *metric_decode_labels(struct metric *metric)
+{
+    if (metric->has_labels)
+        return NULL;
+    metric->has_labels = true;
+    return decode_message(metric, metric->message, decode_if_label, NULL);
+}
+
+/* Passes over the labels that the message begins with. */
+static struct slice skip_labels(struct metric *metric)
+{
+    struct wire wire = wire_of(metric->message);
+    struct wire behind = wire;
+    struct wire_field field;
+    while (wire_next(&wire, &field) == WIRE_FIELD && field.number == 1 && field.type == WIRE_BYTES)
+        behind = wire;
+    size_t len = (size_t)((const char *)behind.at - metric->message.ptr);
+    metric->label_bytes = slice_make(metric->message.ptr, len);
+    return slice_make(behind.at, metric->message.len - len);
+}
+
+/* ---- the metric ---- */
+
 static const char *decode_metric(struct metric *metric, const struct wire_field *field, void *into)
 {
     uint64_t value = 0;
     const char *why;
     switch (field->number) {
     case 1:
-        return take_label(metric, field);
+        metric->label_bytes = slice_make(NULL, 0);
+        return field->type == WIRE_BYTES ? NULL : NOT_A_MESSAGE;
     case 2:
     case 5:
         return decode_inner(metric, field, decode_value, into);
@@ -414,6 +446,7 @@ static const char *finish_native(struct metric *metric)
 
 static void metric_clear(struct metric *metric)
 {
+    metric->has_labels = false;
     metric->label_count = 0;
     metric->timestamp_ms = 0;
     metric->start_ms = 0;
@@ -438,7 +471,8 @@ static void metric_clear(struct metric *metric)
 const char *metric_decode(struct metric *metric, struct slice message)
 {
     metric_clear(metric);
-    const char *why = decode_message(metric, message, decode_metric, NULL);
+    metric->message = message;
+    const char *why = decode_message(metric, skip_labels(metric), decode_metric, NULL);
     return why != NULL ? why : finish_native(metric);
 }
 

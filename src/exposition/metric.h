@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One metric of the protobuf format (io.prometheus.client.Metric), decoded. Texts are views into
- * the message. Private to exposition/.
+ * the message. Labels are left as they are at first: whoever has met their bytes knows them.
+ * Private to exposition/.
  */
 #ifndef EXPOSITION_METRIC_H
 #define EXPOSITION_METRIC_H
@@ -34,7 +35,8 @@ struct metric_quantile {
 
 /* Zero it once, metric_fini at the end; the arrays are kept from one metric to the next. */
 struct metric {
-    struct exposition_label *labels; /* sorted by name */
+    struct slice label_bytes; /* the fields of the labels; ptr NULL: others stand between them */
+    struct exposition_label *labels; /* sorted by name, after metric_decode_labels */
     uint32_t label_count;
     size_t label_room;
     int64_t timestamp_ms; /* 0: none */
@@ -65,6 +67,9 @@ struct metric {
     uint32_t exemplar_label_count;
     size_t exemplar_label_room;
 
+    /* private */
+    struct slice message;
+    bool has_labels; /* they have been decoded */
     /* private, while a histogram is decoded */
     uint64_t zero_count;
     double zero_count_float;
@@ -72,8 +77,12 @@ struct metric {
     bool has_real_counts[2];
 };
 
-/* Decodes a message. NULL, or the constant sentence that says what is wrong with it. */
+/* Decodes a message but for its labels. NULL, or the constant sentence that says what is wrong with
+ * it. */
 const char *metric_decode(struct metric *metric, struct slice message) MUST_USE;
+
+/* Decodes the labels, if that has not been done, while the message is there. Same result. */
+const char *metric_decode_labels(struct metric *metric) MUST_USE;
 
 void metric_fini(struct metric *metric);
 

@@ -67,7 +67,7 @@ static enum wire_outcome take_field(struct wire *wire, struct wire_field *field)
     }
 }
 
-enum wire_outcome wire_next(struct wire *wire, struct wire_field *ret_field)
+enum wire_outcome wire_next_any(struct wire *wire, struct wire_field *ret_field)
 {
     *ret_field = (struct wire_field){0};
     if (wire->at == wire->end)

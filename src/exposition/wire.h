@@ -37,14 +37,77 @@ enum wire_outcome {
     WIRE_BAD    /* that is no field */
 };
 
+/* A varint of at most max_bytes. */
+enum wire_outcome wire_varint(struct wire *wire, int max_bytes, uint64_t *ret_value) MUST_USE;
+
+/* What wire_next does with any field. */
+enum wire_outcome wire_next_any(struct wire *wire, struct wire_field *ret_field) MUST_USE;
+
+/* A varint of at most 9 bytes that is there; false: wire_varint has to look. */
+static inline __attribute__((always_inline)) bool
+wire_varint_usual(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    const uint8_t *next = *at;
+    for (unsigned shift = 0; next < end && shift < 63; shift += 7) {
+        uint64_t byte = *next++;
+        value |= (byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *ret_value = value;
+            *at = next;
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The field there if it is one of the usual: of number 1 to 15, and all of it is there. False:
+ * wire_next_any has to look.
+ */
+static inline __attribute__((always_inline)) bool wire_next_usual(struct wire *wire,
+                                                                  struct wire_field *ret_field)
+{
+    const uint8_t *at = wire->at;
+    if (at == wire->end || *at < 1u << 3 || *at >= 0x80)
+        return false;
+    ret_field->number = *at >> 3;
+    ret_field->type = (enum wire_type)(*at & 7);
+    at++;
+    switch (ret_field->type) {
+    case WIRE_FIXED64:
+        if (wire->end - at < 8)
+            return false;
+        memcpy(&ret_field->value, at, 8); /* little-endian, as everything here (shm/layout.h) */
+        at += 8;
+        break;
+    case WIRE_VARINT:
+        if (!wire_varint_usual(&at, wire->end, &ret_field->value))
+            return false;
+        break;
+    case WIRE_BYTES:
+        if (!wire_varint_usual(&at, wire->end, &ret_field->value) ||
+            ret_field->value > (uint64_t)(wire->end - at))
+            return false;
+        ret_field->bytes = slice_make(at, (size_t)ret_field->value);
+        at += ret_field->value;
+        break;
+    default:
+        return false;
+    }
+    wire->at = at;
+    return true;
+}
+
 /*
  * The next field. WIRE_SHORT with a field number and WIRE_BYTES in ret_field: its head is there
  * (value: the length of its bytes); otherwise the number is 0.
  */
-enum wire_outcome wire_next(struct wire *wire, struct wire_field *ret_field) MUST_USE;
-
-/* A varint of at most max_bytes. */
-enum wire_outcome wire_varint(struct wire *wire, int max_bytes, uint64_t *ret_value) MUST_USE;
+static inline __attribute__((always_inline)) enum wire_outcome MUST_USE
+wire_next(struct wire *wire, struct wire_field *ret_field)
+{
+    return wire_next_usual(wire, ret_field) ? WIRE_FIELD : wire_next_any(wire, ret_field);
+}
 
 /*
  * A repeated number that may be packed: calls back for each. WIRE_END when all were good, else

@@ -133,8 +133,10 @@ static void fail(struct body *body, const char *text)
     err_set(&body->error, ERR_SYNTAX, "%s", text);
 }
 
-static void mark_family(struct body *body)
+static void mark_family(struct body *body, struct slice name)
 {
+    if (body->source.format == EXPOSITION_PROTOBUF)
+        body->family_hash = gap_hash(name.ptr, name.len, &body->tools->key) + name.len;
     body->family = (struct body_mark){body->harvest.count, body->scraped,  body->accepted,
                                       body->dropped,       body->repeated, body->left_out};
 }
@@ -149,7 +151,7 @@ static void forget_family(struct body *body)
     body->left_out = body->family.left_out;
 }
 
-static void fail_as_parser(struct body *body)
+void body_fail_as_parser(struct body *body)
 {
     if (body->source.format == EXPOSITION_PROTOBUF && body->parser.family_lost)
         forget_family(body);
@@ -254,7 +256,7 @@ static const char *cut_gap(struct body *body, const char *start)
 static bool note_family(struct body *body, const struct exposition_entry *entry)
 {
     if (entry->kind == EXPOSITION_HELP)
-        mark_family(body);
+        mark_family(body, entry->family);
     body->is_typed |= entry->kind == EXPOSITION_TYPE;
     if (!body->source.takes_metadata)
         return true;
@@ -306,7 +308,7 @@ static size_t look_at(struct body *body, struct slice bytes, bool last)
                 body->state = BODY_COMPLETE;
             return bytes.len;
         case EXPOSITION_ERROR:
-            fail_as_parser(body);
+            body_fail_as_parser(body);
             return bytes.len;
         case EXPOSITION_TYPE:
         case EXPOSITION_HELP:

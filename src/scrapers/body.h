@@ -99,7 +99,9 @@ struct body {
     bool is_typed;             /* a TYPE stands in the gap in hand */
     bool is_stamped;           /* the last line that was expected had a timestamp */
     bool may_guess;
-    struct body_mark family; /* of the protobuf format: the one in hand */
+    struct body_mark family; /* of the protobuf format: the one in hand, */
+    uint64_t family_hash;    /* and that of its name, */
+    uint64_t metric_hash;    /* and of the metric in hand */
     char *kept;              /* the unfinished line */
     size_t kept_len;
     size_t kept_room;

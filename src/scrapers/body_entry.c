@@ -109,6 +109,17 @@ static void refuse(struct body *body, int err)
         body->excess = body->tools->learner.excess;
 }
 
+/* Where the entry is not known its series text is looked at. False: it has none, and the body
+ * fails.
+ */
+static bool spell_out(struct body *body, struct exposition_entry *entry)
+{
+    if (exposition_series(&body->parser, entry))
+        return true;
+    body_fail_as_parser(body);
+    return false;
+}
+
 /* Finds or learns the line. False: the state says why not. */
 static bool learn(struct body *body, const struct exposition_entry *entry,
                   struct plan_entry *ret_entry)
@@ -190,8 +201,10 @@ static void note_stray(struct body *body)
 
 /* No gap of the plan: the line may be one of it all the same, behind other comments. */
 static void take_other(struct body *body, struct plan_sample *sample,
-                       const struct exposition_entry *entry, struct plan_entry found)
+                       struct exposition_entry *entry, struct plan_entry found)
 {
+    if (!spell_out(body, entry))
+        return;
     if (!learn(body, entry, &found)) {
         body->scraped++;
         return;
@@ -218,8 +231,10 @@ static void take_other(struct body *body, struct plan_sample *sample,
 }
 
 /* A sample beyond a limit still counts, unless rules drop it, and may be refused. */
-static void leave_out(struct body *body, const struct exposition_entry *entry)
+static void leave_out(struct body *body, struct exposition_entry *entry)
 {
+    if (!spell_out(body, entry))
+        return;
     int kept = line_judge(&body->tools->learner, body->source.context, entry->series,
                           entry->normalise, &body->error);
     body->scraped++;
@@ -232,22 +247,44 @@ static void leave_out(struct body *body, const struct exposition_entry *entry)
     body->left_out += kept != 0;
 }
 
-/* By what the entry is known the next time: the bytes of its gap, or, where those are not what
-   counts, its series text. */
-static struct plan_entry recognise(const struct body *body, const char *start,
+/* In the protobuf format: by what its series is made of. */
+static void recognise_origin(struct body *body, const struct exposition_origin *origin,
+                             struct plan_entry *found)
+{
+    const struct gap_key *key = &body->tools->key;
+    if (origin->labels.ptr == NULL)
+        return;
+    if (origin->starts_metric)
+        body->metric_hash = gap_hash_metric(body->family_hash, origin->labels, key);
+    found->length = 1;
+    found->hash = gap_hash_part(body->metric_hash, origin->part, origin->number, key);
+}
+
+/* In the others: by the bytes of its gap, or, where those are not what counts, its series text. */
+static void recognise_text(const struct body *body, const char *start,
+                           const struct exposition_entry *entry, struct plan_entry *found)
+{
+    if (entry->kind == EXPOSITION_SAMPLE) {
+        found->length = gap_length(body, start, entry);
+    } else {
+        start = entry->series.ptr;
+        found->length = entry->series.len > PLAN_GAP_MAX ? 0 : (uint16_t)entry->series.len;
+    }
+    if (found->length > 0)
+        found->hash = gap_hash(start, found->length, &body->tools->key);
+}
+
+/* By what the entry is known the next time. */
+static struct plan_entry recognise(struct body *body, const char *start,
                                    const struct exposition_entry *entry)
 {
     struct plan_entry found = {.type = (uint8_t)exposition_type_in_force(&body->parser)};
-    if (body->source.format != EXPOSITION_PROTOBUF && entry->kind == EXPOSITION_SAMPLE) {
-        found.length = gap_length(body, start, entry);
-    } else {
-        start = entry->series.ptr;
-        found.length = entry->series.len > PLAN_GAP_MAX ? 0 : (uint16_t)entry->series.len;
-    }
     if (entry->kind == EXPOSITION_HISTOGRAM)
         found.type |= PLAN_HISTOGRAM;
-    if (found.length > 0)
-        found.hash = gap_hash(start, found.length, &body->tools->key);
+    if (body->source.format == EXPOSITION_PROTOBUF)
+        recognise_origin(body, &entry->origin, &found);
+    else
+        recognise_text(body, start, entry, &found);
     return found;
 }
 
@@ -291,12 +328,12 @@ static void take_exemplars(struct body *body, const struct exposition_entry *ent
         exemplars_add(exemplars, sample, &entry->exemplars[i]);
 }
 
-static void place_sample(struct body *body, const char *start, const struct exposition_entry *entry,
+static void place_sample(struct body *body, const char *start, struct exposition_entry *entry,
                          struct plan_sample sample);
 static void place_found(struct body *body, struct plan_sample sample,
-                        const struct exposition_entry *entry, struct plan_entry found);
+                        struct exposition_entry *entry, struct plan_entry found);
 
-static void take_sample(struct body *body, const char *start, const struct exposition_entry *entry)
+static void take_sample(struct body *body, const char *start, struct exposition_entry *entry)
 {
     struct plan_sample sample = {entry->bits, entry->timestamp_ms, entry->has_timestamp,
                                  entry->start_ms};
@@ -326,7 +363,7 @@ static bool is_behind_stray(const struct body *body)
 }
 
 /* An entry that the parser found. */
-static void place_sample(struct body *body, const char *start, const struct exposition_entry *entry,
+static void place_sample(struct body *body, const char *start, struct exposition_entry *entry,
                          struct plan_sample sample)
 {
     struct plan_entry found = recognise(body, start, entry);
@@ -343,7 +380,7 @@ static void place_sample(struct body *body, const char *start, const struct expo
 }
 
 static void place_found(struct body *body, struct plan_sample sample,
-                        const struct exposition_entry *entry, struct plan_entry found)
+                        struct exposition_entry *entry, struct plan_entry found)
 {
     uint32_t at = body->plan == NULL ? 0
                                      : plan_find_gap(body->plan, body->cursor, found.length,
@@ -377,8 +414,7 @@ void body_finish_classic(struct body *body)
 }
 
 /* What is part of a classic histogram counts only where both are wanted. */
-static void take_converted(struct body *body, const char *start,
-                           const struct exposition_entry *entry)
+static void take_converted(struct body *body, const char *start, struct exposition_entry *entry)
 {
     enum exposition_type type = exposition_type_in_force(&body->parser);
     if (!classic_continues(&body->classic, entry, type))
@@ -390,7 +426,7 @@ static void take_converted(struct body *body, const char *start,
         take_sample(body, start, entry);
 }
 
-void body_take_entry(struct body *body, const char *start, const struct exposition_entry *entry)
+void body_take_entry(struct body *body, const char *start, struct exposition_entry *entry)
 {
     if (converts(body))
         take_converted(body, start, entry);

@@ -28,7 +28,10 @@ void body_take_run(struct body *body, struct slice *bytes);
 void body_take_expected(struct body *body, struct plan_sample *sample);
 
 /* A sample or histogram that the parser found in the gap that begins at `start`. */
-void body_take_entry(struct body *body, const char *start, const struct exposition_entry *entry);
+void body_take_entry(struct body *body, const char *start, struct exposition_entry *entry);
+
+/* The parser has come to EXPOSITION_ERROR. */
+void body_fail_as_parser(struct body *body);
 
 /* At the end of the body: the classic histogram in hand is complete, if they are converted. */
 void body_finish_classic(struct body *body);

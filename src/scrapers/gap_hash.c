@@ -23,6 +23,8 @@ void gap_key_make(struct gap_key *key, bool is_wide)
 {
     fill(key->words, sizeof(key->words));
     fill(key->folds, sizeof(key->folds));
+    fill(key->metric_folds, sizeof(key->metric_folds));
+    fill(key->part_folds, sizeof(key->part_folds));
     hash_key_make(&key->plain);
     key->is_wide = is_wide;
 }

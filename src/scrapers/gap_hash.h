@@ -10,6 +10,9 @@
  * different pairs survive as one with at most 2^-64: in all less than 2^-63 a pair of texts. Texts
  * of different lengths are not told apart for certain, so lengths are compared beside.
  *
+ * What a sample of the protobuf format is known by, gap_hash_metric and gap_hash_part, is folded in
+ * the same way, each time with keys of its own.
+ *
  * Elsewhere, and for long gaps, it is XXH3-64 with a secret, whose resistance nobody has proved.
  */
 #ifndef SCRAPERS_GAP_HASH_H
@@ -17,6 +20,7 @@
 
 #include "base/cpu.h"
 #include "base/hash.h"
+#include "base/slice.h"
 
 /* Longer gaps are hashed by XXH3. A multiple of GAP_HASH_BLOCK. */
 #define GAP_HASH_MAX 1024u
@@ -26,6 +30,8 @@
 struct gap_key {
     uint8_t words[2][GAP_HASH_MAX]; /* private, but is_wide */
     uint64_t folds[4];
+    uint64_t metric_folds[4];
+    uint64_t part_folds[4];
     struct hash_key plain;
     bool is_wide; /* AVX2 is used */
 };
@@ -34,6 +40,29 @@ struct gap_key {
 void gap_key_make(struct gap_key *key, bool is_wide);
 
 uint64_t gap_hash(const void *ptr, size_t len, const struct gap_key *key);
+
+/* Two different pairs have the same result with a probability of at most 2^-64 over the folds. */
+static inline uint64_t gap_hash_fold(uint64_t a, uint64_t b, const uint64_t *folds)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide sum = (wide)a * folds[0] + (wide)b * folds[1];
+    return (uint64_t)(sum >> 64) + a * folds[2] + b * folds[3];
+}
+
+/* Of a metric: the name of its family and the bytes of its labels, both with their lengths. */
+static inline uint64_t gap_hash_metric(uint64_t family, struct slice labels,
+                                       const struct gap_key *key)
+{
+    uint64_t hash = gap_hash(labels.ptr, labels.len, key) + labels.len;
+    return gap_hash_fold(family, hash, key->metric_folds);
+}
+
+/* Of the samples of a metric: each has a `part` and a number. */
+static inline uint64_t gap_hash_part(uint64_t metric, uint32_t part, uint64_t number,
+                                     const struct gap_key *key)
+{
+    return gap_hash_fold(metric + part, number, key->part_folds);
+}
 
 #ifdef CPU_MAY_HAVE_AVX2
 
@@ -60,13 +89,6 @@ static inline CPU_AVX2 __m256i gap_hash_cut(__m256i block, size_t count)
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     };
     return _mm256_and_si256(block, gap_hash_load(masks + GAP_HASH_BLOCK - count));
-}
-
-static inline uint64_t gap_hash_fold(uint64_t a, uint64_t b, const uint64_t *folds)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide sum = (wide)a * folds[0] + (wide)b * folds[1];
-    return (uint64_t)(sum >> 64) + a * folds[2] + b * folds[3];
 }
 
 /* Whole blocks, and the last one, filled up with zeros. */

@@ -30,7 +30,7 @@
 struct plan_columns {
     uint64_t *hashes;  /* of the gaps */
     uint32_t *lines;   /* refs of LINE records, or LINE_DROPPED */
-    uint16_t *lengths; /* of the gaps; 0: not to be predicted */
+    uint16_t *lengths; /* of the gaps; 0: not to be predicted; 1 where the hash is one of parts */
     uint8_t *types;    /* enum exposition_type in force behind the gap; PLAN_HISTOGRAM */
     uint8_t *prints;   /* of the series text: where it differs the text does */
 };

@@ -317,6 +317,9 @@ static enum exposition_kind print_body(struct exposition_parser *parser, struct 
         while ((kind = exposition_next(parser, &entry)) != EXPOSITION_NEED_MORE) {
             if (kind == EXPOSITION_END || kind == EXPOSITION_ERROR)
                 return kind;
+            bool is_sample = kind == EXPOSITION_SAMPLE || kind == EXPOSITION_HISTOGRAM;
+            if (is_sample && !exposition_series(parser, &entry))
+                return EXPOSITION_ERROR;
             print_entry(&entry, parser->format, with_start, out);
         }
         if (!window_read(window, exposition_rest(parser), in))

@@ -122,6 +122,14 @@ static void add_error(struct digest *digest, const struct exposition_parser *par
     strbuf_fini(&text);
 }
 
+/* With its series. */
+static enum exposition_kind next(struct exposition_parser *parser, struct exposition_entry *entry)
+{
+    enum exposition_kind kind = exposition_next(parser, entry);
+    bool is_sample = kind == EXPOSITION_SAMPLE || kind == EXPOSITION_HISTOGRAM;
+    return is_sample && !exposition_series(parser, entry) ? EXPOSITION_ERROR : kind;
+}
+
 /* Parses a piece that is a copy of its own, so that a sanitizer sees a read beyond it. Returns how
  * many bytes are left over. */
 static size_t parse_piece(struct exposition_parser *parser, struct slice piece, bool last,
@@ -132,7 +140,7 @@ static size_t parse_piece(struct exposition_parser *parser, struct slice piece, 
     memcpy(copy, piece.ptr, piece.len);
     exposition_feed(parser, copy, piece.len, last);
     struct exposition_entry entry;
-    while ((digest->end = exposition_next(parser, &entry)) != EXPOSITION_NEED_MORE &&
+    while ((digest->end = next(parser, &entry)) != EXPOSITION_NEED_MORE &&
            digest->end != EXPOSITION_END && digest->end != EXPOSITION_ERROR)
         add_entry(digest, &entry, parser->format);
     if (digest->end == EXPOSITION_ERROR)

@@ -16,6 +16,11 @@
 
 /* ---- bodies in pieces ---- */
 
+static bool is_sample(enum exposition_kind kind)
+{
+    return kind == EXPOSITION_SAMPLE || kind == EXPOSITION_HISTOGRAM;
+}
+
 static enum exposition_kind feed(struct exposition_parser *parser, struct strbuf *out,
                                  struct slice piece, bool last, size_t *ret_left)
 {
@@ -27,8 +32,13 @@ static enum exposition_kind feed(struct exposition_parser *parser, struct strbuf
     struct exposition_entry entry;
     enum exposition_kind kind;
     while ((kind = exposition_next(parser, &entry)) != EXPOSITION_NEED_MORE &&
-           kind != EXPOSITION_END && kind != EXPOSITION_ERROR)
+           kind != EXPOSITION_END && kind != EXPOSITION_ERROR) {
+        if (is_sample(kind) && !exposition_series(parser, &entry)) {
+            kind = EXPOSITION_ERROR;
+            break;
+        }
         show_entry(out, &entry);
+    }
     if (kind == EXPOSITION_ERROR) {
         strbuf_adds(out, "ERROR ");
         exposition_error(parser, out);

@@ -52,7 +52,14 @@ void bench_read(struct stage_bodies *bench, struct body *body, struct plan *plan
                                        .format = EXPOSITION_TEXT,
                                        .honor_timestamps = true,
                                        .limit = 1000};
-    body_begin(body, &bench->tools, &source);
+    bench_read_source(bench, body, &source, text, cuts);
+}
+
+void bench_read_source(struct stage_bodies *bench, struct body *body,
+                       const struct body_source *source, const struct strbuf *text,
+                       struct dice *cuts)
+{
+    body_begin(body, &bench->tools, source);
     body->may_guess = body->may_guess && cuts != NULL;
     for (size_t at = 0; at < text->len;) {
         size_t n = cuts == NULL ? text->len : 1 + dice_roll(cuts, 1u << dice_roll(cuts, 10));

@@ -19,6 +19,11 @@ void bench_free(struct stage_bodies *bench);
 void bench_read(struct stage_bodies *bench, struct body *body, struct plan *plan,
                 const struct strbuf *text, struct dice *cuts);
 
+/* The same with everything that can be said of a source. */
+void bench_read_source(struct stage_bodies *bench, struct body *body,
+                       const struct body_source *source, const struct strbuf *text,
+                       struct dice *cuts);
+
 /* The plan for the next body, as after a good scrape. */
 void bench_learn_plan(struct stage_bodies *bench, struct body *body, struct plan **plan);
 

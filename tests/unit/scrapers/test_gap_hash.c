@@ -47,6 +47,30 @@ static uint64_t slow_hash(const uint8_t *bytes, size_t len, const struct gap_key
                               key->folds);
 }
 
+static void metrics_and_their_parts_are_folded_with_keys_of_their_own(void **state)
+{
+    (void)state;
+    static struct gap_key key;
+    struct dice dice = dice_new(__func__);
+    gap_key_make(&key, cpu_has_avx2());
+    for (int round = 0; round < 100; round++) {
+        uint8_t text[64];
+        uint64_t family = dice_bits(&dice);
+        uint64_t number = dice_bits(&dice);
+        size_t len = dice_roll(&dice, sizeof(text));
+        for (size_t i = 0; i < len; i++)
+            text[i] = (uint8_t)dice_roll(&dice, 256);
+        uint64_t labels = gap_hash(text, len, &key) + len;
+        uint64_t metric = gap_hash_metric(family, slice_make(text, len), &key);
+        assert_true(metric == multiply_and_shift(family, labels, key.metric_folds));
+        assert_true(gap_hash_part(metric, 3, number, &key) ==
+                    multiply_and_shift(metric + 3, number, key.part_folds));
+    }
+    assert_memory_not_equal(key.folds, key.metric_folds, sizeof(key.folds));
+    assert_memory_not_equal(key.folds, key.part_folds, sizeof(key.folds));
+    assert_memory_not_equal(key.metric_folds, key.part_folds, sizeof(key.folds));
+}
+
 /* The longest that is asked for, and as much behind it as may be read. */
 static uint8_t *random_bytes(struct dice *dice, size_t len)
 {
@@ -138,6 +162,7 @@ int main(void)
         cmocka_unit_test(with_avx2_it_is_nh_twice_and_folded),
         cmocka_unit_test(without_avx2_and_for_long_gaps_it_is_xxh3),
         cmocka_unit_test(texts_that_are_nearly_the_same_differ),
+        cmocka_unit_test(metrics_and_their_parts_are_folded_with_keys_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
