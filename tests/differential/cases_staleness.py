@@ -9,6 +9,11 @@ AGAIN = "older: the agent of 2.42 takes a sample of the same time again"
 ALL = {"a": 1, "b": 1, "c": 1}
 
 
+def beside(*names):
+    """New series beside many that stay, which limpet keeps out of what targets share at first."""
+    return lines([f"p{i:02}" for i in range(40)] + list(names))
+
+
 def at(*samples):
     """Samples with timestamps, in ms from NOW."""
     return "".join(f"{name} {value} {NOW + ms}\n" for name, value, ms in samples).encode()
@@ -17,6 +22,15 @@ def at(*samples):
 CASES = {
     "a series vanishes": same(ABC, b"a 2\nc 2\n", b"a 3\nc 3\n"),
     "a series vanishes and returns": same(ABC, b"a 2\n", b"a 3\n", b"a 4\nb 4\nc 4\n", scrapes=5),
+    "another new series each time beside many": same(
+        beside(), beside("n1"), beside("n2", "n3"), beside("n3"), beside("n4"), beside()),
+    "new series beside many stay": same(
+        beside(), *[beside("n1", "n2")] * 4, beside("n2")),
+    "new series beside many, and failures": same(
+        beside(), beside("n1"), DOWN, beside("n1"), beside("n2"), DOWN, beside("n1", "n3")),
+    "new series beside many with types of their own": same(
+        beside(), b"# TYPE n1 counter\nn1 1\n" + beside(), beside() + b"# TYPE n2 gauge\nn2 1\nn3 1\n",
+        b"n4 1\n# TYPE p00 gauge\n" + beside("n2"), beside()),
     "all series vanish": same(ABC, b"", b"", ABC),
     "all series vanish, comments stay": same(ABC, b"# nothing\n", ABC),
     "lines move": same(b"a 1\nc 1\n", b"a 2\nb 2\nc 2\n", b"c 3\nb 3\na 3\n", b"b 4\na 4\nc 4\n"),
