@@ -52,7 +52,12 @@ static int prepare_builder(struct writer *writer, struct errctx *reterr)
     uint32_t samples = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
     int err = builder_init(&writer->builder, samples, writer->external,
                            writer->config->global.external_labels.len);
-    return err == 0 ? 0 : err_set(reterr, err, "cannot reserve memory for requests");
+    if (err == 0)
+        return 0;
+    return err_set(reterr, err,
+                   "cannot reserve address space for requests of %u samples: %s (RLIMIT_AS and "
+                   "RLIMIT_DATA bound it, and with vm.overcommit_memory=2 what may be committed)",
+                   samples, err_text(err));
 }
 
 /* ---- Remotes ---- */
