@@ -210,6 +210,9 @@ static int make_state(struct commit *commit, const struct outcome *outcome,
     const struct outcome_list *stamped = &outcome->stamped;
     if (stamped->count == 0)
         return 0;
+    if (outcome->stamped_layout != 0)
+        return series_stamped_of(commit->store, outcome->stamped_layout, stamped->times,
+                                 &state->stamped);
     return series_stamped(commit->store, stamped->lines, stamped->times, stamped->count,
                           &state->stamped);
 }

@@ -55,7 +55,7 @@ static void clear(struct outcome *outcome)
     outcome->tracked_have_times = outcome->exceeded = outcome->is_difference = false;
     outcome->has_strays = false;
     outcome->counted = 0;
-    outcome->layout = 0;
+    outcome->layout = outcome->stamped_layout = 0;
     outcome->added = outcome->duplicate = outcome->respelled = 0;
     outcome->out_of_order = outcome->out_of_bounds = 0;
 }

@@ -56,7 +56,8 @@ struct outcome {
     uint32_t out_of_order;
     uint32_t out_of_bounds;
     uint32_t repeated_exemplars;
-    uint32_t layout; /* LAYOUT of the tracked lines, a reference; 0: not made yet */
+    uint32_t layout;         /* LAYOUT of the tracked lines, a reference; 0: not made yet */
+    uint32_t stamped_layout; /* of the lines of `stamped`, that of the state before; 0: not known */
     /* private */
     struct outcome_input *input;
     const struct plan *source; /* whose lines those of the harvest are */

@@ -119,5 +119,7 @@ bool outcome_by_stamps(struct outcome *outcome, const struct outcome_input *inpu
         else
             take_stamped(outcome, input, lines[i], harvest->bits[i], harvest->times[i], *last++);
     }
+    if (input->before.stamped != 0)
+        outcome->stamped_layout = series_stamped_layout(input->store, input->before.stamped);
     return true;
 }

@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free to
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
 #define SHM_MAGIC        "limpet\r\n"
-#define SHM_LAYOUT_MAJOR 15u
+#define SHM_LAYOUT_MAJOR 16u
 #define SHM_LAYOUT_MINOR 0u
 #define SHM_PAGE         4096u
 #define SHM_PIECE        (64u << 10) /* memory is taken and given back in pieces of this size */
@@ -319,7 +319,14 @@ struct shm_target_body {
 };
 _Static_assert(sizeof(struct shm_target_body) == 112, "layout");
 
-/* LAYOUT: u32 line refs[count]. STAMPED: i64 timestamps_ms[count], then u32 line refs[count]. */
+/* LAYOUT: u32 line refs[count]. */
+
+/* STAMPED: this, which leads to the LAYOUT of its lines, then i64 timestamps_ms[count]. */
+struct shm_stamped_body {
+    uint32_t layout_ref;
+    uint32_t layout_generation;
+};
+_Static_assert(sizeof(struct shm_stamped_body) == 8, "layout");
 
 /*
  * METADATA: `count` times this, sorted by name and unique, then their texts: name, help, unit,

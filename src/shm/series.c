@@ -70,12 +70,10 @@ struct series_index *series_index_of(struct series_store *store, uint16_t kind)
     }
 }
 
-uint32_t *series_lines_of(struct shm_record *record)
+int64_t *series_times_of(struct shm_record *record)
 {
-    uint8_t *body = record_body(record);
-    if (record->kind == SHM_RECORD_STAMPED)
-        body += record->count * sizeof(int64_t);
-    return (uint32_t *)(void *)body;
+    struct shm_stamped_body *body = record_body(record);
+    return (int64_t *)(void *)(body + 1);
 }
 
 /* ---- finding by content ---- */
@@ -232,22 +230,34 @@ int series_layout(struct series_store *store, const uint32_t *lines, uint32_t co
     return err;
 }
 
-int series_stamped(struct series_store *store, const uint32_t *lines, const int64_t *timestamps_ms,
-                   uint32_t count, uint32_t *ret_ref)
+int series_stamped_of(struct series_store *store, uint32_t layout, const int64_t *timestamps_ms,
+                      uint32_t *ret_ref)
 {
-    check(count >= 1);
-    size_t len = count * (sizeof(*lines) + sizeof(*timestamps_ms));
-    int err = series_allocate(store, len, count, ret_ref);
+    const uint32_t count = series_count(store, layout);
+    const size_t size = count * sizeof(*timestamps_ms);
+    int err = series_allocate(store, sizeof(struct shm_stamped_body) + size, count, ret_ref);
     if (err != 0)
         return err;
     struct shm_record *record = record_at(store, *ret_ref);
-    uint8_t *body = record_body(record);
-    memcpy(body, timestamps_ms, count * sizeof(*timestamps_ms));
-    memcpy(body + count * sizeof(*timestamps_ms), lines, count * sizeof(*lines));
+    struct shm_stamped_body *body = record_body(record);
+    *body = (struct shm_stamped_body){layout, series_generation(store, layout)};
+    memcpy(series_times_of(record), timestamps_ms, size);
     record->references = 1;
     series_complete(store, *ret_ref, SHM_RECORD_STAMPED);
-    retain_lines(store, lines, count);
+    series_retain(store, layout);
     return 0;
+}
+
+int series_stamped(struct series_store *store, const uint32_t *lines, const int64_t *timestamps_ms,
+                   uint32_t count, uint32_t *ret_ref)
+{
+    uint32_t layout;
+    int err = series_layout(store, lines, count, &layout);
+    if (err != 0)
+        return err;
+    err = series_stamped_of(store, layout, timestamps_ms, ret_ref);
+    series_release(store, layout);
+    return err;
 }
 
 int series_metadata(struct series_store *store, const struct family *families, uint32_t count,
@@ -494,21 +504,27 @@ const uint32_t *series_layout_lines(const struct series_store *store, uint32_t r
 {
     struct shm_record *record = record_at(store, ref);
     check(record->kind == SHM_RECORD_LAYOUT);
-    return series_lines_of(record);
+    return record_body(record);
+}
+
+uint32_t series_stamped_layout(const struct series_store *store, uint32_t ref)
+{
+    struct shm_record *record = record_at(store, ref);
+    check(record->kind == SHM_RECORD_STAMPED);
+    const struct shm_stamped_body *body = record_body(record);
+    return body->layout_ref;
 }
 
 const uint32_t *series_stamped_lines(const struct series_store *store, uint32_t ref)
 {
-    struct shm_record *record = record_at(store, ref);
-    check(record->kind == SHM_RECORD_STAMPED);
-    return series_lines_of(record);
+    return series_layout_lines(store, series_stamped_layout(store, ref));
 }
 
 const int64_t *series_stamped_times(const struct series_store *store, uint32_t ref)
 {
     struct shm_record *record = record_at(store, ref);
     check(record->kind == SHM_RECORD_STAMPED);
-    return record_body(record);
+    return series_times_of(record);
 }
 
 struct family series_family(const struct series_store *store, uint32_t ref, uint32_t i)

@@ -61,7 +61,7 @@ struct series_store {
     struct series_queue *pending; /* records without references, until the ring allows re-use */
     struct series_queue *pending_undated;
     struct series_queue *pending_last;
-    uint32_t releasing; /* a LAYOUT or STAMPED record whose lines are being let go; 0: none */
+    uint32_t releasing; /* a LAYOUT whose lines are being let go; 0: none */
     uint32_t released;  /* so many of them are */
     uint8_t *scratch;
     size_t scratch_room;
@@ -102,9 +102,13 @@ int series_layout_of_retained(struct series_store *store, const uint32_t *lines,
 int series_layout(struct series_store *store, const uint32_t *lines, uint32_t count,
                   uint32_t *ret_ref) MUST_USE;
 
-/* A new STAMPED record; a reference for the caller. count >= 1. */
+/* A new STAMPED record of these lines, or of those of a LAYOUT; a reference for the caller. count
+ * >= 1. -ENOSPC.
+ */
 int series_stamped(struct series_store *store, const uint32_t *lines, const int64_t *timestamps_ms,
                    uint32_t count, uint32_t *ret_ref) MUST_USE;
+int series_stamped_of(struct series_store *store, uint32_t layout, const int64_t *timestamps_ms,
+                      uint32_t *ret_ref) MUST_USE;
 
 /* The METADATA of these families, sorted by name and unique; a reference for the caller. count
  * >= 1.
@@ -179,6 +183,7 @@ bool series_reclaim(struct series_store *store);
 uint32_t series_generation(const struct series_store *store, uint32_t ref);
 uint32_t series_count(const struct series_store *store, uint32_t ref);
 const uint32_t *series_layout_lines(const struct series_store *store, uint32_t ref);
+uint32_t series_stamped_layout(const struct series_store *store, uint32_t ref);
 const uint32_t *series_stamped_lines(const struct series_store *store, uint32_t ref);
 const int64_t *series_stamped_times(const struct series_store *store, uint32_t ref);
 

@@ -85,8 +85,8 @@ uint32_t series_content_hash(const struct series_store *store, const void *bytes
 /* The NAME of a LINE; 0: it has none. */
 uint32_t series_name_of(struct shm_record *line);
 
-/* The lines of a LAYOUT or STAMPED record. */
-uint32_t *series_lines_of(struct shm_record *record);
+/* The times of a STAMPED record. */
+int64_t *series_times_of(struct shm_record *record);
 
 /* ---- series_recover.c ---- */
 

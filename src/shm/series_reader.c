@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "shm/series_reader.h"
 
+#include <string.h>
+
 #include "shm/label_bytes.h"
 
 int series_reader_attach(struct series_reader *reader, int fd, uint32_t index,
@@ -77,13 +79,19 @@ const uint32_t *series_reader_lines(const struct series_record *layout, uint32_t
 bool series_reader_stamped(const struct series_record *stamped, const uint32_t **ret_lines,
                            const int64_t **ret_times_ms, uint32_t *ret_count)
 {
-    const size_t size = sizeof(uint32_t) + sizeof(int64_t);
-    if (stamped->kind != SHM_RECORD_STAMPED || stamped->count > stamped->body_len / size)
+    struct shm_stamped_body body;
+    struct series_record layout;
+    if (stamped->kind != SHM_RECORD_STAMPED || stamped->body_len < sizeof(body) ||
+        stamped->count > (stamped->body_len - sizeof(body)) / sizeof(int64_t))
         return false;
-    *ret_times_ms = (const int64_t *)(const void *)stamped->body;
-    *ret_lines = (const uint32_t *)(const void *)(*ret_times_ms + stamped->count);
-    *ret_count = stamped->count;
-    return true;
+    memcpy(&body, stamped->body, sizeof(body));
+    if (body.layout_generation == 0 ||
+        !series_reader_record(stamped->reader, body.layout_ref, SHM_RECORD_LAYOUT,
+                              body.layout_generation, &layout))
+        return false;
+    *ret_lines = series_reader_lines(&layout, ret_count);
+    *ret_times_ms = (const int64_t *)(const void *)(stamped->body + sizeof(body));
+    return *ret_lines != NULL && *ret_count == stamped->count;
 }
 
 bool series_reader_family(const struct series_record *metadata, struct slice name,

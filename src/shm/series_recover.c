@@ -69,6 +69,12 @@ static bool name_fits(const struct series_store *store, struct shm_record *recor
                series_content_hash(store, record_body(record), record->count, record->count);
 }
 
+static bool stamped_fits(const struct shm_record *record, size_t room)
+{
+    const size_t head = sizeof(struct shm_stamped_body);
+    return record->count >= 1 && room >= head && (room - head) / sizeof(int64_t) >= record->count;
+}
+
 static bool content_fits(const struct series_store *store, struct shm_record *record)
 {
     size_t room = body_room(record);
@@ -78,7 +84,7 @@ static bool content_fits(const struct series_store *store, struct shm_record *re
     case SHM_RECORD_LAYOUT:
         return layout_fits(store, record, room);
     case SHM_RECORD_STAMPED:
-        return record->count >= 1 && room / (sizeof(uint32_t) + sizeof(int64_t)) >= record->count;
+        return stamped_fits(record, room);
     case SHM_RECORD_TARGET:
         return target_fits(store, record, room);
     case SHM_RECORD_METADATA:
@@ -161,11 +167,11 @@ static void check_name(struct recovery *recovery, uint32_t ref, struct shm_recor
     record->kind = SHM_RECORD_FREE;
 }
 
-/* A sequence of lines that are not there is damaged, whether it is needed or not. */
-static void check_sequence(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+/* A layout of lines that are not there is damaged, whether it is needed or not. */
+static void check_layout(struct recovery *recovery, uint32_t ref, struct shm_record *record)
 {
     (void)ref;
-    const uint32_t *lines = series_lines_of(record);
+    const uint32_t *lines = record_body(record);
     for (uint32_t i = 0; i < record->count; i++) {
         if (lookup(recovery, lines[i], SHM_RECORD_LINE, 0) == NULL) {
             recovery->store->damaged++;
@@ -173,6 +179,24 @@ static void check_sequence(struct recovery *recovery, uint32_t ref, struct shm_r
             return;
         }
     }
+}
+
+/* The LAYOUT of a STAMPED record; NULL: there is none with as many lines. */
+static struct shm_record *layout_of(const struct recovery *recovery, struct shm_record *stamped)
+{
+    const struct shm_stamped_body *body = record_body(stamped);
+    struct shm_record *layout =
+        lookup(recovery, body->layout_ref, SHM_RECORD_LAYOUT, body->layout_generation);
+    return layout != NULL && layout->count == stamped->count ? layout : NULL;
+}
+
+static void check_stamped(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    (void)ref;
+    if (layout_of(recovery, record) != NULL)
+        return;
+    recovery->store->damaged++;
+    record->kind = SHM_RECORD_FREE;
 }
 
 /* One more reference to what a state speaks of. 0: there is no such record. */
@@ -250,11 +274,19 @@ static bool is_needed(const struct shm_record *record)
     return record->references > 0 || (record->flags & RECORD_IN_RING) != 0 || is_target;
 }
 
-/* A sequence that stays holds its lines. */
+/* Times that stay hold the layout of their lines. */
+static void hold_layout(struct recovery *recovery, uint32_t ref, struct shm_record *record)
+{
+    (void)ref;
+    if (is_needed(record))
+        layout_of(recovery, record)->references++;
+}
+
+/* A layout that stays holds its lines. */
 static void hold_lines(struct recovery *recovery, uint32_t ref, struct shm_record *record)
 {
     (void)ref;
-    const uint32_t *lines = series_lines_of(record);
+    const uint32_t *lines = record_body(record);
     for (uint32_t i = 0; is_needed(record) && i < record->count; i++)
         record_at(recovery->store, lines[i])->references++;
 }
@@ -306,7 +338,8 @@ void series_recover(struct series_store *store, const struct ring_consumer *ring
 {
     const uint32_t lines = 1u << SHM_RECORD_LINE;
     const uint32_t targets = 1u << SHM_RECORD_TARGET;
-    const uint32_t sequences = 1u << SHM_RECORD_LAYOUT | 1u << SHM_RECORD_STAMPED;
+    const uint32_t layouts = 1u << SHM_RECORD_LAYOUT;
+    const uint32_t stamped = 1u << SHM_RECORD_STAMPED;
     store->used = atomic_load_explicit(&store->head->used, memory_order_acquire);
     if (store->used > store->arena_size || store->used % SHM_SERIES_UNIT != 0) {
         store->damaged++;
@@ -316,10 +349,12 @@ void series_recover(struct series_store *store, const struct ring_consumer *ring
     check(recovery.starts != NULL);
     check_records(&recovery);
     each_record(&recovery, lines, check_name);
-    each_record(&recovery, sequences, check_sequence);
+    each_record(&recovery, layouts, check_layout);
+    each_record(&recovery, stamped, check_stamped);
     each_record(&recovery, targets, recover_state);
     mark_ring(&recovery, ring);
-    each_record(&recovery, sequences, hold_lines);
+    each_record(&recovery, stamped, hold_layout);
+    each_record(&recovery, layouts, hold_lines);
     each_record(&recovery, lines, hold_name);
     cut(store);
     each_record(&recovery, UINT32_MAX, keep_or_free);

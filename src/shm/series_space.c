@@ -447,21 +447,25 @@ static void let_go(struct series_store *store, uint32_t ref)
     struct series_index *index = series_index_of(store, record->kind);
     if (index != NULL && record->kind != SHM_RECORD_TARGET)
         series_index_remove(store, index, ref);
-    if (record->kind == SHM_RECORD_LAYOUT || record->kind == SHM_RECORD_STAMPED) {
+    if (record->kind == SHM_RECORD_LAYOUT) {
         store->releasing = ref; /* nobody finds it any more; its lines go one by one */
         return;
     }
-    uint32_t name = record->kind == SHM_RECORD_LINE ? series_name_of(record) : 0;
+    uint32_t held = 0;
+    if (record->kind == SHM_RECORD_LINE)
+        held = series_name_of(record);
+    else if (record->kind == SHM_RECORD_STAMPED)
+        held = series_stamped_layout(store, ref);
     series_free(store, ref);
-    if (name != 0)
-        series_release(store, name);
+    if (held != 0)
+        series_release(store, held);
 }
 
-/* Lines of the record that is let go. */
+/* Lines of the layout that is let go. */
 static void release_lines(struct series_store *store, uint32_t *budget)
 {
     struct shm_record *record = record_at(store, store->releasing);
-    const uint32_t *lines = series_lines_of(record);
+    const uint32_t *lines = record_body(record);
     for (; store->released<record->count && * budget> 0; --*budget)
         series_release(store, lines[store->released++]);
     if (store->released < record->count)

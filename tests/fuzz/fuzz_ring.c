@@ -192,7 +192,8 @@ static void visit_target(void *context, uint64_t target_id, uint32_t ref)
     if (state.layout != 0)
         check(series_layout_lines(store, state.layout) != NULL);
     if (state.stamped != 0)
-        check(series_stamped_times(store, state.stamped) != NULL);
+        check(series_stamped_times(store, state.stamped) != NULL &&
+              series_stamped_lines(store, state.stamped) != NULL);
     for (uint32_t i = 0; state.metadata != 0 && i < series_count(store, state.metadata); i++)
         check(series_family(store, state.metadata, i).name.ptr != NULL);
 }

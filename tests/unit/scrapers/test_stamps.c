@@ -39,7 +39,8 @@ struct story {
     int64_t now_ms;
     int64_t window_ms;
     bool tracks;
-    uint32_t quick; /* scrapes that needed no tables */
+    uint32_t quick;       /* scrapes that needed no tables */
+    uint32_t same_layout; /* of those with times of their own, as the one before */
 };
 
 /* Most of the time all that had a timestamp have a new one. */
@@ -160,6 +161,13 @@ static void compare(struct story *story, const struct body *body)
     if (quick.plan == NULL)
         assert_same(&quick, &slow);
     story->quick += quick.plan == NULL && quick.before.cells == NULL;
+    if (quick.stamped_layout != 0) {
+        const struct series_store *store = &story->bench->store;
+        assert_int_equal(series_count(store, quick.stamped_layout), quick.stamped.count);
+        assert_memory_equal(series_layout_lines(store, quick.stamped_layout), quick.stamped.lines,
+                            quick.stamped.count * sizeof(*quick.stamped.lines));
+        story->same_layout++;
+    }
     assert_non_null(slow.before.cells);
     keep_state(story, &slow);
     outcome_fini(&quick);
@@ -216,6 +224,7 @@ static void tell_stories(struct dice dice, const struct relabel *relabel)
     }
     /* 650 on average of 3000 runs, with a standard deviation of 77. */
     assert_in_range(story.quick, STORIES * SCRAPES / 10, STORIES * SCRAPES - 1);
+    assert_in_range(story.same_layout, 1, story.quick);
     strbuf_fini(&text);
     bench_free(story.bench);
 }

@@ -222,17 +222,18 @@ static int write_block(struct stage *stage, uint32_t target, uint64_t id, uint32
     return err;
 }
 
-/* A STAMPED record of the layout's lines; line i has the time i. */
+/* A STAMPED record of the layout's lines, the last one first; the i-th has the time i. */
 static uint32_t stamp(struct stage *stage, uint32_t layout)
 {
     int64_t times[STAGE_LINES_MAX];
+    uint32_t lines[STAGE_LINES_MAX];
     uint32_t stamped;
     uint32_t count = series_count(&stage->store, layout);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         times[i] = i;
-    assert_int_equal(series_stamped(&stage->store, series_layout_lines(&stage->store, layout),
-                                    times, count, &stamped),
-                     0);
+        lines[i] = series_layout_lines(&stage->store, layout)[count - 1 - i];
+    }
+    assert_int_equal(series_stamped(&stage->store, lines, times, count, &stamped), 0);
     return stamped;
 }
 
@@ -397,8 +398,9 @@ void stage_assert_state(struct stage *stage, uint64_t id, uint32_t scrape_seq,
     if (state.stamped == 0)
         return;
     assert_int_equal(series_count(&stage->store, state.stamped), count);
-    assert_memory_equal(series_stamped_lines(&stage->store, state.stamped), refs,
-                        count * sizeof(*refs));
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(series_stamped_lines(&stage->store, state.stamped)[i],
+                         refs[count - 1 - i]);
         assert_int_equal(series_stamped_times(&stage->store, state.stamped)[i], i);
+    }
 }

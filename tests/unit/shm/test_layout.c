@@ -14,8 +14,8 @@
 #include "base/hash.h"
 
 /* The offsets of this version. A new fingerprint wants a new SHM_LAYOUT_MAJOR. */
-#define FINGERPRINT_VERSION 15u
-#define FINGERPRINT         UINT64_C(0xd769d26a7756a4c5)
+#define FINGERPRINT_VERSION 16u
+#define FINGERPRINT         UINT64_C(0x6de5d3fe36b55dd5)
 
 struct number {
     const char *what;
@@ -194,6 +194,9 @@ static const struct number numbers[] = {
     AT(shm_target_state, flags),
     AT(shm_target_state, metadata_ref),
     AT(shm_target_state, metadata_generation),
+    SIZE(shm_stamped_body),
+    AT(shm_stamped_body, layout_ref),
+    AT(shm_stamped_body, layout_generation),
     SIZE(shm_family),
     AT(shm_family, at),
     AT(shm_family, type),

@@ -138,6 +138,59 @@ static void what_is_wanted_again_in_time_stays(void **state)
     stage_teardown(&stage);
 }
 
+static uint32_t stamp(struct stage *stage, const uint32_t *lines, int64_t first_ms)
+{
+    const int64_t times[] = {first_ms, 20, 30};
+    uint32_t stamped;
+    assert_int_equal(series_stamped(&stage->store, lines, times, 3, &stamped), 0);
+    return stamped;
+}
+
+static void times_of_the_same_lines_share_their_layout(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_setup(&stage, RING, ARENA);
+    uint32_t lines[3];
+    for (uint32_t i = 0; i < 3; i++)
+        lines[i] = stage_line(&stage, abc[i]);
+    uint32_t one = stamp(&stage, lines, 1);
+    uint32_t other = stamp(&stage, lines, 2);
+    uint32_t layout = series_stamped_layout(&stage.store, one);
+    assert_int_not_equal(one, other);
+    assert_int_equal(series_stamped_layout(&stage.store, other), layout);
+    assert_int_equal(series_usage(&stage.store).layouts, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        series_release(&stage.store, lines[i]);
+    series_release(&stage.store, one);
+    reclaim_all(&stage);
+    assert_int_equal(series_stamped_times(&stage.store, other)[0], 2);
+    assert_memory_equal(series_stamped_lines(&stage.store, other), lines, sizeof(lines));
+    assert_int_equal(series_usage(&stage.store).lines, 3);
+    series_release(&stage.store, other);
+    reclaim_all(&stage);
+    reclaim_all(&stage);
+    assert_int_equal(series_usage(&stage.store).layouts, 0);
+    assert_int_equal(series_usage(&stage.store).lines, 0);
+    stage_teardown(&stage);
+}
+
+static void times_that_do_not_fit_their_layout_are_damage(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_setup(&stage, RING, ARENA);
+    scrape(&stage, 1, abc, 3, 3);
+    uint32_t target = stage_find_target(&stage, 1);
+    uint32_t stamped = series_target_state(&stage.store, target).stamped;
+    record_at(&stage.store, stamped)->count = 2;
+    stage_restart(&stage);
+    assert_int_equal(series_target_state(&stage.store, target).stamped, 0);
+    assert_int_equal(series_usage(&stage.store).layouts, 1); /* what else the state has */
+    assert_true(stage.store.damaged > 0);
+    stage_teardown(&stage);
+}
+
 /* What is released while its block is written but not published stays as long as the block. */
 static void reclaiming_in_the_middle_of_a_scrape_takes_nothing_from_it(void **state)
 {
@@ -444,6 +497,8 @@ int main(void)
         cmocka_unit_test(a_line_is_not_reused_before_the_ring_has_passed),
         cmocka_unit_test(reused_space_has_another_generation),
         cmocka_unit_test(what_is_wanted_again_in_time_stays),
+        cmocka_unit_test(times_of_the_same_lines_share_their_layout),
+        cmocka_unit_test(times_that_do_not_fit_their_layout_are_damage),
         cmocka_unit_test(reclaiming_in_the_middle_of_a_scrape_takes_nothing_from_it),
         cmocka_unit_test(a_state_counts_only_once_its_scrape_is_published),
         cmocka_unit_test(a_void_state_does_not_come_to_life_later),

@@ -108,6 +108,70 @@ static void a_state_leads_to_the_lines_of_its_layout(void **state)
     assert_int_equal(count, 3);
 }
 
+/* Of the TARGET with this scrape, whose record was changed by `damage`: whether it can be read. */
+static bool reads_times(void (*damage)(struct shm_stamped_body *body))
+{
+    struct series_record record;
+    const uint32_t *lines;
+    const int64_t *times;
+    uint32_t count;
+    struct series_peer_target target = target_of(7);
+    assert_true(series_reader_record(&peer.reader, target.stamped_ref, SHM_RECORD_STAMPED,
+                                     target.stamped_generation, &record));
+    uint64_t offset = (uint64_t)(target.stamped_ref - 1) * SHM_SERIES_UNIT;
+    struct shm_stamped_body *body =
+        (struct shm_stamped_body *)(void *)(stage.store.arena + offset + sizeof(struct shm_record));
+    const struct shm_stamped_body before = *body;
+    damage(body);
+    bool reads = series_reader_stamped(&record, &lines, &times, &count);
+    *body = before;
+    if (reads) {
+        assert_int_equal(count, 3);
+        assert_int_equal(times[2], 2);
+        stage_assert_line(&peer.reader, lines[0], LINES[2]);
+    }
+    return reads;
+}
+
+static void leave(struct shm_stamped_body *body)
+{
+    (void)body;
+}
+
+static void point_beyond(struct shm_stamped_body *body)
+{
+    body->layout_ref = UINT32_MAX;
+}
+
+static void point_at_a_former_one(struct shm_stamped_body *body)
+{
+    body->layout_generation--;
+}
+
+static void point_at_any_generation(struct shm_stamped_body *body)
+{
+    body->layout_generation = 0;
+}
+
+/* A layout of one line, where three have times. */
+static void point_at_another(struct shm_stamped_body *body)
+{
+    uint32_t layout = stage_layout(&stage, LINES, 1);
+    *body = (struct shm_stamped_body){layout, series_generation(&stage.store, layout)};
+}
+
+static void times_lead_to_the_layout_of_their_lines_and_to_no_other(void **state)
+{
+    (void)state;
+    scrape(7, 3);
+    stage_commit(&stage, 7);
+    assert_true(reads_times(leave));
+    assert_false(reads_times(point_beyond));
+    assert_false(reads_times(point_at_a_former_one));
+    assert_false(reads_times(point_at_any_generation));
+    assert_false(reads_times(point_at_another));
+}
+
 static void a_release_is_seen_and_outlives_its_scraper(void **state)
 {
     (void)state;
@@ -145,7 +209,7 @@ static void any_bytes_are_looked_at_without_harm(void **state)
     (void)state;
     struct dice dice = dice_new("any_bytes_are_looked_at_without_harm");
     for (uint64_t id = 1; id <= 30; id++) {
-        scrape(id, 1);
+        scrape(id, 3);
         stage_commit(&stage, id);
     }
     for (int round = 0; round < 3000; round++) {
@@ -167,6 +231,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_state_is_the_last_one_that_was_published, set_up,
                                         clean_up),
         cmocka_unit_test_setup_teardown(a_state_leads_to_the_lines_of_its_layout, set_up, clean_up),
+        cmocka_unit_test_setup_teardown(times_lead_to_the_layout_of_their_lines_and_to_no_other,
+                                        set_up, clean_up),
         cmocka_unit_test_setup_teardown(a_release_is_seen_and_outlives_its_scraper, set_up,
                                         clean_up),
         cmocka_unit_test_setup_teardown(any_bytes_are_looked_at_without_harm, set_up, clean_up),
