@@ -5,6 +5,7 @@
  * callgrind, instructions of build_request / samples.
  *
  *     perf/encode [rounds] [targets] [lines] [version] [fast | small | zstd] [samples a request]
+ *                 [times of their own that samples have in turn]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static void make_layout(struct bench *bench, uint32_t lines)
         stage_die("no room for a layout");
 }
 
-static void publish_target(struct bench *bench, uint64_t target, uint32_t lines)
+static void publish_target(struct bench *bench, uint64_t target, uint32_t lines, uint32_t times)
 {
     char instance[64];
     char pod[64];
@@ -74,6 +75,8 @@ static void publish_target(struct bench *bench, uint64_t target, uint32_t lines)
                              .layout_generation = series_generation(&bench->store, bench->layout),
                              .timestamp_ms = INT64_C(1700000000000)};
     struct block_columns columns;
+    if (times > 0)
+        head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
     if (series_target(&bench->store, target, labels, 4, &head.target_ref) != 0)
         stage_die("no room for a target");
     head.target_generation = series_generation(&bench->store, head.target_ref);
@@ -82,6 +85,8 @@ static void publish_target(struct bench *bench, uint64_t target, uint32_t lines)
     for (uint32_t i = 0; i < lines; i++) {
         double value = (double)(target * i % 1000);
         memcpy(&columns.bits[i], &value, sizeof value);
+        if (times > 0)
+            columns.timestamps[i] = head.timestamp_ms - 1 - i % times * 1237;
     }
     if (ring_publish(&bench->ring))
         stage_die("nobody sleeps here who could be woken");
@@ -122,8 +127,9 @@ static void encode_all(struct bench *bench, struct builder *builder, uint32_t ve
 static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise, uint32_t most)
 {
     unsigned long number = argc > i ? strtoul(argv[i], NULL, 10) : otherwise;
-    if (number < 1 || number > most)
-        stage_die("usage: encode [rounds] [targets] [lines] [version] [compression] [batch]");
+    if ((number < 1 && argc > i) || number > most)
+        stage_die(
+            "usage: encode [rounds] [targets] [lines] [version] [compression] [batch] [times]");
     return (uint32_t)number;
 }
 
@@ -148,10 +154,11 @@ int main(int argc, char **argv)
     uint32_t version = argument(argc, argv, 4, 1, 2);
     enum config_compression compression = compression_argument(argc, argv, 5);
     uint32_t batch_samples = argument(argc, argv, 6, BATCH, BATCH_MAX);
+    uint32_t times = argument(argc, argv, 7, 0, LINES_MAX);
     attach(&bench);
     make_layout(&bench, lines);
     for (uint32_t target = 1; target <= targets; target++)
-        publish_target(&bench, target, lines);
+        publish_target(&bench, target, lines, times);
     static const struct label external[] = {{SLICE_LITERAL("cluster"), SLICE_LITERAL("eu-1")}};
     struct builder builder;
     if (builder_init(&builder, batch_samples, external, 1) != 0)

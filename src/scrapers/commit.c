@@ -279,6 +279,16 @@ uint64_t commit_bytes_of_items(const struct outcome *outcome)
     return bytes + items * COLUMNS + (items / SHM_BLOCK_SAMPLES + bytes / BLOCK_BYTES + 3) * 128;
 }
 
+/* The LAYOUT of `extra`, if all series with times of their own have come; 0: it has none. */
+static uint32_t layout_of_extra(const struct commit *commit, const struct series_state *state,
+                                const struct outcome *outcome)
+{
+    const struct outcome_list *extra = &outcome->extra, *stamped = &outcome->stamped;
+    bool are_same = !outcome->has_strays && extra->count > 0 && extra->count == stamped->count &&
+                    memcmp(extra->lines, stamped->lines, extra->count * sizeof(*extra->lines)) == 0;
+    return are_same ? series_stamped_layout(commit->store, state->stamped) : 0;
+}
+
 static int put_samples(struct commit *commit, const struct shm_block *head,
                        const struct series_state *state, const struct outcome *outcome)
 {
@@ -295,6 +305,7 @@ static int put_samples(struct commit *commit, const struct shm_block *head,
     };
     struct column extra = {
         .kind = SHM_BLOCK_SAMPLES_KIND,
+        .layout = layout_of_extra(commit, state, outcome),
         .count = outcome->extra.count,
         .lines = outcome->extra.lines,
         .bits = outcome->extra.bits,

@@ -116,6 +116,7 @@ struct fast {
     uint64_t
         played_epoch; /* what is in played[] is there as long as templates.tapes_epoch is this */
     struct tape_writer tape_writer;
+    int64_t times[TEMPLATE_SEGMENT]; /* of samples to be played */
     uint32_t begun_at;
     uint32_t done;
     uint8_t *own; /* bytes of a line that has no line before */

@@ -18,14 +18,13 @@ struct lengths {
 
 /* ---- Which tape ---- */
 
-/* Of all that a tape depends on besides its segment. */
-static uint64_t class_of(const struct fast *fast, enum play_mode mode, uint32_t ms_size)
+/* Of all that a tape depends on besides its segment, the line before and the size of the times. */
+static uint64_t class_of(const struct fast *fast, enum play_mode mode)
 {
     const struct fast_shared *shared = &fast->shared;
-    uint32_t parts[2 + 3 * (TEMPLATE_SHARED_MAX + 1)];
+    uint32_t parts[1 + 3 * (TEMPLATE_SHARED_MAX + 1)];
     uint32_t count = 0;
     parts[count++] = (uint32_t)mode << 1 | (mode == PLAY_OLD && fast->leads_in);
-    parts[count++] = ms_size;
     for (uint32_t i = 0; i <= shared->count; i++) {
         parts[count++] = shared->at[i];
         if (mode == PLAY_OLD) {
@@ -201,8 +200,9 @@ static const struct tape *tape_of(struct fast *fast, enum play_mode mode,
     uint32_t first = index / TEMPLATE_SEGMENT * TEMPLATE_SEGMENT;
     uint64_t *class = &fast->classes[mode];
     if (*class == 0)
-        *class = class_of(fast, mode, lengths->tail - 1);
-    uint64_t key = *class + own_before(fast, lengths, first, index) * UINT64_C(0x9e3779b97f4a7c15);
+        *class = class_of(fast, mode);
+    uint64_t rest = (uint64_t)lengths->tail << 32 | own_before(fast, lengths, first, index);
+    uint64_t key = *class + rest * UINT64_C(0x9e3779b97f4a7c15);
     struct tape *tape = find_tape(fast, segment, key);
     if (tape != NULL) {
         note_order(fast, tape);
@@ -222,9 +222,13 @@ static bool find_mode(const struct fast *fast, uint32_t index, enum play_mode *r
     const struct fast_place *old = &fast->old;
     uint32_t at = index + fast->shift;
     if (!previous->valid || !previous->same_target || previous->template != fast->template ||
-        previous->line + 1 != index || previous->tail_distance == 0 ||
-        fast->template->segments[0]->is_loose || fast->block->timestamps != NULL ||
-        previous->ms != fast->block->head.timestamp_ms)
+        previous->line + 1 != index || fast->template->segments[0]->is_loose)
+        return false;
+    bool is_timely =
+        fast->block->timestamps != NULL
+            ? previous->ms_size <= TAPE_TIME_MAX
+            : previous->tail_distance > 0 && previous->ms == fast->block->head.timestamp_ms;
+    if (!is_timely)
         return false;
     *ret_mode = PLAY_NEXT;
     if (old->last == 0)
@@ -278,6 +282,38 @@ static uint32_t count_fitting(const struct tape *tape, uint32_t index, uint32_t 
     return fitting;
 }
 
+/* Takes the times of `count` samples from `at` on, as far as they are as long as the one before;
+   returns how many. */
+static uint32_t read_times(struct fast *fast, uint32_t at, uint32_t count)
+{
+    const int64_t *times = fast->block->timestamps + at;
+    uint32_t bits = 7 * fast->previous.ms_size;
+    uint64_t least = bits == 7 ? 0 : UINT64_C(1) << (bits - 7);
+    uint64_t range = (UINT64_C(1) << bits) - least;
+    for (uint32_t i = 0; i < count; i++) {
+        fast->times[i] = times[i]; /* checked is what is used */
+        if ((uint64_t)fast->times[i] - least >= range)
+            return i;
+    }
+    return count;
+}
+
+/* For samples with times of their own; returns how many of `count` can be played. */
+static uint32_t add_times(struct fast *fast, struct elements *elements, uint32_t at, uint32_t count,
+                          struct tape_run *run)
+{
+    struct fast_previous *previous = &fast->previous;
+    if (previous->tail_distance == 0) { /* the end of the series before is no copy: written now */
+        fast_write_tail(previous, elements);
+        previous->tail_len = 0;
+        previous->tail_distance = (uint32_t)previous->total;
+        run->value_end = -(int32_t)(1 + previous->ms_size);
+    }
+    run->times = fast->times;
+    run->ms = &previous->ms;
+    return read_times(fast, at, count);
+}
+
 static void play(struct fast *fast, struct elements *elements, const struct tape *tape,
                  const struct tape_run *run, uint32_t index, uint32_t count)
 {
@@ -287,7 +323,7 @@ static void play(struct fast *fast, struct elements *elements, const struct tape
     tape_play(tape, on_tape, count, run, elements, &last);
     const struct tape_line *line = &tape->lines[on_tape + count - 1];
     previous->line = index + count - 1;
-    previous->tail_len = last.value_end + 1 + previous->ms_size;
+    previous->tail_len = (uint32_t)last.value_end + 1 + previous->ms_size;
     previous->tail_distance = line->total;
     previous->labels_at = last.at + line->head;
     previous->sample_at = last.at + line->total - run->sample;
@@ -309,16 +345,18 @@ uint32_t fast_play(struct fast *fast, struct elements *elements, uint32_t at, ui
                                         FAST_SAMPLE_HEAD + FAST_VALUE_LEN + 1 + previous->ms_size,
                                     .tail = 1 + previous->ms_size};
     const struct tape *tape = tape_of(fast, mode, &lengths, index);
-    const struct tape_run run = {
+    struct tape_run run = {
         .bits = block->bits != NULL ? block->bits + at : NULL,
         .old_starts = mode == PLAY_OLD ? &fast->old.lines.starts[index + fast->shift] : NULL,
         .ret_starts = fast->place != NULL ? fast->place->lines.starts + index : NULL,
         .at = previous->sample_at + lengths.sample,
         .sample = lengths.sample,
         .total_before = (uint32_t)previous->total,
-        .value_end = previous->tail_len - lengths.tail,
+        .value_end = (int32_t)(previous->tail_len - lengths.tail),
         .whole_values = fast->leads_in};
     uint32_t count = count_lines(fast, tape, mode, index, to - at);
+    if (block->timestamps != NULL)
+        count = add_times(fast, elements, at, count, &run);
     count = count_fitting(tape, index, count, run.at, raw_max, raw_room);
     if (count > 0)
         play(fast, elements, tape, &run, index, count);

@@ -4,6 +4,7 @@
 #define WRITER_FAST_PRIVATE_H
 
 #include "writer/fast.h"
+#include "writer/wire.h"
 
 /* A line without a place in the message. */
 #define FAST_NO_START UINT32_MAX
@@ -19,6 +20,20 @@ static inline bool fast_is_at(const struct fast_place *old, uint32_t line, uint3
 {
     return line >= old->first && line < old->last && old->lines.refs[line] == ref &&
            old->lines.starts[line] != FAST_NO_START;
+}
+
+/* Writes what is left of the series before. */
+static inline void fast_write_tail(const struct fast_previous *previous, struct elements *elements)
+{
+    if (previous->tail_len == 0)
+        return;
+    if (previous->tail_distance > 0) {
+        elements_copy(elements, previous->tail_distance, previous->tail_len);
+        return;
+    }
+    uint8_t *bytes = elements_literal(elements, 1 + previous->ms_size);
+    bytes[0] = WIRE_V1_SAMPLE_MS;
+    (void)wire_put_varint(bytes + 1, (uint64_t)previous->ms);
 }
 
 /*

@@ -55,23 +55,10 @@ static inline bool is_led_in(const struct fast *fast, const struct fast_previous
 
 /* ---- Between two series ---- */
 
-static inline void write_tail(const struct fast_previous *previous, struct elements *elements)
-{
-    if (previous->tail_len == 0)
-        return;
-    if (previous->tail_distance > 0) {
-        elements_copy(elements, previous->tail_distance, previous->tail_len);
-        return;
-    }
-    uint8_t *bytes = elements_literal(elements, 1 + previous->ms_size);
-    bytes[0] = WIRE_V1_SAMPLE_MS;
-    (void)wire_put_varint(bytes + 1, (uint64_t)previous->ms);
-}
-
 void fast_pause(struct fast *fast, struct elements *elements)
 {
     struct fast_previous *previous = &fast->previous;
-    write_tail(previous, elements);
+    fast_write_tail(previous, elements);
     previous->valid = false;
     previous->tail_len = previous->tail_distance = 0;
 }
@@ -80,7 +67,7 @@ void fast_pause(struct fast *fast, struct elements *elements)
 static inline void write_head(const struct fast_previous *previous, struct elements *elements,
                               const struct series *series)
 {
-    write_tail(previous, elements);
+    fast_write_tail(previous, elements);
     if (previous->tail_distance > 0 && previous->total == series->head + series->len) {
         elements_copy(elements, previous->tail_distance, series->head);
         return;

@@ -14,6 +14,8 @@
 #define SAMPLE_HEAD 3u
 #define VALUE_LEN   8u
 
+#define TIME_TAG 0x10u /* "time" of a sample */
+
 #define LAST_LEN 3 /* bytes that a line's last copy takes */
 
 /* Finished elements are copied so many bytes at a time. */
@@ -111,6 +113,9 @@ static void put_copy(struct tape_writer *writer, const struct tape_copy *copy, u
     }
 }
 
+/* Of a first copy, that time of a sample which can be at its start. */
+#define FIRST_TIME_MAX (1u + 10u)
+
 /* The copy at hand is one of its own. Of the first one a part is kept that may become longer. */
 static void close_copy(struct tape_writer *writer)
 {
@@ -121,6 +126,8 @@ static void close_copy(struct tape_writer *writer)
     writer->copy.len = 0;
     if (!writer->has_first && !copy.is_old)
         kept = (copy.len - 1) % 64 + 1;
+    if (kept < FIRST_TIME_MAX && kept < copy.len && kept > 0)
+        kept += 64;
     if (!writer->has_first)
         writer->tape->lines[writer->line].first_len = (uint8_t)kept;
     writer->has_first = true;
@@ -227,8 +234,9 @@ const struct tape *tape_finish(struct tape_writer *writer, uint64_t key)
  */
 #define KIND __attribute__((always_inline))
 struct play_kind {
-    bool joins;   /* they begin with a copy that may be part of a longer one */
-    bool has_old; /* some distances are to be added to */
+    bool joins;     /* they begin with a copy that may be part of a longer one */
+    bool has_old;   /* some distances are to be added to */
+    bool has_times; /* of their own; then they join */
 };
 
 /* Where the next element goes, and what is known of the series before. */
@@ -236,8 +244,16 @@ struct head {
     uint8_t *at;
     uint32_t copied; /* of a copy from as far back as that series is long, which may still grow */
     uint32_t total;
-    uint32_t value_end;
+    int32_t value_end;
     uint64_t bits;
+};
+
+/* The same for times of their own. */
+struct clock {
+    const int64_t *times;
+    int64_t ms;
+    uint64_t message; /* of it: the tag is the lowest byte */
+    uint64_t more;    /* bits of each message that say that another byte follows */
 };
 
 static inline uint8_t *put_long_copy(uint8_t *at, uint32_t distance, uint32_t len)
@@ -340,6 +356,43 @@ KIND static inline void put_value(struct head *head, const struct tape_line *lin
     head->bits = bits;
 }
 
+/* ---- Times ---- */
+
+/* Tag and varint. */
+static inline uint64_t time_message(const struct clock *clock, int64_t ms)
+{
+    uint64_t x = (uint64_t)ms;
+    x = (x & UINT64_C(0xfffffff)) | (x >> 28 << 32);
+    x = (x & UINT64_C(0x00003fff00003fff)) | (x & UINT64_C(0x0fffc0000fffc000)) << 2;
+    x = (x & UINT64_C(0x007f007f007f007f)) | (x & UINT64_C(0x3f803f803f803f80)) << 1;
+    return (x | clock->more) << 8 | TIME_TAG;
+}
+
+/* A value, all of it but what it begins with as the one before, and a time that is not the one
+   before, all of it but what it ends with as that. */
+KIND static inline void put_value_and_time(struct head *head, struct clock *clock,
+                                           const struct tape_line *line, uint64_t bits, int64_t ms)
+{
+    const struct shape shape = shapes[1][same_bytes(bits, head->bits)];
+    uint64_t time = time_message(clock, ms);
+    uint32_t new_bytes = VALUE_LEN - shape.shift / 8;
+    uint32_t time_bytes = 1 + (63 - (uint32_t)__builtin_clzll(time ^ clock->message)) / 8;
+    uint64_t bytes = htole64(bits >> (shape.shift & 63));
+    uint64_t message = htole64(time);
+    uint8_t *at = head->at;
+    at[-LAST_LEN] = (uint8_t)(at[-LAST_LEN] + shape.shift / 2);
+    at[0] = (uint8_t)((new_bytes + time_bytes - 1) << 2);
+    memcpy(at + 1, &bytes, sizeof bytes);
+    memcpy(at + 1 + new_bytes, &message, sizeof message);
+    head->at = at + 1 + new_bytes + time_bytes;
+    head->copied = 0;
+    head->total = line->total;
+    head->value_end = -(int32_t)time_bytes;
+    head->bits = bits;
+    clock->ms = ms;
+    clock->message = time;
+}
+
 /* ---- Lines ---- */
 
 /* What a run leaves out stands here, one step of no length after another. */
@@ -352,7 +405,7 @@ struct columns {
 
 KIND static inline size_t play(const struct tape_line *line, uint32_t count, const uint8_t *from,
                                const struct tape_run *run, struct columns columns,
-                               struct play_kind kind, struct head *to)
+                               struct play_kind kind, struct head *to, struct clock *clock)
 {
     struct head head = *to;
     const struct shape *of = shapes[!kind.joins || run->whole_values];
@@ -361,11 +414,14 @@ KIND static inline size_t play(const struct tape_line *line, uint32_t count, con
         uint32_t labels_at = (uint32_t)next + line->head;
         uint32_t old = kind.has_old ? labels_at - run->old_starts[i] : 0;
         from += kind.has_old ? line->patch_count : 0;
-        if (kind.joins)
-            head.at =
-                put_long_copy(head.at, head.total, head.copied + head.value_end + line->first_len);
+        uint32_t first = head.copied + (uint32_t)head.value_end + line->first_len;
+        if (kind.joins && (!kind.has_times || first > 0))
+            head.at = put_long_copy(head.at, head.total, first);
         head.at = put_bytes(head.at, from, line, kind, old);
-        put_value(&head, line, kind, *columns.bits, of);
+        if (kind.has_times && clock->times[i] != clock->ms)
+            put_value_and_time(&head, clock, line, *columns.bits, clock->times[i]);
+        else
+            put_value(&head, line, kind, *columns.bits, of);
         *columns.starts = labels_at;
         from += line->bytes;
         columns.bits += columns.bits_step;
@@ -373,6 +429,26 @@ KIND static inline size_t play(const struct tape_line *line, uint32_t count, con
         next += line->total;
     }
     *to = head;
+    return next;
+}
+
+/* Samples with times of their own; apart, so that the others do not become slower. */
+static __attribute__((noinline)) size_t play_times(const struct tape_line *line, uint32_t count,
+                                                   const uint8_t *from, const struct tape_run *run,
+                                                   struct columns columns, struct head *to)
+{
+    const struct play_kind kind = {.joins = true, .has_times = true};
+    const struct play_kind old_kind = {.joins = true, .has_old = true, .has_times = true};
+    const uint32_t bytes = run->sample - SAMPLE_HEAD - VALUE_LEN - 1;
+    struct clock clock = {.times = run->times,
+                          .ms = *run->ms,
+                          .more = UINT64_C(0x8080808080808080) &
+                                  ((UINT64_C(1) << 8 * (bytes - 1)) - 1)};
+    clock.message = time_message(&clock, clock.ms);
+    size_t next = run->old_starts != NULL
+                      ? play(line, count, from, run, columns, old_kind, to, &clock)
+                      : play(line, count, from, run, columns, kind, to, &clock);
+    *run->ms = clock.ms;
     return next;
 }
 
@@ -406,17 +482,23 @@ void tape_play(const struct tape *tape, uint32_t first, uint32_t count, const st
                         .total = run->total_before,
                         .value_end = run->value_end,
                         .bits = last->bits};
-    if (!joins)
-        next = play(line, count, from, run, columns, (struct play_kind){false, true}, &head);
+    if (run->times != NULL)
+        next = play_times(line, count, from, run, columns, &head);
+    else if (!joins)
+        next = play(line, count, from, run, columns, (struct play_kind){false, true, false}, &head,
+                    NULL);
     else if (run->old_starts != NULL)
-        next = play(line, count, from, run, columns, (struct play_kind){true, true}, &head);
+        next = play(line, count, from, run, columns, (struct play_kind){true, true, false}, &head,
+                    NULL);
     else
-        next = play(line, count, from, run, columns, (struct play_kind){true, false}, &head);
+        next = play(line, count, from, run, columns, (struct play_kind){true, false, false}, &head,
+                    NULL);
     last->bits = head.bits;
     last->value_end = head.value_end;
     last->at = next - head.total;
     elements->at = head.at;
     elements->distance = head.total;
     elements->copied = head.copied;
-    elements->raw = next - head.value_end - (run->sample - SAMPLE_HEAD - VALUE_LEN);
+    elements->raw =
+        next - (size_t)((int32_t)(run->sample - SAMPLE_HEAD - VALUE_LEN) + head.value_end);
 }

@@ -13,6 +13,10 @@
  * series before it, and so may begin with that value; it is no part of what is finished. The last
  * one, the series before this one, goes on with the head of the sample and the start of this value,
  * whose length is added to it when it is played.
+ *
+ * Samples may have times of their own, all as long as varints. One that is not the time before goes
+ * on with the value's literal; the bytes at its end that are the same begin the next line's first
+ * copy, instead of the whole of it.
  */
 #ifndef WRITER_TAPE_H
 #define WRITER_TAPE_H
@@ -29,7 +33,8 @@ struct tape_line {
     uint16_t bytes;    /* of its finished elements, the last copy, which has three, among them */
     uint16_t total;    /* bytes of the series, with its head; 0: the line is not on the tape */
     uint8_t head;      /* of them, before the labels */
-    uint8_t first_len; /* 1 to 64; 0: it is none of its own, and one of the finished elements */
+    uint8_t first_len; /* with all of the time; 0: it is none of its own, and one of the finished
+                          elements */
     uint8_t last_len;  /* of the last copy, if it takes all of the value with it */
     uint8_t patch_count;
 };
@@ -101,28 +106,36 @@ const struct tape *tape_finish(struct tape_writer *writer, uint64_t key);
 
 /* ---- Playing it ---- */
 
+/* A time of more bytes is not written by a tape. */
+#define TAPE_TIME_MAX 7u
+
 struct tape_run {
     const uint64_t *bits;       /* of the samples; NULL: all are stale */
+    const int64_t *times;       /* of the samples, as many bytes each as that of the series before;
+                                   NULL: that of the series before */
+    int64_t *ms;                /* with times: of the series before; becomes that of the last */
     const uint32_t *old_starts; /* of the same lines in the target before, if it has old ones */
     uint32_t *ret_starts;       /* where their labels start; may be NULL */
     size_t at;                  /* where the first series starts */
     uint32_t sample;            /* bytes of a sample's message */
     uint32_t total_before;      /* of the series before */
-    uint32_t value_end;         /* bytes of the value before that are still to be written; 0 if the
-                                   lines begin with copies out of the target before */
-    bool whole_values;          /* the ends of values are not copied */
+    int32_t value_end;          /* bytes of the value before that are still to be written; 0 if the
+                                   lines begin with copies out of the target before; less than 0:
+                                   so many of its time have been written */
+    bool whole_values;          /* the ends of values are not copied; not if there are times */
 };
 
 /* What the last series was. */
 struct tape_last {
     uint64_t bits;
-    uint32_t value_end;
-    size_t at; /* where it started */
+    int32_t value_end; /* as above */
+    size_t at;         /* where it started */
 };
 
 /*
- * Writes `count` series of the tape from line `first` on, all but the end of the last one: their
- * times, which are the same as those of the two series before. last->bits: the value before.
+ * Writes `count` series of the tape from line `first` on, all but the end of the last one, which is
+ * that of the series before it: its time, or the bytes that are the same. Without times they are
+ * those of the two series before. last->bits: the value before.
  */
 void tape_play(const struct tape *tape, uint32_t first, uint32_t count, const struct tape_run *run,
                struct elements *elements, struct tape_last *last);

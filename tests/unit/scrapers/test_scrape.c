@@ -385,6 +385,42 @@ static void two_ticks_of_one_millisecond_make_one_scrape(void **state)
     rig_free(rig);
 }
 
+/* The LAYOUT that the first block of a scrape of this body refers to; 0: it lists its lines. */
+static uint32_t first_layout(struct rig *rig, const struct rig_answer *answer, const char *expected)
+{
+    struct block_view block;
+    rig_start(rig, 1, answer);
+    rig_finish(rig);
+    assert_int_equal(block_read(&rig->ring, ring_consumer_acked(&rig->ring),
+                                ring_consumer_produced(&rig->ring), &block),
+                     0);
+    assert_non_null(block.timestamps);
+    assert_string_equal(rig_take(rig), expected);
+    return (block.head.flags & SHM_BLOCK_HAS_LAYOUT) != 0 ? block.head.layout_ref : 0;
+}
+
+static void samples_with_times_of_their_own_keep_their_layout(void **state)
+{
+    static const struct rig_answer FIRST = RIG_BODY("a 1 1000\nb 2 2000\n");
+    static const struct rig_answer SECOND = RIG_BODY("a 3 3000\nb 4 4000\n");
+    static const struct rig_answer HALF = RIG_BODY("a 3 3000\nb 4 5000\n");
+    static const struct rig_answer THIRD = RIG_BODY("a 5 6000\nb 6 5001\n");
+    (void)state;
+    struct rig *rig = rig_new();
+    rig_table(rig, &(struct rig_target){0}, 1);
+    uint32_t layout =
+        first_layout(rig, &FIRST, "a 1 @1000\nb 2 @2000\n" UP("scraped 2 post 2 added 2"));
+    assert_int_not_equal(layout, 0);
+    assert_int_equal(
+        first_layout(rig, &SECOND, "a 3 @3000\nb 4 @4000\n" UP("scraped 2 post 2 added 0")),
+        layout);
+    /* Only some of them have moved on. */
+    assert_int_equal(first_layout(rig, &HALF, "b 4 @5000\n" UP("scraped 2 post 2 added 0")), 0);
+    assert_int_equal(
+        first_layout(rig, &THIRD, "a 5 @6000\nb 6 @5001\n" UP("scraped 2 post 2 added 0")), layout);
+    rig_free(rig);
+}
+
 /* After a standstill: the last scrape was late, and began when the tick was due already. */
 static void a_tick_is_not_stamped_before_the_last_scrape(void **state)
 {
@@ -477,6 +513,7 @@ int main(void)
     ADD(large_scrapes_go_into_several_blocks);
     ADD(an_overrun_is_remembered_once);
     ADD(two_ticks_of_one_millisecond_make_one_scrape);
+    ADD(samples_with_times_of_their_own_keep_their_layout);
     ADD(a_tick_is_not_stamped_before_the_last_scrape);
     ADD(a_quarantined_target_is_skipped);
     ADD(time_that_goes_back_sends_nothing);

@@ -19,7 +19,7 @@
 #include "tests/unit/dice.h"
 #include "writer/build.h"
 
-enum { RING_SIZE = 8 << 20, ARENA = 32 << 20, RINGS = 2, TARGETS = 24, PROGRAMS = 5 };
+enum { RING_SIZE = 16 << 20, ARENA = 32 << 20, RINGS = 2, TARGETS = 24, PROGRAMS = 5 };
 
 struct program {
     uint32_t layout;
@@ -30,6 +30,8 @@ struct program {
 
 struct world {
     uint64_t random;
+    uint64_t random_times; /* apart, so that seeds that have found faults do so still */
+    uint32_t times;        /* enum times, of the block at hand */
     struct ring_producer rings[RINGS];
     struct series_store stores[RINGS];
     struct source sources[RINGS];
@@ -38,12 +40,17 @@ struct world {
     struct shm_position lanes[SHM_LANES][SHM_MAX_SCRAPERS];
 };
 
+static uint32_t roll(uint64_t *random, uint32_t limit)
+{
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return (uint32_t)(*random >> 11) % limit;
+}
+
 static uint32_t below(struct world *world, uint32_t limit)
 {
-    world->random ^= world->random << 13;
-    world->random ^= world->random >> 7;
-    world->random ^= world->random << 17;
-    return (uint32_t)(world->random >> 11) % limit;
+    return roll(&world->random, limit);
 }
 
 static int make_segment(uint32_t kind, uint32_t index, uint64_t size, uint64_t geometry)
@@ -189,16 +196,43 @@ static uint64_t random_bits(struct world *world)
     return below(world, 20) == 0 ? SHM_STALE_BITS : bits;
 }
 
+/* How the times of a block's samples follow each other. */
+enum times { TIMES_ANY, TIMES_EQUAL, TIMES_RUNS, TIMES_IN_TURN, TIMES_NEAR, TIMES_WIDE, TIMES };
+
+/* That of sample i, after one of `ms`. */
+static int64_t next_time(struct world *world, uint32_t i, int64_t base_ms, int64_t ms)
+{
+    static const int64_t wide[] = {0, 127, 128, -1, INT64_MAX, INT64_MIN};
+    uint64_t *random = &world->random_times;
+    switch (world->times) {
+    case TIMES_EQUAL:
+        return base_ms - 5;
+    case TIMES_RUNS:
+        return i == 0 || roll(random, 6) == 0 ? base_ms - roll(random, 20000) : ms;
+    case TIMES_IN_TURN: /* as those of containers */
+        return base_ms - (i % 4) * 1237;
+    case TIMES_NEAR: /* one bit is another: in the first byte, in the last, or in between */
+        return base_ms ^ (roll(random, 3) == 0 ? INT64_C(1) << roll(random, 48) : 0);
+    case TIMES_WIDE:
+        if (roll(random, 8) > 0)
+            return ms;
+        return roll(random, 2) == 0 ? wide[roll(random, 6)] : INT64_C(1) << roll(random, 63);
+    default:
+        return base_ms - below(world, 3) * 1000000;
+    }
+}
+
 static void fill(struct world *world, const struct shm_block *head, struct block_columns *columns,
                  const uint32_t *lines)
 {
+    int64_t ms = head->timestamp_ms;
     for (uint32_t i = 0; i < head->count; i++) {
         if (columns->refs != NULL)
             columns->refs[i] = lines[i];
         if (columns->bits != NULL)
             columns->bits[i] = random_bits(world);
         if (columns->timestamps != NULL)
-            columns->timestamps[i] = head->timestamp_ms - below(world, 3) * 1000000;
+            columns->timestamps[i] = ms = next_time(world, i, head->timestamp_ms, ms);
         if (columns->starts != NULL)
             columns->starts[i] = below(world, 2) * (head->timestamp_ms - 7);
     }
@@ -238,7 +272,10 @@ static void put_scrape(struct world *world, uint32_t ring, uint32_t target, uint
         head.layout_ref = program->layout;
         head.layout_generation = series_generation(store, program->layout);
     }
-    if (choice == 2)
+    world->times = TIMES_ANY;
+    if (choice > 3 && roll(&world->random_times, 2) == 0)
+        world->times = 1 + roll(&world->random_times, TIMES - 1);
+    if (choice == 2 || world->times != TIMES_ANY)
         head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
     if (choice == 3)
         head.flags |= SHM_BLOCK_HAS_STARTS;
@@ -262,7 +299,8 @@ static void put_scrape(struct world *world, uint32_t ring, uint32_t target, uint
 static void make_world(struct world *world, uint64_t seed)
 {
     static const int64_t times[] = {0, 5, 127, 128, 1700000000000, -5};
-    *world = (struct world){.random = seed * 2654435761u + 88172645463325252u};
+    *world = (struct world){.random = seed * 2654435761u + 88172645463325252u,
+                            .random_times = seed * 2246822519u + 88172645463325252u};
     attach(world);
     for (uint32_t ring = 0; ring < RINGS; ring++) {
         for (uint32_t i = 0; i < PROGRAMS; i++) {
