@@ -227,7 +227,8 @@ static bool find_mode(const struct fast *fast, uint32_t index, enum play_mode *r
     bool is_timely =
         fast->block->timestamps != NULL
             ? previous->ms_size <= TAPE_TIME_MAX
-            : previous->tail_distance > 0 && previous->ms == fast->block->head.timestamp_ms;
+            : previous->tail_len > 0 && previous->tail_distance > 0 &&
+                  previous->ms == fast->block->head.timestamp_ms;
     if (!is_timely)
         return false;
     *ret_mode = PLAY_NEXT;
