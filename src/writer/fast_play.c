@@ -224,11 +224,10 @@ static bool find_mode(const struct fast *fast, uint32_t index, enum play_mode *r
     if (!previous->valid || !previous->same_target || previous->template != fast->template ||
         previous->line + 1 != index || fast->template->segments[0]->is_loose)
         return false;
-    bool is_timely =
-        fast->block->timestamps != NULL
-            ? previous->ms_size <= TAPE_TIME_MAX
-            : previous->tail_len > 0 && previous->tail_distance > 0 &&
-                  previous->ms == fast->block->head.timestamp_ms;
+    bool is_timely = fast->block->timestamps != NULL
+                         ? previous->ms_size <= TAPE_TIME_MAX
+                         : previous->tail_len > 0 && previous->tail_distance > 0 &&
+                               previous->ms == fast->block->head.timestamp_ms;
     if (!is_timely)
         return false;
     *ret_mode = PLAY_NEXT;
