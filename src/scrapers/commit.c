@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crashpoint.h"
+#include "scrapers/column.h"
 
 /* ---- report series ---- */
 
@@ -42,14 +43,6 @@ void report_lines_release(struct series_store *store, const struct report_lines 
 
 /* ---- blocks ---- */
 
-static uint64_t column_bytes(uint16_t kind, uint16_t flags, uint32_t count)
-{
-    uint32_t whole = count / SHM_BLOCK_SAMPLES;
-    uint32_t rest = count % SHM_BLOCK_SAMPLES;
-    uint64_t bytes = rest == 0 ? 0 : block_length(kind, flags, rest);
-    return whole == 0 ? bytes : bytes + whole * block_length(kind, flags, SHM_BLOCK_SAMPLES);
-}
-
 uint64_t commit_bytes(uint32_t samples, uint32_t markers)
 {
     return column_bytes(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, samples) +
@@ -57,120 +50,10 @@ uint64_t commit_bytes(uint32_t samples, uint32_t markers)
            block_length(SHM_BLOCK_SAMPLES_KIND, SHM_BLOCK_HAS_LAYOUT, REPORT_EXTRA_COUNT);
 }
 
-/* Series that go into blocks of one kind: the lines of a layout, or those of an array. */
-struct column {
-    uint16_t kind;
-    uint16_t flags;
-    uint32_t layout;     /* 0: lines */
-    uint32_t first_line; /* of the layout */
-    uint32_t count;
-    const uint32_t *lines;
-    const uint64_t *bits;
-    const int64_t *times;
-    const int64_t *starts;
-    const struct harvest *harvest; /* of HISTOGRAMS and EXEMPLARS: bits are their numbers in it */
-};
-
-/* Blocks of items with bytes are not much larger than this. */
-#define BLOCK_BYTES (256u << 10)
-
-static struct slice bytes_of(const struct column *column, uint32_t i)
-{
-    if (column->kind == SHM_BLOCK_HISTOGRAMS)
-        return harvest_histogram(column->harvest, column->bits[i]);
-    const struct exemplars *exemplars = &column->harvest->exemplars;
-    const struct exemplar *exemplar = &exemplars->items[column->bits[i]];
-    return slice_make(exemplars->bytes + exemplar->start, exemplar->len);
-}
-
-/* How many entries from `first` on go into the next block, and the bytes of their items. */
-static uint32_t block_count(const struct column *column, uint32_t first, uint32_t *ret_bytes)
-{
-    uint32_t left = column->count - first;
-    uint32_t most = left < SHM_BLOCK_SAMPLES ? left : SHM_BLOCK_SAMPLES;
-    uint32_t bytes = 0;
-    uint32_t count = 0;
-    *ret_bytes = 0;
-    if (column->harvest == NULL)
-        return most;
-    while (count < most && bytes < BLOCK_BYTES)
-        bytes += (uint32_t)bytes_of(column, first + count++).len;
-    *ret_bytes = bytes;
-    return count;
-}
-
-static void put_items(const struct column *column, uint32_t first, uint32_t count,
-                      const struct block_columns *to)
-{
-    uint32_t end = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        struct slice bytes = bytes_of(column, first + i);
-        memcpy(to->bytes + end, bytes.ptr, bytes.len);
-        end += (uint32_t)bytes.len;
-        to->ends[i] = end;
-    }
-}
-
-/* The values; an exemplar's stands in the harvest. */
-static void put_bits(const struct column *column, uint32_t first, uint32_t count, uint64_t *to)
-{
-    if (column->kind != SHM_BLOCK_EXEMPLARS) {
-        memcpy(to, column->bits + first, count * sizeof(*to));
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        to[i] = column->harvest->exemplars.items[column->bits[first + i]].bits;
-}
-
-static int put_block(struct commit *commit, struct shm_block *head, const struct column *column,
-                     uint32_t first, uint32_t count, uint32_t bytes)
-{
-    struct block_columns to;
-    head->count = count;
-    head->first_line = column->layout != 0 ? column->first_line + first : 0;
-    int err = block_reserve_bytes(commit->ring, head, bytes, &to);
-    if (err != 0)
-        return err;
-    if (to.refs != NULL)
-        memcpy(to.refs, column->lines + first, count * sizeof(*to.refs));
-    if (to.bits != NULL)
-        put_bits(column, first, count, to.bits);
-    if (to.timestamps != NULL)
-        memcpy(to.timestamps, column->times + first, count * sizeof(*to.timestamps));
-    if (to.starts != NULL)
-        memcpy(to.starts, column->starts + first, count * sizeof(*to.starts));
-    if (to.ends != NULL)
-        put_items(column, first, count, &to);
-    return 0;
-}
-
-/* `common` says whose blocks they are; the rest is filled in. */
 static int put_column(struct commit *commit, const struct shm_block *common,
                       const struct column *column)
 {
-    if (column->count == 0)
-        return 0;
-    struct shm_block head = *common;
-    head.kind = column->kind;
-    head.flags = (uint16_t)(head.flags | column->flags);
-    if (column->layout != 0) {
-        head.flags |= SHM_BLOCK_HAS_LAYOUT;
-        head.layout_ref = column->layout;
-        head.layout_generation = series_generation(commit->store, column->layout);
-    }
-    if (column->times != NULL)
-        head.flags |= SHM_BLOCK_HAS_TIMESTAMPS;
-    if (column->starts != NULL)
-        head.flags |= SHM_BLOCK_HAS_STARTS;
-    for (uint32_t first = 0; first < column->count;) {
-        uint32_t bytes;
-        uint32_t count = block_count(column, first, &bytes);
-        int err = put_block(commit, &head, column, first, count, bytes);
-        if (err != 0)
-            return err;
-        first += count;
-    }
-    return 0;
+    return column_put(commit->ring, commit->store, common, column);
 }
 
 static struct shm_block head_of(const struct commit *commit, uint32_t target_ref,
@@ -276,7 +159,8 @@ uint64_t commit_bytes_of_items(const struct outcome *outcome)
     uint64_t bytes = harvest->exemplars.bytes_len;
     if (harvest->histogram_count > 0)
         bytes += harvest->ends[harvest->histogram_count - 1];
-    return bytes + items * COLUMNS + (items / SHM_BLOCK_SAMPLES + bytes / BLOCK_BYTES + 3) * 128;
+    return bytes + items * COLUMNS +
+           (items / SHM_BLOCK_SAMPLES + bytes / COLUMN_BLOCK_BYTES + 3) * 128;
 }
 
 /* The LAYOUT of `extra`, if all series with times of their own have come; 0: it has none. */

@@ -356,8 +356,7 @@ static void a_plan_changes_nothing_but_the_effort(void **state)
     struct stage_bodies *bench = bench_new(NULL);
     static struct body with, without;
     struct strbuf bytes = STRBUF_GROWING;
-    uint64_t scraped = 0, learnt = 0;
-    uint64_t complete = 0;
+    uint64_t scraped = 0, learnt = 0, complete = 0;
     with = without = (struct body){0};
     for (int story = 0; story < 100; story++) {
         struct page page = {.count = FAMILIES_MAX};
