@@ -3,7 +3,7 @@
  * Reads one HTTP/1.x answer after another: bytes in, events out, no I/O. RFC 9112, and where
  * servers in the wild differ from it, what Go's net/http accepts or refuses: lines may end in a
  * bare LF (not those of chunks), field lines may be folded, equal Content-Length fields may
- * repeat. One head may have 64 KiB (Go: 1 MiB); up to five 1xx answers are skipped.
+ * repeat. One head may have 64 KiB (Go: 10 MiB); up to five 1xx answers are skipped.
  *
  *     http_response_start(&response, false);
  *     while (http_response_next(&response, &input, &event) != HTTP_MORE) { use event; }

@@ -417,7 +417,8 @@ static void metadata_goes_in_requests_of_its_own_in_1_0(void **state)
     items_open(CONFIG_MESSAGE_V1);
     rig.remotes[0].metadata_config = (struct config_metadata){true, 200, 2};
     rig_start(&rig);
-    rig.writer.metadata.lifetime_ns = PATIENCE_NS; /* however late it is sent */
+    /* However late it is sent. */
+    rig.writer.metadata.lifetime_ns = PATIENCE_NS;
     for (uint64_t target = 1; target <= 3; target++) /* replicas: their families count once */
         items_scrape(
             (struct scrape){.target = target, .ms = T0, .lines = 3, .with_metadata = true});
