@@ -68,12 +68,19 @@ def test_limpet_can_be_scraped_by_itself(tmp_path, receiver, target):
     with Limpet(tmp_path, given) as limpet:
         own = job("self", [f"127.0.0.1:{limpet.port}"], {"case": "self"})
         assert limpet.reload(settings(target, receiver, own))
-        wait_for_scrapes(receiver, 3, "self")
+        limpet.wait_for_line("msg=reloaded")  # a console that leaves takes no more requests
+        since = time.time() * 1000
+
+        def in_time():
+            scrapes = stream_of(receiver, case="self", job="self",
+                                instance=f"127.0.0.1:{limpet.port}").scrapes
+            return [scrape for scrape in scrapes if scrape.ts > since and scrape.is_whole()
+                    and not scrape.ran_out(TIME_OUT)]
+
+        wait_until(lambda: len(in_time()) >= 2, 20, "two scrapes of itself", 0.1)
         limpet.stop()
-    instance = f"127.0.0.1:{limpet.port}"
-    scrapes = stream_of(receiver, case="self", job="self", instance=instance).scrapes
-    good = [scrape for scrape in scrapes if not scrape.ran_out(TIME_OUT)]
-    assert len(good) >= 1 and all(scrape.report["up"] == 1 for scrape in good)
+    good = in_time()
+    assert all(scrape.report["up"] == 1 for scrape in good)
     names = {text.split("{")[0] for text in good[-1].samples}
     assert {"limpet_scrapes_total", "prometheus_remote_storage_samples_total"} <= names
 
@@ -82,6 +89,7 @@ def test_lifecycle_by_http_where_it_is_allowed(tmp_path, receiver, target):
     with Limpet(tmp_path, settings(target, receiver),
                 flags=["--web.enable-lifecycle", "--agent", "--enable-feature=agent"]) as limpet:
         assert limpet.post("/-/reload")[0] == 200
+        limpet.wait_for_line("msg=reloaded")  # the console leaves last, with connections that are new
         limpet.write_config("global: {scrape_intervall: 1s}")
         status, text = limpet.post("/-/reload")
         assert status == 500 and "scrape_interval" in text
@@ -108,7 +116,7 @@ def test_the_log_has_the_form_that_was_asked_for(tmp_path, receiver, target, log
 
 def test_a_reload_loses_no_scrape_and_no_series(tmp_path, receiver, target):
     given = settings(target, receiver)
-    given["scrape_configs"][0]["scrape_interval"] = "2s"
+    given["scrape_configs"][0]["scrape_interval"] = "4s"
     with Limpet(tmp_path, given) as limpet:
         wait_for_scrapes(receiver, 1)
         for i in range(3):
@@ -121,7 +129,7 @@ def test_a_reload_loses_no_scrape_and_no_series(tmp_path, receiver, target):
         limpet.stop()
     times = [scrape.ts for scrape in assert_no_gap_and_no_marker(receiver, target)]
     gaps = [after - before for before, after in zip(times, times[1:])]
-    assert max(gaps) < 3800, gaps  # late it may be, but none is left out
+    assert max(gaps) < 7600, gaps  # late it may be, but none is left out
 
 
 def test_a_reload_changes_external_labels_and_remotes(tmp_path, receiver, target):

@@ -88,12 +88,16 @@ def check_stream(case, rows, address, requests, lost=0, gone=0):
     return stream
 
 
-def added_after_the_first(stream):
-    """What counts as new besides `sometimes`, which is new whenever it returns."""
-    return [(scrape.ts, scrape.report["added"])
+def has_sometimes(scrape):
+    return scrape.samples.get("sometimes") not in (None, STALE)
+
+
+def added_wrongly(stream):
+    """After the first scrape nothing is new but `sometimes`, and that is whenever it returns."""
+    return [(scrape.ts, scrape.samples["n"], scrape.report["added"])
             for before, scrape in zip(stream.scrapes, stream.scrapes[1:])
-            if scrape.report["added"] != 0 and not before.ran_out(TIME_OUT)
-            and not (scrape.report["added"] == 1 and scrape.samples["n"] % 7 == 0)]
+            if not before.ran_out(TIME_OUT) and not scrape.ran_out(TIME_OUT)
+            and scrape.report["added"] != (has_sometimes(scrape) and not has_sometimes(before))]
 
 
 def rows_in_order(receiver):
@@ -104,15 +108,13 @@ def rows_in_order(receiver):
         assert back == [], (key, "these come after those; so often", back)
 
 
-def check_all(farm, receiver, lost=0, gone=0, new=0):
+def check_all(farm, receiver, lost=0, gone=0):
     rows_in_order(receiver)
     rows = rows_by_case(receiver)
-    counted = 0
     for i, target in enumerate(farm.targets):
         stream = check_stream(f"c{i}", rows[f"c{i}"], target.address, len(target.requests), lost,
                               gone)
-        counted += len(added_after_the_first(stream))
-    assert counted <= new
+        assert added_wrongly(stream) == [], i
 
 
 def wait_for_scrapes(receiver, more=1):
@@ -137,10 +139,12 @@ def test_reloads_with_more_and_fewer_scrapers_show_in_no_series(tmp_path, receiv
         assert 2 <= moved <= TARGETS
         wait_until(lambda: limpet.metric("limpet_scraper_takeovers_total") >= moved, 10, "takeovers")
         wait_for_scrapes(receiver)
+        moved = limpet.metric("limpet_discovery_moves_total")
         assert limpet.reload(farm.settings(receiver, 2))
         wait_until(lambda: sum(count for _, count in shares(limpet)[:2]) == TARGETS, 20,
                    "two scrapers with all targets", 0.2)
-        assert limpet.metric("limpet_discovery_moves_total") - moved <= TARGETS / 2
+        # Those of the third; a quarter may move besides every five seconds.
+        assert limpet.metric("limpet_discovery_moves_total") - moved < TARGETS
         wait_for_scrapes(receiver)
         assert limpet.reload(farm.settings(receiver, 1))
         wait_for_scrapes(receiver)
@@ -188,7 +192,9 @@ def test_a_restart_with_fewer_scrapers_shows_in_no_series(tmp_path, receiver):
             with Limpet(tmp_path, farm.settings(receiver, 1), "second", paths=first.paths) as limpet:
                 wait_for_scrapes(receiver)
                 assert shares(limpet) == [("0", TARGETS)]
-                assert limpet.metric("limpet_scraper_takeovers_total") == TARGETS * 2 / 3
+                # After ten seconds targets move where some cost more than others.
+                moved = limpet.metric("limpet_discovery_moves_total")
+                assert 0 < limpet.metric("limpet_scraper_takeovers_total") <= moved
                 limpet.stop()
             check_all(farm, receiver, gone=1)
 
@@ -217,7 +223,7 @@ def test_targets_that_go_together_with_their_scraper_are_marked(tmp_path, receiv
         names = [f"c{i}" for i in range(0, TARGETS, 2)]
         with Limpet(tmp_path, farm.settings(receiver, 3)) as first:
             wait_for_scrapes(receiver)
-            assert [count for _, count in shares(first)] == [TARGETS / 3] * 3
+            assert all(count > 0 for _, count in shares(first)) and len(shares(first)) == 3
             limpet = first
             if way == "restart":
                 first.stop()
@@ -268,7 +274,7 @@ def test_deaths_of_scrapers_while_targets_move_show_in_no_series(tmp_path, recei
             wait_for_scrapes(receiver)
         limpet.stop()
         # An answer that a dead scraper had is asked for again, or its tick is missed.
-        check_all(farm, receiver, lost=deaths, gone=deaths, new=0)
+        check_all(farm, receiver, lost=deaths, gone=deaths)
 
 
 PAGE = 4096
@@ -363,7 +369,8 @@ def test_no_byte_of_shared_memory_has_two_writers(tmp_path, receiver):
         receiver.wait_for(lambda r: len(r.samples("up")) >= 6, timeout=20)
         check_owners(limpet, 3)
         assert limpet.reload(farm.settings(receiver, 2))
-        wait_until(lambda: len(limpet.children().get("limpet-scraper", [])) == 2, 60, "two scrapers", 0.2)
+        limpet.wait_for_line("msg=reloaded", 60)  # everybody is a new process that works
+        assert len(limpet.children()["limpet-scraper"]) == 2
         wait_until(lambda: sum(count for _, count in shares(limpet)[:2]) == 6, 40,
                    "two scrapers with all targets", 0.2)
         check_owners(limpet, 2)

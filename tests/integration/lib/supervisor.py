@@ -12,7 +12,7 @@ CONFIG = """
 global: {scrape_interval: 5s}
 scrape_configs:
 - job_name: a
-  scrape_timeout: 1s
+  scrape_timeout: 5s
   static_configs: [{targets: ['127.0.0.1:1']}]
 remote_write: [{url: 'http://127.0.0.1:9/write'}]
 limpet: {ring_size: 1MiB%s}
