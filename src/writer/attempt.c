@@ -290,6 +290,7 @@ void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, s
 {
     struct remote *remote = attempt->remote;
     struct errctx why;
+    detour_end(&attempt->detour); /* of one that was aborted, whose request was made of it */
     attempt->status = 0;
     attempt->retry_after_ms = 0;
     attempt->may_have_arrived = false;

@@ -57,7 +57,7 @@ void attempt_init(struct attempt *attempt, struct loop *loop, struct remote *rem
                   attempt_done_fn *done);
 
 /* Sends `body`, a message of this version of remote write, which must stay until `done`; number 0
-   is the first attempt to deliver it. */
+   is the first attempt to deliver it. After attempt_abort not before it is quiet. */
 void attempt_start(struct attempt *attempt, uint32_t message, uint32_t number, struct slice body);
 
 /* The beginning of the answer's text, or, without an answer, why there is none. */

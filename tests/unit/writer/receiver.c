@@ -195,7 +195,8 @@ static struct receiver_reply take(struct receiver *receiver, struct receiver_req
     request->at_ns = clock_mono_ns();
     struct receiver_reply reply = judge_request(receiver, request);
     bool answers = reply.action == RECEIVER_STORE || reply.action == RECEIVER_ANSWER ||
-                   reply.action == RECEIVER_ANSWER_CUT || reply.action == RECEIVER_STORE_AND_ANSWER;
+                   reply.action == RECEIVER_ANSWER_CUT || reply.action == RECEIVER_ANSWER_PART ||
+                   reply.action == RECEIVER_STORE_AND_ANSWER;
     request->status = answers ? reply.status : 0;
     size_t count = receiver->request_count;
     if ((count & (count - 1)) == 0)
@@ -249,23 +250,32 @@ static bool read_request(struct connection *conn, struct receiver_request *reque
     return true;
 }
 
+static void wait_for_the_end(struct connection *conn)
+{
+    uint8_t byte[1];
+    size_t len = 0;
+    (void)read_some(conn, byte, 1, &len);
+}
+
 /* False when the connection is to be closed. */
 static bool answer(struct connection *conn, const struct receiver_reply *reply)
 {
     if (reply->action == RECEIVER_HANG) {
-        uint8_t byte[1];
-        size_t len = 0;
-        return read_some(conn, byte, 1, &len) && false;
+        wait_for_the_end(conn);
+        return false;
     }
     if (reply->action == RECEIVER_CUT || reply->action == RECEIVER_STORE_AND_CUT)
         return false;
     char text[4096];
     const char *body = reply->body == NULL ? "" : reply->body;
-    bool is_cut = reply->action == RECEIVER_ANSWER_CUT;
+    bool is_short = reply->action == RECEIVER_ANSWER_CUT || reply->action == RECEIVER_ANSWER_PART;
     int len = snprintf(text, sizeof text, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s",
                        reply->status, reply->fields == NULL ? "" : reply->fields,
-                       strlen(body) + is_cut, reply->status == 204 ? "" : body);
-    return send(conn->fd, text, (size_t)len, MSG_NOSIGNAL) == len && !is_cut;
+                       strlen(body) + is_short, reply->status == 204 ? "" : body);
+    bool is_sent = send(conn->fd, text, (size_t)len, MSG_NOSIGNAL) == len;
+    if (is_sent && reply->action == RECEIVER_ANSWER_PART)
+        wait_for_the_end(conn);
+    return is_sent && !is_short;
 }
 
 static void *serve(void *arg)

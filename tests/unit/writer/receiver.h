@@ -21,6 +21,7 @@ enum receiver_action {
     RECEIVER_STORE_AND_ANSWER, /* the same, but with the script's answer */
     RECEIVER_ANSWER,           /* nothing is stored, the script's answer is given */
     RECEIVER_ANSWER_CUT,       /* the same, but the connection is closed within its body */
+    RECEIVER_ANSWER_PART,      /* the same, but the last byte of its body does not come */
     RECEIVER_CUT,              /* nothing is stored, nothing answered */
     RECEIVER_HANG              /* nothing is answered until the peer closes */
 };

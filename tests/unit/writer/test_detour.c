@@ -3,8 +3,14 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/writer/rig.h"
+#include "writer/shard.h"
 
 static const struct config_remote config = {
     .url = "http://a.example:9090/write?x=1",
@@ -103,8 +109,128 @@ static void a_location_that_is_no_url_fails_the_attempt(void **state)
     detour_end(&detour);
 }
 
+/* ---- attempts that are given up ---- */
+
+#define T0 INT64_C(1700000000000)
+
+enum { RING = 256 << 10, SPOOL = 1 << 20, NEVER_MS = 600000 };
+
+static struct rig rig;
+static struct receiver *there;
+
+/* What the remote says to requests for /write; anything else is stored, and so are those if the
+   status is 0. */
+static struct {
+    _Atomic int status;
+    enum receiver_action action;
+    char fields[128];
+} redirect;
+
+static struct receiver_reply lead_on(void *context, size_t number,
+                                     const struct receiver_request *request)
+{
+    (void)context;
+    (void)number;
+    int status = redirect.status;
+    if (status == 0 || strncmp(request->head, "POST /write ", 12) != 0)
+        return (struct receiver_reply){.action = RECEIVER_STORE};
+    return (struct receiver_reply){redirect.action, status, redirect.fields, "gone\n"};
+}
+
+static size_t hanging;
+
+static void open_rig(void)
+{
+    redirect.status = 0;
+    rig_open(&rig, 1, RING, 1);
+    rig_receive(&rig, 0, lead_on, NULL);
+    rig_store(&rig, SPOOL);
+    rig.config.limpet.spool.after = NEVER_MS;
+    hanging = 1;
+    there = receiver_new(0, receiver_hang_first, &hanging);
+    assert_non_null(there);
+    rig_start(&rig);
+}
+
+static void close_rig(void)
+{
+    rig_close(&rig);
+    receiver_free(there);
+}
+
+static void lead_there(enum receiver_action action)
+{
+    redirect.action = action;
+    snprintf(redirect.fields, sizeof redirect.fields, "Location: http://127.0.0.1:%u/there\r\n",
+             receiver_port(there));
+    redirect.status = 308;
+}
+
+static void scrape(int64_t ms)
+{
+    (void)scrapers_scrape(&rig.scrapers, &(struct scrape){.target = 1, .ms = ms, .lines = 5});
+}
+
+/* What is under way has taken too long, and goes to the remote itself by the spool. */
+static void give_up(void)
+{
+    redirect.status = 0;
+    rig.config.limpet.spool.after = 0;
+    for (int turns = 0; turns < 1000 && rig_count(&rig, 0, REMOTE_SPOOL_IN) == 0; turns++)
+        rig_turn(&rig, 10);
+    rig.config.limpet.spool.after = NEVER_MS;
+    assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_IN), rig.scrapers.samples);
+    rig_empty_spools(&rig);
+    assert_int_equal(receiver_sample_count(rig.receivers[0]), rig.scrapers.samples);
+}
+
+/* Not from where the last attempt was when it was given up. */
+static void an_attempt_is_led_on_from_where_it_begins(void **state)
+{
+    (void)state;
+    open_rig();
+    lead_there(RECEIVER_ANSWER);
+    scrape(T0);
+    for (int turns = 0; turns < 1000 && receiver_request_count(there) == 0; turns++)
+        rig_turn(&rig, 10);
+    assert_int_equal(receiver_request_count(there), 1);
+    give_up();
+    redirect.action = RECEIVER_ANSWER;
+    snprintf(redirect.fields, sizeof redirect.fields, "Location: /here\r\n");
+    redirect.status = 308;
+    scrape(T0 + 1000);
+    rig_drain(&rig);
+    assert_int_equal(receiver_request_count(there), 1);
+    rig_assert_complete(&rig, 0);
+    size_t last = receiver_request_count(rig.receivers[0]) - 1;
+    const char *head = receiver_request_at(rig.receivers[0], last).head;
+    assert_ptr_equal(strstr(head, "POST /here HTTP/1.1\r\n"), head);
+    close_rig();
+}
+
+/* Nor is what the remote has taken sent on to where the last attempt was led. */
+static void what_is_delivered_is_not_led_on(void **state)
+{
+    (void)state;
+    open_rig();
+    lead_there(RECEIVER_ANSWER_PART);
+    scrape(T0);
+    const struct detour *detour = &rig.writer.remotes[0].shards.items[0].attempt.detour;
+    for (int turns = 0; turns < 1000 && !detour_is_noted(detour); turns++)
+        rig_turn(&rig, 10);
+    assert_true(detour_is_noted(detour));
+    give_up();
+    hanging = 0;
+    scrape(T0 + 1000);
+    rig_drain(&rig);
+    assert_int_equal(receiver_request_count(there), 0);
+    rig_assert_complete(&rig, 0);
+    close_rig();
+}
+
 int main(void)
 {
+    rig_reserve_descriptors();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_that_sends_nowhere_is_the_answer),
         cmocka_unit_test(who_is_not_to_follow_does_not),
@@ -112,6 +238,8 @@ int main(void)
         cmocka_unit_test(once_abroad_always_abroad_until_the_attempt_ends),
         cmocka_unit_test(the_tenth_time_is_too_often),
         cmocka_unit_test(a_location_that_is_no_url_fails_the_attempt),
+        cmocka_unit_test(an_attempt_is_led_on_from_where_it_begins),
+        cmocka_unit_test(what_is_delivered_is_not_led_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
