@@ -3,7 +3,14 @@
 #ifndef LOOP_BACKEND_H
 #define LOOP_BACKEND_H
 
+#include "base/clock.h"
 #include "loop/loop.h"
+
+/*
+ * When this process was not run for so long, what has come meanwhile is looked for before a timer,
+ * or the owner, can conclude from the clock that it has not come.
+ */
+#define LOOP_LATE_NS (10 * NS_PER_MS)
 
 enum op_kind { OP_CONNECT, OP_SEND, OP_RECEIVE, OP_POLL };
 

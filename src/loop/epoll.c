@@ -44,7 +44,8 @@ struct epoll {
     struct op_queue fresh; /* not tried yet, or cancelled */
     uint8_t *buffer;
     uint32_t buffer_size;
-    uint32_t taken; /* bytes that this turn has received */
+    uint32_t taken;    /* bytes that this turn has received */
+    int64_t looked_ns; /* when events were looked for */
     struct epoll_event events[MAX_EVENTS];
 };
 
@@ -346,7 +347,8 @@ static int epoll_turn(struct loop *loop, int64_t timeout_ns)
          * Something is done, so this turn must not block. Looking for events can wait too unless
          * there is more to try: a busy stream must not keep the others waiting for ever.
          */
-        if (epoll->fresh.first == NULL && epoll->late.first == NULL)
+        if (epoll->fresh.first == NULL && epoll->late.first == NULL &&
+            loop->now_ns - epoll->looked_ns < LOOP_LATE_NS)
             return 0;
         timeout_ns = 0;
     }
@@ -354,6 +356,7 @@ static int epoll_turn(struct loop *loop, int64_t timeout_ns)
     loop_woken(loop);
     if (n < 0)
         return n == -EINTR ? 0 : n;
+    epoll->looked_ns = loop->now_ns;
     for (int i = 0; i < n; i++)
         handle_event(loop, &epoll->events[i]);
     return 0;

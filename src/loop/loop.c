@@ -224,8 +224,14 @@ static int64_t wait_limit(const struct loop *loop, int64_t max_wait_ns)
 int loop_run_once(struct loop *loop, int64_t max_wait_ns)
 {
     loop->stats.turns++;
-    loop->now_ns = clock_mono_ns();
-    int err = loop->backend->turn(loop, wait_limit(loop, max_wait_ns));
+    int64_t began_ns = loop->now_ns = clock_mono_ns();
+    int64_t limit_ns = wait_limit(loop, max_wait_ns);
+    uint64_t completed_before = loop->stats.operations;
+    int err = loop->backend->turn(loop, limit_ns);
+    /* A process that was stopped in its wait is told of nothing at first when it goes on. */
+    if (err == 0 && loop->stats.operations == completed_before && limit_ns >= 0 &&
+        loop->now_ns - began_ns - limit_ns >= LOOP_LATE_NS)
+        err = loop->backend->turn(loop, 0);
     if (err != 0)
         return err;
     timers_expire(&loop->timers, loop->now_ns);

@@ -118,8 +118,9 @@ void loop_close(struct loop *loop, int fd);
 /*
  * One turn: submits what is queued; waits until something completes, a timer is due or max_wait_ns
  * has passed (0: not at all, -1: no limit); then calls back all completions that are there, up to
- * LOOP_TURN_BYTES, and all due timers. 0, or -errno when the backend itself fails (the loop is
- * unusable then). A signal ends the wait early.
+ * LOOP_TURN_BYTES, and all due timers: also after this process was not run for a while, wherever
+ * it stood, what has come meanwhile comes first. 0, or -errno when the backend itself fails (the
+ * loop is unusable then). A signal ends the wait early.
  */
 int loop_run_once(struct loop *loop, int64_t max_wait_ns) MUST_USE;
 
