@@ -112,11 +112,14 @@ void shard_store(struct shard *shard)
     }
 }
 
-/* A batch that is under way must not hold up the rings, nor others, for ever. */
+/*
+ * A batch that is under way must not hold up the rings, nor others, for ever. Up to the loop's time
+ * all answers are known that have come: what comes while this process is not run is not late.
+ */
 void shard_relieve(struct shard *shard)
 {
     int64_t patience_ns = shard->writer->config->limpet.spool.after * NS_PER_MS;
-    int64_t now_ns = clock_mono_ns();
+    int64_t now_ns = loop_now(shard->writer->loop);
     int64_t age_ns = now_ns - shard->begun_ns;
     bool is_sending = shard->state == SHARD_SENDING;
     /* A ring may be full because the writer was not there: a remote that answers is not at fault.
