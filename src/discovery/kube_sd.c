@@ -15,7 +15,7 @@ struct kube_sd {
     struct kube_watches watches;
     const struct config_kubernetes_sd *config;
     enum kube_kind kind; /* of the objects that become targets */
-    bool was_known;      /* when it was polled last */
+    bool was_known;      /* when it was looked at last */
 };
 
 #define OWNER(pointer, member)                                                                     \
@@ -104,14 +104,6 @@ static int add_watches(struct kube_watches *watches, struct errctx *reterr)
     return err;
 }
 
-static void changed(struct kube_watches *watches, enum kube_kind kind)
-{
-    (void)kind;
-    source_changed(&OWNER(watches, watches)->source);
-}
-
-static const struct kube_watches_owner owner = {add_watches, changed};
-
 /* ---- As a source ---- */
 
 static struct slice find(const struct kube_view *view, enum kube_kind kind, struct slice ns,
@@ -143,6 +135,17 @@ static bool is_known(const struct source *source)
     const struct kube_sd *sd = OWNER(source, source);
     return kube_watches_have_settled(&sd->watches, KUBE_ALL_KINDS, sd->kind);
 }
+
+/* What is known by this is told with it. */
+static void changed(struct kube_watches *watches, enum kube_kind kind)
+{
+    struct kube_sd *sd = OWNER(watches, watches);
+    (void)kind;
+    sd->was_known = is_known(&sd->source);
+    source_changed(&sd->source);
+}
+
+static const struct kube_watches_owner owner = {add_watches, changed};
 
 static int walk(const struct source *source, struct source_visit *visit)
 {

@@ -288,7 +288,7 @@ def test_pods_of_a_mesh_are_known_by_their_identity(tmp_path, server, receiver, 
         server.put("pods", pod("meshed", port=sidecar.port, annotations=SCRAPE, labels=mesh))
         found = config(outside, job_of("inside", "spiffe://cluster.local/ns/default/sa/*"),
                        job_of("stranger", "spiffe://cluster.local/ns/other/sa/*"),
-                       remote(receiver.url), interval="200ms")
+                       remote(receiver.url), interval="2s")
         with Limpet(tmp_path, found) as limpet:
             wait_until(lambda: [r for r in sidecar.requests if r.path == "/metrics"], 20, "a scrape")
             target.wait_for_requests(1, 10)

@@ -15,6 +15,7 @@ from lib.target import Target
 # An edit is in the table within a second; the scrape follows within an interval. On a busy machine it
 # takes longer, but not as long as until files are read again in any case, which is 5 minutes.
 SOON = 30
+SETTLES = 0.05  # seconds after the first sign of an edit until files are read
 TIME_OUT = 0.2  # seconds, of scrapes
 
 
@@ -33,12 +34,13 @@ def content(target, case="c"):
 
 
 def assert_taken_up(edit, target):
-    """The target, which is new, is asked soon after the edit."""
-    before = len(target.requests)
+    """The target, which is new, is asked soon after the edit. Returns how many seconds that took."""
+    before, began = len(target.requests), time.monotonic()
     edit()
-    began = time.time()
+    took, ended = time.monotonic() - began, time.time()
     target.wait_for_requests(before + 1, 10)
-    assert target.requests[before].arrived - began < SOON
+    assert target.requests[before].arrived - ended < SOON
+    return took
 
 
 def in_place(sd, text):
@@ -82,12 +84,13 @@ def test_an_edit_is_taken_up_within_a_second(tmp_path, two, edit):
     sd.write_text(content(first))
     with Limpet(tmp_path, settings(file_job("sd", sd))) as limpet:
         first.wait_for_requests(2)
-        assert_taken_up(lambda: edit(sd, content(second)), second)
-        wait_until(lambda: limpet.metric("limpet_scraper_targets") == 1, 5, "one target")
+        took = assert_taken_up(lambda: edit(sd, content(second)), second)
+        wait_until(lambda: limpet.metric("limpet_scraper_targets") == 1, 10, "one target")
         asked = len(first.requests)
         second.wait_for_requests(len(second.requests) + 5)
         assert len(first.requests) <= asked + 1  # one may have been on its way
-        assert limpet.metric("limpet_discovery_file_read_errors_total") == 0
+        # Whoever is held up in the middle has it read half done.
+        assert limpet.metric("limpet_discovery_file_read_errors_total") == 0 or took > SETTLES
         limpet.stop()
 
 
@@ -143,7 +146,7 @@ def test_a_broken_file_keeps_its_targets_whatever_happens(tmp_path, two, receive
                    "a new discovery")
         wait_until(limpet.is_ready, 10, "ready")
         first.wait_for_requests(len(first.requests) + 5)
-        assert limpet.metric("limpet_discovery_targets") == 1
+        wait_until(lambda: limpet.metric("limpet_discovery_targets") == 1, 10, "its target")
         assert_taken_up(lambda: sd.write_text(content(second, "d")), second)
         limpet.stop()
     scrapes = stream_of(receiver, case="c", job="sd", instance=first.address).scrapes
@@ -192,9 +195,10 @@ def test_many_targets_come_and_go(tmp_path, two):
     with Limpet(tmp_path, settings(quiet, job("j", [target.address]))) as limpet:
         target.wait_for_requests(1)
         write_file_sd(sd, groups)
-        wait_until(lambda: limpet.metric("limpet_discovery_targets") == 10001, 5, "all targets")
+        wait_until(lambda: limpet.metric("limpet_discovery_targets") == 10001, 10,
+                   "all targets")
         write_file_sd(sd, [])
-        wait_until(lambda: limpet.metric("limpet_discovery_targets") == 1, 5, "one target")
-        wait_until(lambda: limpet.metric("limpet_scraper_targets") == 1, 5, "the scraper's view")
+        wait_until(lambda: limpet.metric("limpet_discovery_targets") == 1, 10, "one target")
+        wait_until(lambda: limpet.metric("limpet_scraper_targets") == 1, 10, "the scraper's view")
         assert limpet.metric("limpet_child_restarts_total") == 0
         limpet.stop()

@@ -39,7 +39,8 @@ def target_rows(limpet):
 
 def wait_for_targets(limpet, count, seconds=15):
     wait_until(lambda: len(target_rows(limpet)) == count, seconds, f"{count} targets")
-    assert limpet.metric("limpet_discovery_targets") == count
+    # The page has a table as soon as it is whole, and the counters follow.
+    wait_until(lambda: limpet.metric("limpet_discovery_targets") == count, seconds, "their number")
 
 
 # ---- --expand ----

@@ -27,9 +27,10 @@ def allocator():
         yield allocator
 
 
-def settings(receiver, allocator, *more, collector=POD, interval="300ms", **options):
-    block = {"endpoint": allocator.url, "interval": "300ms", "collector_id": collector,
-             "http_sd_config": {"refresh_interval": "300ms"}, **options}
+def settings(receiver, allocator, *more, collector=POD, interval="300ms", every="300ms", **options):
+    """every: how often it is asked, and how long an answer may take."""
+    block = {"endpoint": allocator.url, "interval": every, "collector_id": collector,
+             "http_sd_config": {"refresh_interval": every}, **options}
     return config(*more, remote(receiver.url), interval=interval,
                   limpet={"target_allocator": block})
 
@@ -165,10 +166,14 @@ def test_a_broken_answer_keeps_jobs_and_targets(tmp_path, receiver, allocator, t
         assert limpet.metric("limpet_ta_jobs") == 1
         before = len(target.requests)
         target.wait_for_requests(before + 3, 10)
-        said = [line for line in limpet.stderr().splitlines()
-                if "no jobs from the Target Allocator" in line]
-        late = sum(TOO_LATE in line for line in said)
-        assert late < len(said) <= 1 + 2 * late  # once, and again after another reason
+
+        def said():
+            return [line for line in limpet.stderr().splitlines()
+                    if "no jobs from the Target Allocator" in line]
+
+        wait_until(lambda: any(TOO_LATE not in line for line in said()), 10, "the reason")
+        lines = said()
+        assert len(lines) <= 1 + 2 * sum(TOO_LATE in line for line in lines)  # again after another
         limpet.stop()
 
 
@@ -177,8 +182,8 @@ def test_no_jobs_at_all_are_believed_the_second_time(tmp_path, receiver, allocat
     allocator.assign("web", POD, [target.address])
     with Limpet(tmp_path, settings(receiver, allocator)) as limpet:
         wait_for_targets(limpet, 1)
-        del allocator.jobs["web"]
         before = len(allocator.asked())
+        del allocator.jobs["web"]
         wait_for_targets(limpet, 0)
         assert len(allocator.asked()) >= before + 2
         assert limpet.metric("limpet_ta_sync_failures_total") == 0 or TOO_LATE in limpet.stderr()
@@ -287,7 +292,7 @@ def test_whoever_starts_again_goes_on_without_the_allocator(tmp_path, receiver, 
         before = len(target.requests)
         target.wait_for_requests(before + 4, 10)
         assert limpet.metric("limpet_ta_synced") == 0
-        assert limpet.metric("limpet_discovery_targets") == 1
+        wait_for_targets(limpet, 1)
         with TargetAllocator(port=port) as again:
             again.jobs["web"] = scrape_config("web", "300ms")
             again.assign("web", POD, [target.address])
@@ -330,11 +335,11 @@ def test_mutual_tls_is_spoken_and_tells_secrets(tmp_path, receiver, certificates
                                               authorization={"credentials": "s3cret"})
         allocator.assign("web", POD, [target.address])
         files = {"ca_file": f"{certificates}/ca.pem", "reload_interval": "5m"}
-        with Limpet(tmp_path, settings(receiver, allocator, tls=files)) as limpet:
+        with Limpet(tmp_path, settings(receiver, allocator, every="2s", tls=files)) as limpet:
             wait_until(lambda: limpet.metric("limpet_ta_sync_failures_total") >= 1, 10, "a failure")
             assert limpet.metric("limpet_ta_synced") == 0
             files.update(cert_file=f"{certificates}/client.pem", key_file=f"{certificates}/client.key")
-            assert limpet.reload(settings(receiver, allocator, tls=files))
+            assert limpet.reload(settings(receiver, allocator, every="2s", tls=files))
             one_series(receiver)
             assert "s3cret" not in limpet.get("/targets")[1] + limpet.stderr()
             limpet.stop()
@@ -344,20 +349,22 @@ def test_authorities_of_the_system_are_believed_besides(tmp_path, receiver, targ
     right, other = f"{certificates}/ca.pem", f"{certificates}/selfsigned.pem"
     tls = (certificates / "server.pem", certificates / "server.key")
     with TargetAllocator(tls=tls) as allocator:
+        def believing(**tls):
+            return settings(receiver, allocator, every="2s", tls=tls)
+
         allocator.jobs["web"] = scrape_config("web", "200ms")
         allocator.assign("web", POD, [target.address])
-        own = settings(receiver, allocator, tls={"ca_file": other})
+        own = believing(ca_file=other)
         with Limpet(tmp_path, own, env={**os.environ, "SSL_CERT_FILE": right}) as limpet:
             wait_until(lambda: limpet.metric("limpet_ta_sync_failures_total") >= 1, 10, "a failure")
             assert limpet.metric("limpet_ta_synced") == 0
-            assert limpet.reload(settings(
-                receiver, allocator, tls={"ca_file": other, "include_system_ca_certs_pool": True}))
+            assert limpet.reload(believing(ca_file=other, include_system_ca_certs_pool=True))
             wait_for_targets(limpet, 1)
-            assert limpet.reload(settings(receiver, allocator, tls={"ca_file": other}))
+            assert limpet.reload(own)
             wait_until(lambda: limpet.metric("limpet_ta_synced") == 0, 10, "no answer")
             pem = pathlib.Path(right).read_text()
-            assert limpet.reload(settings(
-                receiver, allocator, tls={"ca_pem": pem, "include_system_ca_certs_pool": True}))
+            assert limpet.reload(believing(ca_pem=pem, include_system_ca_certs_pool=True))
+            wait_until(lambda: limpet.metric("limpet_ta_synced") == 1, 10, "an answer")
             wait_for_targets(limpet, 1)
             one_series(receiver)
             limpet.stop()
@@ -367,7 +374,7 @@ def merged(receiver, name="up"):
     """{instance: [(time, is stale)]} of all that was accepted, in the order of time. Only a target that
     has gone has markers of `up`."""
     found = {}
-    for key, samples in receiver.series(accepted=True).items():
+    for key, samples in receiver.series(once=True).items():
         if dict(key)["__name__"] == name:
             of_target = found.setdefault(dict(key)["instance"], [])
             of_target += [(at, bits == STALE_BITS) for at, bits in samples]
@@ -377,7 +384,7 @@ def merged(receiver, name="up"):
 def test_an_allocator_that_starts_anew_may_have_nothing_for_a_moment(tmp_path, receiver, target):
     port = free_port()
     with TargetAllocator(port=port) as allocator:
-        allocator.jobs["web"] = scrape_config("web", "2s")
+        allocator.jobs["web"] = scrape_config("web", "4s")  # of which two are what a moment may take
         allocator.assign("web", POD, [target.address])
         with Limpet(tmp_path, settings(receiver, allocator)) as limpet:
             one_series(receiver)
@@ -388,7 +395,7 @@ def test_an_allocator_that_starts_anew_may_have_nothing_for_a_moment(tmp_path, r
                 again.assign("web", POD, [target.address])
                 wait_for_targets(limpet, 1)
                 before = len(target.requests)
-                target.wait_for_requests(before + 3, 20)
+                target.wait_for_requests(before + 3, 30)
                 assert not stale(receiver, "up")
                 limpet.stop()
 
@@ -451,7 +458,7 @@ def test_a_target_that_moves_is_not_marked_stale_in_between(tmp_path, allocator)
     answer, refused = refusing_old()
     with Receiver() as receiver, Target(b"a 1\n") as web, Target(b"a 1\n") as gone:
         receiver.default = answer
-        allocator.jobs["web"] = scrape_config("web", "1s")
+        allocator.jobs["web"] = scrape_config("web", "2s")
         allocator.assign("web", "one", [web.address, gone.address])
         options = {"http_sd_config": {"refresh_interval": "100ms"}, "interval": "1s"}
         (tmp_path / "1").mkdir()
@@ -465,12 +472,12 @@ def test_a_target_that_moves_is_not_marked_stale_in_between(tmp_path, allocator)
             wait_until(lambda: any(is_stale for _, is_stale in merged(receiver)[gone.address]), 10,
                        "the end of the one that has gone")
             marked_at = max(at for at, is_stale in merged(receiver)[gone.address] if is_stale)
-            assert time.time() * 1000 - marked_at > 2000  # it had two intervals to come back
+            assert time.time() * 1000 - marked_at > 4000  # it had two intervals to come back
             before = len(merged(receiver)[web.address])
             wait_until(lambda: len(merged(receiver)[web.address]) >= before + 4, 10, "more samples")
             assert not any(is_stale for _, is_stale in merged(receiver)[web.address])
             times = [at for at, _ in merged(receiver)[web.address]]
-            assert max(b - a for a, b in zip(times, times[1:])) < 8000  # on a busy machine
+            assert max(b - a for a, b in zip(times, times[1:])) < 20000  # on a busy machine
             wait_until(lambda: any(labels["instance"] == web.address for labels in refused), 10,
                        "a marker that comes too late")
             wait_until(lambda: any(is_stale for _, is_stale in merged(receiver)[gone.address]), 10,

@@ -83,10 +83,11 @@ class TargetAllocator:
         with self.lock:
             return [r for r in self.requests if r.job == job]
 
-    def respond(self, path, job, query):
-        with self.lock:
+    def respond(self, path, job, query, headers):
+        with self.lock:  # so that what was asked when jobs changed has what was before
+            self.requests.append(Request(time.time(), path, job, query, headers))
             if path == "/scrape_configs":
-                jobs = copy.deepcopy(self.jobs)
+                jobs = copy.deepcopy(dict(self.jobs))
                 body = json.dumps(jobs if self.secure else masked(jobs), sort_keys=True)
                 once = self.answers_once.pop(0) if self.answers_once else None
                 return once or self.answer or Answer(body=body.encode())
@@ -113,10 +114,7 @@ def _handler_of(allocator):
             parts = url.path.split("/")
             is_job = len(parts) == 4 and parts[1] == "jobs" and parts[3] == "targets"
             job = urllib.parse.unquote_plus(parts[2]) if is_job else None
-            with allocator.lock:
-                allocator.requests.append(
-                    Request(time.time(), url.path, job, query, dict(self.headers)))
-            answer = allocator.respond(url.path, job, query)
+            answer = allocator.respond(url.path, job, query, dict(self.headers))
             try:
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.content_type)

@@ -337,7 +337,7 @@ class Ledger:
     def read_receiver(self):
         """{(ip, path): samples of up that are 1}, and how many are 0."""
         received, failed = collections.Counter(), 0
-        for key, samples in self.cluster.receiver.series("up", accepted=True).items():
+        for key, samples in self.cluster.receiver.series("up", once=True).items():
             labels = dict(key)
             if labels["node"] != labels["instance_node"]:
                 self.error(f"{labels['pod']} on {labels['node']} came from another instance")
@@ -377,7 +377,8 @@ class Ledger:
             self.error(f"{it.name}{path} lived {lived:.1f} s and was never scraped")
         ends = [end for _, end in self.cluster.nodes[it.node].spans if end]
         gaps = [b - a for a, b in zip(times, times[1:]) if not any(a < end < b for end in ends)]
-        if gaps and (min(gaps) < 0.5 * interval or max(gaps) > 1.5 * interval):
+        slack = max(0.5 * interval, SLACK)
+        if gaps and (min(gaps) < interval - slack or max(gaps) > interval + slack):
             self.error(f"{it.name}{path}: {min(gaps):.2f} to {max(gaps):.2f} s between scrapes")
         self.balance(it, path, times)
 

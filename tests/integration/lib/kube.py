@@ -134,6 +134,7 @@ class ApiServer:
         self.requests, self.faults, self.bookmarks = [], [], []
         self.forbidden = set()
         self.open_watches = collections.Counter()
+        self.generation = 0  # of the connections that live: see drop_connections()
         self.stopping = False
         self.http = HttpServer(self.make_handler(), tls, client_ca)
         self.port, self.url = self.http.port, self.http.url
@@ -204,7 +205,7 @@ class ApiServer:
     def drop_connections(self):
         """Ends all watches as a server does that restarts."""
         with self.lock:
-            self.generation = getattr(self, "generation", 0) + 1
+            self.generation += 1
             self._wake_all()
 
     # ---- looking ----
@@ -373,7 +374,8 @@ def handler_of(server):
 
         def watch(self, resource, namespace, query, fault):
             since = int(query.get("resourceVersion") or 0)
-            with server.lock:
+            with server.lock:  # what is forgotten from here on ends the watch, as its connection does
+                generation = server.generation
                 if since and since < server.oldest[resource]:
                     gone = status_object(410, "Expired", f"too old resource version: {since}")
                 else:
@@ -394,14 +396,13 @@ def handler_of(server):
                 if fault:
                     self.pour(fault)
                 else:
-                    self.stream(resource, namespace, query, since)
+                    self.stream(resource, namespace, query, since, generation)
             finally:
                 with server.lock:
                     server.open_watches[resource] -= 1
 
-        def stream(self, resource, namespace, query, since):
+        def stream(self, resource, namespace, query, since, generation):
             end = time.time() + float(query.get("timeoutSeconds", "1800"))
-            generation = getattr(server, "generation", 0)
             bookmark = time.time() + server.bookmark_interval
 
             matches = server.selects(namespace, query)
@@ -411,7 +412,7 @@ def handler_of(server):
 
             while time.time() < end:
                 with server.lock:
-                    if server.stopping or getattr(server, "generation", 0) != generation:
+                    if server.stopping or server.generation != generation:
                         break
                     news = server.news_since(resource, since)
                     current = server.version

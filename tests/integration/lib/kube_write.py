@@ -12,6 +12,7 @@ import time
 import urllib.parse
 
 from . import kube
+from .proc import PATIENCE
 
 MORE = {  # resource: (where, apiVersion, kind)
     "serviceaccounts": ("/api/v1", "v1", "ServiceAccount"),
@@ -61,7 +62,7 @@ class WritableApiServer(kube.ApiServer):
         with tempfile.TemporaryDirectory() as home:
             done = subprocess.run(
                 ["kubectl", f"--server={self.url}", *words], input=stdin,
-                capture_output=True, text=True, timeout=60, check=False,
+                capture_output=True, text=True, timeout=60 * PATIENCE, check=False,
                 env={**os.environ, "HOME": home, "KUBECONFIG": "/dev/null"})
         assert done.returncode == 0, f"kubectl {words}: {done.stderr}"
         return done.stdout

@@ -94,7 +94,7 @@ class PodNet:
 
     def __exit__(self, *_):
         self.popen.stdin.close()
-        self.popen.wait(10)
+        self.popen.wait(60)
 
     def _ask(self, *words):
         self.popen.stdin.write(" ".join(words) + "\n")
