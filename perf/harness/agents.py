@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from lib.limpet import session_members
-from lib.proc import Process, free_port
+from lib.proc import Process, free_port, whole
 from lib.prom import http_get
 
 from . import measure, tls
@@ -85,7 +85,8 @@ class Agent:
         return Process(words, self.directory, name, **options)
 
     def start(self):
-        self.process = self.start_agent()
+        with whole():
+            self.process = self.start_agent()
 
     def stop(self):
         if hasattr(self, "process"):

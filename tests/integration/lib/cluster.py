@@ -23,6 +23,7 @@ import time
 from .kube import ApiServer, pod, service
 from .limpet import Limpet, Paths, config, remote
 from .podnet import PodNet
+from .proc import whole
 from .remote_write import Receiver, float_of_bits, is_stale
 
 PREFIX = "prometheus.io/"
@@ -281,11 +282,12 @@ class Cluster:
     def start_limpet(self, node, storage=None):
         directory = os.path.join(self.directory, f"{node.name}-{len(node.spans)}")
         os.makedirs(directory)
-        paths = Paths(directory)
-        paths.storage = storage or paths.storage
-        node.limpet = Limpet(directory, self.settings(node.name), ready=False, paths=paths,
-                             env={"NODE_NAME": node.name})
-        node.limpet.own_paths = True
+        with whole():
+            paths = Paths(directory)
+            paths.storage = storage or paths.storage
+            node.limpet = Limpet(directory, self.settings(node.name), ready=False, paths=paths,
+                                 env={"NODE_NAME": node.name})
+            node.limpet.own_paths = True
 
     def wait_for(self, node):
         node.limpet.wait_ready(node.limpet.is_ready, 60)

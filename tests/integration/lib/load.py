@@ -15,7 +15,7 @@ import os
 
 from .limpet import Limpet, Paths, config, file_job, parse_metrics, remote
 from .lives import Watch, deaths_of
-from .proc import BUILD, Process, wait_until
+from .proc import BUILD, Process, wait_until, whole
 from .prom import http_get, http_post
 
 
@@ -104,9 +104,10 @@ class Load:
         """A limpet that is ready (unless ready=False), on the paths of those before."""
         ready = options.pop("ready", True)
         options = {"build": self.build, **options}
-        limpet = Limpet(self.directory, self.config, f"limpet{len(self.limpets)}",
-                        paths=self.paths, ready=False, **options)
-        self.limpets.append(limpet)
+        with whole():
+            limpet = Limpet(self.directory, self.config, f"limpet{len(self.limpets)}",
+                            paths=self.paths, ready=False, **options)
+            self.limpets.append(limpet)
         self.watch.add(limpet.pid)
         if ready:
             limpet.wait_ready(limpet.is_ready, 30)

@@ -87,6 +87,11 @@ def port_is_open(port, host="127.0.0.1"):
 
 
 _last_words = ()  # what becomes a program that ends with this process
+_ended_by = None  # the signal
+_wholes = 0  # blocks that it does not come between
+
+# A parent that has ended before that was said would not be told of any more.
+_IF_PARENT = '[ "$PPID" = "$0" ] && exec "$@"'
 
 
 def end_together():
@@ -97,13 +102,30 @@ def end_together():
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def end(number, _):
+        global _ended_by
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)  # the end is under way
-        sys.exit(128 + number)
+        _ended_by = number
+        if _wholes == 0:
+            sys.exit(128 + number)
 
     for number in numbers:
         signal.signal(number, end)
-    _last_words = ("setpriv", "--pdeathsig", "TERM")
+    _last_words = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", _IF_PARENT, str(os.getpid()))
+
+
+@contextlib.contextmanager
+def whole():
+    """Starts something and makes it known to who stops it: of the signals of end_together() the exception
+    comes after the block. For the main thread."""
+    global _wholes
+    _wholes += 1
+    try:
+        yield
+    finally:
+        _wholes -= 1
+        if _ended_by is not None and _wholes == 0:
+            sys.exit(128 + _ended_by)
 
 
 def words_of(argv):
