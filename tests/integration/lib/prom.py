@@ -105,14 +105,13 @@ class Prometheus(_Queried, Process):
         self.write_url = f"{self.base}/api/v1/write"
         data = os.path.join(directory, name)
         os.makedirs(data, exist_ok=True)
-        config_path = os.path.join(data, "prometheus.yml")
-        with open(config_path, "w") as file:
-            file.write(config)
+        self.config_path = os.path.join(data, "prometheus.yml")
+        self.write_config(config)
         Process.__init__(
             self,
             [
                 "prometheus",
-                f"--config.file={config_path}",
+                f"--config.file={self.config_path}",
                 f"--storage.tsdb.path={data}/data",
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--web.enable-remote-write-receiver",
@@ -126,6 +125,16 @@ class Prometheus(_Queried, Process):
         self.wait_ready(
             lambda: port_is_open(self.port) and http_get(f"{self.base}/-/ready")[0] == 200, 30
         )
+
+    def write_config(self, config):
+        with open(self.config_path, "w") as file:
+            file.write(config)
+
+    def reload(self, config):
+        """What is not scraped any more is not under way either when this returns."""
+        self.write_config(config)
+        status, text = http_post(f"{self.base}/-/reload", b"", {})
+        assert status == 200, text
 
 
 class VictoriaMetrics(_Queried, Process):
