@@ -148,7 +148,7 @@ def test_ordering(tmp_path, receiver):
     page = "".join(f'a{{n="{n}"}} {{}}\n' for n in range(1000))
     receiver.script += [Answer(delay=delay) for delay in (0, 1.5, 0.2, 2.5, 0, 0.7, 3, 0.1)]
     run(tmp_path, receiver, lambda request: static(page.replace("{}", str(request.number))),
-        lambda r: len(r.requests) >= 150, timeout=60,
+        lambda r: len(r.requests) >= 150 and len(r.samples("a", n="0")) >= 10, timeout=60,
         queue_config={"min_shards": 4, "max_samples_per_send": 100})
     stamps = {}
     for series in all_series(receiver):
@@ -184,7 +184,7 @@ def test_values_and_timestamps_of_2_0(tmp_path, receiver_v2):
 def test_several_metrics_share_a_request_of_bounded_size(tmp_path, receiver_v2):
     page = "".join(f"m{n} 1\n" for n in range(12000))
     run(tmp_path, receiver_v2, static(page), lambda r: len(r.samples("m11999")) >= 2,
-        interval=1000, protobuf_message=V2)
+        interval=1000, timeout=40, protobuf_message=V2)
     sizes = [len(request.series) for request in receiver_v2.requests]
     assert max(sizes) <= 10000 and max(sizes) > 1000
 

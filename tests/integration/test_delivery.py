@@ -114,16 +114,16 @@ def test_a_scrape_larger_than_a_request_is_cut(tmp_path, receiver):
 
 
 def test_several_shards_keep_the_order_of_every_series(tmp_path, receiver):
-    """Eight targets over four connections, some answers late, some a 503."""
+    """Sixteen targets over four connections, some answers late, some a 503."""
     delays = [0.0, 0.03, 0.0, 0.1, 0.01]
     receiver.default = lambda request: (
         Answer(503) if request.number % 7 == 3 else Answer(delay=delays[request.number % 5]))
-    targets = [Counting() for _ in range(8)]
+    targets = [Counting() for _ in range(16)]
     jobs = [job(f"j{i}", [target.address], {"case": f"c{i}"}) for i, target in enumerate(targets)]
     where = remote(receiver.url, queue_config={"min_shards": 4, "max_shards": 4})
     with Limpet(tmp_path, config(*jobs, where, interval="200ms")) as limpet:
-        for i in range(8):
-            wait_for_scrapes(receiver, 15, f"c{i}")
+        for i in range(16):
+            wait_for_scrapes(receiver, 10, f"c{i}")
         assert limpet.metric("prometheus_remote_storage_shards") == 4
         limpet.stop()
     assert len({request.connection for request in receiver.requests}) >= 2
@@ -137,9 +137,10 @@ def test_several_shards_keep_the_order_of_every_series(tmp_path, receiver):
 
 
 @pytest.mark.parametrize("round_robin", [True, False])
-def test_round_robin_dns_spreads_shards_over_the_addresses_of_a_host(tmp_path, receiver, round_robin):
+def test_round_robin_dns_spreads_shards_over_the_addresses_of_a_host(tmp_path, round_robin):
     """One shard of the four goes elsewhere; which targets it has is a matter of hashes, so there are many."""
-    with Receiver(receiver.port, "::1") as other, Counting() as target:
+    port = free_port()  # one of those that connections get may be taken at the other address
+    with Receiver(port) as receiver, Receiver(port, "::1") as other, Counting() as target:
         jobs = [job(f"j{i}", [target.address]) for i in range(80)]
         settings = config(*jobs, remote(f"http://localhost:{receiver.port}/w", round_robin_dns=round_robin,
                                         queue_config={"min_shards": 4, "max_shards": 4}), interval="1s")
@@ -225,7 +226,9 @@ def test_a_receiver_that_never_answers_is_given_up_after_remote_timeout(tmp_path
     where = remote(receiver.url, remote_timeout="3s")
     run_until(tmp_path, receiver, settings(target, where), 17)
     hung, again = receiver.requests[1:3]
-    assert again.body == hung.body and again.header("Retry-Attempt") == "1"
+    # One before may have been answered late, so that this was not its first attempt.
+    assert again.body == hung.body
+    assert int(again.header("Retry-Attempt")) == int(hung.header("Retry-Attempt") or 0) + 1
     # It may have been noted late that the first one came.
     assert again.arrived - hung.arrived >= 0.5
     assert_each_scrape_came_once(receiver, target)
@@ -321,10 +324,12 @@ def test_a_dead_remote_holds_up_neither_the_other_nor_a_scrape(tmp_path, receive
         dead = remote(f"http://127.0.0.1:{port}/w", name="dead")
         mute = remote(hanging.url, name="mute")
         both = settings(target, dead, remote(receiver.url, name="good"), mute)
-        with Limpet(tmp_path, both, flags=["--storage.remote.flush-deadline=1s"]) as limpet:
+        # The good one has so long to take what is left.
+        with Limpet(tmp_path, both, flags=["--storage.remote.flush-deadline=10s"]) as limpet:
             wait_for_scrapes(receiver, 20)
             assert limpet.metric("limpet_scrapes_skipped_total", reason="ring_full") == 0
-            assert limpet.metric("limpet_remote_samples_delivered_total", remote_name="good") > 0
+            wait_until(lambda: limpet.metric("limpet_remote_samples_delivered_total", remote_name="good") > 0,
+                       10, "the count")
             assert limpet.metric("limpet_remote_samples_delivered_total", remote_name="dead") == 0
             limpet.stop()
     assert_each_scrape_came_once(receiver, target)

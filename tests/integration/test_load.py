@@ -163,9 +163,7 @@ def test_more_than_a_ring_holds_waits_for_a_receiver_that_is_down(tmp_path):
         wait_until(lambda: load.served() >= 20 * 8, 60, "8 scrapes of each")
         load.faults("clear=1")
         load.wait_for_scrapes(12)
-        # What is in the spool when it stops would stay there for the next one.
-        wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 20, "an empty spool")
-        load.stop(limpet)
+        load.finish(limpet)
         account = load.account()
     assert account.problems() == [], account.story()
     assert marks_nothing(account.report)

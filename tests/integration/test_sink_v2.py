@@ -202,7 +202,7 @@ def test_a_part_of_a_request_is_left_out(farm, sink, status):
     rows = as_series(scrape(ready["first"]), ready["first"], START_MS)
     assert receiver.post(rows_of("of_1_0", (1000, 1.0))) == (204 if status == 400 else 200)
     got, (written, _, _), text = post(receiver, message_of(rows))
-    assert got == status and 30 < written < 65
+    assert got == status and 20 < written < 70  # by hashes, of the port, too: 50, more or less
     assert status == 200 or "left out" in text
     assert post(receiver, message_of(rows))[1] == (written, 0, 0)  # the same ones
     report = receiver.report()

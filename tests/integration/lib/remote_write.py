@@ -7,6 +7,7 @@
         receiver.wait_for(lambda r: len(r.samples("up")) >= 2, timeout=10)
 """
 import ctypes
+import functools
 import math
 import select
 import socket
@@ -100,7 +101,7 @@ class Series:
     exemplar_rows: list = field(default_factory=list)  # (labels, bits, ts_ms)
     histogram_rows: list = field(default_factory=list)  # (ts_ms, {field: value}), zeros left out
 
-    @property
+    @functools.cached_property
     def name(self):
         return dict(self.labels).get("__name__", "")
 
