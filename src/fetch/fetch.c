@@ -524,9 +524,8 @@ void fetch_start(struct fetch_connection *conn, const struct fetch_request *requ
     }
     if (conn->kept_tls != request->tls || conn->kept_peer != request->peer)
         fetch_close_idle(conn);
-    /* Asking costs a system call; an idempotent request is simply repeated. */
-    if (!request->idempotent && net_stream_is_open(&conn->stream) &&
-        net_stream_has_input(&conn->stream))
+    if (net_stream_is_open(&conn->stream) && fetch_must_be_fresh(conn) &&
+        !net_stream_is_fresh(&conn->stream))
         fetch_close_idle(conn);
     if (!net_stream_is_open(&conn->stream)) {
         open_stream(conn);

@@ -20,6 +20,9 @@ void fetch_set_system_failure(struct fetch_connection *conn, int error, const ch
 void fetch_set_stream_failure(struct fetch_connection *conn, int error, const char *what,
                               const char *text);
 
+/* Whether a kept connection is looked at before the request is queued on it. */
+bool fetch_must_be_fresh(const struct fetch_connection *conn);
+
 /* Bytes that have come are not for the request: nothing of it has been sent, or is known to be. */
 bool fetch_came_before_request(const struct fetch_connection *conn);
 

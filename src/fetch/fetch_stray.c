@@ -9,10 +9,20 @@
  * the send (see exchange), and both backends tell of what it found before they tell of a later
  * send, and of an answer after the send that it answers. So it shows by what has been sent. (With
  * epoll only what its last wait has told of: to ask again before each send would be a call more.)
+ *
+ * What TLS says by itself is no such thing, but blurs the order: new keys that lie there begin a
+ * receive before the send, and its bytes are only taken when it is told, the answer among them. So
+ * with TLS they are taken before the request is queued.
  */
 #include "fetch/fetch_private.h"
 
 #define REQUEST_TIMEOUT 408
+
+/* It is a system call: what is idempotent is simply repeated if the connection has ended. */
+bool fetch_must_be_fresh(const struct fetch_connection *conn)
+{
+    return !conn->request.idempotent || conn->request.tls != NULL;
+}
 
 bool fetch_came_before_request(const struct fetch_connection *conn)
 {

@@ -232,6 +232,12 @@ uint64_t net_stream_sent_bytes(const struct net_stream *stream)
     return stream->sent_bytes;
 }
 
+bool net_stream_is_fresh(struct net_stream *stream)
+{
+    check(net_stream_is_open(stream) && !is_busy(stream));
+    return stream->tls != NULL ? stream_tls_take_idle(stream) : !net_stream_has_input(stream);
+}
+
 bool net_stream_has_input(const struct net_stream *stream)
 {
     char byte;

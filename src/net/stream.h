@@ -110,11 +110,15 @@ const char *net_stream_failure(const struct net_stream *stream);
  */
 uint64_t net_stream_sent_bytes(const struct net_stream *stream);
 
-/*
- * Whether there is anything to receive now, an end or an error, too: one system call. An idle
- * stream of which that is true was closed by the peer, or has bytes that nobody asked for; with TLS
- * it may be new keys or a ticket, too.
- */
+/* Whether there is anything to receive now, an end or an error, too: one system call. */
 bool net_stream_has_input(const struct net_stream *stream);
+
+/*
+ * Whether an idle stream, on which nothing is in flight, can be used again: false if it was closed
+ * by the peer, or has bytes that nobody asked for; then it is to be closed. What TLS has said by
+ * itself, new keys or a ticket, is taken in, and answered if need be. One system call if nothing
+ * has come.
+ */
+bool net_stream_is_fresh(struct net_stream *stream) MUST_USE;
 
 #endif

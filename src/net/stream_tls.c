@@ -19,6 +19,10 @@
 /* The user's bytes that are encrypted at a time. */
 #define PORTION_MAX (4 * RECORD_MAX)
 
+/* What TLS may have said on an idle stream, at most: keys and tickets are small. */
+#define IDLE_BYTES    4096u
+#define IDLE_RECEIVES 16
+
 enum state {
     CONNECTING,
     SECURING,
@@ -307,6 +311,30 @@ void stream_tls_close(struct net_stream *stream)
         return;
     net_tls_close(stream->tls->session);
     flush_now(stream);
+}
+
+/*
+ * What is to be sent for it waits until all is known to be well: a stream that is closed instead
+ * must have nothing in flight.
+ */
+bool stream_tls_take_idle(struct net_stream *stream)
+{
+    uint8_t bytes[IDLE_BYTES];
+    for (int i = 0; i < IDLE_RECEIVES && stream->tls->state == OPEN; i++) {
+        ssize_t len = recv(stream->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (len < 0 && errno == EAGAIN) {
+            flush(stream);
+            return true;
+        }
+        if (len <= 0)
+            return false;
+        net_tls_feed(stream->tls->session, bytes, (size_t)len);
+        size_t got;
+        int r = decrypt(stream->tls, (size_t)len, &got);
+        if (r < 0 || got > 0)
+            return false;
+    }
+    return false;
 }
 
 bool stream_tls_is_sending(const struct stream_tls *tls)

@@ -29,6 +29,9 @@ void stream_tls_received(struct net_stream *stream, const uint8_t *bytes, int re
 void stream_tls_send(struct net_stream *stream, const struct iovec *pieces, int n);
 void stream_tls_close(struct net_stream *stream);
 
+/* Of an idle stream: see net_stream_is_fresh. */
+bool stream_tls_take_idle(struct net_stream *stream);
+
 /* The user's bytes are being sent. */
 bool stream_tls_is_sending(const struct stream_tls *tls);
 

@@ -163,6 +163,15 @@ static void answer(struct peer *peer)
     assert_int_equal(wolfSSL_write(peer->wolf, OK_HELLO, len), len);
 }
 
+/* What the test has the peer say reaches the client while it is idle. */
+static void tell_idle(struct stage *stage)
+{
+    send_output(&stage->peer);
+    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    while (!net_stream_has_input(&stage->client->conn.stream))
+        assert_true(clock_mono_ns() < limit_ns);
+}
+
 static struct stage *stage_new(void **state)
 {
     struct stage *stage = calloc(1, sizeof(*stage));
@@ -183,8 +192,7 @@ static void stage_end(struct stage *stage)
     free(stage);
 }
 
-/* Until the peer has the request, and the client knows that it was sent. */
-static void start(struct stage *stage, bool is_post)
+static void queue(struct stage *stage, bool is_post)
 {
     client_reset(stage->client);
     stage->request = (struct fetch_request){
@@ -199,6 +207,12 @@ static void start(struct stage *stage, bool is_post)
         .deadline_ns = clock_mono_ns() + PATIENCE_NS,
     };
     fetch_start(&stage->client->conn, &stage->request);
+}
+
+/* Until the peer has the request, and the client knows that it was sent. */
+static void start(struct stage *stage, bool is_post)
+{
+    queue(stage, is_post);
     int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
     bool has_come = false;
     while (!has_come || net_stream_is_sending(&stage->client->conn.stream)) {
@@ -274,10 +288,8 @@ static void goes_on_after_new_keys_and_tickets(void **state)
             assert_int_equal(wolfSSL_update_keys(stage->peer.wolf), WOLFSSL_SUCCESS);
         if (i / 2 != 0)
             assert_int_equal(wolfSSL_send_SessionTicket(stage->peer.wolf), WOLFSSL_SUCCESS);
-        send_output(&stage->peer);
+        tell_idle(stage);
         int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
-        while (!net_stream_has_input(&stage->client->conn.stream))
-            assert_true(clock_mono_ns() < limit_ns);
         while (net_stream_has_input(&stage->client->conn.stream) ||
                net_stream_is_sending(&stage->client->conn.stream)) {
             assert_true(clock_mono_ns() < limit_ns);
@@ -292,6 +304,85 @@ static void goes_on_after_new_keys_and_tickets(void **state)
         assert_true(fetch_has_connection(&stage->client->conn));
     }
     assert_int_equal(stage->peer.accepted, 1);
+    stage_end(stage);
+}
+
+/* Rings first in a turn: the peer has its turn when the system has done all that was queued, and
+   the loop has told nothing of it. */
+struct bell {
+    struct loop_op op;
+    struct peer *peer;
+    int pair[2];
+    bool has_answered;
+};
+
+static void answer_if_asked(struct bell *bell)
+{
+    if (bell->has_answered || !read_request(bell->peer))
+        return;
+    answer(bell->peer);
+    send_output(bell->peer);
+    bell->has_answered = true;
+}
+
+static void ring(struct loop_op *op, int result)
+{
+    assert_int_equal(result, 1);
+    answer_if_asked((struct bell *)op);
+}
+
+static void ask_with_bell(struct stage *stage, bool is_post)
+{
+    struct bell bell = {.op.done = ring, .peer = &stage->peer};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, bell.pair),
+                     0);
+    assert_int_equal(write(bell.pair[0], "x", 1), 1);
+    loop_receive(stage->loop, &bell.op, bell.pair[1]);
+    queue(stage, is_post);
+    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    while (stage->client->dones == 0) {
+        assert_true(clock_mono_ns() < limit_ns);
+        assert_int_equal(loop_run_once(stage->loop, NS_PER_MS), 0);
+        answer_if_asked(&bell);
+    }
+    loop_close(stage->loop, bell.pair[0]);
+    loop_close(stage->loop, bell.pair[1]);
+}
+
+/* They lie there, and the answer comes behind them before it is told that the request was sent. */
+static void new_keys_before_a_request_make_no_stray_of_its_answer(void **state)
+{
+    struct stage *stage = stage_new(state);
+    keep_connection(stage);
+    for (int i = 0; i < 6; i++) {
+        if (i / 2 != 1)
+            assert_int_equal(wolfSSL_update_keys(stage->peer.wolf), WOLFSSL_SUCCESS);
+        if (i / 2 != 0)
+            assert_int_equal(wolfSSL_send_SessionTicket(stage->peer.wolf), WOLFSSL_SUCCESS);
+        tell_idle(stage);
+        ask_with_bell(stage, i % 2 == 1);
+        expect_hello(stage);
+        assert_true(fetch_has_connection(&stage->client->conn));
+    }
+    assert_int_equal(stage->peer.accepted, 1);
+    stage_end(stage);
+}
+
+/* The client may not even ask the peer that says it. */
+static void content_before_a_request_ends_the_connection(void **state)
+{
+    struct stage *stage = stage_new(state);
+    for (int i = 0; i < 4; i++) {
+        keep_connection(stage);
+        int accepted = stage->peer.accepted;
+        if (i / 2 == 1)
+            assert_int_equal(wolfSSL_update_keys(stage->peer.wolf), WOLFSSL_SUCCESS);
+        answer(&stage->peer);
+        tell_idle(stage);
+        ask_with_bell(stage, i % 2 == 1);
+        expect_hello(stage);
+        assert_int_equal(stage->peer.accepted, accepted + 1);
+    }
     stage_end(stage);
 }
 
@@ -315,6 +406,8 @@ int main(void)
         ON_BOTH(an_answer_behind_new_keys_is_an_answer),
         ON_BOTH(an_answer_behind_a_ticket_is_an_answer),
         ON_BOTH(goes_on_after_new_keys_and_tickets),
+        ON_BOTH(new_keys_before_a_request_make_no_stray_of_its_answer),
+        ON_BOTH(content_before_a_request_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
