@@ -28,6 +28,21 @@ missing_packages() {
     done
 }
 
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 \
+        -o Acquire::Retries=3 "$@"
+}
+
+# A mirror may be out of reach for a moment, and whoever else installs something has the lists.
+get_packages() {
+    for pause in 10 30 60 0; do
+        apt_get update && apt_get install -y --no-install-recommends "$@" >/dev/null && return 0
+        echo "the packages cannot be installed yet" >&2
+        sleep "$pause"
+    done
+    return 1
+}
+
 # Debian starts a service as soon as its package is installed, unless policy-rc.d says no. Ours is
 # there only while apt runs, and only if the machine has none of its own.
 install_packages() {
@@ -42,9 +57,7 @@ install_packages() {
         as_root chmod 755 "$policy"
     fi
     status=0
-    as_root apt-get update -qq &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends $missing >/dev/null || status=$?
+    get_packages $missing || status=$?
     [ "$own_policy" = no ] || as_root rm -f "$policy"
     return "$status"
 }

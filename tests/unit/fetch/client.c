@@ -65,7 +65,7 @@ void client_reset(struct client *client)
 void client_free(struct client *client, struct loop *loop)
 {
     if (!fetch_fini(&client->conn)) {
-        int64_t limit_ns = clock_mono_ns() + 10 * NS_PER_S;
+        int64_t limit_ns = clock_mono_ns() + 60 * NS_PER_S;
         while (client->released == 0)
             check(clock_mono_ns() < limit_ns && loop_run_once(loop, NS_PER_S) == 0);
     }

@@ -188,13 +188,13 @@ static void tells_how_much_of_a_large_send_was_taken(void **state)
     close_pair(loop, pair);
 }
 
-static int listen_any(struct sockaddr_in *ret_address)
+/* Nobody else gets the port as long as the socket is there, whether it listens or not. */
+static int bind_any(struct sockaddr_in *ret_address)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(any);
     assert_int_equal(bind(fd, (struct sockaddr *)&any, len), 0);
-    assert_int_equal(listen(fd, 8), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)ret_address, &len), 0);
     return fd;
 }
@@ -211,7 +211,8 @@ static void connects_and_tells_a_refusal(void **state)
 {
     struct loop *loop = loop_of(state);
     struct sockaddr_in address;
-    int listener = listen_any(&address);
+    int listener = bind_any(&address);
+    assert_int_equal(listen(listener, 8), 0);
     struct test_op op = test_op(loop);
     int fd = connect_to(loop, &op, &address);
     RUN_UNTIL(loop, op.calls == 1);
@@ -219,10 +220,12 @@ static void connects_and_tells_a_refusal(void **state)
     loop_close(loop, fd);
 
     close(listener);
+    int deaf = bind_any(&address);
     fd = connect_to(loop, &op, &address);
     RUN_UNTIL(loop, op.calls == 2);
     assert_int_equal(op.result, -ECONNREFUSED);
     loop_close(loop, fd);
+    close(deaf);
 }
 
 static void cancels_an_operation_that_waits(void **state)

@@ -7,6 +7,8 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,6 +98,18 @@ static void listen_for(struct nginx *nginx, struct strbuf *inherited)
     }
 }
 
+/* It has all its sites at once, and tells who speaks no TLS so. */
+static void await_answer(const struct net_address *address)
+{
+    static const char request[] = "GET / HTTP/1.0\r\n\r\n";
+    char byte;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(fd >= 0 && connect(fd, net_address_sockaddr(address), address->len) == 0);
+    check(send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request));
+    check(recv(fd, &byte, 1, 0) == 1);
+    close(fd);
+}
+
 struct nginx *nginx_start(const struct nginx_site *sites, size_t n)
 {
     check(n <= MAX_SITES);
@@ -116,6 +130,7 @@ struct nginx *nginx_start(const struct nginx_site *sites, size_t n)
     check(posix_spawn(&nginx->pid, "/usr/sbin/nginx", NULL, NULL, argv, environment) == 0);
     for (size_t i = 0; i < n; i++)
         close(nginx->fds[i]);
+    await_answer(&nginx->addresses[0]);
     free(argv[0]);
     free(argv[1]);
     free(argv[3]);

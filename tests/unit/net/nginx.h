@@ -24,6 +24,7 @@ struct nginx_site {
 
 struct nginx;
 
+/* It answers by then. */
 struct nginx *nginx_start(const struct nginx_site *sites, size_t n);
 struct net_address nginx_address(const struct nginx *nginx, size_t site);
 void nginx_stop(struct nginx *nginx);

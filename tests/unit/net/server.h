@@ -11,7 +11,7 @@
 
 #include "net/address.h"
 
-#define SERVER_PATIENCE_S 10
+#define SERVER_PATIENCE_S 60
 
 struct server;
 

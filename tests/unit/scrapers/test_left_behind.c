@@ -179,6 +179,8 @@ static void very_many_targets_that_have_gone_are_found_in_parts(void **state)
     struct pair pair = {{rig_new_sized(16 << 20, 32 << 20), NULL}};
     struct rig *first = pair.rigs[0];
     pair.rigs[1] = rig_new_beside(first);
+    /* None departs meanwhile, however long it takes. */
+    first->config->scrape_configs.items[0].scrape_interval = INT64_C(24) * 3600 * 1000;
     pair_give(&pair, 1, false);
     leave_many(pair.rigs[1], TARGETS);
     remove_second(&pair, NULL, 0);

@@ -13,7 +13,7 @@
 #include "scrapers/schedule.h"
 
 #define INTERVAL_NS (200 * NS_PER_MS)
-#define PATIENCE_NS (20 * NS_PER_S)
+#define PATIENCE_NS (60 * NS_PER_S)
 #define CALLS_MAX   64
 #define MEMBERS     100
 

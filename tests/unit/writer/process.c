@@ -21,7 +21,7 @@
 #include "config/freeze.h"
 #include "tests/unit/shm/segments.h"
 
-enum { RING = 1 << 20, PATIENCE_MS = 20000 };
+enum { RING = 1 << 20, PATIENCE_MS = 60000 };
 
 void process_reserve_descriptors(void)
 {

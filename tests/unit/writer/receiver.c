@@ -20,7 +20,7 @@
 #include "base/hash.h"
 #include "tests/unit/writer/request.h"
 
-enum { HEAD_MAX = 16384, PATIENCE_S = 10, SERIES_SLOTS = 1 << 16 };
+enum { HEAD_MAX = 16384, PATIENCE_S = 60, SERIES_SLOTS = 1 << 16 };
 
 struct stored {
     char *series;
@@ -38,7 +38,7 @@ struct receiver {
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
-    size_t connection_count; /* threads that serve one */
+    struct connection *connections; /* each has a thread */
     struct receiver_request *requests;
     size_t request_count;
     size_t done_count;
@@ -56,6 +56,7 @@ struct receiver {
 
 struct connection {
     struct receiver *receiver;
+    struct connection *next;
     int fd;
 };
 
@@ -278,6 +279,14 @@ static bool answer(struct connection *conn, const struct receiver_reply *reply)
     return is_sent && !is_short;
 }
 
+static void forget(struct receiver *receiver, const struct connection *conn)
+{
+    struct connection **link = &receiver->connections;
+    while (*link != conn)
+        link = &(*link)->next;
+    *link = conn->next;
+}
+
 static void *serve(void *arg)
 {
     struct connection *conn = arg;
@@ -292,12 +301,12 @@ static void *serve(void *arg)
         pthread_cond_broadcast(&receiver->changed);
         pthread_mutex_unlock(&receiver->lock);
     }
-    close(conn->fd);
-    free(conn);
     pthread_mutex_lock(&receiver->lock);
-    receiver->connection_count--;
+    forget(receiver, conn);
+    close(conn->fd);
     pthread_cond_broadcast(&receiver->changed);
     pthread_mutex_unlock(&receiver->lock);
+    free(conn);
     return NULL;
 }
 
@@ -322,15 +331,17 @@ static void *accept_all(void *arg)
                                 {.fd = receiver->stop[0], .events = POLLIN}};
         if (poll(fds, 2, -1) < 0 || fds[1].revents != 0)
             return NULL;
-        int fd = accept4(receiver->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-            continue;
         struct connection *conn = xrealloc(NULL, sizeof *conn);
-        *conn = (struct connection){receiver, fd};
         pthread_mutex_lock(&receiver->lock);
-        receiver->connection_count++;
+        int fd = accept4(receiver->listener, NULL, NULL, SOCK_CLOEXEC);
+        *conn = (struct connection){receiver, receiver->connections, fd};
+        if (fd >= 0)
+            receiver->connections = conn;
         pthread_mutex_unlock(&receiver->lock);
-        start_serving(conn);
+        if (fd >= 0)
+            start_serving(conn);
+        else
+            free(conn);
     }
 }
 
@@ -341,7 +352,11 @@ struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *c
     receiver->script = script;
     receiver->context = context;
     pthread_mutex_init(&receiver->lock, NULL);
-    pthread_cond_init(&receiver->changed, NULL);
+    pthread_condattr_t attributes;
+    check(pthread_condattr_init(&attributes) == 0);
+    check(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    pthread_cond_init(&receiver->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
     check(pipe2(receiver->stop, O_CLOEXEC) == 0);
     receiver->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
@@ -362,7 +377,7 @@ void receiver_free(struct receiver *receiver)
     close(receiver->stop[1]);
     pthread_join(receiver->acceptor, NULL);
     pthread_mutex_lock(&receiver->lock);
-    while (receiver->connection_count > 0)
+    while (receiver->connections != NULL)
         pthread_cond_wait(&receiver->changed, &receiver->lock);
     pthread_mutex_unlock(&receiver->lock);
     close(receiver->stop[0]);
@@ -401,7 +416,7 @@ uint16_t receiver_port(const struct receiver *receiver)
 static bool wait_for(struct receiver *receiver, const size_t *counter, size_t wanted)
 {
     struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
+    clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += PATIENCE_S;
     pthread_mutex_lock(&receiver->lock);
     int err = 0;
@@ -425,6 +440,22 @@ bool receiver_wait_taken(struct receiver *receiver, size_t count)
 bool receiver_wait_samples(struct receiver *receiver, size_t count)
 {
     return wait_for(receiver, &receiver->sample_count, count);
+}
+
+static bool shows(int fd, short events)
+{
+    struct pollfd waiting = {.fd = fd, .events = events};
+    return poll(&waiting, 1, 0) > 0;
+}
+
+bool receiver_has_all(struct receiver *receiver)
+{
+    pthread_mutex_lock(&receiver->lock);
+    bool has_all = !shows(receiver->listener, POLLIN);
+    for (const struct connection *conn = receiver->connections; conn != NULL; conn = conn->next)
+        has_all = has_all && !shows(conn->fd, POLLRDHUP);
+    pthread_mutex_unlock(&receiver->lock);
+    return has_all;
 }
 
 static size_t read_locked(struct receiver *receiver, const size_t *counter)

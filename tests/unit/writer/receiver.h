@@ -67,14 +67,18 @@ void receiver_know_no_zstd(struct receiver *receiver, int status);
 
 uint16_t receiver_port(const struct receiver *receiver);
 
-/* Waits until so many requests were answered or cut; false after ten seconds. */
+/* Waits until so many requests were answered or cut; false after a minute. */
 bool receiver_wait_requests(struct receiver *receiver, size_t count);
 
-/* Waits until so many requests have come, answered or not; false after ten seconds. */
+/* Waits until so many requests have come, answered or not; false after a minute. */
 bool receiver_wait_taken(struct receiver *receiver, size_t count);
 
-/* Waits until so many samples are stored (repeats not counted); false after ten seconds. */
+/* Waits until so many samples are stored (repeats not counted); false after a minute. */
 bool receiver_wait_samples(struct receiver *receiver, size_t count);
+
+/* Whether nothing is left to come of connections that the peer has closed: what was sent on them
+   has been judged. */
+bool receiver_has_all(struct receiver *receiver);
 
 size_t receiver_request_count(struct receiver *receiver);
 struct receiver_request receiver_request_at(struct receiver *receiver, size_t number);

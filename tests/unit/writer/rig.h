@@ -69,9 +69,9 @@ void rig_drain(struct rig *rig);
 /* Turns until so many requests came to the receiver of remote 0. */
 void rig_run_until_requests(struct rig *rig, size_t count);
 
-/* A request that was broken off may still be on its way: waits until it has come, or long enough.
- */
-void rig_let_requests_arrive(const struct rig *rig, uint32_t remote);
+/* Turns until the receiver has what there was of requests that were broken off: of them nothing
+   arrives any more. */
+void rig_let_requests_arrive(struct rig *rig, uint32_t remote);
 
 uint64_t rig_count(const struct rig *rig, uint32_t remote, enum remote_counter counter);
 
