@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "tests/unit/console/stage.h"
+#include "tests/unit/loopback.h"
 
 #define PATIENCE_NS (60 * NS_PER_S)
 
@@ -57,7 +58,7 @@ static int open_fixture(void **state)
     socklen_t len = sizeof(fixture->address);
     fixture->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     fixture->address =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(loopback_address())};
     struct sockaddr *address = (struct sockaddr *)&fixture->address;
     assert_return_code(bind(fixture->listener, address, len), errno);
     assert_return_code(listen(fixture->listener, 16), errno);

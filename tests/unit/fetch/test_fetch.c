@@ -225,9 +225,9 @@ static void tells_later_that_no_socket_could_be_had(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     run(stage, &request);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    expect_error(stage->client, -EMFILE, "dial tcp 127.0.0.1:");
+    expect_error(stage->client, -EMFILE, "dial tcp 127.");
     run(stage, &request);
-    expect_error(stage->client, -ECONNREFUSED, "dial tcp 127.0.0.1:");
+    expect_error(stage->client, -ECONNREFUSED, "dial tcp 127.");
     stage_end(stage, 0);
 }
 

@@ -19,6 +19,7 @@
 #include "net/socket.h"
 #include "tests/unit/fetch/client.h"
 #include "tests/unit/loop/backends.h"
+#include "tests/unit/loopback.h"
 #include "tests/unit/net/certificates.h"
 
 #define OK_HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -75,9 +76,11 @@ static void send_output(struct peer *peer)
 static void peer_open(struct peer *peer, struct net_address *ret_address)
 {
     struct net_address any;
+    char text[LOOPBACK_TEXT], room[LOOPBACK_TEXT + 2];
     struct slice certificate = certificates_file("server.pem");
     struct slice key = certificates_file("server.key");
-    assert_int_equal(net_address_parse(slice_of("127.0.0.1:0"), &any), 0);
+    snprintf(room, sizeof(room), "%s:0", loopback_text(text));
+    assert_int_equal(net_address_parse(slice_of(room), &any), 0);
     *peer = (struct peer){.fd = -1, .listener = net_socket_listen(&any, 8, ret_address)};
     assert_true(peer->listener >= 0);
     peer->context = wolfSSL_CTX_new(wolfTLSv1_3_server_method());

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/loop/ops.h"
+#include "tests/unit/loopback.h"
 
 #define MANY 200
 
@@ -192,7 +193,7 @@ static void tells_how_much_of_a_large_send_was_taken(void **state)
 static int bind_any(struct sockaddr_in *ret_address)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(loopback_address())};
     socklen_t len = sizeof(any);
     assert_int_equal(bind(fd, (struct sockaddr *)&any, len), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)ret_address, &len), 0);

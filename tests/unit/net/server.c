@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "net/socket.h"
+#include "tests/unit/loopback.h"
 
 #define MAX_CONNECTIONS 256
 #define DEAD_ADDRESSES  4 /* that a process has */
@@ -81,10 +82,9 @@ static void *accept_all(void *argument)
 /* Blocking, unlike a socket of net/. */
 static int bind_any(struct net_address *ret_address)
 {
-    struct net_address any;
-    check(net_address_parse(SLICE_LITERAL("127.0.0.1:0"), &any) == 0);
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(loopback_address())};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check(fd >= 0 && bind(fd, &any.any, any.len) == 0);
+    check(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0);
     ret_address->len = sizeof(ret_address->v6);
     check(getsockname(fd, &ret_address->any, &ret_address->len) == 0);
     return fd;

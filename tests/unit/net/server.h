@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A server for tests, on an ephemeral port of 127.0.0.1: one thread for each connection runs the
- * function of the test. Everything it waits for ends after SERVER_PATIENCE_S.
+ * A server for tests, on an ephemeral port of loopback.h's address: one thread for each connection
+ * runs the function of the test. Everything it waits for ends after SERVER_PATIENCE_S.
  */
 #ifndef TESTS_SERVER_H
 #define TESTS_SERVER_H

@@ -121,7 +121,7 @@ const char *rig_take(struct rig *rig);
  * none starts. */
 void rig_fill_ring(struct rig *rig);
 
-/* What discovery says of a host: that it is at 127.0.0.1, or that there is none. */
+/* What discovery says of a host: that it is where the server is, or that there is none. */
 void rig_tell_host(struct rig *rig, const char *host, bool exists);
 
 /* A counter of the scraper. */

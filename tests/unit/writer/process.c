@@ -19,6 +19,7 @@
 
 #include "config/config.h"
 #include "config/freeze.h"
+#include "tests/unit/loopback.h"
 #include "tests/unit/shm/segments.h"
 
 enum { RING = 1 << 20, PATIENCE_MS = 60000 };
@@ -33,13 +34,13 @@ void process_reserve_descriptors(void)
 
 static int freeze(const char *deadline, const char *queue, uint16_t port)
 {
-    char text[1024];
+    char text[1024], address[LOOPBACK_TEXT];
     struct errctx why;
     struct config *config;
     int fd;
     int len = snprintf(text, sizeof text,
                        "remote_write:\n"
-                       "- url: http://127.0.0.1:%u/write\n"
+                       "- url: http://%s:%u/write\n"
                        "  name: r\n"
                        "  remote_timeout: 20s\n"
                        "  queue_config:\n"
@@ -47,7 +48,7 @@ static int freeze(const char *deadline, const char *queue, uint16_t port)
                        "    min_backoff: 1ms\n"
                        "    max_backoff: 20ms\n%s"
                        "limpet: {spool: {after: 20ms}}\n",
-                       port, deadline, queue);
+                       loopback_text(address), port, deadline, queue);
     if (config_parse("test", text, (size_t)len, &config, &why) != 0)
         fail_msg("%s", why.text);
     if (config_freeze(config, &fd, &why) != 0)

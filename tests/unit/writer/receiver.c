@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "tests/unit/loopback.h"
 #include "tests/unit/writer/request.h"
 
 enum { HEAD_MAX = 16384, PATIENCE_S = 60, SERIES_SLOTS = 1 << 16 };
@@ -361,8 +362,9 @@ struct receiver *receiver_new(uint16_t port, receiver_script_fn *script, void *c
     receiver->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
     setsockopt(receiver->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(port),
+                                  .sin_addr.s_addr = htonl(loopback_address())};
     socklen_t len = sizeof address;
     check(bind(receiver->listener, (struct sockaddr *)&address, len) == 0);
     check(listen(receiver->listener, 64) == 0);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A remote-write receiver for tests, on an ephemeral port of 127.0.0.1 and in a thread of its own.
- * It keeps samples as Prometheus does: a request with a sample older than the newest of its series
- * is refused as a whole with 400 "out of order sample"; the same sample again is accepted silently.
- * Or as VictoriaMetrics does it, who keeps every copy. A script may answer something else instead,
- * or lose the answer. Requests of both versions are decoded by protobuf-c's code, not by limpet's.
+ * A remote-write receiver for tests, on an ephemeral port of loopback.h's address and in a thread
+ * of its own. It keeps samples as Prometheus does: a request with a sample older than the newest of
+ * its series is refused as a whole with 400 "out of order sample"; the same sample again is
+ * accepted silently. Or as VictoriaMetrics does it, who keeps every copy. A script may answer
+ * something else instead, or lose the answer. Requests of both versions are decoded by protobuf-c's
+ * code, not by limpet's.
  */
 #ifndef TESTS_WRITER_RECEIVER_H
 #define TESTS_WRITER_RECEIVER_H

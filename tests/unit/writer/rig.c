@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "shm/heritage.h"
 #include "writer/spool_name.h"
+#include "tests/unit/loopback.h"
 #include "tests/unit/writer/ledger.h"
 
 #define PATIENCE_NS (60 * NS_PER_S)
@@ -141,8 +142,9 @@ static void remove_storage(struct rig *rig)
 void rig_receive(struct rig *rig, uint32_t remote, receiver_script_fn *script, void *context)
 {
     rig->receivers[remote] = receiver_new(0, script, context);
-    snprintf(rig->urls[remote], sizeof rig->urls[remote], "http://127.0.0.1:%u/write",
-             receiver_port(rig->receivers[remote]));
+    char address[LOOPBACK_TEXT];
+    snprintf(rig->urls[remote], sizeof rig->urls[remote], "http://%s:%u/write",
+             loopback_text(address), receiver_port(rig->receivers[remote]));
     rig->remotes[remote].url = rig->urls[remote];
 }
 

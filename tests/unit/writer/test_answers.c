@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "tests/unit/loopback.h"
 #include "tests/unit/writer/rig.h"
 #include "writer/shard.h"
 
@@ -266,7 +267,8 @@ static void an_answer_counts_even_if_the_rest_of_it_does_not_come(void **state)
 /* A port that is nobody else's meanwhile. */
 static int hold_port(uint16_t *ret_port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(loopback_address())};
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
@@ -284,7 +286,8 @@ static void a_receiver_that_is_not_there_yet_gets_everything_later(void **state)
     rig_open(&rig, 1, RING, 1);
     uint16_t port;
     int held = hold_port(&port);
-    snprintf(rig.urls[0], sizeof rig.urls[0], "http://127.0.0.1:%u/write", port);
+    char address[LOOPBACK_TEXT];
+    snprintf(rig.urls[0], sizeof rig.urls[0], "http://%s:%u/write", loopback_text(address), port);
     rig.remotes[0].url = rig.urls[0];
     rig_start(&rig);
     for (int64_t i = 0; i < 10; i++)
@@ -331,7 +334,8 @@ static void a_host_by_name_is_reached_where_discovery_says(void **state)
     run_until_failures(2);
     tell_address("127.1.2.3");
     run_until_failures(4);
-    tell_address("127.0.0.1");
+    char address[LOOPBACK_TEXT];
+    tell_address(loopback_text(address));
     rig_drain(&rig);
     assert_outcome(50, 0, 0);
     const char *head = receiver_request_at(rig.receivers[0], 0).head;

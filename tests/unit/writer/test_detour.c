@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/loopback.h"
 #include "tests/unit/writer/rig.h"
 #include "writer/shard.h"
 
@@ -161,8 +162,9 @@ static void close_rig(void)
 static void lead_there(enum receiver_action action)
 {
     redirect.action = action;
-    snprintf(redirect.fields, sizeof redirect.fields, "Location: http://127.0.0.1:%u/there\r\n",
-             receiver_port(there));
+    char address[LOOPBACK_TEXT];
+    snprintf(redirect.fields, sizeof redirect.fields, "Location: http://%s:%u/there\r\n",
+             loopback_text(address), receiver_port(there));
     redirect.status = 308;
 }
 
@@ -176,7 +178,7 @@ static void give_up(void)
 {
     redirect.status = 0;
     rig.config.limpet.spool.after = 0;
-    for (int turns = 0; turns < 1000 && rig_count(&rig, 0, REMOTE_SPOOL_IN) == 0; turns++)
+    for (int turns = 0; turns < 6000 && rig_count(&rig, 0, REMOTE_SPOOL_IN) == 0; turns++)
         rig_turn(&rig, 10);
     rig.config.limpet.spool.after = NEVER_MS;
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_IN), rig.scrapers.samples);
@@ -191,7 +193,7 @@ static void an_attempt_is_led_on_from_where_it_begins(void **state)
     open_rig();
     lead_there(RECEIVER_ANSWER);
     scrape(T0);
-    for (int turns = 0; turns < 1000 && receiver_request_count(there) == 0; turns++)
+    for (int turns = 0; turns < 6000 && receiver_request_count(there) == 0; turns++)
         rig_turn(&rig, 10);
     assert_int_equal(receiver_request_count(there), 1);
     give_up();
@@ -216,7 +218,7 @@ static void what_is_delivered_is_not_led_on(void **state)
     lead_there(RECEIVER_ANSWER_PART);
     scrape(T0);
     const struct detour *detour = &rig.writer.remotes[0].shards.items[0].attempt.detour;
-    for (int turns = 0; turns < 1000 && !detour_is_noted(detour); turns++)
+    for (int turns = 0; turns < 6000 && !detour_is_noted(detour); turns++)
         rig_turn(&rig, 10);
     assert_true(detour_is_noted(detour));
     give_up();
