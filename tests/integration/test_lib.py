@@ -110,6 +110,19 @@ def test_receiver_knows_a_request_that_repeats_another():
         assert [ts for ts, _ in receiver.series(once=True)[labels]] == [1000, 2000, 2000]
 
 
+def test_receiver_knows_an_answer_that_nobody_has_heard():
+    series = [({"__name__": "up"}, [(1000, 1.0)])]
+    answer = threading.Event()
+    with Receiver() as receiver:
+        receiver.script.append(Answer(until=answer))
+        assert prom.gives_up(receiver.url, 0.1, remote_write.encode(series), remote_write.HEADERS)
+        answer.set()
+        receiver.wait_for(lambda r: r.accepted())
+        assert post(receiver.url, series)[0] == 204
+        receiver.wait_for(lambda r: len(r.accepted()) == 2)
+        assert [r.number for r in receiver.accepted_once()] == [1]
+
+
 def test_receiver_resets_hangs_and_waits_for_events():
     with Receiver() as receiver:
         go = threading.Event()

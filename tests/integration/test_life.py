@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lib.limpet import ROLES, Limpet, config, job, remote
+from lib.lives import children_in
 from lib.proc import Process, wait_until
 from lib.remote_write import Receiver
 from lib.stream import STALE, assert_each_request_is_one_scrape, count_whole, stream_of
@@ -68,7 +69,7 @@ def test_limpet_can_be_scraped_by_itself(tmp_path, receiver, target):
     with Limpet(tmp_path, given) as limpet:
         own = job("self", [f"127.0.0.1:{limpet.port}"], {"case": "self"})
         assert limpet.reload(settings(target, receiver, own))
-        limpet.wait_for_line("msg=reloaded")  # a console that leaves takes no more requests
+        limpet.wait_for_children()  # a console that leaves takes no more requests
         since = time.time() * 1000
 
         def in_time():
@@ -89,7 +90,7 @@ def test_lifecycle_by_http_where_it_is_allowed(tmp_path, receiver, target):
     with Limpet(tmp_path, settings(target, receiver),
                 flags=["--web.enable-lifecycle", "--agent", "--enable-feature=agent"]) as limpet:
         assert limpet.post("/-/reload")[0] == 200
-        limpet.wait_for_line("msg=reloaded")  # the console leaves last, with connections that are new
+        limpet.wait_for_children()  # a console that leaves takes no more requests
         limpet.write_config("global: {scrape_intervall: 1s}")
         status, text = limpet.post("/-/reload")
         assert status == 500 and "scrape_interval" in text
@@ -143,14 +144,14 @@ def test_a_reload_changes_external_labels_and_remotes(tmp_path, receiver, target
 
 def test_sigterm_while_a_scrape_hangs(tmp_path, receiver, target):
     """What is in flight is abandoned within its time-out; the rest is delivered; exit 0."""
-    with Target(Pieces([Wait(seconds=30)])) as hanging:
+    with Target(Pieces([Wait(seconds=300)])) as hanging:
         slow = job("h", [hanging.address], {"case": "h"}, scrape_interval="5s", scrape_timeout="3s")
         with Limpet(tmp_path, settings(target, receiver, slow)) as limpet:
             hanging.wait_for_requests(1)
             wait_for_scrapes(receiver, 2)
             began = time.monotonic()
             limpet.stop()
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 60
     assert_no_gap_and_no_marker(receiver, target)
 
 
@@ -176,19 +177,23 @@ def test_children_of_every_role_run_under_their_names(tmp_path, receiver, target
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_killed_child_is_back_in_a_second_and_nothing_is_lost(tmp_path, receiver, target, role):
+def test_a_killed_child_is_back_at_once_and_nothing_is_lost(tmp_path, receiver, target, role):
+    pairs = []  # (one that was killed, its successor)
     with Limpet(tmp_path, settings(target, receiver)) as limpet:
         wait_for_scrapes(receiver, 3)
         for _ in range(3):
             pid = limpet.child(role)
             os.kill(pid, signal.SIGKILL)
-            began = time.monotonic()
             wait_until(lambda: pid not in limpet.children().get(role, [pid]), 5, f"a new {role}")
-            # Where nothing else happens within a second. Who is found hanging takes ten.
-            assert time.monotonic() - began < 8
+            pairs.append((pid, limpet.child(role)))
             wait_for_more_scrapes(receiver, 2)
         wait_until(limpet.is_ready, 5, "ready")
         limpet.stop()
+    started, ended = children_in(limpet.stderr())
+    for pid, successor in pairs:
+        assert started[successor][1] - ended[pid] < 5  # an instant; but any process may stand still
+    # Their deaths were noticed, and not only ten seconds later that they did nothing any more.
+    assert "a child gives no sign of life" not in limpet.stderr()
     # A scraper that dies in a scrape has not committed it.
     assert_no_gap_and_no_marker(receiver, target, missing=1 + 3 * (role == "limpet-scraper"))
 

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lib.limpet import program_of, session_members
+from lib.lives import children_in
 from lib.proc import Process, built, children_of, wait_until
 from lib.supervisor import CONFIG, NAMES, Supervisor, field, supervisor_page
 
@@ -190,15 +191,16 @@ def test_flags_and_settings_without_effect_are_said_once(tmp_path):
 
 
 @pytest.mark.parametrize("child", NAMES)
-def test_a_killed_child_is_back_in_under_a_second(tmp_path, child):
+def test_a_killed_child_is_back_at_once(tmp_path, child):
     with Supervisor(tmp_path) as limpet:
         before = limpet.all_children()
-        began = time.monotonic()
         os.kill(before[child], signal.SIGKILL)
         limpet.wait_for_lines(f'msg="child ready" child={child}', 2)
-        # Where nothing else happens, that is; who is found hanging takes ten.
-        assert time.monotonic() - began < 8
         after = limpet.all_children()
+        started, ended = children_in(limpet.stderr())
+        assert started[after[child]][1] - ended[before[child]] < 5  # an instant, but anybody may stand still
+        # Its death was noticed, and not only ten seconds later that it did nothing any more.
+        assert limpet.lines("a child gives no sign of life") == []
         assert {name for name in NAMES if before[name] != after[name]} == {child}
         limpet.stop_in_order()
 
@@ -262,7 +264,7 @@ def test_a_deaf_child_is_killed_when_its_time_is_over(tmp_path):
         limpet.behave("writer", "deaf")
         began = time.monotonic()
         limpet.stop_in_order()
-        assert 1.5 < time.monotonic() - began < 20
+        assert 1.5 < time.monotonic() - began
         killed = [field(line, "child") for line in limpet.lines('msg="killing a child"')]
         assert killed[0] == "writer"  # the console, which comes after it, has two seconds itself
 
@@ -276,7 +278,7 @@ def test_a_second_signal_hurries(tmp_path):
         limpet.send(signal.SIGINT)
         began = time.monotonic()
         assert limpet.wait() == 0
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 40  # and not a minute, which its deadline is
         assert limpet.lines('msg="stopping at once"')
 
 
@@ -289,8 +291,10 @@ def test_children_leave_when_the_supervisor_is_killed(tmp_path):
 
 def test_a_successor_waits_for_the_last_child_even_for_one_that_hangs(tmp_path):
     with Supervisor(tmp_path) as first:
+        writer = first.all_children()["writer"]
         first.behave("writer", "hang")
         first.wait_for_line("writer hangs")
+        os.kill(writer, signal.SIGSTOP)  # it does not end, as it would in some seconds, until that was seen
         first.send(signal.SIGKILL)
         first.wait()
         with Supervisor(tmp_path, "second", paths=first.paths, ready=False) as second:
@@ -298,6 +302,7 @@ def test_a_successor_waits_for_the_last_child_even_for_one_that_hangs(tmp_path):
             wait_until(lambda: list(session_members(first.pid).values()) == ["limpet-writer"], 10,
                        "the end of the others")
             assert not second.lines("msg=ready")
+            os.kill(writer, signal.SIGCONT)
             second.wait_for_line("msg=ready", 20)
             assert session_members(first.pid) == {}
             assert len(second.lines("waiting as a standby")) == 1

@@ -218,13 +218,19 @@ class Limpet(Process):
         return session_members(self.pid)
 
     def reload(self, settings=None):
-        """SIGHUP, and waits for the outcome: True if the configuration is in force."""
+        """SIGHUP, and waits for the outcome: True if the configuration is in force. Children still
+        follow one by one then: see wait_for_children."""
         if settings is not None:
             self.write_config(settings)
         before = self.reload_attempts()
         self.send(signal.SIGHUP)
         wait_until(lambda: self.reload_attempts() > before, 20, "the reload's outcome")
         return self.metric("limpet_config_last_reload_successful") == 1
+
+    def wait_for_children(self):
+        """After a reload, until all of them are new ones that work."""
+        generations = re.findall(r"msg=reloading .*generation=(\d+)", self.stderr())
+        self.wait_for_line(f"msg=reloaded generation={generations[-1]}", 60)
 
     def reload_attempts(self):
         return self.metric("limpet_config_reloads_total")

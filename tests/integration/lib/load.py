@@ -162,10 +162,12 @@ class Load:
 
     def finish(self, limpet):
         """Stops it when its receiver has what had to wait: what lies in the spool at a stop stays
-        there for the next start. While it stops, nothing new goes into the spool."""
+        there for the next start. While it stops, nothing new goes into the spool: its writer is one
+        that knows of the longer time."""
         own = self.config.get("limpet") or {}
         self.config["limpet"] = {**own, "spool": {**own.get("spool", {}), "after": "60s"}}
         assert limpet.reload(self.config)
+        limpet.wait_for_children()
         wait_until(lambda: limpet.metric("limpet_remote_spool_pending") == 0, 60, "an empty spool")
         self.note(limpet)
         limpet.stop(60)

@@ -334,6 +334,7 @@ class Request:
     metadata: list = field(default_factory=list)
     error: str = ""  # why the body could not be decoded
     status: int = None  # what was answered; None: nothing
+    unheard: bool = False  # its sender had gone by then
 
     def header(self, name):
         for got, value in self.headers:
@@ -349,6 +350,15 @@ def send_stray(sock, data):
         return False
     sock.sendall(data)
     return True
+
+
+def is_closed_by_peer(sock):
+    try:
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -408,6 +418,7 @@ class _Handler(socketserver.BaseRequestHandler):
         head = f"HTTP/1.1 {answer.status} Scripted\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         body = b"" if answer.status == 204 else answer.body
+        request.unheard = is_closed_by_peer(self.request)
         self.request.sendall(head.encode() + b"\r\n" + body)
         with receiver.changed:
             request.status = answer.status
@@ -490,9 +501,10 @@ class Receiver:
 
     def accepted_once(self):
         """Those without what repeats another one: on a busy machine an answer may come when its
-        sender has given it up, or was told to leave, and asks again with the same bytes."""
+        sender has given it up, or was told to leave, and asks again with the same bytes. What is sent
+        out of the spool of one that is no more does not say that it is a repeat."""
         accepted = self.accepted()
-        repeats = {r.body for r in accepted if r.header("Retry-Attempt") is not None}
+        repeats = {r.body for r in accepted if r.unheard or r.header("Retry-Attempt") is not None}
         seen = set()
         return [r for r in accepted
                 if r.body not in repeats or not (r.body in seen or seen.add(r.body))]
