@@ -295,6 +295,8 @@ def handler_of(server):
             url = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
             watch = query.get("watch") in ("true", "1")
+            if "User-Agent" not in self.headers:  # a passer-by, who is looking for somebody else
+                return self.refuse(400, "BadRequest", "who is asking?")
             with server.lock:
                 server.requests.append(
                     Request(time.time(), url.path, query, dict(self.headers), watch,
