@@ -188,6 +188,8 @@ static void count_lost(struct rhythm *rhythm, int64_t wall_ns, int64_t mono_ns)
         schedule->lost += count_ticks(rhythm, rhythm->done_until_ns, oldest_ns);
 }
 
+/* If this process was not run between the looks at the clocks, the timer comes too early, and not
+ * too late; and that does not look like a step. */
 static void arm(struct rhythm *rhythm)
 {
     struct schedule *schedule = rhythm->schedule;
@@ -196,12 +198,12 @@ static void arm(struct rhythm *rhythm)
         loop_timer_clear(schedule->loop, &rhythm->timer);
         return;
     }
+    int64_t before_ns = clock_mono_ns();
     int64_t wall_ns = schedule->wall_now();
-    int64_t mono_ns = clock_mono_ns();
-    count_lost(rhythm, wall_ns, mono_ns);
+    count_lost(rhythm, wall_ns, clock_mono_ns());
     leave_old(rhythm, wall_ns);
     rhythm->due_ns = next_instant(rhythm, rhythm->done_until_ns, &place);
-    loop_timer_set(schedule->loop, &rhythm->timer, mono_ns + rhythm->due_ns - wall_ns);
+    loop_timer_set(schedule->loop, &rhythm->timer, before_ns + rhythm->due_ns - wall_ns);
 }
 
 static void call_group(struct rhythm *rhythm, struct tick_member *member, int64_t due_ns)

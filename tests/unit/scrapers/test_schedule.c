@@ -12,10 +12,11 @@
 #include "base/clock.h"
 #include "scrapers/schedule.h"
 
-#define INTERVAL_NS (200 * NS_PER_MS)
-#define PATIENCE_NS (60 * NS_PER_S)
-#define CALLS_MAX   64
-#define MEMBERS     100
+#define INTERVAL_NS   (200 * NS_PER_MS)
+#define STANDSTILL_NS (300 * NS_PER_MS)
+#define PATIENCE_NS   (60 * NS_PER_S)
+#define CALLS_MAX     64
+#define MEMBERS       100
 
 struct scheduled {
     struct tick_member tick;
@@ -259,7 +260,7 @@ static void a_clock_set_forward_or_back_is_noticed_and_followed(void **state)
 static int64_t standstill_wall(void)
 {
     int64_t wall_ns = stepped_wall();
-    int64_t until_ns = clock_mono_ns() + 300 * NS_PER_MS;
+    int64_t until_ns = clock_mono_ns() + STANDSTILL_NS;
     while (clock_mono_ns() < until_ns)
         continue;
     return wall_ns;
@@ -277,6 +278,37 @@ static void a_standstill_is_not_taken_for_a_step_of_the_clock(void **state)
     wall_step_ns = -3600 * NS_PER_S;
     assert_true(schedule_watch_clock(&bench->schedule));
     assert_int_equal(bench->schedule.clock_steps, 1);
+    bench_free(bench);
+}
+
+struct later {
+    struct loop_timer timer;
+    int calls_before; /* -1: it has not expired */
+};
+
+static void note_calls(struct loop_timer *timer)
+{
+    ((struct later *)timer)->calls_before = total_calls;
+}
+
+/* Also if it is one between the looks at both clocks. */
+static void a_standstill_puts_no_tick_off(void **state)
+{
+    (void)state;
+    const int64_t interval_ns = 10 * NS_PER_S;
+    struct bench *bench = bench_new(NS_PER_MS);
+    struct tick_member *tick = &bench->members[0].tick;
+    struct later later = {.timer.expired = note_calls, .calls_before = -1};
+    tick->interval_ns = interval_ns;
+    tick->phase_ns = (clock_wall_ns() + 2 * NS_PER_S) % interval_ns;
+    schedule_add(&bench->schedule, tick, 0);
+    bench->schedule.wall_now = standstill_wall;
+    schedule_settle(&bench->schedule);
+    bench->schedule.wall_now = stepped_wall;
+    int64_t left_ns = schedule_next(&bench->schedule, tick) - clock_wall_ns();
+    loop_timer_set(bench->loop, &later.timer, clock_mono_ns() + left_ns + STANDSTILL_NS / 2);
+    RUN_UNTIL(bench, later.calls_before >= 0);
+    assert_int_equal(later.calls_before, 1);
     bench_free(bench);
 }
 
@@ -375,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_restart_does_not_move_phases),
         cmocka_unit_test(a_clock_set_forward_or_back_is_noticed_and_followed),
         cmocka_unit_test(a_standstill_is_not_taken_for_a_step_of_the_clock),
+        cmocka_unit_test(a_standstill_puts_no_tick_off),
         cmocka_unit_test(ticks_that_a_standstill_has_lost_are_counted),
         cmocka_unit_test(a_tick_that_was_called_is_not_lost_later),
         cmocka_unit_test(a_stopped_schedule_calls_nobody),
