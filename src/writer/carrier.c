@@ -241,7 +241,7 @@ static void begin(struct carrier *carrier, const struct spool_record *record)
 {
     carrier->record = *record;
     carrier->is_uncertain = (record->flags & SPOOL_UNCERTAIN) != 0 ||
-                            spool_is_inherited(&carrier->backlog->spool, carrier->place);
+                            spool_is_doubtful(&carrier->backlog->spool, carrier->place);
     carrier->message = record->message;
     carrier->oldest_ms = record->oldest_ms;
     for (int kind = 0; kind < DELIVERY_KINDS; kind++)
@@ -418,6 +418,8 @@ bool carrier_rest(struct carrier *carrier)
     bool is_resolving = carrier->whole.version != 0;
     if (carrier->state == CARRIER_WAITING && !is_resolving &&
         spool_has(&carrier->backlog->spool, carrier->place)) {
+        if (carrier->is_uncertain)
+            spool_doubt(&carrier->backlog->spool, spool_after(carrier->place, &carrier->record));
         loop_timer_clear(carrier->loop, &carrier->timer);
         spool_release(&carrier->backlog->spool, carrier->index);
         carrier->outcome = (struct delivery_outcome){0};

@@ -211,8 +211,8 @@ static void step(const struct writer *writer, struct remote *remote, int64_t now
     remote_set(remote->place, REMOTE_SHARDS_DESIRED, (uint64_t)(desired * 1000));
     shards->stepped_at_ns = now_ns;
     shards->step_at_ns = now_ns + STEP_NS;
-    if (may_change(remote, now_ns))
-        shards_change(remote, count);
+    /* A change that still waits for the remote is given up then: nothing new begins before it. */
+    shards_change(remote, may_change(remote, now_ns) ? count : shards->wanted);
 }
 
 /* ---- Each turn ---- */

@@ -321,9 +321,15 @@ bool spool_ends_with(struct spool *spool, uint64_t key)
     return err == 0;
 }
 
-bool spool_is_inherited(const struct spool *spool, struct spool_place place)
+bool spool_is_doubtful(const struct spool *spool, struct spool_place place)
 {
-    return is_before(place, spool->inherited);
+    return is_before(place, spool->doubtful);
+}
+
+void spool_doubt(struct spool *spool, struct spool_place end)
+{
+    if (is_before(spool->doubtful, end))
+        spool->doubtful = end;
 }
 
 /* ---- Marks ---- */
@@ -484,7 +490,7 @@ void spool_open(struct spool *spool, int storage_fd, const char *name, struct sp
     read_segments(spool);
     if (spool->count > 0) {
         const struct spool_segment *last = &spool->segments[spool->count - 1];
-        spool->inherited = (struct spool_place){last->number, last->size};
+        spool->doubtful = (struct spool_place){last->number, last->size};
     }
 }
 

@@ -74,8 +74,8 @@ struct spool {
     int write_fd; /* while is_open */
     int read_fd;  /* -1: none; of segment read_number */
     uint64_t read_number;
-    struct spool_place inherited; /* the end of what was there at the start */
-    struct spool_place tail;      /* the last record that was found or appended */
+    struct spool_place doubtful; /* the end of what others may have delivered */
+    struct spool_place tail;     /* the last record that was found or appended */
     struct spool_hold held[SPOOL_HOLDERS];
     /* What is before is over in this lane, whatever its mark says: a disk may take none. */
     struct spool_place done[SPOOL_LANES];
@@ -135,8 +135,14 @@ void spool_write_mark(struct spool *spool, struct spool_place place, const struc
  */
 void spool_forget(struct spool *spool, struct spool_place place, const struct spool_record *record);
 
-/* Whether a predecessor stored this record, which may have delivered it. */
-bool spool_is_inherited(const struct spool *spool, struct spool_place place);
+/*
+ * Whether another may have delivered this record: a predecessor, who stored it, or who had it, or
+ * one behind it, before and gave it back so.
+ */
+bool spool_is_doubtful(const struct spool *spool, struct spool_place place);
+
+/* From now on that may be of all before `end`, the place after a record. */
+void spool_doubt(struct spool *spool, struct spool_place end);
 
 /* Whether the segment of this place still exists. */
 bool spool_has(const struct spool *spool, struct spool_place place);

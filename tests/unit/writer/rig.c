@@ -18,8 +18,6 @@
 #include "tests/unit/loopback.h"
 #include "tests/unit/writer/ledger.h"
 
-#define PATIENCE_NS (60 * NS_PER_S)
-
 void rig_reserve_descriptors(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -218,7 +216,7 @@ static bool spools_hold_anything(const struct rig *rig)
 
 void rig_empty_spools(struct rig *rig)
 {
-    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    int64_t limit_ns = clock_mono_ns() + RIG_PATIENCE_NS;
     while (spools_hold_anything(rig)) {
         assert_true(clock_mono_ns() < limit_ns);
         rig_turn(rig, 10);
@@ -227,7 +225,7 @@ void rig_empty_spools(struct rig *rig)
 
 void rig_drain(struct rig *rig)
 {
-    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    int64_t limit_ns = clock_mono_ns() + RIG_PATIENCE_NS;
     writer_poke(&rig->writer);
     while (!writer_is_drained(&rig->writer)) {
         assert_true(clock_mono_ns() < limit_ns);
@@ -238,7 +236,7 @@ void rig_drain(struct rig *rig)
 
 void rig_run_until_requests(struct rig *rig, size_t count)
 {
-    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    int64_t limit_ns = clock_mono_ns() + RIG_PATIENCE_NS;
     while (receiver_request_count(rig->receivers[0]) < count) {
         assert_true(clock_mono_ns() < limit_ns);
         rig_turn(rig, 1);
@@ -247,7 +245,7 @@ void rig_run_until_requests(struct rig *rig, size_t count)
 
 void rig_let_requests_arrive(struct rig *rig, uint32_t remote)
 {
-    int64_t limit_ns = clock_mono_ns() + PATIENCE_NS;
+    int64_t limit_ns = clock_mono_ns() + RIG_PATIENCE_NS;
     do { /* a turn closes what was broken off */
         assert_true(clock_mono_ns() < limit_ns);
         rig_turn(rig, 1);

@@ -7,12 +7,16 @@
 #ifndef TESTS_WRITER_RIG_H
 #define TESTS_WRITER_RIG_H
 
+#include "base/clock.h"
 #include "shm/remote_counters.h"
 #include "tests/unit/writer/receiver.h"
 #include "tests/unit/writer/scrapers.h"
 #include "writer/writer.h"
 
 enum { RIG_REMOTES_MAX = 3 };
+
+/* No wait is longer; reaching it is a failure. */
+#define RIG_PATIENCE_NS (60 * NS_PER_S)
 
 struct rig {
     struct scrapers scrapers;
@@ -59,6 +63,16 @@ void rig_close(struct rig *rig);
 
 /* One turn of the writer's main loop, waiting for at most wait_ms. */
 void rig_turn(struct rig *rig, int64_t wait_ms);
+
+/* Turns until the condition holds. */
+#define RIG_TURN_UNTIL(rig, condition)                                                             \
+    do {                                                                                           \
+        int64_t limit_ns_ = clock_mono_ns() + RIG_PATIENCE_NS;                                     \
+        while (!(condition)) {                                                                     \
+            assert_true(clock_mono_ns() < limit_ns_);                                              \
+            rig_turn((rig), 10);                                                                   \
+        }                                                                                          \
+    } while (0)
 
 /* Turns until nothing waits in any spool. */
 void rig_empty_spools(struct rig *rig);

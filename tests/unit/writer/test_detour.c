@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "tests/unit/loopback.h"
 #include "tests/unit/writer/rig.h"
 #include "writer/shard.h"
@@ -178,8 +179,7 @@ static void give_up(void)
 {
     redirect.status = 0;
     rig.config.limpet.spool.after = 0;
-    for (int turns = 0; turns < 6000 && rig_count(&rig, 0, REMOTE_SPOOL_IN) == 0; turns++)
-        rig_turn(&rig, 10);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_SPOOL_IN) > 0);
     rig.config.limpet.spool.after = NEVER_MS;
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_IN), rig.scrapers.samples);
     rig_empty_spools(&rig);
@@ -193,9 +193,7 @@ static void an_attempt_is_led_on_from_where_it_begins(void **state)
     open_rig();
     lead_there(RECEIVER_ANSWER);
     scrape(T0);
-    for (int turns = 0; turns < 6000 && receiver_request_count(there) == 0; turns++)
-        rig_turn(&rig, 10);
-    assert_int_equal(receiver_request_count(there), 1);
+    RIG_TURN_UNTIL(&rig, receiver_request_count(there) == 1);
     give_up();
     redirect.action = RECEIVER_ANSWER;
     snprintf(redirect.fields, sizeof redirect.fields, "Location: /here\r\n");
@@ -218,9 +216,7 @@ static void what_is_delivered_is_not_led_on(void **state)
     lead_there(RECEIVER_ANSWER_PART);
     scrape(T0);
     const struct detour *detour = &rig.writer.remotes[0].shards.items[0].attempt.detour;
-    for (int turns = 0; turns < 6000 && !detour_is_noted(detour); turns++)
-        rig_turn(&rig, 10);
-    assert_true(detour_is_noted(detour));
+    RIG_TURN_UNTIL(&rig, detour_is_noted(detour));
     give_up();
     hanging = 0;
     scrape(T0 + 1000);

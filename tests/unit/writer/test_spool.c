@@ -246,11 +246,11 @@ static void what_a_predecessor_stored_is_known(void **state)
     struct spool_mark mark;
     assert_int_equal(append(1, 1, 0), 0);
     assert_true(spool_find(&spool, &place, &record, &mark));
-    assert_false(spool_is_inherited(&spool, place));
+    assert_false(spool_is_doubtful(&spool, place));
     reopen(roomy);
     assert_int_equal(append(2, 1, 0), 0);
-    assert_true(spool_is_inherited(&spool, place));
-    assert_false(spool_is_inherited(&spool, spool.tail));
+    assert_true(spool_is_doubtful(&spool, place));
+    assert_false(spool_is_doubtful(&spool, spool.tail));
 }
 
 static void an_empty_spool_keeps_no_file(void **state)

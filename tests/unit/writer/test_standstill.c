@@ -32,12 +32,8 @@ static struct receiver_reply answer_when_told(void *context, size_t number,
 
 static void send_a_batch(void)
 {
-    int64_t limit_ns = clock_mono_ns() + 60 * NS_PER_S;
     (void)scrapers_scrape(&rig.scrapers, &(struct scrape){.target = 1, .ms = T0, .lines = 5});
-    while (!has_come) {
-        assert_true(clock_mono_ns() < limit_ns);
-        rig_turn(&rig, 1);
-    }
+    RIG_TURN_UNTIL(&rig, has_come);
 }
 
 /* The patience for what is under way will be over in the middle of it. */
