@@ -6,6 +6,7 @@ import urllib.request
 from lib.limpet import Limpet, config, job, remote
 from lib.nginx import Nginx
 from lib.proc import free_port
+from lib.prom import http_get
 from lib.remote_write import Answer, Receiver
 from lib.stream import ups
 from lib.target import Reply, Target
@@ -86,8 +87,7 @@ def test_the_console(tmp_path):
         with Limpet(tmp_path, config(job("a", [target.address]), remote(receiver.url)), flags=flags,
                     ready=False) as limpet:
             receiver.wait_for(lambda r: r.samples("page_total"))
-            with urllib.request.urlopen(f"http://[::1]:{port}/-/ready", timeout=60) as answer:
-                assert answer.status == 200
+            limpet.wait_ready(lambda: http_get(f"http://[::1]:{port}/-/ready")[0] == 200)
             with urllib.request.urlopen(f"http://[::1]:{port}/metrics", timeout=60) as answer:
                 assert b"limpet_" in answer.read()
             limpet.stop()

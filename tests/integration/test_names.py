@@ -2,6 +2,7 @@
 """Host names are asked for again by the TTL of their records."""
 from lib.dns import asks, dns
 from lib.limpet import Limpet, config, job
+from lib.proc import free_port
 from lib.target import Target
 
 BODY = b"page_total 1\n"
@@ -24,7 +25,7 @@ def serve(dns, address):
 def test_names_are_asked_for_again_when_their_ttl_is_over_and_new_addresses_are_used(tmp_path, dns):
     short = ["plain.test", "alias.test", "word"]
     serve(dns, "127.0.0.1")
-    with Target(BODY) as old, Target(BODY, host="127.0.0.2", port=old.port) as new:
+    with Target(BODY, port=free_port()) as old, Target(BODY, host="127.0.0.2", port=old.port) as new:
         names = [*short, "long.test"]
         jobs = [job(name, [f"{name}:{old.port}"], metrics_path=f"/{name}") for name in names]
         with Limpet(tmp_path, config(*jobs, interval="500ms"), prefix=asks(dns, tmp_path, timeout=10)) as limpet:
@@ -45,7 +46,7 @@ def test_names_are_asked_for_again_when_their_ttl_is_over_and_new_addresses_are_
 
 def test_the_hosts_file_comes_before_dns(tmp_path, dns):
     serve(dns, "127.0.0.2")
-    with Target(BODY) as there, Target(BODY, host="127.0.0.2", port=there.port) as wrong:
+    with Target(BODY, port=free_port()) as there, Target(BODY, host="127.0.0.2", port=there.port) as wrong:
         prefix = asks(dns, tmp_path, hosts="127.0.0.1 plain.test\n", timeout=10)
         jobs = [job("plain", [f"plain.test:{there.port}"])]
         with Limpet(tmp_path, config(*jobs, interval="200ms"), prefix=prefix) as limpet:

@@ -64,6 +64,7 @@ SAMPLES = {
     "copied": [{"action": "labelmap", "regex": "(zone|kind)", "replacement": "target_$1"}],
     "everything": [{"action": "labelkeep", "regex": "__name__|job|[xy]|code|namespace"}],
 }
+NONE = {"dropped", "renamed", "unequal", "no address"}  # jobs without a series of their name
 # For two remotes; external_labels are there already.
 REMOTES = {
     "one": [{"action": "drop", "source_labels": ["__name__", "cluster"], "regex": "scrape_.*;c1"},
@@ -111,8 +112,9 @@ def content(receiver):
     return found
 
 
-def has_all(receiver, jobs):
-    return {dict(key)["job"] for key in receiver.series() if "job" in dict(key)} >= jobs
+def has_two_scrapes(receiver, name, jobs):
+    """Of each job. A scrape's up follows its samples, and the second one all of the first scrape."""
+    return all(len(receiver.samples(name, job=job)) >= 2 for job in jobs)
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +131,11 @@ def received(tmp_path_factory):
             start = Agent if program == "prometheus" else Limpet
             stack.enter_context(start(directory, config))
             started[program] = receivers
-        jobs = (set(TARGETS) | set(SAMPLES)) - {"kept", "dropped", "renamed", "unequal", "no address"}
+        jobs = (set(TARGETS) | set(SAMPLES) | {"z1"}) - NONE
         for first, second in started.values():
-            wait_until(lambda: has_all(first, jobs), 30, "a scrape of every job", 0.2)
-            wait_until(lambda: has_all(second, {"mapped", "names"}), 30, "what the second wants", 0.2)
-            scrapes = lambda: len(first.samples("odd", job="joined")) >= 2
-            wait_until(scrapes, 30, "two scrapes", 0.2)
+            wait_until(lambda: has_two_scrapes(first, "up", jobs), 30, "two scrapes of every job", 0.2)
+            wait_until(lambda: has_two_scrapes(second, "alive", {"mapped", "names"}), 30,
+                       "what the second wants", 0.2)
         for program, receivers in started.items():
             found[program] = dict(zip(REMOTES, map(content, receivers)))
     return found
@@ -148,8 +149,7 @@ def of_job(content, job):
 def test_series_of_a_job_are_those_of_prometheus(received, job):
     theirs = of_job(received["prometheus"]["one"], job)
     assert of_job(received["limpet"]["one"], job) == theirs
-    none = {"dropped", "renamed", "unequal", "no address"}
-    assert bool(theirs) == (job not in none)
+    assert bool(theirs) == (job not in NONE)
 
 
 def test_each_remote_gets_what_its_rules_leave(received):

@@ -22,7 +22,7 @@ def run(tmp_path_factory):
     with Receiver() as receiver:
         jobs = [job(name, [targets[name].address], {"case": name, **case.labels}, **case.job)
                 for name, case in CASES.items()]
-        settings = config(*jobs, remote(receiver.url), interval=f"{INTERVAL_MS}ms")
+        settings = config(*jobs, remote(receiver.url, remote_timeout="5m"), interval=f"{INTERVAL_MS}ms")
         with Limpet(tmp_path_factory.mktemp("cases"), settings) as limpet:
             wait_until(lambda: all_came(receiver), 40, "enough scrapes of all targets", 0.2)
             metrics = limpet.metrics()
@@ -81,13 +81,13 @@ def test_all_requests_are_well_formed(run):
 
 
 def test_timestamps_are_one_interval_apart(run):
-    gaps = []
     for name in CASES:
         times = [scrape.ts for scrape in stream_of_rows(run[3][name], case=name).scrapes]
-        gaps += [after - before for before, after in zip(times, times[1:])]
-    assert all(0 < gap < 2 * INTERVAL_MS for gap in gaps)
-    # Who is more than 2 ms late has the time at which it was; on a busy machine many are.
-    assert sum(gap == INTERVAL_MS for gap in gaps) > 0.2 * len(gaps)
+        gaps = [after - before for before, after in zip(times, times[1:])]
+        assert all(0 < gap < 2 * INTERVAL_MS for gap in gaps), name
+        # Who is late has the time at which it was, and on a busy machine all may be; what they are
+        # late by does not add up, nor does the time that one takes which hangs.
+        assert abs(sum(gaps) - INTERVAL_MS * len(gaps)) < 0.9 * TIMEOUT_MS, name
 
 
 def test_counters_tell_of_every_kind_of_failure(run):
@@ -104,6 +104,7 @@ def test_counters_tell_of_every_kind_of_failure(run):
     assert total("limpet_samples_out_of_bounds_total") > 0
     assert total("limpet_samples_duplicate_total") > 0
     ended = total("limpet_scrapes_succeeded_total") + total("limpet_scrapes_failed_total")
-    assert ended <= total("limpet_scrapes_total") <= ended + len(CASES)
+    # They are read one after the other, while scrapes begin and end.
+    assert abs(total("limpet_scrapes_total") - ended) <= len(CASES)
     assert total("limpet_remote_samples_delivered_total") > 0
     assert total("prometheus_remote_storage_samples_failed_total") == 0

@@ -27,32 +27,38 @@ TIME_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length
 PAGE = b"page_total %d\n" % FORGED
 SECOND = (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(PAGE)
           + PAGE)
+# A request that comes so soon after stray bytes may have been on its way before they were there; it cannot
+# be told from one that they answer, then. Whoever is not busy sends the next one later than this.
+CROSSING = 0.5
 STRAYS = {"time-out": TIME_OUT, "second answer": SECOND, "bytes": b"\r\n"}
 
 
 class StrayServer(HttpServer):
-    """Serves `page_total <number of the answer>`, and behind the first answer on each connection
-    something that nobody asked for; with the 408 it hangs up."""
+    """Serves `page_total <number of the answer>`, and behind an answer on each connection something
+    that nobody asked for; with the 408 it hangs up. self.crossed: how many requests may have
+    crossed with that."""
 
     def __init__(self, stray, tls=None):
-        self.served, self.strays = itertools.count(1), 0
+        self.served, self.strays, self.crossed = itertools.count(1), 0, 0
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            is_first = True
+            stray_sent = None
 
             def do_GET(self):
+                if self.stray_sent is not None:
+                    server.crossed += time.time() - self.stray_sent < CROSSING
                 body = b"page_total %d\n" % next(server.served)
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
-                if self.is_first and send_stray(self.connection, stray):
+                if self.stray_sent is None and send_stray(self.connection, stray):
+                    self.stray_sent = time.time()
                     server.strays += 1
                     self.close_connection = stray is TIME_OUT
-                self.is_first = False
 
             def log_message(self, *_):
                 pass
@@ -77,20 +83,25 @@ def test_a_scrape_stores_what_it_was_served(tmp_path, certificates, backend):
     with contextlib.ExitStack() as stack, Receiver() as receiver:
         servers = {f"{scheme} {name}": stack.enter_context(StrayServer(stray, tls))
                    for scheme, tls in ways for name, stray in STRAYS.items()}
+        failures = tmp_path / "failures"
+        failures.touch()
         jobs = [job(name, [f"127.0.0.1:{server.port}"], scheme=name.split()[0],
+                    scrape_failure_log_file=str(failures),
                     tls_config={"ca_file": str(certificates / "ca.pem")})
                 for name, server in servers.items()]
-        with Limpet(tmp_path, config(*jobs, remote(receiver.url), interval="500ms",
+        with Limpet(tmp_path, config(*jobs, remote(receiver.url),
                                      limpet={"event_loop": backend})) as limpet:
             for server in servers.values():
-                wait_until(lambda server=server: server.strays >= 3, 20)
+                wait_until(lambda server=server: server.strays >= 3 + server.crossed, 20)
             for name in servers:
-                receiver.wait_for(lambda r, name=name: len(ups(r, 0.5, job=name)) >= 5)
+                receiver.wait_for(lambda r, name=name: len(ups(r, 1.0, job=name)) >= 5)
             limpet.stop()
-        for name in servers:
-            assert set(ups(receiver, 0.5, job=name)) == {1}, name
+        for name, server in servers.items():
+            assert ups(receiver, 1.0, job=name).count(0) <= server.crossed, (name, failures.read_text())
             values = [value for _, value in receiver.samples("page_total", job=name) if value == value]
-            assert values == sorted(set(values)) and FORGED not in values, name
+            own = [value for value in values if value != FORGED]
+            assert own == sorted(set(own)), name
+            assert len(values) - len(own) <= server.crossed, name
             assert len(values) == sum(value for _, value in receiver.samples("up", job=name)
                                       if value == value), name
 
@@ -150,17 +161,26 @@ def test_a_record_of_tls_without_content_is_no_stray_answer(tmp_path, certificat
         assert handshakes <= 1 + 2 * count_ran_out(receiver, 1.0), (scrapes, handshakes)
 
 
-def deliver(tmp_path, backend, script):
-    """Sends the scrapes of a target to a receiver with this script; each has to arrive."""
+def deliver(tmp_path, backend, script, is_enough):
+    """Sends the scrapes of a target to a receiver with this script until that is so; each has to
+    arrive."""
     with Target(lambda request: b"n %d\n" % request.number) as target, Receiver() as receiver:
         receiver.default = script
         static = job("a", [target.address], labels={"case": "x"})
-        with Limpet(tmp_path, config(static, remote(receiver.url), interval="500ms",
+        with Limpet(tmp_path, config(static, remote(receiver.url),
                                      limpet={"event_loop": backend})) as limpet:
-            target.wait_for_requests(12, 20)
+            target.wait_for_requests(8, 20)
+            receiver.wait_for(is_enough, 30)
             limpet.stop()
-        assert_each_request_is_one_scrape(stream_of(receiver, case="x"), target, 0.5)
-        return receiver
+        # What crossed with a stray answer may have been acknowledged by it.
+        scrapes = sum(series.name == "up" for request in crossed_requests(receiver)
+                      for series in request.series)
+        assert_each_request_is_one_scrape(stream_of(receiver, case="x"), target, 1.0, 1 + scrapes)
+
+
+def crossed_requests(receiver):
+    return [request for request in list(receiver.requests) if request.status is None and
+            request.arrived - receiver.strays.get(request.connection, 0) < CROSSING]
 
 
 @BACKENDS
@@ -173,8 +193,8 @@ def test_a_stray_answer_does_not_acknowledge_a_request(tmp_path, backend):
         asked.add(request.connection)
         return Answer(stray=b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    receiver = deliver(tmp_path, backend, script)
-    assert len(receiver.accepted()) >= 5
+    deliver(tmp_path, backend, script,
+            lambda receiver: len(receiver.strays) >= 5 + len(crossed_requests(receiver)))
 
 
 @BACKENDS
@@ -188,5 +208,4 @@ def test_a_time_out_that_crosses_with_a_request_does_not_refuse_it(tmp_path, bac
         asked.add(request.connection)
         return Answer()
 
-    deliver(tmp_path, backend, script)
-    assert len(timed_out) >= 3
+    deliver(tmp_path, backend, script, lambda _: len(timed_out) >= 3)

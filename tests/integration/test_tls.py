@@ -95,7 +95,9 @@ def test_a_target_that_closes_is_not_asked_for_certificates_again(tmp_path, cert
             limpet.stop()
         assert set(ups(receiver, 0.2)) == {1}
         whole = [value for _, value in receiver.samples("session", how=".") if value == 1]
-        assert 1 <= len(whole) <= 1 + count_ran_out(receiver, 0.2)
+        # The first one, whose page may have come too late, too.
+        ran_out = count_ran_out(receiver, 0.2)
+        assert 1 - ran_out <= len(whole) <= 1 + ran_out
 
 
 def trusting(certificates):

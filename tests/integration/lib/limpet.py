@@ -5,6 +5,7 @@
         ... limpet.metrics(), limpet.children()["limpet-writer"] ...
         limpet.stop()                   # asserts exit status 0 and that nobody is left
 """
+import http.client
 import json
 import os
 import re
@@ -169,13 +170,13 @@ class Limpet(Process):
         """(status, text); (0, reason) if nobody answers."""
         try:
             return http_get(self.base + path, 30)
-        except OSError as problem:
+        except (OSError, http.client.HTTPException) as problem:
             return 0, str(problem)
 
     def post(self, path):
         try:
             return http_post(self.base + path, b"", {}, 60)
-        except OSError as problem:
+        except (OSError, http.client.HTTPException) as problem:
             return 0, str(problem)
 
     def is_ready(self):

@@ -333,7 +333,7 @@ class Request:
     series: list = field(default_factory=list)
     metadata: list = field(default_factory=list)
     error: str = ""  # why the body could not be decoded
-    status: int = None  # what was answered; None: nothing
+    status: int = None  # what is answered; None: nothing
     unheard: bool = False  # its sender had gone by then
 
     def header(self, name):
@@ -419,12 +419,15 @@ class _Handler(socketserver.BaseRequestHandler):
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         body = b"" if answer.status == 204 else answer.body
         request.unheard = is_closed_by_peer(self.request)
-        self.request.sendall(head.encode() + b"\r\n" + body)
-        with receiver.changed:
-            request.status = answer.status
-            receiver.changed.notify_all()
-        if answer.stray is not None:
-            send_stray(self.request, answer.stray)
+        # Before it goes: who has it may end, and a test look, before this thread is run again.
+        receiver.note(request, answer.status)
+        try:
+            self.request.sendall(head.encode() + b"\r\n" + body)
+        except OSError:
+            receiver.note(request, None)
+            raise
+        if answer.stray is not None and send_stray(self.request, answer.stray):
+            receiver.strays[request.connection] = time.time()
         return not answer.close
 
 
@@ -449,6 +452,7 @@ class Receiver:
         self.script = []  # Answers for the next requests, in order
         self.default = Answer()  # after the script; or a function Request -> Answer
         self.connections = 0
+        self.strays = {}  # connection: when stray bytes had been sent, time.time()
         self.server = (_Server6 if ":" in host else _Server)((host, port), _Handler)
         self.server.receiver = self
         self.port = self.server.server_address[1]
@@ -479,6 +483,11 @@ class Receiver:
             answer = self.script.pop(0) if self.script else self.default
             self.changed.notify_all()
         return answer(request) if callable(answer) else answer
+
+    def note(self, request, status):
+        with self.changed:
+            request.status = status
+            self.changed.notify_all()
 
     def wait_event(self, event):
         while not event.wait(0.05) and not self.stopping.is_set():
