@@ -160,7 +160,7 @@ def ask(limpet, method, path):
 
 
 def targets_of(base, query=""):
-    status, text = http_get(f"{base}/api/v1/targets{query}", 10)
+    status, text = http_get(f"{base}/api/v1/targets{query}")
     answer = json.loads(text)
     assert status == 200 and answer["status"] == "success"
     return answer["data"]

@@ -197,7 +197,7 @@ def test_a_request_arrives_when_it_is_sent_however_late_the_farm_reads_it(farm, 
 
 
 def test_a_body_the_client_does_not_wait_for_is_not_complete(farm):
-    _, ready = farm("--kind", "big", "--delay", "4000")
+    _, ready = farm("--kind", "big", "--delay", "60000")
 
     def account():
         text = prom.http_get(f"http://127.0.0.1:{ready['port']}/farm")[1]

@@ -391,7 +391,8 @@ class _Handler(socketserver.BaseRequestHandler):
         try:
             request.series, request.metadata = receiver.decode(request)
         except Exception as problem:  # whatever it is, the test wants to see it
-            request.error = f"{type(problem).__name__}: {problem}"
+            request.error = (f"{type(problem).__name__}: {problem} ({method} {path}, {length} bytes, "
+                             f"{request.header('User-Agent')})")
         answer = receiver.take(request)
         return self._answer(receiver, request, answer)
 
