@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.limpet import Limpet, config, job, remote
-from lib.proc import wait_until
+from lib.proc import own_loopback, wait_until
 from lib.remote_write import Answer, Receiver
 from lib.stream import assert_each_request_is_one_scrape, count_whole, stream_of
 from lib.target import Target
@@ -19,7 +19,7 @@ from rounds import CRASH_BUILD
 def test_a_sample_comes_again_only_in_the_same_bytes(tmp_path, answered):
     """The writer dies right after each fifth request has come, answered or not."""
     struck = threading.Semaphore(0)
-    with Target(lambda request: b"n %d\n" % request.number) as target, Receiver() as receiver:
+    with Target(lambda request: b"n %d\n" % request.number, own_loopback()) as target, Receiver() as receiver:
 
         def strike(request):
             if request.number % 5:
@@ -73,7 +73,7 @@ def only_snappy(request):
 ], ids=["1.0", "snappy"])
 def test_a_writer_that_dies_while_it_falls_back_loses_nothing(tmp_path, point, knows, options):
     """The receiver does not know what it gets; the writer dies when it has noted that, and not yet sent."""
-    with Target(lambda request: b"n %d\n" % request.number) as target, Receiver() as receiver:
+    with Target(lambda request: b"n %d\n" % request.number, own_loopback()) as target, Receiver() as receiver:
         receiver.default = knows
         given = config(job("j", [target.address], {"case": "c"}),
                        remote(receiver.url, **options), interval="100ms")

@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass, field
 
 from lib.limpet import Limpet
-from lib.proc import Process, free_port, port_is_open, wait_until
+from lib.proc import Process, free_port, own_loopback, port_is_open, wait_until
 from lib.remote_write import Answer, Receiver, is_stale
 from lib.target import Hub, Reply, Target
 
@@ -162,6 +162,11 @@ def script_of(case):
     return script
 
 
+def host_of(name):
+    """Where nobody else asks for the answers; but one case is led to localhost."""
+    return "127.0.0.1" if "//localhost" in name else own_loopback()
+
+
 class Side:
     """One agent with its targets and its receiver."""
 
@@ -171,7 +176,8 @@ class Side:
         self.receiver = Receiver()
         self.receiver.default = self.note
         self.scrapes = {}  # {(case, label n): how many have come}
-        self.targets = {name: Target(script_of(case), hub=hub) for name, case in cases.items()}
+        self.targets = {name: Target(script_of(case), host_of(name), hub=hub)
+                        for name, case in cases.items()}
 
     def close(self):
         for target in self.targets.values():

@@ -13,7 +13,7 @@ import pytest
 
 from lib.limpet import ROLES, Limpet, config, job, remote
 from lib.lives import children_in
-from lib.proc import Process, wait_until
+from lib.proc import Process, own_loopback, wait_until
 from lib.remote_write import Receiver
 from lib.stream import STALE, assert_each_request_is_one_scrape, count_whole, stream_of
 from lib.target import Pieces, Target, Wait
@@ -21,7 +21,7 @@ from lib.target import Pieces, Target, Wait
 
 @pytest.fixture
 def target():
-    with Target(lambda request: b"n %d\n" % request.number) as target:
+    with Target(lambda request: b"n %d\n" % request.number, own_loopback()) as target:
         yield target
 
 

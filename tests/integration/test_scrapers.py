@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lib.limpet import Limpet, config, job, remote
-from lib.proc import kill, wait_until
+from lib.proc import kill, own_loopback, wait_until
 from lib.stream import (STALE, assert_each_request_is_one_scrape, count_whole, count_whole_by_case,
                         rows_by_case, stream_of, stream_of_rows)
 from lib.target import Hub, Target, Wait, Pieces, Reply
@@ -36,7 +36,8 @@ class Farm:
     def __init__(self, count=TARGETS):
         self.hub = Hub()
         self.targets = [
-            Target(lambda request, lines=5 + 40 * (i % 4): body_of(request, lines), hub=self.hub)
+            Target(lambda request, lines=5 + 40 * (i % 4): body_of(request, lines),
+                   host=own_loopback(), hub=self.hub)
             for i in range(count)]
         self.asked = []  # how often each was, before the end
 
@@ -168,7 +169,8 @@ def test_a_roll_waits_for_a_slow_target_and_keeps_to_the_quick_ones(tmp_path, re
     def slowly(request):
         return Pieces([Wait(seconds=0.7), *Reply(body % request.number).to_pieces().parts])
 
-    with Target(slowly) as slow, Target(lambda request: body % request.number) as quick:
+    with Target(slowly, own_loopback()) as slow, \
+         Target(lambda request: body % request.number, own_loopback()) as quick:
         settings = config(
             job("slow", [slow.address], {"case": "slow"}, scrape_interval="3500ms",
                 scrape_timeout="3500ms"),

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import errno
+import ipaddress
 import itertools
 import json
 import os
@@ -68,6 +69,13 @@ def free_port():
             _marks[0].close()
         _marks.append(mark)
         return port
+
+
+def own_loopback():
+    """An address of loopback that nobody outside this process has, for targets whose requests count.
+    At 127.0.0.1 somebody else may come by: who still asks a target that has gone, and whose port the
+    system has given to a test meanwhile."""
+    return str(ipaddress.IPv4Address(0x7F400000 | os.getpid() & 0x3FFFFF))
 
 
 @contextlib.contextmanager
