@@ -380,8 +380,8 @@ static void a_plan_changes_nothing_but_the_effort(void **state)
         }
         plan_release(&bench->plans, plan);
     }
-    assert_in_range(complete, 200, 1999);
-    assert_true(scraped > learnt + 5000);
+    assert_in_range(complete, 50, 1999);  /* on average 390, with a standard deviation of 52 */
+    assert_true(scraped > learnt + 1000); /* 20,000 more, with one of 3000 */
     strbuf_fini(&bytes);
     body_fini(&with);
     body_fini(&without);

@@ -368,7 +368,7 @@ static void follow_stories(struct dice dice, const struct relabel *relabel)
         }
         plan_release(&bench->plans, plan);
     }
-    assert_in_range(known, 300, 1900);
+    assert_in_range(known, 150, 1900); /* 460 on average, with a standard deviation of 44 */
     assert_in_range(spared, known / 2, known);
     strbuf_fini(&text);
     bench_free(bench);
