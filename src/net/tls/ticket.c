@@ -43,9 +43,19 @@ void wolf_ticket_free(struct net_tls_ticket *ticket)
     free(ticket);
 }
 
+/*
+ * With TLS 1.3 the secret of a session is that of its last handshake, also while its ticket is
+ * still the one by which that handshake went on: what a connection leaves that ended before its own
+ * ticket came is refused by the peer (RFC 8446, 4.2.11.2: the binder does not verify).
+ */
+static bool has_what_goes_on(const struct net_tls_session *session)
+{
+    return session->got_ticket || wolfSSL_version(session->wolf) < TLS1_3_VERSION;
+}
+
 static struct net_tls_ticket *ticket_new(struct net_tls_session *session)
 {
-    if (!session->established || session->broken)
+    if (!session->established || session->broken || !has_what_goes_on(session))
         return NULL;
     WOLFSSL_SESSION *kept = wolfSSL_get_session(session->wolf);
     int len = kept != NULL ? wolfSSL_i2d_SSL_SESSION(kept, NULL) : 0;

@@ -370,6 +370,17 @@ static bool is_address(const char *host)
     return strchr(host, ':') != NULL || strspn(host, "0123456789.") == strlen(host);
 }
 
+/* Of CallbackSessionTicket. */
+static int note_ticket(WOLFSSL *wolf, const unsigned char *ticket, int len, void *context)
+{
+    struct net_tls_session *session = context;
+    (void)wolf;
+    (void)ticket;
+    (void)len;
+    session->got_ticket = true;
+    return 0;
+}
+
 static bool set_up_session(struct net_tls_session *session)
 {
     size_t len = strlen(session->host);
@@ -378,6 +389,7 @@ static bool set_up_session(struct net_tls_session *session)
     wolfSSL_SetIOReadCtx(session->wolf, session);
     wolfSSL_SetIOWriteCtx(session->wolf, session);
     wolfSSL_SetCertCbCtx(session->wolf, session);
+    wolfSSL_set_SessionTicket_cb(session->wolf, note_ticket, session);
     if (is_address(session->host) || certificate_is_spiffe(slice_of(session->host)) ||
         len > USHRT_MAX)
         return true;

@@ -51,7 +51,8 @@ struct net_tls_session {
     bool refused;               /* a certificate was refused */
     bool established;
     bool broken;
-    char start[5]; /* the first bytes of the peer: an HTTP answer in plain text? */
+    bool got_ticket; /* of TLS 1.3, from this peer on this connection */
+    char start[5];   /* the first bytes of the peer: an HTTP answer in plain text? */
     unsigned start_len;
     char error[ERROR_MAX];
 };

@@ -240,6 +240,25 @@ static void goes_on_from_the_connection_before(void **state)
     }
 }
 
+/* With TLS 1.3 there is a new secret then, and still the old ticket. */
+static void does_not_go_on_from_a_connection_that_ended_before_its_ticket_came(void **state)
+{
+    static const enum site either[] = {TLS_1_2, TLS_1_3};
+    for (int i = 0; i < 2; i++) {
+        struct stage *stage = stage_new(state, either[i]);
+        struct fetch_connection *conn = &stage->client->conn;
+        assert_false(is_resumed(stage));
+        fetch_close_idle(conn);
+        start(stage, "/", SLICE_LITERAL(""));
+        RUN_UNTIL(stage->loop, conn->counters.opened == 2);
+        fetch_abort(conn);
+        RUN_UNTIL(stage->loop, fetch_is_quiet(conn));
+        get(stage);
+        expect_answer(stage, "TLSv1.");
+        stage_end(stage);
+    }
+}
+
 static void goes_on_with_the_same_host_and_context_only(void **state)
 {
     struct stage *stage = stage_new(state, SERVER);
@@ -545,6 +564,7 @@ int main(void)
         ON_BOTH(asks_for_the_name),
         ON_BOTH(keeps_the_connection),
         ON_BOTH(goes_on_from_the_connection_before),
+        ON_BOTH(does_not_go_on_from_a_connection_that_ended_before_its_ticket_came),
         ON_BOTH(goes_on_with_the_same_host_and_context_only),
         ON_BOTH(believes_nobody_for_a_ticket),
         ON_BOTH(carries_big_bodies),
