@@ -5,13 +5,6 @@
 
 #include "discovery/annotation_targets.h"
 
-/* Records in the order of namespace and name. */
-struct annotation_records {
-    struct slice *items;
-    size_t len;
-    size_t room;
-};
-
 /* Hashes of URLs, by a seed that nobody knows: none can be made to look like another one. */
 struct annotation_urls {
     uint64_t seed;
@@ -25,9 +18,9 @@ struct annotation_walker {
     struct source_visit *visit;
     struct annotation_review *review;
     struct annotation_listener listener;
-    struct annotation_records pods;
-    struct annotation_records services;
-    struct annotation_records slices;
+    struct kube_records pods; /* sorted, as the others */
+    struct kube_records services;
+    struct kube_records slices;
     struct annotation_urls urls;
     struct arena arena; /* of one object */
     struct label_set labels;

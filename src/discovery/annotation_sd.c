@@ -30,12 +30,6 @@ struct stores {
     size_t room;
 };
 
-struct records {
-    struct slice *items;
-    size_t len;
-    size_t room;
-};
-
 /* Hashes of what the log has said, so that it says it once while it holds. */
 struct said {
     uint64_t *items;
@@ -89,17 +83,17 @@ static bool is_watched(const struct annotation_sd *sd, struct slice ns, struct s
     return false;
 }
 
-static void say_that_slices_are_full(struct annotation_sd *sd, struct slice ns, struct slice name)
+static void say_that_slices_are_full(struct annotation_sd *sd, struct slice service)
 {
-    struct strbuf text = STRBUF_GROWING;
+    struct strbuf name = STRBUF_GROWING;
     if (sd->said_full)
         return;
     sd->said_full = true;
-    strbuf_addf(&text, "%.*s/%.*s", SLICE_ARG(ns), SLICE_ARG(name));
+    kube_record_add_full_name(&name, service);
     log_warn(
         MSG("annotations: too many services without a selector; of some, no endpoint is known"),
-        STR("first_left_out", text.text), INT("followed", SLICES_MAX));
-    strbuf_fini(&text);
+        STR("first_left_out", name.text), INT("followed", SLICES_MAX));
+    strbuf_fini(&name);
 }
 
 static void watch_slices(struct annotation_sd *sd, struct slice service)
@@ -112,7 +106,7 @@ static void watch_slices(struct annotation_sd *sd, struct slice service)
     if (is_watched(sd, ns, name))
         return;
     if (sd->slice_count == SLICES_MAX) {
-        say_that_slices_are_full(sd, ns, name);
+        say_that_slices_are_full(sd, service);
         return;
     }
     strbuf_addf(&label, "%s%.*s", slice_label, SLICE_ARG(name));
@@ -126,16 +120,6 @@ static void watch_slices(struct annotation_sd *sd, struct slice service)
     arena_fini(&arena);
 }
 
-/* The next annotated service without selector; NULL first, NULL at the end. */
-static const struct kube_object *next_without_selector(const struct kube_store *store,
-                                                       const struct kube_object *object)
-{
-    do
-        object = kube_store_next(store, object);
-    while (object != NULL && !needs_slices(kube_object_record(object)));
-    return object;
-}
-
 static bool are_slices_known(const struct annotation_sd *sd)
 {
     for (size_t i = 0; i < sd->slice_count; i++) {
@@ -145,16 +129,6 @@ static bool are_slices_known(const struct annotation_sd *sd)
     return true;
 }
 
-static void collect_without_selector(struct records *records, const struct kube_store *store)
-{
-    const struct kube_object *object = NULL;
-    while ((object = next_without_selector(store, object)) != NULL) {
-        records->items = (struct slice *)grow_for_one(records->items, records->len, &records->room,
-                                                      sizeof(*records->items));
-        records->items[records->len++] = kube_object_record(object);
-    }
-}
-
 /*
  * Watches what is not watched yet; never closes anything, for a watch may be on the stack. In an
  * order that is the same on all nodes and after each start: where not all can be followed, all are
@@ -162,17 +136,16 @@ static void collect_without_selector(struct records *records, const struct kube_
  */
 static void look_for_slices(struct annotation_sd *sd)
 {
-    struct records records = {0};
+    struct kube_records records = {0};
     for (size_t i = 0; i < sd->watches.len && sd->config->services; i++) {
         const struct kube_part *part = sd->watches.parts[i];
         if (part->kind == KUBE_SERVICES)
-            collect_without_selector(&records, kube_watch_store(part->watch));
+            kube_records_add(&records, kube_watch_store(part->watch), needs_slices);
     }
-    if (records.len > 0)
-        qsort(records.items, records.len, sizeof(*records.items), kube_record_compare);
+    kube_records_sort(&records);
     for (size_t i = 0; i < records.len; i++)
         watch_slices(sd, records.items[i]);
-    free(records.items);
+    kube_records_fini(&records);
 }
 
 static bool is_slice_needed(const struct annotation_sd *sd, const struct kube_part *slices)
@@ -325,8 +298,7 @@ static bool was_said(const struct said *said, uint64_t hash)
 static void log_problem(enum kube_kind kind, struct slice record, const char *text)
 {
     struct strbuf name = STRBUF_GROWING;
-    strbuf_addf(&name, "%.*s/%.*s", SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
-                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
+    kube_record_add_full_name(&name, record);
     log_warn(MSG("annotations: not everything that is asked for is scraped"),
              STR(kind == KUBE_PODS ? "pod" : "service", name.text), STR("err", text));
     strbuf_fini(&name);
@@ -434,9 +406,8 @@ static void forward_problem(struct annotation_review *base, enum kube_kind kind,
     struct forward *forward =
         (struct forward *)(void *)((char *)base - offsetof(struct forward, review));
     struct strbuf name = STRBUF_GROWING;
-    strbuf_addf(&name, "%s %.*s/%.*s", kind == KUBE_PODS ? "pod" : "service",
-                SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
-                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
+    strbuf_adds(&name, kind == KUBE_PODS ? "pod " : "service ");
+    kube_record_add_full_name(&name, record);
     forward->visit->refused(forward->visit, slice_make(name.text, name.len),
                             slice_of(problem->text.text));
     strbuf_fini(&name);

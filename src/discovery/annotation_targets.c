@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/grow.h"
 #include "base/hash.h"
 #include "discovery/annotation_private.h"
 
@@ -15,22 +14,17 @@ static bool is_left_out(struct slice record)
     return kube_record_has(record, KUBE_TOO_LARGE) || kube_record_has(record, KUBE_MALFORMED);
 }
 
-static void collect(struct annotation_records *records, const struct kube_store *const *stores,
-                    size_t count, bool annotated_only)
+static bool may_be_annotated(struct slice record)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct kube_object *object = NULL;
-        while ((object = kube_store_next(stores[i], object)) != NULL) {
-            struct slice record = kube_object_record(object);
-            if (annotated_only && !annotation_mentions_scrape(record) && !is_left_out(record))
-                continue;
-            records->items = (struct slice *)grow_for_one(records->items, records->len,
-                                                          &records->room, sizeof(struct slice));
-            records->items[records->len++] = record;
-        }
-    }
-    if (records->len > 0)
-        qsort(records->items, records->len, sizeof(struct slice), kube_record_compare);
+    return annotation_mentions_scrape(record) || is_left_out(record);
+}
+
+static void collect(struct kube_records *records, const struct kube_store *const *stores,
+                    size_t count, bool (*is_wanted)(struct slice record))
+{
+    for (size_t i = 0; i < count; i++)
+        kube_records_add(records, stores[i], is_wanted);
+    kube_records_sort(records);
 }
 
 /* ---- Pods ---- */
@@ -357,7 +351,7 @@ static void complain_of_left_out(struct annotation_walker *walker)
 }
 
 static int walk_records(struct annotation_walker *walker, enum kube_kind kind,
-                        const struct annotation_records *records,
+                        const struct kube_records *records,
                         int (*walk)(struct annotation_walker *walker, struct slice record))
 {
     int err = 0;
@@ -382,16 +376,17 @@ int annotation_targets_walk(const struct annotation_world *world, struct source_
                                        .listener.problem = on_problem,
                                        .urls.seed = hash_seed_make()};
     int err = 0;
-    collect(&walker.pods, world->pods, world->pod_stores, !world->config->services);
-    collect(&walker.services, world->services, world->service_stores, true);
-    collect(&walker.slices, world->slices, world->slice_stores, false);
+    collect(&walker.pods, world->pods, world->pod_stores,
+            world->config->services ? NULL : may_be_annotated);
+    collect(&walker.services, world->services, world->service_stores, may_be_annotated);
+    collect(&walker.slices, world->slices, world->slice_stores, NULL);
     if (world->config->services)
         err = walk_records(&walker, KUBE_SERVICES, &walker.services, walk_service);
     if (err == 0 && world->config->pods)
         err = walk_records(&walker, KUBE_PODS, &walker.pods, walk_pod);
-    free(walker.pods.items);
-    free(walker.services.items);
-    free(walker.slices.items);
+    kube_records_fini(&walker.pods);
+    kube_records_fini(&walker.services);
+    kube_records_fini(&walker.slices);
     free(walker.urls.slots);
     arena_fini(&walker.arena);
     label_set_fini(&walker.labels);

@@ -12,8 +12,7 @@ void kube_left_out_say(const struct source_host *host, enum kube_kind kind, stru
         return;
     struct slice why = kube_record_get(record, too_large ? KUBE_TOO_LARGE : KUBE_MALFORMED);
     struct strbuf name = STRBUF_GROWING;
-    strbuf_addf(&name, "%.*s/%.*s", SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
-                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
+    kube_record_add_full_name(&name, record);
     log_warn(MSG("kubernetes: an object is left out, it is too large or malformed"),
              STR("resource", kube_kind_info(kind)->resource), STR("name", name.text),
              SLICE("err", why));

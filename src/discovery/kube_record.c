@@ -112,6 +112,12 @@ size_t kube_record_count(struct slice record, enum kube_field field)
     return count;
 }
 
+void kube_record_add_full_name(struct strbuf *to, struct slice record)
+{
+    strbuf_addf(to, "%.*s/%.*s", SLICE_ARG(kube_record_get(record, KUBE_NAMESPACE)),
+                SLICE_ARG(kube_record_get(record, KUBE_NAME)));
+}
+
 int kube_record_compare(const void *a, const void *b)
 {
     const struct slice *left = a, *right = b;

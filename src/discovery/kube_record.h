@@ -117,6 +117,9 @@ struct slice kube_record_get_key(struct slice record, enum kube_field field, str
 /* How many entries of this field there are. */
 size_t kube_record_count(struct slice record, enum kube_field field);
 
+/* Writes "namespace/name" of the object, as people are told of it. */
+void kube_record_add_full_name(struct strbuf *to, struct slice record);
+
 /* For qsort() of records (struct slice): by namespace and name. */
 int kube_record_compare(const void *a, const void *b);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/grow.h"
 #include "base/hash.h"
 #include "discovery/kube_record.h"
 
@@ -125,4 +126,32 @@ void kube_store_fini(struct kube_store *store)
     (void)kube_store_sweep(store);
     hash_table_fini(&store->objects);
     *store = (struct kube_store){0};
+}
+
+/* ---- Records ---- */
+
+void kube_records_add(struct kube_records *records, const struct kube_store *store,
+                      bool (*is_wanted)(struct slice record))
+{
+    const struct kube_object *object = NULL;
+    while ((object = kube_store_next(store, object)) != NULL) {
+        struct slice record = kube_object_record(object);
+        if (is_wanted != NULL && !is_wanted(record))
+            continue;
+        records->items = (struct slice *)grow_for_one(records->items, records->len, &records->room,
+                                                      sizeof(*records->items));
+        records->items[records->len++] = record;
+    }
+}
+
+void kube_records_sort(struct kube_records *records)
+{
+    if (records->len > 0)
+        qsort(records->items, records->len, sizeof(*records->items), kube_record_compare);
+}
+
+void kube_records_fini(struct kube_records *records)
+{
+    free(records->items);
+    *records = (struct kube_records){0};
 }

@@ -54,4 +54,20 @@ static inline struct slice kube_object_record(const struct kube_object *object)
 
 void kube_store_fini(struct kube_store *store);
 
+/* Records of stores, good until one of these changes. All zero: none. */
+struct kube_records {
+    struct slice *items;
+    size_t len;
+    size_t room;
+};
+
+/* Adds those of the store that `is_wanted` says it of; NULL: all. */
+void kube_records_add(struct kube_records *records, const struct kube_store *store,
+                      bool (*is_wanted)(struct slice record));
+
+/* By namespace and name: the same order on all nodes and after each start. */
+void kube_records_sort(struct kube_records *records);
+
+void kube_records_fini(struct kube_records *records);
+
 #endif

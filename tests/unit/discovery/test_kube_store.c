@@ -112,6 +112,52 @@ static void a_list_replaces_what_was_there(void **state)
     assert_int_equal(store.bytes, 0);
 }
 
+static bool is_running(struct slice record)
+{
+    return slice_is(kube_record_get(record, KUBE_PHASE), "Running");
+}
+
+static void assert_names(const struct kube_records *records, const char *const *names)
+{
+    size_t count = 0;
+    for (; names[count] != NULL; count++) {
+        struct strbuf name = STRBUF_GROWING;
+        assert_true(count < records->len);
+        kube_record_add_full_name(&name, records->items[count]);
+        assert_string_equal(name.text, names[count]);
+        strbuf_fini(&name);
+    }
+    assert_int_equal(records->len, count);
+}
+
+static void records_of_several_stores_come_in_one_order(void **state)
+{
+    static const char *const all[] = {"a/b", "a/p", "a/q", "b/a", "b/p", NULL};
+    static const char *const running[] = {"a/p", "b/a", NULL};
+    struct kube_store stores[2] = {{0}};
+    struct kube_records records = {0};
+    (void)state;
+    kube_records_sort(&records);
+    assert_int_equal(records.len, 0);
+    put(&stores[0], "b", "a", "Running");
+    put(&stores[0], "a", "q", "Pending");
+    put(&stores[0], "a", "b", "Pending");
+    put(&stores[1], "b", "p", "Pending");
+    put(&stores[1], "a", "p", "Running");
+    for (int i = 0; i < 2; i++)
+        kube_records_add(&records, &stores[i], NULL);
+    kube_records_sort(&records);
+    assert_names(&records, all);
+    kube_records_fini(&records);
+    for (int i = 0; i < 2; i++)
+        kube_records_add(&records, &stores[i], is_running);
+    kube_records_sort(&records);
+    assert_names(&records, running);
+    kube_records_fini(&records);
+    for (int i = 0; i < 2; i++)
+        kube_store_fini(&stores[i]);
+}
+
 static void records_hold_what_was_put_in_them(void **state)
 {
     struct strbuf text = STRBUF_GROWING;
@@ -192,10 +238,11 @@ static void what_a_server_asks_for_is_the_least_pause(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_a_server_asks_for_is_the_least_pause),  TEST(only_what_differs_is_a_change),
-        TEST(names_cannot_be_made_to_meet_in_a_bucket),   TEST(a_list_replaces_what_was_there),
-        TEST(records_hold_what_was_put_in_them),          TEST(pauses_double_and_are_forgiven),
-        TEST(what_is_gone_is_listed_at_a_time_of_chance), TEST(requests_are_limited_after_a_burst),
+        TEST(what_a_server_asks_for_is_the_least_pause),   TEST(only_what_differs_is_a_change),
+        TEST(names_cannot_be_made_to_meet_in_a_bucket),    TEST(a_list_replaces_what_was_there),
+        TEST(records_hold_what_was_put_in_them),           TEST(pauses_double_and_are_forgiven),
+        TEST(what_is_gone_is_listed_at_a_time_of_chance),  TEST(requests_are_limited_after_a_burst),
+        TEST(records_of_several_stores_come_in_one_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
