@@ -48,16 +48,29 @@ struct rhythm {
 #define RHYTHM_OF(pointer)                                                                         \
     ((struct rhythm *)(void *)((char *)(pointer)-offsetof(struct rhythm, timer)))
 
+/* A look at the wall clock between two looks at the monotonic one, however far apart these are. */
+struct clock_look {
+    int64_t wall_ns;
+    int64_t ahead_min_ns; /* of the monotonic clock */
+    int64_t ahead_max_ns;
+};
+
+static struct clock_look look_at_clocks(int64_t (*wall_now)(void))
+{
+    int64_t before_ns = clock_mono_ns();
+    int64_t wall_ns = wall_now();
+    int64_t after_ns = clock_mono_ns();
+    return (struct clock_look){wall_ns, wall_ns - after_ns, wall_ns - before_ns};
+}
+
 /* How far the wall clock is ahead; looked at again if this process was not run in between. */
 static int64_t wall_offset(void)
 {
-    int64_t before_ns;
-    int64_t offset_ns;
-    do {
-        before_ns = clock_mono_ns();
-        offset_ns = clock_wall_ns() - before_ns;
-    } while (clock_mono_ns() - before_ns >= NS_PER_MS);
-    return offset_ns;
+    struct clock_look look;
+    do
+        look = look_at_clocks(clock_wall_ns);
+    while (look.ahead_max_ns - look.ahead_min_ns >= NS_PER_MS);
+    return look.ahead_max_ns;
 }
 
 void schedule_init(struct schedule *schedule, struct loop *loop, int64_t tick_max_ns,
@@ -179,11 +192,11 @@ static void leave_old(struct rhythm *rhythm, int64_t wall_ns)
 
 /* That a step of the clock, which may not have been noticed yet, has jumped over them is no loss.
  */
-static void count_lost(struct rhythm *rhythm, int64_t wall_ns, int64_t mono_ns)
+static void count_lost(struct rhythm *rhythm, const struct clock_look *look)
 {
     struct schedule *schedule = rhythm->schedule;
-    int64_t oldest_ns = wall_ns - rhythm->interval_ns;
-    bool has_stepped = wall_ns - mono_ns - schedule->wall_offset_ns >= STEP_NS;
+    int64_t oldest_ns = look->wall_ns - rhythm->interval_ns;
+    bool has_stepped = look->ahead_min_ns - schedule->wall_offset_ns >= STEP_NS;
     if (rhythm->done_until_ns < oldest_ns && !has_stepped)
         schedule->lost += count_ticks(rhythm, rhythm->done_until_ns, oldest_ns);
 }
@@ -198,12 +211,11 @@ static void arm(struct rhythm *rhythm)
         loop_timer_clear(schedule->loop, &rhythm->timer);
         return;
     }
-    int64_t before_ns = clock_mono_ns();
-    int64_t wall_ns = schedule->wall_now();
-    count_lost(rhythm, wall_ns, clock_mono_ns());
-    leave_old(rhythm, wall_ns);
+    const struct clock_look look = look_at_clocks(schedule->wall_now);
+    count_lost(rhythm, &look);
+    leave_old(rhythm, look.wall_ns);
     rhythm->due_ns = next_instant(rhythm, rhythm->done_until_ns, &place);
-    loop_timer_set(schedule->loop, &rhythm->timer, before_ns + rhythm->due_ns - wall_ns);
+    loop_timer_set(schedule->loop, &rhythm->timer, rhythm->due_ns - look.ahead_max_ns);
 }
 
 static void call_group(struct rhythm *rhythm, struct tick_member *member, int64_t due_ns)
@@ -460,38 +472,33 @@ static void forget_limits(struct rhythm *rhythm)
 }
 
 /*
- * How much more the wall clock has gone than the monotonic one, since the last call. However late
- * this is run, its time was looked at between two looks at the other, and what was within that
- * distance before has not moved.
+ * How much more the wall clock has gone than the monotonic one, since the last call. What may be as
+ * far ahead as it was before has not moved, however late this is run.
  */
-static int64_t look_at_clock(struct schedule *schedule, int64_t *ret_wall_ns)
+static int64_t follow_clock(struct schedule *schedule, const struct clock_look *look)
 {
-    int64_t before_ns = clock_mono_ns();
-    int64_t wall_ns = schedule->wall_now();
-    int64_t after_ns = clock_mono_ns();
     int64_t moved_ns = 0;
-    if (wall_ns - after_ns > schedule->wall_offset_ns)
-        moved_ns = wall_ns - after_ns - schedule->wall_offset_ns;
-    else if (wall_ns - before_ns < schedule->wall_offset_ns)
-        moved_ns = wall_ns - before_ns - schedule->wall_offset_ns;
+    if (look->ahead_min_ns > schedule->wall_offset_ns)
+        moved_ns = look->ahead_min_ns - schedule->wall_offset_ns;
+    else if (look->ahead_max_ns < schedule->wall_offset_ns)
+        moved_ns = look->ahead_max_ns - schedule->wall_offset_ns;
     schedule->wall_offset_ns += moved_ns;
-    *ret_wall_ns = wall_ns;
     return moved_ns;
 }
 
 bool schedule_watch_clock(struct schedule *schedule)
 {
-    int64_t wall_ns;
-    int64_t moved_ns = look_at_clock(schedule, &wall_ns);
+    const struct clock_look look = look_at_clocks(schedule->wall_now);
+    int64_t moved_ns = follow_clock(schedule, &look);
     if (moved_ns > -STEP_NS && moved_ns < STEP_NS)
         return false;
     schedule->clock_steps++;
     for (struct rhythm *rhythm = schedule->rhythms; rhythm != NULL; rhythm = rhythm->next) {
         if (moved_ns < 0) {
-            rhythm->done_until_ns = wall_ns;
+            rhythm->done_until_ns = look.wall_ns;
             forget_limits(rhythm);
         }
-        leave_old(rhythm, wall_ns);
+        leave_old(rhythm, look.wall_ns);
         arm(rhythm);
     }
     return true;
