@@ -310,27 +310,20 @@ struct layout_v2 *layouts_v2_get(struct layouts_v2 *layouts, const struct layout
     return layout;
 }
 
-struct sweep {
-    struct layouts_v2 *layouts;
-    int64_t since_ns;
-};
-
 static bool forget_unused(struct hash_entry *entry, void *context)
 {
-    const struct sweep *sweep = context;
+    struct layouts_v2 *layouts = context;
     struct layout_v2 *layout = layout_of(entry);
-    if (layout->used_ns >= sweep->since_ns)
+    if (layouts->now_ns - layout->used_ns <= UNUSED_NS)
         return false;
-    sweep->layouts->bytes -= layout->size;
+    layouts->bytes -= layout->size;
     free(layout);
     return true;
 }
 
-/* Forgets what was not used since. */
-static void forget(struct layouts_v2 *layouts, int64_t since_ns)
+static void forget(struct layouts_v2 *layouts)
 {
-    struct sweep sweep = {layouts, since_ns};
-    hash_table_sweep(&layouts->kept, forget_unused, &sweep);
+    hash_table_sweep(&layouts->kept, forget_unused, layouts);
     free(layouts->spare);
     layouts->spare = NULL;
 }
@@ -342,12 +335,13 @@ void layouts_v2_start(struct layouts_v2 *layouts, int64_t now_ns)
     if (now_ns - layouts->swept_ns < SWEEP_NS)
         return;
     layouts->swept_ns = now_ns;
-    forget(layouts, now_ns - UNUSED_NS);
+    forget(layouts);
 }
 
 void layouts_v2_fini(struct layouts_v2 *layouts)
 {
-    forget(layouts, INT64_MAX);
+    layouts->now_ns = INT64_MAX; /* then all is unused */
+    forget(layouts);
     hash_table_fini(&layouts->kept);
     maker_free(layouts->maker);
     free(layouts->seen);

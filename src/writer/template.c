@@ -145,18 +145,18 @@ static void release_segment(struct templates *templates, struct template_segment
     free_segment(templates, segment);
 }
 
-struct sweep {
-    struct templates *templates;
-    int64_t since_ns;
-};
+static bool is_unused(const struct templates *templates, int64_t used_ns)
+{
+    return templates->now_ns - used_ns > UNUSED_NS;
+}
 
 static bool forget_unused_segment(struct hash_entry *entry, void *context)
 {
-    const struct sweep *sweep = context;
+    struct templates *templates = context;
     struct template_segment *segment = segment_of(entry);
-    if (segment->references > 0 || segment->used_ns >= sweep->since_ns)
+    if (segment->references > 0 || !is_unused(templates, segment->used_ns))
         return false;
-    free_segment(sweep->templates, segment);
+    free_segment(templates, segment);
     return true;
 }
 
@@ -289,19 +289,17 @@ static struct template *template_of(struct hash_entry *entry)
 
 static bool forget_unused(struct hash_entry *entry, void *context)
 {
-    const struct sweep *sweep = context;
-    if (template_of(entry)->used_ns >= sweep->since_ns)
+    struct templates *templates = context;
+    if (!is_unused(templates, template_of(entry)->used_ns))
         return false;
-    free_template(sweep->templates, template_of(entry));
+    free_template(templates, template_of(entry));
     return true;
 }
 
-/* Forgets what was not used since. */
-static void forget(struct templates *templates, int64_t since_ns)
+static void forget(struct templates *templates)
 {
-    struct sweep sweep = {templates, since_ns};
-    hash_table_sweep(&templates->kept, forget_unused, &sweep);
-    hash_table_sweep(&templates->segments, forget_unused_segment, &sweep);
+    hash_table_sweep(&templates->kept, forget_unused, templates);
+    hash_table_sweep(&templates->segments, forget_unused_segment, templates);
 }
 
 void templates_fini(struct templates *templates)
@@ -309,7 +307,8 @@ void templates_fini(struct templates *templates)
     free_template(templates, templates->spare);
     free(templates->loose->segments[0]);
     free(templates->loose);
-    forget(templates, INT64_MAX);
+    templates->now_ns = INT64_MAX; /* then all is unused */
+    forget(templates);
     template_maker_free(templates->maker);
     hash_table_fini(&templates->kept);
     hash_table_fini(&templates->segments);
@@ -343,7 +342,7 @@ static void sweep_if_due(struct templates *templates)
         return;
     size_t before = templates->bytes;
     templates->swept_ns = now_ns;
-    forget(templates, now_ns - UNUSED_NS);
+    forget(templates);
     if (before - templates->bytes > TRIM_BYTES)
         (void)malloc_trim(0);
     if (templates->tape_bytes > TAPES_MAX / 4 * 3)
