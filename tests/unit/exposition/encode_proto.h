@@ -60,6 +60,19 @@ static inline void put_label(struct strbuf *out, unsigned field, const char *nam
     put_message(out, field, &label);
 }
 
+/* The types of metrics, as protobuf numbers them. */
+enum { COUNTER, GAUGE, SUMMARY, UNTYPED, HISTOGRAM, GAUGE_HISTOGRAM, TYPES };
+
+/* A family without metrics. */
+static inline struct strbuf new_family(const char *name, int type)
+{
+    struct strbuf family = STRBUF_GROWING;
+    put_text(&family, 1, name);
+    put_text(&family, 2, "some help");
+    put_number(&family, 3, (uint64_t)type);
+    return family;
+}
+
 /* A family with its length in front; takes it over. */
 static inline void put_delimited(struct strbuf *out, struct strbuf *family)
 {

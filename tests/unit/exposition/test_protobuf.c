@@ -82,22 +82,11 @@ static void expect(struct strbuf *body, unsigned flags, const char *expected)
 
 /* ---- messages ---- */
 
-static struct strbuf family(const char *name, int type)
-{
-    struct strbuf out = STRBUF_GROWING;
-    put_text(&out, 1, name);
-    put_text(&out, 2, "some help");
-    put_number(&out, 3, (uint64_t)type);
-    return out;
-}
-
-enum { COUNTER, GAUGE, SUMMARY, UNTYPED, HISTOGRAM, GAUGE_HISTOGRAM };
-
 /* A family with this metric alone; takes it over. */
 static struct strbuf body_of(const char *name, int type, struct strbuf *metric)
 {
     struct strbuf out = STRBUF_GROWING;
-    struct strbuf whole = family(name, type);
+    struct strbuf whole = new_family(name, type);
     put_message(&whole, 4, metric);
     put_delimited(&out, &whole);
     return out;
@@ -189,7 +178,7 @@ static void units_stand_between_help_and_type(void **state)
     struct strbuf gauge = STRBUF_GROWING;
     put_double(&gauge, 1, -1);
     struct strbuf metric = metric_of(2, &gauge);
-    struct strbuf whole = family("size_bytes", GAUGE);
+    struct strbuf whole = new_family("size_bytes", GAUGE);
     put_text(&whole, 5, "bytes");
     put_message(&whole, 4, &metric);
     struct strbuf body = STRBUF_GROWING;
@@ -205,7 +194,7 @@ static void a_unit_may_stand_behind_the_metrics(void **state)
     struct strbuf gauge = STRBUF_GROWING;
     put_double(&gauge, 1, -1);
     struct strbuf metric = metric_of(2, &gauge);
-    struct strbuf whole = family("size", GAUGE);
+    struct strbuf whole = new_family("size", GAUGE);
     put_message(&whole, 4, &metric);
     put_text(&whole, 5, "bytes");
     struct strbuf body = STRBUF_GROWING;
@@ -267,7 +256,7 @@ static void an_untyped_metric_without_a_value_repeats_the_one_before(void **stat
     struct strbuf first = metric_of(5, &untyped);
     struct strbuf second = STRBUF_GROWING;
     put_label(&second, 1, "n", "2");
-    struct strbuf whole = family("u", UNTYPED);
+    struct strbuf whole = new_family("u", UNTYPED);
     put_message(&whole, 4, &first);
     put_message(&whole, 4, &second);
     struct strbuf body = STRBUF_GROWING;
@@ -279,12 +268,12 @@ static void a_family_without_metrics_says_nothing(void **state)
 {
     (void)state;
     struct strbuf body = STRBUF_GROWING;
-    struct strbuf none = family("none", GAUGE);
+    struct strbuf none = new_family("none", GAUGE);
     put_delimited(&body, &none);
     struct strbuf gauge = STRBUF_GROWING;
     put_double(&gauge, 1, 1);
     struct strbuf metric = metric_of(2, &gauge);
-    struct strbuf whole = family("g", GAUGE);
+    struct strbuf whole = new_family("g", GAUGE);
     put_message(&whole, 4, &metric);
     put_delimited(&body, &whole);
     expect(&body, 0, "HELP g some help\nTYPE g gauge\ng 1\n");

@@ -13,8 +13,6 @@
 #include "tests/unit/exposition/encode_proto.h"
 #include "tests/unit/scrapers/bench.h"
 
-enum { COUNTER, GAUGE, SUMMARY, UNTYPED, HISTOGRAM, GAUGE_HISTOGRAM, TYPES };
-
 #define FAMILIES_MAX 8
 #define METRICS_MAX  5
 
@@ -159,15 +157,6 @@ static void put_metric(struct strbuf *family, int type, const struct metric_text
     if ((metric->style & STYLE_TIMESTAMP) != 0)
         put_number(&out, 6, UINT64_C(1700000000000) + dice_roll(dice, 100000));
     put_message(family, 4, &out);
-}
-
-static struct strbuf new_family(const char *name, int type)
-{
-    struct strbuf family = STRBUF_GROWING;
-    put_text(&family, 1, name);
-    put_text(&family, 2, "some help");
-    put_number(&family, 3, (uint64_t)type);
-    return family;
 }
 
 /* ---- reading ---- */

@@ -68,7 +68,7 @@ static void put_counter(struct strbuf *body, const char *name, double value, int
     put_message(&metric, 3, &counter);
     put_text(&family, 1, name);
     put_text(&family, 2, "Helps.");
-    put_number(&family, 3, 0);
+    put_number(&family, 3, COUNTER);
     put_message(&family, 4, &metric);
     put_delimited(body, &family);
 }
@@ -94,7 +94,7 @@ static void put_native(struct strbuf *body, int schema, unsigned buckets, unsign
         put_signed(&histogram, 13, i == 0);
     put_message(&metric, 7, &histogram);
     put_text(&family, 1, "h");
-    put_number(&family, 3, 4);
+    put_number(&family, 3, HISTOGRAM);
     put_message(&family, 4, &metric);
     put_delimited(body, &family);
 }
