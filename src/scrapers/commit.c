@@ -75,12 +75,9 @@ static int make_state(struct commit *commit, const struct outcome *outcome,
                       struct series_state *state)
 {
     state->layout = state->stamped = 0;
-    if (state->metadata != 0)
-        series_retain(commit->store, state->metadata);
+    series_retain_optional(commit->store, state->metadata);
     if (outcome->plan != NULL) {
-        state->layout = outcome->plan->layout;
-        if (state->layout != 0)
-            series_retain(commit->store, state->layout);
+        state->layout = series_retain_optional(commit->store, outcome->plan->layout);
     } else if (outcome->layout != 0) {
         state->layout = outcome->layout;
         series_retain(commit->store, state->layout);
@@ -102,12 +99,9 @@ static int make_state(struct commit *commit, const struct outcome *outcome,
 
 static void release_state(struct commit *commit, const struct series_state *state)
 {
-    if (state->layout != 0)
-        series_release(commit->store, state->layout);
-    if (state->stamped != 0)
-        series_release(commit->store, state->stamped);
-    if (state->metadata != 0)
-        series_release(commit->store, state->metadata);
+    series_release_optional(commit->store, state->layout);
+    series_release_optional(commit->store, state->stamped);
+    series_release_optional(commit->store, state->metadata);
 }
 
 /* Native histograms, the tracked ones behind the tracked samples of the layout; exemplars. */

@@ -23,8 +23,7 @@ bool copies_release(struct copies *copies, uint32_t *budget)
 {
     for (; copies->old_at < cells_of(&copies->old) && *budget > 0; --*budget) {
         uint32_t line = copies->old.cells[copies->old_at++].value;
-        if (line != 0)
-            series_release(copies->store, line);
+        series_release_optional(copies->store, line);
     }
     if (copies->old_at < cells_of(&copies->old))
         return false;
@@ -47,8 +46,7 @@ void copies_end(struct copies *copies)
     uint32_t budget = UINT32_MAX;
     copies_give_up(copies);
     for (uint32_t i = 0; i < cells_of(&copies->layouts); i++) {
-        if (copies->layouts.cells[i].value != 0)
-            series_release(copies->store, copies->layouts.cells[i].value);
+        series_release_optional(copies->store, copies->layouts.cells[i].value);
     }
     refmap_fini(&copies->layouts);
     copies->from = NULL;

@@ -409,8 +409,7 @@ int metadata_make(struct series_store *store, struct metadata_draft *draft,
 
 void metadata_release(struct series_store *store, struct metadata *metadata)
 {
-    if (metadata->ref != 0)
-        series_release(store, metadata->ref);
+    series_release_optional(store, metadata->ref);
     free(metadata->gaps);
     *metadata = (struct metadata){0};
 }
@@ -524,8 +523,7 @@ int metadata_add(struct series_store *store, struct metadata_draft *draft, uint3
     uint32_t said;
     *ret_ref = draft->count == 0 ? base : known;
     if (draft->count == 0 || (known != 0 && has_all(store, draft, known, base))) {
-        if (*ret_ref != 0)
-            series_retain(store, *ret_ref);
+        series_retain_optional(store, *ret_ref);
         return 0;
     }
     int err = store_draft(store, draft, &said);

@@ -207,8 +207,7 @@ void plans_is_plain(struct plan_maker *maker)
 static void free_plan(struct plans *plans, struct plan *plan)
 {
     line_context_release(plans->contexts, plan->context);
-    if (plan->layout != 0)
-        series_release(plans->store, plan->layout);
+    series_release_optional(plans->store, plan->layout);
     metadata_release(plans->store, &plan->metadata);
     free(plan->own_lines);
     free(plan);

@@ -199,13 +199,6 @@ static bool may_remember(const struct series_store *store, uint32_t exposed, uin
     return known == 0 || series_count(store, known) / REMEMBERED_TIMES <= now + REMEMBERED_MORE;
 }
 
-static uint32_t retained(struct series_store *store, uint32_t ref)
-{
-    if (ref != 0)
-        series_retain(store, ref);
-    return ref;
-}
-
 /* What the scrape exposes: a METADATA record, a reference; 0: nothing. */
 static uint32_t expose(struct scrape *scrape, const struct ending *ending, uint64_t *ret_said)
 {
@@ -216,7 +209,7 @@ static uint32_t expose(struct scrape *scrape, const struct ending *ending, uint6
         return 0;
     if (ending->outcome.has_strays)
         return strays_exposed(target, &scrape->body, plan, ret_said);
-    return retained(&target->scraper->store, plan->metadata.ref);
+    return series_retain_optional(&target->scraper->store, plan->metadata.ref);
 }
 
 /*
@@ -242,15 +235,13 @@ static void make_metadata(struct scrape *scrape, struct ending *ending)
                  metadata_unite(store, exposed, known, &to->known) == 0)
             return;
     }
-    to->known = retained(store, known);
+    to->known = series_retain_optional(store, known);
 }
 
 static void forget_metadata(struct series_store *store, struct ending_metadata *metadata)
 {
-    if (metadata->known != 0)
-        series_release(store, metadata->known);
-    if (metadata->exposed != 0)
-        series_release(store, metadata->exposed);
+    series_release_optional(store, metadata->known);
+    series_release_optional(store, metadata->exposed);
     *metadata = (struct ending_metadata){0};
 }
 
@@ -258,8 +249,7 @@ static void forget_metadata(struct series_store *store, struct ending_metadata *
 static void keep_metadata(struct target *target, struct ending_metadata *metadata)
 {
     struct target_past *past = &target->past;
-    if (past->metadata != 0)
-        series_release(&target->scraper->store, past->metadata);
+    series_release_optional(&target->scraper->store, past->metadata);
     past->metadata = metadata->exposed;
     past->metadata_left = metadata->left;
     past->said = metadata->said;

@@ -168,19 +168,14 @@ uint32_t strays_exposed(const struct target *target, struct body *body, const st
     const struct target_past *past = &target->past;
     uint32_t ref = past->metadata;
     *ret_said = body->metadata.print;
-    if (plan == past->plan && say_the_same(target, body)) {
-        if (ref != 0)
-            series_retain(store, ref);
-        return ref;
-    }
+    if (plan == past->plan && say_the_same(target, body))
+        return series_retain_optional(store, ref);
     uint32_t base = plan->metadata.ref;
     if (metadata_add(store, &body->metadata, base, plan == past->plan ? past->metadata : 0, &ref) ==
         0)
         return ref;
     *ret_said = STRAYS_SAID_NOTHING;
-    if (base != 0)
-        series_retain(store, base);
-    return base;
+    return series_retain_optional(store, base);
 }
 
 void strays_keep(struct target *target, const struct outcome *outcome)
@@ -195,7 +190,6 @@ void strays_keep(struct target *target, const struct outcome *outcome)
         ref = series_target_state(store, target->ref).stamped;
         series_retain(store, ref);
     }
-    if (past->strays != 0)
-        series_release(store, past->strays);
+    series_release_optional(store, past->strays);
     past->strays = ref;
 }

@@ -205,8 +205,7 @@ static int adopt(struct target *target, const struct series_peer_target *theirs)
     err = copies_stamped(&takeover->copies, target->from, theirs->stamped_ref,
                          theirs->stamped_generation, &state.stamped);
     if (err != 0) {
-        if (state.layout != 0)
-            series_release(&scraper->store, state.layout);
+        series_release_optional(&scraper->store, state.layout);
         return err;
     }
     err = commit_takeover(&scraper->commit, target->ref, &state, target->from->index, theirs->pos);

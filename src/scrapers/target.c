@@ -186,10 +186,8 @@ struct target *target_new_departing(struct scraper *scraper, uint32_t ref)
 void target_past_forget(struct scraper *scraper, struct target_past *past)
 {
     plan_release(&scraper->plans, past->plan);
-    if (past->strays != 0)
-        series_release(&scraper->store, past->strays);
-    if (past->metadata != 0)
-        series_release(&scraper->store, past->metadata);
+    series_release_optional(&scraper->store, past->strays);
+    series_release_optional(&scraper->store, past->metadata);
     *past = (struct target_past){0};
 }
 

@@ -373,12 +373,9 @@ struct shm_target_state *series_valid_state(const struct series_store *store,
 
 static void release_state(struct series_store *store, const struct shm_target_state *state)
 {
-    if (state->layout_ref != 0)
-        series_release(store, state->layout_ref);
-    if (state->stamped_ref != 0)
-        series_release(store, state->stamped_ref);
-    if (state->metadata_ref != 0)
-        series_release(store, state->metadata_ref);
+    series_release_optional(store, state->layout_ref);
+    series_release_optional(store, state->stamped_ref);
+    series_release_optional(store, state->metadata_ref);
 }
 
 void series_target_drop(struct series_store *store, uint32_t ref)

@@ -120,6 +120,20 @@ int series_metadata(struct series_store *store, const struct family *families, u
 void series_retain(struct series_store *store, uint32_t ref);
 void series_release(struct series_store *store, uint32_t ref);
 
+/* The same of what need not be there: of 0 there is nothing to do. The first returns `ref`. */
+static inline uint32_t series_retain_optional(struct series_store *store, uint32_t ref)
+{
+    if (ref != 0)
+        series_retain(store, ref);
+    return ref;
+}
+
+static inline void series_release_optional(struct series_store *store, uint32_t ref)
+{
+    if (ref != 0)
+        series_release(store, ref);
+}
+
 /*
  * The TARGET record of this id, made if it is not there (an id stands for its labels). It stays
  * until series_target_drop.

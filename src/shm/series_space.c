@@ -457,8 +457,7 @@ static void let_go(struct series_store *store, uint32_t ref)
     else if (record->kind == SHM_RECORD_STAMPED)
         held = series_stamped_layout(store, ref);
     series_free(store, ref);
-    if (held != 0)
-        series_release(store, held);
+    series_release_optional(store, held);
 }
 
 /* Lines of the layout that is let go. */
