@@ -63,7 +63,7 @@ void body_begin(struct body *body, struct body_tools *tools, const struct body_s
     body->scraped = body->accepted = body->predicted = body->learnt = 0;
     body->dropped = body->left_out = body->repeated = 0;
     body->stray_count = body->typed = 0;
-    body->has_no_strays = body->is_typed = false;
+    body->strays_taken_out = body->is_typed = false;
     body->excess = LINE_EXCESS_NONE;
     body->cursor = body->misses = 0;
     body->parsed = body->wanted = body->kept_len = 0;
@@ -451,7 +451,7 @@ int body_plan_begin(struct body *body, struct plans *plans, struct plan_maker *m
                                           body->plan->count};
     struct metadata_draft nothing = {0}; /* strays said what the draft has */
     int err =
-        metadata_make(plans->store, body->has_no_strays ? &nothing : &body->metadata,
+        metadata_make(plans->store, body->strays_taken_out ? &nothing : &body->metadata,
                       has_before ? &before : NULL, columns->hashes, harvest->count, &metadata);
     metadata_draft_fini(&nothing);
     if (err != 0)

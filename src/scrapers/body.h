@@ -79,8 +79,8 @@ struct body {
     uint32_t learnt;
     uint32_t stray_count; /* samples whose lines the plan does not say, where there is one */
     uint32_t strays[BODY_STRAYS_MAX]; /* their places in the harvest, if they are no more */
-    uint32_t typed;     /* bit i: the line behind stray i has a TYPE of its own before it */
-    bool has_no_strays; /* they are not in the harvest any more (scrapers/strays.h) */
+    uint32_t typed;        /* bit i: the line behind stray i has a TYPE of its own before it */
+    bool strays_taken_out; /* of the harvest (scrapers/strays.h) */
     struct metadata_draft metadata;
     struct errctx error; /* why it is not COMPLETE */
     /* private */

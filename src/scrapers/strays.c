@@ -155,7 +155,7 @@ bool strays_set_aside(struct body *body, struct outcome *outcome)
         body->plan->metadata.loose == 0)
         return true;
     harvest_take_out(harvest, body->strays, count);
-    body->has_no_strays = true;
+    body->strays_taken_out = true;
     return false;
 }
 
