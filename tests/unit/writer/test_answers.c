@@ -292,8 +292,7 @@ static void a_receiver_that_is_not_there_yet_gets_everything_later(void **state)
     rig_start(&rig);
     for (int64_t i = 0; i < 10; i++)
         scrape(1, T0 + i * 1000, 100);
-    while (rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED) < 3)
-        rig_turn(&rig, 5);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED) >= 3);
     rig.receivers[0] = receiver_new(port, NULL, NULL);
     rig_drain(&rig);
     assert_outcome(1000, 0, 0);
@@ -315,12 +314,6 @@ static void tell_address(const char *number)
     names_writer_detach(&writer);
 }
 
-static void run_until_failures(uint64_t count)
-{
-    while (rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED) < count)
-        rig_turn(&rig, 5);
-}
-
 /* First there is none, then a wrong one, then the right one. */
 static void a_host_by_name_is_reached_where_discovery_says(void **state)
 {
@@ -331,9 +324,9 @@ static void a_host_by_name_is_reached_where_discovery_says(void **state)
              receiver_port(rig.receivers[0]));
     rig_start(&rig);
     scrape(1, T0, 50);
-    run_until_failures(2);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED) >= 2);
     tell_address("127.1.2.3");
-    run_until_failures(4);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_REQUESTS_UNANSWERED) >= 4);
     char address[LOOPBACK_TEXT];
     tell_address(loopback_text(address));
     rig_drain(&rig);

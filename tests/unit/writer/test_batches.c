@@ -50,8 +50,7 @@ static void a_full_batch_goes_at_once_and_the_rest_waits(void **state)
     for (uint64_t target = 1; target <= 10; target++)
         scrape(0, target, T0, 25);
     rig_run_until_requests(&rig, 2);
-    while (rig_count(&rig, 0, REMOTE_DELIVERED) < 200)
-        rig_turn(&rig, 1);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_DELIVERED) >= 200);
     for (int i = 0; i < 5; i++)
         rig_turn(&rig, 1);
     assert_int_equal(samples_of_request(0), 100);
@@ -340,8 +339,7 @@ static void a_slow_remote_holds_up_the_ring_but_no_other_remote(void **state)
     rig_start(&rig);
     for (int64_t i = 0; i < 10; i++) {
         scrape(0, 1, T0 + i * 1000, 100);
-        while (rig_count(&rig, 0, REMOTE_DELIVERED) < (uint64_t)(i + 1) * 100)
-            rig_turn(&rig, 1);
+        RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_DELIVERED) >= (uint64_t)(i + 1) * 100);
     }
     rig_assert_complete(&rig, 0);
     assert_int_equal(ring_consumer_acked(&rig.writer.sources[0].ring), 0);
@@ -391,8 +389,7 @@ static void a_shard_that_had_to_wait_begins_behind_what_was_delivered(void **sta
     rig_run_until_requests(&rig, 1);
     rig.remotes[0].queue_config.min_shards = 2;
     rig_crash(&rig);
-    while (rig_count(&rig, 0, REMOTE_DELIVERED) < TARGETS * LINES)
-        rig_turn(&rig, 1);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_DELIVERED) >= TARGETS * LINES);
     for (uint64_t target = 1; target <= TARGETS; target++)
         scrape(0, target, T0 + 1000, 10);
     rig_drain(&rig);

@@ -135,8 +135,7 @@ static void a_remote_that_never_answers_holds_up_no_other(void **state)
     rig_start(&rig);
     (void)scrape_on(T0, 100);
     rig_drain(&rig);
-    while (rig_count(&rig, 1, REMOTE_SPOOL_ITEMS) > 0)
-        rig_turn(&rig, 10);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 1, REMOTE_SPOOL_ITEMS) == 0);
     rig_assert_complete(&rig, 1);
     assert_true(rig_count(&rig, 0, REMOTE_SPOOL_ITEMS) == rig.scrapers.samples);
     rig_close(&rig);
@@ -172,8 +171,7 @@ static void a_pause_that_was_asked_for_is_kept_when_a_batch_is_stored(void **sta
     rig.config.limpet.spool.after = NEVER_MS;
     rig_start(&rig);
     scrape(1, T0, 20);
-    while (rig_count(&rig, 0, REMOTE_REQUESTS_ANSWERED_RETRY) == 0)
-        rig_turn(&rig, 1);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_REQUESTS_ANSWERED_RETRY) >= 1);
     moods[0].fails = false; /* the next one may come at any time from now on */
     rig.config.limpet.spool.after = soon_ms;
     rig_drain(&rig); /* into the spool */
@@ -310,8 +308,7 @@ static void a_disk_that_takes_nothing_leaves_it_in_the_ring(void **state)
     rig_start(&rig);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
     int64_t ms = scrape_on(T0, 5);
-    while (rig_count(&rig, 0, REMOTE_SPOOL_ERRORS) == 0)
-        rig_turn(&rig, 1);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_SPOOL_ERRORS) >= 1);
     for (int i = 0; i < 60; i++)
         rig_turn(&rig, 1);
     assert_int_equal(rig_count(&rig, 0, REMOTE_SPOOL_IN), 0);
@@ -344,8 +341,7 @@ static void what_cannot_be_stored_is_sent_when_the_spool_before_it_is_empty(void
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
     (void)scrape_on(ms, 3);
-    while (rig_count(&rig, 0, REMOTE_SPOOL_ERRORS) < 3)
-        rig_turn(&rig, 10);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 0, REMOTE_SPOOL_ERRORS) >= 3);
     recover(0);
     rig_drain(&rig);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -500,8 +496,7 @@ static void a_remote_that_comes_back_finds_its_spool(void **state)
     set_mood(1, false);
     rig_crash(&rig);
     assert_int_equal(slot_get(&rig.slot, COUNTER_ORPHANS_BYTES), 0);
-    while (rig_count(&rig, 1, REMOTE_SPOOL_ITEMS) > 0)
-        rig_turn(&rig, 10);
+    RIG_TURN_UNTIL(&rig, rig_count(&rig, 1, REMOTE_SPOOL_ITEMS) == 0);
     ledger_assert_complete(rig.receivers[1], rig.scrapers.samples);
     rig_close(&rig);
 }
