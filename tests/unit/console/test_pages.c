@@ -468,8 +468,10 @@ static void any_bytes_in_the_table_of_targets_make_an_answer(void **state)
         uint8_t *half = stage->targets.half;
         uint64_t length = stage->targets.length;
         targets_writer_commit(&stage->targets);
-        for (int i = 0; i < 1 + round / 10; i++)
-            half[dice_roll(&dice, (uint32_t)length)] = (uint8_t)dice_roll(&dice, 256);
+        for (int i = 0; i < 1 + round / 10; i++) {
+            uint32_t at = dice_roll(&dice, (uint32_t)length);
+            half[at] = (uint8_t)dice_roll(&dice, 256);
+        }
         page_find("/api/v1/targets")->write(&stage->view, &no_query, &answer);
         assert_true(answer.status == 200 || answer.status == 503);
         strbuf_fini(&answer.body);

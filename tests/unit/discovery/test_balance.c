@@ -156,8 +156,11 @@ static void whatever_the_loads_are_it_gets_better_and_comes_to_rest(void **state
     for (int round = 0; round < 200; round++) {
         size_t count = 1 + dice_roll(&dice, 300);
         uint32_t scrapers = 1 + dice_roll(&dice, 8);
-        for (size_t i = 0; i < count; i++)
-            put(i, dice_bits(&dice) >> (34 + dice_roll(&dice, 20)), dice_roll(&dice, scrapers));
+        for (size_t i = 0; i < count; i++) {
+            uint32_t scraper = dice_roll(&dice, scrapers);
+            uint32_t shift = 34 + dice_roll(&dice, 20);
+            put(i, dice_bits(&dice) >> shift, scraper);
+        }
         uint64_t worst = UINT64_MAX;
         for (int step = 0; step < 400; step++) {
             size_t moves = balance_plan(targets, count, scrapers, (1u << scrapers) - 1, 7);

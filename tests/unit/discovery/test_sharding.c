@@ -187,8 +187,10 @@ static void make_targets(struct dice *dice, struct random_target targets[TARGETS
 {
     for (int i = 0; i < TARGETS; i++) {
         uint64_t id = dice_bits(dice);
-        targets[i] = (struct random_target){id, (int)dice_roll(dice, NODES + 1) - 1,
-                                            (int)dice_roll(dice, 4), (int)dice_roll(dice, 5) - 1};
+        int node = (int)dice_roll(dice, NODES + 1) - 1;
+        int node_name = (int)dice_roll(dice, 4);
+        int ns = (int)dice_roll(dice, 5) - 1;
+        targets[i] = (struct random_target){id, node, node_name, ns};
     }
 }
 

@@ -172,7 +172,8 @@ static void agrees_with_libc_on_integers_times_powers_of_ten(void **state)
     (void)state;
     for (int i = 0; i < 200000; i++) {
         char text[64];
-        uint64_t mantissa = dice_bits(&dice) >> dice_bits(&dice) % 64;
+        uint64_t shift = dice_bits(&dice) % 64;
+        uint64_t mantissa = dice_bits(&dice) >> shift;
         int exponent = (int)(dice_bits(&dice) % 700) - 370;
         snprintf(text, sizeof(text), "%" PRIu64 "e%d", mantissa, exponent);
         double expected = strtod(text, NULL);
@@ -196,10 +197,12 @@ static void agrees_with_libc_close_to_ties(void **state)
         static const int most_digits[] = {15, 16, 17, 18, 19, 20, 21, 25, 40, 780};
         char text[1024];
         double lower = fabs(random_double());
+        int exponent = (int)(dice_bits(&dice) % 90) - 20;
+        uint64_t shift = 11 + dice_bits(&dice) % 52;
         if (dice_bits(&dice) % 2 == 0) /* where ties have few digits */
-            lower = ldexp((double)(dice_bits(&dice) >> 11), (int)(dice_bits(&dice) % 90) - 20);
+            lower = ldexp((double)(dice_bits(&dice) >> 11), exponent);
         else if (dice_bits(&dice) % 8 == 0)
-            lower = ldexp((double)(dice_bits(&dice) >> (11 + dice_bits(&dice) % 52)), -1074);
+            lower = ldexp((double)(dice_bits(&dice) >> shift), -1074);
         long double tie = ((long double)lower + (long double)nextafter(lower, HUGE_VAL)) / 2;
         if (!isfinite(nextafter(lower, HUGE_VAL)))
             continue;
@@ -396,8 +399,10 @@ static void random_line(char *text)
         text[len++] =
             (char)('0' + (i < zeros || dice_bits(&dice) % 3 == 0 ? 0 : dice_bits(&dice) % 10));
     }
-    if (dice_bits(&dice) % 16 == 0)
-        text[dice_bits(&dice) % (len + 1)] = (char)dice_bits(&dice);
+    if (dice_bits(&dice) % 16 == 0) {
+        size_t at = dice_bits(&dice) % (len + 1);
+        text[at] = (char)dice_bits(&dice);
+    }
     const char *end = ends[dice_bits(&dice) % (sizeof(ends) / sizeof(ends[0]))];
     memcpy(text + len, end, strlen(end));
 }

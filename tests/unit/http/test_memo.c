@@ -139,16 +139,18 @@ static size_t random_answer(char *bytes, size_t size)
     snprintf(date, sizeof(date), "%s, %02u Nov 2026 %02u:31:36 GMT",
              random % 2 == 0 ? "Thu" : "Fri", (unsigned)(random >> 8) % 30,
              (unsigned)(random >> 16) % 24);
-    snprintf(length, sizeof(length), "%u",
-             (unsigned)(dice_bits(&dice) % (dice_bits(&dice) % 40 + 1)));
+    uint64_t lengths = dice_bits(&dice) % 40 + 1;
+    snprintf(length, sizeof(length), "%u", (unsigned)(dice_bits(&dice) % lengths));
     const char *form = forms[dice_bits(&dice) % (sizeof(forms) / sizeof(forms[0]))];
     size_t head_len = fill_in(form, date, length, bytes);
     assert_true(head_len + 40 < size);
     for (size_t i = 0; i < 40; i++)
         bytes[head_len + i] = "0\r\n\r\n5 x"[dice_bits(&dice) % 9];
     size_t all = head_len + dice_bits(&dice) % 40;
-    if (dice_bits(&dice) % 4 == 0) /* a byte is another one */
-        bytes[dice_bits(&dice) % head_len] = "\r\n :;0123a\x7f\xff"[dice_bits(&dice) % 12];
+    if (dice_bits(&dice) % 4 == 0) { /* a byte is another one */
+        size_t at = dice_bits(&dice) % head_len;
+        bytes[at] = "\r\n :;0123a\x7f\xff"[dice_bits(&dice) % 12];
+    }
     if (dice_bits(&dice) % 16 == 0) /* there is less */
         all = dice_bits(&dice) % head_len;
     return all;

@@ -115,9 +115,10 @@ static void add_new(struct page *page, struct dice *dice)
     static const uint8_t labels[] = {NUMBER, NUMBER, NUMBER, NUMBER_AND_BOUND};
     uint8_t of = dice_roll(dice, 6) == 0 ? random_family(dice) : family;
     bool is_said = dice_roll(dice, 2) == 0 && (page->is_wild || !is_described(page, of));
+    uint8_t suffix = dice_roll(dice, 5) == 0 ? 1 : 0;
     insert(page, at,
            (struct page_element){.family = family,
-                                 .suffix = (uint8_t)(dice_roll(dice, 5) == 0 ? 1 : 0),
+                                 .suffix = suffix,
                                  .labels = labels[dice_roll(dice, 4)],
                                  .n = page->next++,
                                  .is_new = true});
@@ -176,9 +177,9 @@ static void change_one(struct page *page, struct dice *dice)
         stamp_family(page, dice);
         break;
     default: {
-        struct page_element comment = {.kind = (uint8_t)(TYPE + dice_roll(dice, KINDS - 1)),
-                                       .family = random_family(dice),
-                                       .word = (uint8_t)dice_roll(dice, 4)};
+        struct page_element comment = {.kind = (uint8_t)(TYPE + dice_roll(dice, KINDS - 1))};
+        comment.family = random_family(dice);
+        comment.word = (uint8_t)dice_roll(dice, 4);
         if (page->is_wild || !is_described(page, comment.family) || comment.kind > UNIT)
             insert(page, place(page, at), comment);
         break;

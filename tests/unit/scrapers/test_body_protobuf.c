@@ -256,10 +256,12 @@ struct page {
 
 static struct metric_text random_metric(struct dice *dice)
 {
-    struct metric_text metric = {.labels = label_sets[dice_roll(dice, 7)],
-                                 .parts = dice_roll(dice, 6)};
-    if (dice_roll(dice, 2) == 0)
-        metric.style = dice_roll(dice, STYLES) & dice_roll(dice, STYLES);
+    struct metric_text metric = {.labels = label_sets[dice_roll(dice, 7)]};
+    metric.parts = dice_roll(dice, 6);
+    if (dice_roll(dice, 2) == 0) {
+        metric.style = dice_roll(dice, STYLES);
+        metric.style &= dice_roll(dice, STYLES);
+    }
     if (dice_roll(dice, 2) == 0)
         metric.style |= STYLE_NATIVE;
     return metric;
@@ -267,9 +269,9 @@ static struct metric_text random_metric(struct dice *dice)
 
 static struct family_text random_family(struct dice *dice)
 {
-    struct family_text family = {.name = (int)dice_roll(dice, 5),
-                                 .type = (int)dice_roll(dice, TYPES),
-                                 .count = 1 + (int)dice_roll(dice, METRICS_MAX)};
+    struct family_text family = {.name = (int)dice_roll(dice, 5)};
+    family.type = (int)dice_roll(dice, TYPES);
+    family.count = 1 + (int)dice_roll(dice, METRICS_MAX);
     for (int i = 0; i < family.count; i++)
         family.metrics[i] = random_metric(dice);
     return family;
@@ -335,7 +337,8 @@ static unsigned random_flags(struct dice *dice)
 {
     static const unsigned flags[] = {0, EXPOSITION_NATIVE_HISTOGRAMS, EXPOSITION_CLASSIC_HISTOGRAMS,
                                      EXPOSITION_CONVERT_HISTOGRAMS};
-    return flags[dice_roll(dice, 4)] | flags[dice_roll(dice, 4)];
+    unsigned one = flags[dice_roll(dice, 4)];
+    return one | flags[dice_roll(dice, 4)];
 }
 
 static void a_plan_changes_nothing_but_the_effort(void **state)

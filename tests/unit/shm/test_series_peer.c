@@ -215,8 +215,10 @@ static void any_bytes_are_looked_at_without_harm(void **state)
     for (int round = 0; round < 3000; round++) {
         uint32_t at = dice_roll(&dice, (uint32_t)stage.store.used);
         stage.store.arena[at] = (uint8_t)dice_bits(&dice);
-        if (round % 100 == 0)
-            atomic_store(&stage.store.head->used, dice_bits(&dice) >> dice_roll(&dice, 64));
+        if (round % 100 == 0) {
+            uint32_t shift = dice_roll(&dice, 64);
+            atomic_store(&stage.store.head->used, dice_bits(&dice) >> shift);
+        }
         series_peer_each(&peer, ignore, NULL);
         for (uint32_t ref = 0; ref < 200; ref++)
             ignore(NULL, dice_roll(&dice, 40), ref);

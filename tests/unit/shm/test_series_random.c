@@ -58,8 +58,10 @@ static struct series_list next_scrape(struct model *model, uint64_t id)
         for (uint32_t i = 0; i < scrape.count; i++)
             scrape.lines[i] = dice_roll(&model->dice, LINES);
     }
-    if (dice_roll(&model->dice, 3) == 0)
-        scrape.lines[dice_roll(&model->dice, scrape.count)] = dice_roll(&model->dice, LINES);
+    if (dice_roll(&model->dice, 3) == 0) {
+        uint32_t at = dice_roll(&model->dice, scrape.count);
+        scrape.lines[at] = dice_roll(&model->dice, LINES);
+    }
     return scrape;
 }
 

@@ -223,10 +223,10 @@ static void nobody_is_ever_put_on_a_cpu_that_is_not_allowed(void **context)
     (void)context;
     struct dice dice = dice_new("placement");
     for (int round = 0; round < 2000; round++) {
-        struct placement_input input = {.scrapers = 1 + dice_roll(&dice, SHM_MAX_SCRAPERS),
-                                        .budget = dice_roll(&dice, 9),
-                                        .pinning = (enum config_pinning)dice_roll(&dice, 3)};
+        struct placement_input input = {.scrapers = 1 + dice_roll(&dice, SHM_MAX_SCRAPERS)};
         struct placement placement;
+        input.budget = dice_roll(&dice, 9);
+        input.pinning = (enum config_pinning)dice_roll(&dice, 3);
         CPU_ZERO(&input.allowed);
         CPU_ZERO(&input.second);
         CPU_SET(dice_roll(&dice, 64), &input.allowed);
@@ -236,7 +236,9 @@ static void nobody_is_ever_put_on_a_cpu_that_is_not_allowed(void **context)
             if (dice_roll(&dice, 2) == 0 && CPU_ISSET(cpu, &input.allowed))
                 CPU_SET(cpu, &input.second);
         }
-        int64_t room[3] = {dice_roll(&dice, 70), dice_roll(&dice, 70), dice_roll(&dice, 70)};
+        int64_t room[3];
+        for (int i = 0; i < 3; i++)
+            room[i] = dice_roll(&dice, 70);
         input.cpus = (struct config_ints){room, dice_roll(&dice, 4)};
         placement_plan(&input, &placement);
         for (int who = -1; who < (int)input.scrapers; who++) {

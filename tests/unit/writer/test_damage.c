@@ -223,8 +223,10 @@ static void random_bytes_in_everything_that_scrapers_write_do_not_stop_it(void *
     for (int round = 0; round < 300; round++) {
         uint32_t scraper = dice_roll(&dice, 2);
         struct scraper *spoilt = &rig.scrapers.scraper[scraper];
-        if (ring_room(&spoilt->ring) > RING / 2)
-            scrape(scraper, 1 + dice_roll(&dice, 5), T0 + round * 1000, dice_roll(&dice, 2) == 0);
+        if (ring_room(&spoilt->ring) > RING / 2) {
+            uint32_t target = 1 + dice_roll(&dice, 5);
+            scrape(scraper, target, T0 + round * 1000, dice_roll(&dice, 2) == 0);
+        }
         uint64_t from = ring_acked(&spoilt->ring);
         uint64_t waiting = spoilt->ring.published - from;
         for (uint32_t n = dice_roll(&dice, 3); n > 0 && waiting > 0; n--) {

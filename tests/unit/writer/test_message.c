@@ -174,18 +174,19 @@ static void bytes_that_are_no_request_are_errors(void **state)
             size_t cut = dice_roll(&dice, 4) == 0 ? dice_roll(&dice, (uint32_t)raw_len) : raw_len;
             char *damaged = malloc(raw_len);
             memcpy(damaged, raw, raw_len);
-            for (uint32_t flips = dice_roll(&dice, 4); flips > 0; flips--)
-                damaged[dice_roll(&dice, (uint32_t)raw_len)] ^= (char)(1 << dice_roll(&dice, 8));
+            for (uint32_t flips = dice_roll(&dice, 4); flips > 0; flips--) {
+                uint32_t at = dice_roll(&dice, (uint32_t)raw_len);
+                damaged[at] ^= (char)(1 << dice_roll(&dice, 8));
+            }
             size_t packed_len = snappy_max_compressed_length(cut);
             char *packed = malloc(packed_len);
             assert_int_equal(snappy_compress(damaged, cut, packed, &packed_len), SNAPPY_OK);
             struct message message;
             struct message_part part;
             bool more;
-            const struct message_choice choice = {.one_scrape = dice_roll(&dice, 2) == 0,
-                                                  .oldest_ms = T0 + 1000,
-                                                  .version =
-                                                      dice_roll(&dice, 2) == 0 ? 1 : version};
+            struct message_choice choice = {.oldest_ms = T0 + 1000};
+            choice.one_scrape = dice_roll(&dice, 2) == 0;
+            choice.version = dice_roll(&dice, 2) == 0 ? 1 : version;
             if (message_unpack(slice_make(packed, packed_len), version, &message) == 0) {
                 if (message_build(&message, choice, &part, &more) == 0)
                     free(part.body);

@@ -164,10 +164,8 @@ static void no_wake_up_is_lost(void **state)
         int64_t start_ns = clock_mono_ns();
         for (uint32_t spin = dice_roll(&dice, 20000); spin > 0; spin--)
             atomic_signal_fence(memory_order_seq_cst);
-        const struct scrape what = {.scraper = dice_roll(&dice, 3),
-                                    .target = 1 + dice_roll(&dice, 20),
-                                    .ms = T0 + i * 1000,
-                                    .lines = 1};
+        struct scrape what = {.scraper = dice_roll(&dice, 3), .ms = T0 + i * 1000, .lines = 1};
+        what.target = 1 + dice_roll(&dice, 20);
         process_scrape(&process, &what);
         assert_true(receiver_wait_samples(process.receiver, i + 1));
         slow += clock_mono_ns() - start_ns > LOST_MS * NS_PER_MS;

@@ -81,14 +81,14 @@ static void scrape_some(struct world *world)
         if (from != world->scraper[target])
             scrapers_take_over(&rig.scrapers, world->scraper[target], target + 1, from);
         world->ms[target] = world->now_ms;
-        (void)scrapers_scrape(&rig.scrapers,
-                              &(struct scrape){.scraper = world->scraper[target],
-                                               .target = target + 1,
-                                               .ms = world->now_ms + clock_skew(target),
-                                               .lines = 1 + dice_roll(&world->dice, LINES_MAX),
-                                               .block_samples = 1 + dice_roll(&world->dice, 50),
-                                               .with_refs = dice_roll(&world->dice, 3) == 0,
-                                               .stale = dice_roll(&world->dice, 20) == 0});
+        struct scrape scrape = {.scraper = world->scraper[target],
+                                .target = target + 1,
+                                .ms = world->now_ms + clock_skew(target)};
+        scrape.lines = 1 + dice_roll(&world->dice, LINES_MAX);
+        scrape.block_samples = 1 + dice_roll(&world->dice, 50);
+        scrape.with_refs = dice_roll(&world->dice, 3) == 0;
+        scrape.stale = dice_roll(&world->dice, 20) == 0;
+        (void)scrapers_scrape(&rig.scrapers, &scrape);
     }
     world->now_ms += 1000;
 }
@@ -137,9 +137,10 @@ static void run(struct world *world, uint32_t scrapers, struct whims *whims,
         scrape_some(world);
         for (uint32_t turns = dice_roll(&world->dice, 4); turns > 0; turns--)
             rig_turn(&rig, 1);
-        if (dice_roll(&world->dice, 6) == 0)
-            shards_change(&rig.writer.remotes[dice_roll(&world->dice, 2)],
-                          1 + dice_roll(&world->dice, 8));
+        if (dice_roll(&world->dice, 6) == 0) {
+            uint32_t remote = dice_roll(&world->dice, 2);
+            shards_change(&rig.writer.remotes[remote], 1 + dice_roll(&world->dice, 8));
+        }
         if (dice_roll(&world->dice, 8) == 0) {
             change_configuration(world);
             rig_crash(&rig);
@@ -161,7 +162,9 @@ static void everything_arrives_in_order(const char *name, enum config_message me
 {
     struct dice dice = dice_new(name);
     uint32_t faults = dice_roll(&dice, 45);
-    struct whims whims[2] = {{{dice_bits(&dice)}, faults, 0}, {{dice_bits(&dice)}, faults / 2, 0}};
+    struct whims whims[2] = {{.faults = faults}, {.faults = faults / 2}};
+    for (int i = 0; i < 2; i++)
+        whims[i].dice.state = dice_bits(&dice);
     struct world world = {.dice = dice, .now_ms = T0};
     run(&world, 1 + dice_roll(&dice, SCRAPERS_MAX), whims, message);
 }
