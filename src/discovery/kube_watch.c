@@ -20,12 +20,11 @@
 #include "discovery/kube_left_out.h"
 #include "discovery/kube_pace.h"
 #include "discovery/kube_parse.h"
+#include "discovery/kube_request.h"
 #include "discovery/sd_client.h"
-#include "http/url.h"
 #include "loop/loop.h"
 #include "shm/slot.h"
 
-#define PAGE           500
 #define LIST_NS        (300 * NS_PER_S) /* for one page */
 #define WATCH_MIN_S    300u             /* a watch is as long as this and up to as long again */
 #define GRACE_NS       (30 * NS_PER_S)  /* for the server to end a watch */
@@ -186,48 +185,6 @@ static void start_anew(struct kube_watch *watch)
 
 /* ---- Requests ---- */
 
-static void add_query(struct strbuf *target, const char *name, const char *value)
-{
-    if (value[0] == '\0')
-        return;
-    strbuf_addf(target, "%c%s=", strchr(target->text, '?') == NULL ? '?' : '&', name);
-    http_url_add_form(target, slice_of(value));
-}
-
-static void add_path(const struct kube_watch *watch, struct strbuf *target)
-{
-    const struct kube_kind_info *info = kube_kind_info(watch->wanted.kind);
-    strbuf_adds(target, info->base);
-    if (info->namespaced && watch->wanted.ns[0] != '\0') {
-        strbuf_adds(target, "/namespaces/");
-        http_url_add_form(target, slice_of(watch->wanted.ns));
-    }
-    strbuf_addf(target, "/%s", info->resource);
-}
-
-static void add_list(const struct kube_watch *watch, struct strbuf *target)
-{
-    char limit[16];
-    snprintf(limit, sizeof(limit), "%d", PAGE);
-    add_query(target, "limit", limit);
-    if (watch->continued.len > 0)
-        add_query(target, "continue", watch->continued.text);
-    else if (!watch->relisted)
-        add_query(target, "resourceVersion", "0");
-}
-
-static unsigned add_watch(const struct kube_watch *watch, struct strbuf *target)
-{
-    unsigned seconds = WATCH_MIN_S + (unsigned)(random_number() % WATCH_MIN_S);
-    char text[16];
-    snprintf(text, sizeof(text), "%u", seconds);
-    add_query(target, "watch", "true");
-    add_query(target, "allowWatchBookmarks", "true");
-    add_query(target, "resourceVersion", watch->version.text);
-    add_query(target, "timeoutSeconds", text);
-    return seconds;
-}
-
 static int on_parsed(void *context, const struct kube_parsed *parsed, struct errctx *reterr);
 
 static void begin_answer(struct kube_watch *watch)
@@ -243,16 +200,18 @@ static void begin_answer(struct kube_watch *watch)
 static void request(struct kube_watch *watch)
 {
     bool list = watch->version.len == 0;
+    bool is_first_page = list && watch->continued.len == 0;
     struct strbuf target = STRBUF_GROWING;
     struct sd_request wanted = {.accept = "application/json", .timeout_ns = LIST_NS};
-    add_path(watch, &target);
-    add_query(&target, "labelSelector", watch->wanted.label);
-    add_query(&target, "fieldSelector", watch->wanted.field);
-    if (list)
-        add_list(watch, &target);
-    else
-        wanted.timeout_ns = add_watch(watch, &target) * NS_PER_S + GRACE_NS;
-    if (list && watch->continued.len == 0) {
+    if (list) {
+        kube_request_list(&target, &watch->wanted, is_first_page ? "" : watch->continued.text,
+                          !watch->relisted);
+    } else {
+        unsigned seconds = WATCH_MIN_S + (unsigned)(random_number() % WATCH_MIN_S);
+        kube_request_watch(&target, &watch->wanted, watch->version.text, seconds);
+        wanted.timeout_ns = seconds * NS_PER_S + GRACE_NS;
+    }
+    if (is_first_page) {
         kube_store_begin(&watch->store);
         slot_add(watch->host->slot, COUNTER_KUBE_LISTS, 1);
     }
