@@ -136,7 +136,7 @@ static void shards_deliver_at_the_same_time_and_each_in_order(void **state)
 {
     (void)state;
     open_one(2, 40, 20);
-    rig.remotes[0].queue_config.min_shards = 8;
+    rig.remotes[0].queue_config.min_shards = rig.remotes[0].queue_config.max_shards = 8;
     rig_start(&rig);
     for (int64_t round = 0; round < 20; round++) {
         for (uint64_t target = 1; target <= 64; target++)
