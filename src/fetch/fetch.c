@@ -259,7 +259,7 @@ static void lose(struct fetch_connection *conn, int error, const char *text)
 }
 
 /* What came is no answer: none has begun. */
-static void lose_stray(struct fetch_connection *conn)
+static void lose_unsolicited(struct fetch_connection *conn)
 {
     http_response_start(&conn->response, conn->request.is_head);
     lose(conn, ERR_CLOSED, "unsolicited response");
@@ -333,8 +333,8 @@ static void take_bytes(struct fetch_connection *conn, struct slice input)
     struct http_event event;
     for (;;) {
         enum http_event_kind kind = http_response_next(&conn->response, &input, &event);
-        if (kind == HTTP_HEAD && fetch_is_astray(conn, event.head.status)) {
-            lose_stray(conn);
+        if (kind == HTTP_HEAD && fetch_is_unsolicited(conn, event.head.status)) {
+            lose_unsolicited(conn);
             return;
         }
         switch (kind) {
@@ -432,7 +432,7 @@ static void on_received(struct net_stream *stream, const uint8_t *bytes, int res
     if (result > 0 && conn->state == TUNNELLING) {
         take_tunnel_answer(conn, slice_make(bytes, (size_t)result));
     } else if (result > 0 && fetch_came_before_request(conn)) {
-        lose_stray(conn);
+        lose_unsolicited(conn);
     } else if (result > 0) {
         conn->counters.bytes_in += (uint64_t)result;
         if (conn->handler->on_bytes != NULL)

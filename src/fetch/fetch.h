@@ -10,8 +10,9 @@
  *  - An answer of any status is an answer: on_done says 0.
  *  - A kept connection that turns out closed before a byte of the answer came is replaced once, as
  *    Go's client does it: for an idempotent request always, otherwise if no byte was sent. The same
- *    goes for one on which something comes that nobody asked for (fetch_stray.c). Neither is looked
- *    for while the connection idles, as that would cost more than to find it at the next request.
+ *    goes for one on which something comes that nobody asked for (fetch_unsolicited.c). Neither is
+ *    looked for while the connection idles, as that would cost more than to find it at the next
+ *    request.
  *  - If connecting fails the next address is tried; the first error is reported. A failed TLS
  *    handshake is the end.
  */

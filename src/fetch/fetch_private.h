@@ -31,7 +31,7 @@ bool fetch_came_before_request(const struct fetch_connection *conn);
  * 9110, 15.5.9), or any before all of the request was sent. Where the peer meant it, a 413 say, it
  * says it on the new connection again, and there it counts.
  */
-bool fetch_is_astray(const struct fetch_connection *conn, int status);
+bool fetch_is_unsolicited(const struct fetch_connection *conn, int status);
 
 /*
  * Whether the exchange, which has failed, may be tried on a new connection: a kept one may have

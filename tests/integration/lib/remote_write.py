@@ -318,7 +318,7 @@ class Answer:
     hang: bool = False  # take the request, then say nothing until the receiver stops
     close: bool = False  # answer, then close the connection
     raw: bytes = None  # these bytes instead of an answer
-    stray: bytes = None  # bytes that nobody asked for, after the answer: see send_stray
+    unsolicited: bytes = None  # bytes that nobody asked for, after the answer: see send_unsolicited
 
 
 @dataclass
@@ -343,7 +343,7 @@ class Request:
         return None
 
 
-def send_stray(sock, data):
+def send_unsolicited(sock, data):
     """Bytes on a connection that idles: not in one piece with the answer before, and not once the next
     request is there. Returns whether they were sent."""
     if select.select([sock], [], [], 0.02)[0]:
@@ -427,8 +427,8 @@ class _Handler(socketserver.BaseRequestHandler):
         except OSError:
             receiver.note(request, None)
             raise
-        if answer.stray is not None and send_stray(self.request, answer.stray):
-            receiver.strays[request.connection] = time.time()
+        if answer.unsolicited is not None and send_unsolicited(self.request, answer.unsolicited):
+            receiver.unsolicited[request.connection] = time.time()
         return not answer.close
 
 
@@ -453,7 +453,7 @@ class Receiver:
         self.script = []  # Answers for the next requests, in order
         self.default = Answer()  # after the script; or a function Request -> Answer
         self.connections = 0
-        self.strays = {}  # connection: when stray bytes had been sent, time.time()
+        self.unsolicited = {}  # connection: when unsolicited bytes had been sent, time.time()
         self.server = (_Server6 if ":" in host else _Server)((host, port), _Handler)
         self.server.receiver = self
         self.port = self.server.server_address[1]

@@ -256,36 +256,36 @@ static void replaces_a_kept_connection_that_was_closed(void **state)
 #define TIME_OUT "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 /* What the first connection gets after its first answer; the others are served. */
-struct stray {
+struct unsolicited {
     const char *text;
     bool ends; /* behind it the server has nothing more to say */
     sem_t is_due;
 };
 
-static void serve_stray(int fd, int nth, void *context)
+static void serve_unsolicited(int fd, int nth, void *context)
 {
-    struct stray *stray = context;
+    struct unsolicited *unsolicited = context;
     char text[4096];
     while (server_read_request(fd, text, sizeof(text))) {
         server_write(fd, OK_HELLO);
         if (nth > 0)
             continue;
-        check(sem_wait(&stray->is_due) == 0);
-        server_write(fd, stray->text);
-        if (stray->ends)
+        check(sem_wait(&unsolicited->is_due) == 0);
+        server_write(fd, unsolicited->text);
+        if (unsolicited->ends)
             shutdown(fd, SHUT_WR);
         server_await_close(fd);
         return;
     }
 }
 
-static const struct stray strays[] = {
+static const struct unsolicited all_unsolicited[] = {
     {.text = TIME_OUT, .ends = true},
     {.text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"},
     {.text = "\r\n"},
 };
 
-#define N_STRAYS (sizeof(strays) / sizeof(strays[0]))
+#define N_UNSOLICITED (sizeof(all_unsolicited) / sizeof(all_unsolicited[0]))
 
 /* A server, and a connection to it that is kept after an answer. */
 static struct server *keep_connection(struct stage *stage, serve_fn *serve_it, void *context)
@@ -301,13 +301,13 @@ static struct server *keep_connection(struct stage *stage, serve_fn *serve_it, v
 static void takes_nothing_for_an_answer_that_came_before_the_request(void **state)
 {
     struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
-    for (size_t i = 0; i < 2 * N_STRAYS; i++) {
-        struct stray stray = strays[i / 2];
-        check(sem_init(&stray.is_due, 0, 0) == 0);
-        struct server *server = keep_connection(stage, serve_stray, &stray);
+    for (size_t i = 0; i < 2 * N_UNSOLICITED; i++) {
+        struct unsolicited unsolicited = all_unsolicited[i / 2];
+        check(sem_init(&unsolicited.is_due, 0, 0) == 0);
+        struct server *server = keep_connection(stage, serve_unsolicited, &unsolicited);
         const struct fetch_counters before = stage->client->conn.counters;
         struct fetch_request request = i % 2 == 0 ? get_request(stage) : post_request(stage);
-        sem_post(&stray.is_due);
+        sem_post(&unsolicited.is_due);
         await_stale(stage);
         assert_int_equal(loop_run_once(stage->loop, 0), 0); /* epoll learns of bytes in a turn */
         for (int later = 0; later < 3; later++) {
@@ -319,7 +319,7 @@ static void takes_nothing_for_an_answer_that_came_before_the_request(void **stat
         assert_int_equal(after->bytes_in, before.bytes_in + 3 * strlen(OK_HELLO));
         fetch_close_idle(&stage->client->conn);
         assert_int_equal(server_stop(server), 2);
-        sem_destroy(&stray.is_due);
+        sem_destroy(&unsolicited.is_due);
     }
     stage_end(stage, 0);
 }
@@ -328,18 +328,18 @@ static void takes_nothing_for_an_answer_that_came_before_the_request(void **stat
  * It comes when the request is as good as sent. Not with epoll, which is too late to notice: what
  * came since its last wait it does not know before the next.
  */
-static void a_stray_answer_is_no_answer_to_a_request_that_was_just_started(void **state)
+static void an_unsolicited_answer_is_no_answer_to_a_request_that_was_just_started(void **state)
 {
     struct stage *stage = stage_new(state, (struct script){.answer = OK_HELLO});
-    for (size_t i = 0; i < 2 * N_STRAYS; i++) {
-        struct stray stray = strays[i / 2];
-        check(sem_init(&stray.is_due, 0, 0) == 0);
-        struct server *server = keep_connection(stage, serve_stray, &stray);
+    for (size_t i = 0; i < 2 * N_UNSOLICITED; i++) {
+        struct unsolicited unsolicited = all_unsolicited[i / 2];
+        check(sem_init(&unsolicited.is_due, 0, 0) == 0);
+        struct server *server = keep_connection(stage, serve_unsolicited, &unsolicited);
         bool idempotent = i % 2 == 0;
         struct fetch_request request = idempotent ? get_request(stage) : post_request(stage);
         client_reset(stage->client);
         fetch_start(&stage->client->conn, &request);
-        sem_post(&stray.is_due);
+        sem_post(&unsolicited.is_due);
         await_stale(stage);
         RUN_UNTIL(stage->loop, stage->client->dones == 1);
         if (idempotent) {
@@ -351,7 +351,7 @@ static void a_stray_answer_is_no_answer_to_a_request_that_was_just_started(void 
         }
         fetch_close_idle(&stage->client->conn);
         assert_int_equal(server_stop(server), idempotent ? 2 : 1);
-        sem_destroy(&stray.is_due);
+        sem_destroy(&unsolicited.is_due);
     }
     stage_end(stage, 0);
 }
@@ -562,8 +562,8 @@ int main(void)
         ON_BOTH(tells_later_that_no_socket_could_be_had),
         ON_BOTH(replaces_a_kept_connection_that_was_closed),
         ON_BOTH(takes_nothing_for_an_answer_that_came_before_the_request),
-        {"a_stray_answer_is_no_answer_to_a_request_that_was_just_started",
-         a_stray_answer_is_no_answer_to_a_request_that_was_just_started, set_up_uring,
+        {"an_unsolicited_answer_is_no_answer_to_a_request_that_was_just_started",
+         an_unsolicited_answer_is_no_answer_to_a_request_that_was_just_started, set_up_uring,
          tear_down_loop, NULL},
         ON_BOTH(takes_the_fastest_answer_on_a_kept_connection),
         ON_BOTH(takes_a_time_out_of_a_kept_connection_for_its_end),

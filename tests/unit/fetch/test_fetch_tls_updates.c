@@ -353,7 +353,7 @@ static void ask_with_bell(struct stage *stage, bool is_post)
 }
 
 /* They lie there, and the answer comes behind them before it is told that the request was sent. */
-static void new_keys_before_a_request_make_no_stray_of_its_answer(void **state)
+static void new_keys_before_a_request_do_not_make_its_answer_unsolicited(void **state)
 {
     struct stage *stage = stage_new(state);
     keep_connection(stage);
@@ -409,7 +409,7 @@ int main(void)
         ON_BOTH(an_answer_behind_new_keys_is_an_answer),
         ON_BOTH(an_answer_behind_a_ticket_is_an_answer),
         ON_BOTH(goes_on_after_new_keys_and_tickets),
-        ON_BOTH(new_keys_before_a_request_make_no_stray_of_its_answer),
+        ON_BOTH(new_keys_before_a_request_do_not_make_its_answer_unsolicited),
         ON_BOTH(content_before_a_request_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -16,7 +16,7 @@ import pytest
 from lib.http_server import HttpServer
 from lib.limpet import Limpet, config, job, remote
 from lib.proc import free_port, wait_until
-from lib.remote_write import Answer, Receiver, send_stray
+from lib.remote_write import Answer, Receiver, send_unsolicited
 from lib.stream import assert_each_request_is_one_scrape, count_ran_out, stream_of, ups
 from lib.target import Target
 
@@ -27,38 +27,38 @@ TIME_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length
 PAGE = b"page_total %d\n" % FORGED
 SECOND = (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(PAGE)
           + PAGE)
-# A request that comes so soon after stray bytes may have been on its way before they were there; it cannot
-# be told from one that they answer, then. Whoever is not busy sends the next one later than this.
+# A request that comes so soon after unsolicited bytes may have been on its way before they were there; it
+# cannot be told from one that they answer, then. Whoever is not busy sends the next one later than this.
 CROSSING = 0.5
-STRAYS = {"time-out": TIME_OUT, "second answer": SECOND, "bytes": b"\r\n"}
+UNSOLICITED = {"time-out": TIME_OUT, "second answer": SECOND, "bytes": b"\r\n"}
 
 
-class StrayServer(HttpServer):
+class UnsolicitedServer(HttpServer):
     """Serves `page_total <number of the answer>`, and behind an answer on each connection something
     that nobody asked for; with the 408 it hangs up. self.crossed: how many requests may have
     crossed with that."""
 
-    def __init__(self, stray, tls=None):
-        self.served, self.strays, self.crossed = itertools.count(1), 0, 0
+    def __init__(self, unsolicited, tls=None):
+        self.served, self.unsolicited, self.crossed = itertools.count(1), 0, 0
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            stray_sent = None
+            unsolicited_sent = None
 
             def do_GET(self):
-                if self.stray_sent is not None:
-                    server.crossed += time.time() - self.stray_sent < CROSSING
+                if self.unsolicited_sent is not None:
+                    server.crossed += time.time() - self.unsolicited_sent < CROSSING
                 body = b"page_total %d\n" % next(server.served)
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
-                if self.stray_sent is None and send_stray(self.connection, stray):
-                    self.stray_sent = time.time()
-                    server.strays += 1
-                    self.close_connection = stray is TIME_OUT
+                if self.unsolicited_sent is None and send_unsolicited(self.connection, unsolicited):
+                    self.unsolicited_sent = time.time()
+                    server.unsolicited += 1
+                    self.close_connection = unsolicited is TIME_OUT
 
             def log_message(self, *_):
                 pass
@@ -81,8 +81,8 @@ def test_a_scrape_stores_what_it_was_served(tmp_path, certificates, backend):
     pair = certificates / "server.pem", certificates / "server.key"
     ways = [("http", None), ("https", pair)]
     with contextlib.ExitStack() as stack, Receiver() as receiver:
-        servers = {f"{scheme} {name}": stack.enter_context(StrayServer(stray, tls))
-                   for scheme, tls in ways for name, stray in STRAYS.items()}
+        servers = {f"{scheme} {name}": stack.enter_context(UnsolicitedServer(unsolicited, tls))
+                   for scheme, tls in ways for name, unsolicited in UNSOLICITED.items()}
         failures = tmp_path / "failures"
         failures.touch()
         jobs = [job(name, [f"127.0.0.1:{server.port}"], scheme=name.split()[0],
@@ -92,7 +92,7 @@ def test_a_scrape_stores_what_it_was_served(tmp_path, certificates, backend):
         with Limpet(tmp_path, config(*jobs, remote(receiver.url),
                                      limpet={"event_loop": backend})) as limpet:
             for server in servers.values():
-                wait_until(lambda server=server: server.strays >= 3 + server.crossed, 20)
+                wait_until(lambda server=server: server.unsolicited >= 3 + server.crossed, 20)
             for name in servers:
                 receiver.wait_for(lambda r, name=name: len(ups(r, 1.0, job=name)) >= 5)
             limpet.stop()
@@ -146,7 +146,7 @@ class KeyUpdater:
 
 
 @BACKENDS
-def test_a_record_of_tls_without_content_is_no_stray_answer(tmp_path, certificates, backend):
+def test_a_record_of_tls_without_content_is_no_unsolicited_answer(tmp_path, certificates, backend):
     with KeyUpdater(certificates) as server, Receiver() as receiver:
         static = job("a", [f"127.0.0.1:{server.port}"], scheme="https",
                      tls_config={"ca_file": str(certificates / "ca.pem")})
@@ -172,7 +172,7 @@ def deliver(tmp_path, backend, script, is_enough):
             target.wait_for_requests(8, 20)
             receiver.wait_for(is_enough, 30)
             limpet.stop()
-        # What crossed with a stray answer may have been acknowledged by it.
+        # What crossed with a unsolicited answer may have been acknowledged by it.
         scrapes = sum(series.name == "up" for request in crossed_requests(receiver)
                       for series in request.series)
         assert_each_request_is_one_scrape(stream_of(receiver, case="x"), target, 1.0, 1 + scrapes)
@@ -180,21 +180,21 @@ def deliver(tmp_path, backend, script, is_enough):
 
 def crossed_requests(receiver):
     return [request for request in list(receiver.requests) if request.status is None and
-            request.arrived - receiver.strays.get(request.connection, 0) < CROSSING]
+            request.arrived - receiver.unsolicited.get(request.connection, 0) < CROSSING]
 
 
 @BACKENDS
-def test_a_stray_answer_does_not_acknowledge_a_request(tmp_path, backend):
+def test_an_unsolicited_answer_does_not_acknowledge_a_request(tmp_path, backend):
     asked = set()
 
     def script(request):
         if request.connection in asked:
-            return Answer(reset=True)  # nobody looks at what comes after the stray answer
+            return Answer(reset=True)  # nobody looks at what comes after the unsolicited answer
         asked.add(request.connection)
-        return Answer(stray=b"HTTP/1.1 204 No Content\r\n\r\n")
+        return Answer(unsolicited=b"HTTP/1.1 204 No Content\r\n\r\n")
 
     deliver(tmp_path, backend, script,
-            lambda receiver: len(receiver.strays) >= 5 + len(crossed_requests(receiver)))
+            lambda receiver: len(receiver.unsolicited) >= 5 + len(crossed_requests(receiver)))
 
 
 @BACKENDS

@@ -29,7 +29,7 @@ bool fetch_came_before_request(const struct fetch_connection *conn)
     return conn->is_reused && !fetch_request_maybe_delivered(conn);
 }
 
-bool fetch_is_astray(const struct fetch_connection *conn, int status)
+bool fetch_is_unsolicited(const struct fetch_connection *conn, int status)
 {
     return conn->is_reused && (status == REQUEST_TIMEOUT || net_stream_has_unsent(&conn->stream));
 }
