@@ -365,3 +365,9 @@ void work_init(struct work *work, struct loop *loop)
 {
     *work = (struct work){.loop = loop, .timer.expired = on_work};
 }
+
+void work_fini(struct work *work)
+{
+    check(work->first == NULL);
+    loop_timer_clear(work->loop, &work->timer);
+}

@@ -113,6 +113,7 @@ void scraper_fini(struct scraper *scraper)
     target_set_each(&scraper->targets, unschedule);
     schedule_fini(&scraper->schedule);
     takeover_fini(scraper);
+    work_fini(&scraper->work);
     ramp_fini(&scraper->ramp);
     target_set_fini(&scraper->targets);
     throttle_fini(&scraper->throttle);

@@ -43,4 +43,7 @@ struct work {
 
 void work_init(struct work *work, struct loop *loop);
 
+/* Nothing may be put off any more. */
+void work_fini(struct work *work);
+
 #endif

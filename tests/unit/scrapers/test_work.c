@@ -188,18 +188,25 @@ static void very_many_series_end_in_parts(void **state)
     rig_free(rig);
 }
 
+/* Runs a scrape of very many series until it ends; the rest of that is for the next turns. */
+static struct rig *new_ending_rig(const struct rig_answer *answer)
+{
+    struct rig *rig = rig_new_sized(8 << 20, 64 << 20);
+    rig_table(rig, &(struct rig_target){0}, 1);
+    rig_start(rig, 1, answer);
+    while (rig_target(rig, 1)->scrape->ending == NULL)
+        assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
+    return rig;
+}
+
 static void one_that_is_given_up_while_it_ends_leaves_nothing(void **state)
 {
     enum { SERIES = 40000 };
     (void)state;
     for (int turns = 0; turns < 40; turns += 3) {
-        struct rig *rig = rig_new_sized(8 << 20, 64 << 20);
         struct rig_answer answer = make_series(SERIES, 0, 0);
-        rig_table(rig, &(struct rig_target){0}, 1);
-        rig_start(rig, 1, &answer);
+        struct rig *rig = new_ending_rig(&answer);
         struct target *target = rig_target(rig, 1);
-        while (target->scrape->ending == NULL)
-            assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
         for (int i = 0; i < turns && target->scrape != NULL; i++)
             assert_int_equal(loop_run_once(rig->loop, NS_PER_S), 0);
         if (target->scrape != NULL)
@@ -208,6 +215,22 @@ static void one_that_is_given_up_while_it_ends_leaves_nothing(void **state)
         rig_free(rig); /* which checks that no plan is left */
         free((char *)(uintptr_t)answer.bytes);
     }
+}
+
+/* A timer that stayed in the loop would be the first for ever, and no other had its turn. */
+static void a_scraper_that_is_gone_while_one_ends_leaves_no_timer_in_the_loop(void **state)
+{
+    enum { SERIES = 20000 };
+    (void)state;
+    struct rig_answer answer = make_series(SERIES, 0, 0);
+    struct rig *rig = new_ending_rig(&answer);
+    rig_restart(rig);
+    rig_table(rig, NULL, 0);
+    loop_timer_set(rig->loop, &rig_target(rig, 1)->departure, loop_now(rig->loop));
+    assert_int_equal(loop_run_once(rig->loop, 0), 0);
+    assert_null(rig_target(rig, 1));
+    rig_free(rig);
+    free((char *)(uintptr_t)answer.bytes);
 }
 
 static void a_small_one_is_done_with_in_the_turn_in_which_it_comes(void **state)
@@ -248,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_small_one_is_done_with_in_the_turn_in_which_it_comes),
         cmocka_unit_test(very_many_series_end_in_parts),
         cmocka_unit_test(one_that_is_given_up_while_it_ends_leaves_nothing),
+        cmocka_unit_test(a_scraper_that_is_gone_while_one_ends_leaves_no_timer_in_the_loop),
         cmocka_unit_test(one_that_is_given_up_meanwhile_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
