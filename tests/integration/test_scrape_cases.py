@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One limpet scrapes a target for each way in which a target can behave (lib/scrape_cases.py); what
 a receiver gets from each is compared sample by sample, markers and report series included."""
+import contextlib
+
 import pytest
 
 from lib.limpet import Limpet, config, job, remote
@@ -15,21 +17,42 @@ def script(replies):
     return lambda request: replies[min(request.number, len(replies)) - 1]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """All cases in one limpet: (targets, receiver, what limpet's page said at the end, rows)."""
+@contextlib.contextmanager
+def all_cases(directory):
+    """In one limpet: (targets, receiver, what limpet's page said at the end, rows)."""
     targets = {name: Target(script(case.replies)) for name, case in CASES.items()}
     with Receiver() as receiver:
         jobs = [job(name, [targets[name].address], {"case": name, **case.labels}, **case.job)
                 for name, case in CASES.items()]
         settings = config(*jobs, remote(receiver.url, remote_timeout="5m"), interval=f"{INTERVAL_MS}ms")
-        with Limpet(tmp_path_factory.mktemp("cases"), settings) as limpet:
+        with Limpet(directory, settings) as limpet:
             wait_until(lambda: all_came(receiver), 40, "enough scrapes of all targets", 0.2)
             metrics = limpet.metrics()
             limpet.stop()
         yield targets, receiver, metrics, rows_by_case(receiver)
     for target in targets.values():
         target.close()
+
+
+def ran_out(name, rows):
+    """Whether a scrape of the case took all of its time where nothing hangs: targets are threads of this
+    process, and all have to wait while it is not run."""
+    case = CASES[name]
+    limit = (TIMEOUT_MS if case.job == HANGS else INTERVAL_MS) / 1000
+    return any(scrape.ran_out(limit) and not (case.job == HANGS and want.counts[0] == 0)
+               for scrape, want in zip(stream_of_rows(rows, case=name).scrapes, case.wants))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """All cases; where the machine stood still too long they say nothing, and are run once more."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.close()
+            found = stack.enter_context(all_cases(tmp_path_factory.mktemp("cases")))
+            if not any(ran_out(name, found[3][name]) for name in CASES):
+                break
+        yield found
 
 
 def all_came(receiver):
